@@ -1,0 +1,156 @@
+"""From a YAML tree to typed sections: every mistake is found at once and told with its line.
+
+A section is a frozen pydantic model that lives beside its component and imports nothing heavy. A component (a filter,
+an engine, a task) is written as a name, as {name: {options}}, or as {name: x, option: …}; its options are a section.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_serializer
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from pipeline.core.errors import ConfigError, UserError
+from pipeline.core.registry import Registry, did_you_mean
+from pipeline.core.yaml_tree import PathOf, Tree
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """The base of every section: frozen, unknown keys are errors, defaults are checked too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class Component(Section):
+    """A chosen alternative and its options, defaults filled. Serialises as `name` or {name: options}."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+    @model_serializer
+    def _plain(self) -> Any:
+        return {self.name: self.options} if self.options else self.name
+
+
+def component(sections: Registry) -> Any:
+    """The type of a field that takes one alternative of a registry of option sections (name → "module:Section").
+
+    For "module:Class" of a user's own, the class's `Options` section is used, or none if it has none.
+    """
+    return Annotated[Component, BeforeValidator(_normalise(sections))]
+
+
+def _normalise(sections: Registry) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if isinstance(value, Component):
+            return value
+        name, options = _name_and_options(value)
+        try:
+            section = sections.load(name)
+        except UserError as error:
+            raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
+            section = getattr(section, "Options", Section)
+        try:
+            checked = section.model_validate(options)
+        except ValidationError as error:
+            raise PydanticCustomError(
+                "component", "{what}", {"what": "wrong options", "inner": _details(error, section), "name": name}
+            ) from error
+        return Component(name=name, options=checked.model_dump(mode="json"))
+
+    return read
+
+
+def _name_and_options(value: Any) -> tuple[str, dict[str, Any]]:
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        rest = {key: item for key, item in value.items() if key != "name"}
+        inner = rest.pop("options", {}) if set(rest) == {"options"} else rest
+        return value["name"], dict(inner or {})
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, options),) = value.items()
+        if options is None or isinstance(options, dict):
+            return str(name), dict(options or {})
+    raise PydanticCustomError("component", "{what}", {"what": "write a name, or one name with its options below it."})
+
+
+def _details(error: ValidationError, model: type[BaseModel]) -> list[tuple[PathOf, str, str]]:
+    """Every error as (path, what, hint); nested component errors unfolded."""
+    found: list[tuple[PathOf, str, str]] = []
+    for detail in error.errors(include_url=False):
+        path: PathOf = tuple(detail["loc"])
+        inner = detail.get("ctx", {}).get("inner")
+        if inner is not None:
+            found += [((*path, *below), what, hint) for below, what, hint in inner]
+        else:
+            found.append((path, *_words(detail, path, model)))
+    return found
+
+
+def _words(detail: ErrorDetails, path: PathOf, model: type[BaseModel]) -> tuple[str, str]:
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return "unknown key.", did_you_mean(str(path[-1]), _fields_at(model, path[:-1]))
+    if kind == "missing":
+        return "is missing.", ""
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind in ("component", "value_error"):
+        return text.rstrip(".") + ".", ""
+    shown = repr(detail["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "…"
+    return f"should be {text}, is {shown}.", ""
+
+
+def _fields_at(model: type[BaseModel], path: PathOf) -> list[str]:
+    kind: Any = model
+    for part in path:
+        if isinstance(part, str) and isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(part)
+            kind = _model_in(field.annotation) if field else None
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and not get_origin(annotation):
+        return annotation if issubclass(annotation, BaseModel) else None
+    if get_origin(annotation) in (Union, types.UnionType, list, tuple, dict, Annotated):
+        for argument in get_args(annotation):
+            found = _model_in(argument)
+            if found is not None:
+                return found
+    return None
+
+
+def problems_of(tree: Tree, model: type[M]) -> M | None:
+    """Validate a tree; mistakes go to `tree.problems`, the model comes back when there is none."""
+    data = {} if tree.data is None else tree.data
+    if not isinstance(data, dict):
+        tree.problem((), "should be a mapping of sections.")
+        return None
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        for path, what, hint in _details(error, model):
+            tree.problem(path, what, hint)
+        return None
+
+
+def validate(tree: Tree, model: type[M], extra: Sequence[Callable[[M, Tree], None]] = ()) -> M:
+    """The typed configuration, after cross-checks that add to `tree.problems`.
+
+    Raises: ConfigError with all problems.
+    """
+    found = problems_of(tree, model)
+    if found is not None:
+        for check in extra:
+            check(found, tree)
+    if found is None or tree.problems:
+        raise ConfigError.of(tree.problems)
+    return found

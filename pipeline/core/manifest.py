@@ -1,0 +1,82 @@
+"""The manifest: what an artifact is, what it was made of, and the digests that prove it; other programs read it.
+
+It holds no time, host or worker count: the same work gives the same `digest` anywhere. Those go to `journal.jsonl`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import canonical_json, read_json
+from pipeline.core.shards import FileEntry
+
+NAME = "manifest.json"
+JOURNAL = "journal.jsonl"
+
+
+def fingerprint(stage: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """What an artifact is found by: sha256 over the canonical JSON of stage, version, params, input fingerprints."""
+    whole = {"stage": stage, "version": version, "params": dict(params), "inputs": dict(inputs)}
+    return hashlib.sha256(canonical_json(whole)).hexdigest()
+
+
+def digest_of(files: Iterable[FileEntry]) -> str:
+    """sha256 over the lines `SHA256  PATH`, sorted by path bytes: what `sha256sum` prints of the recorded files."""
+    lines = (f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path.encode()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def content_digest_of(files: Iterable[FileEntry]) -> str:
+    """As `digest_of`, over the columns' values; a path counts without the part that names the file's bytes."""
+    named = sorted((_stable_path(file.path), file.content) for file in files)
+    return hashlib.sha256("".join(f"{content}  {path}\n" for path, content in named).encode()).hexdigest()
+
+
+def _stable_path(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    if suffix != "parquet" or stem.count("-") != 2:
+        return path
+    return f"{folder}{slash}{stem.rpartition('-')[0]}{dot}{suffix}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json as a value. `inputs`: stage name → fingerprint; `numerics`: the class of a model's last bits."""
+
+    stage: str
+    version: int
+    fingerprint: str
+    kind: str
+    params: dict[str, Any]
+    inputs: dict[str, str]
+    files: tuple[FileEntry, ...]
+    counts: dict[str, Any]
+    digest: str
+    content_digest: str
+    numerics: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        files = [
+            {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256} for file in self.files
+        ]
+        return {**self.__dict__, "files": files}
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read an artifact's manifest.
+
+        Raises: StageFailed when it is not one of ours.
+        """
+        try:
+            value = read_json(path)
+            # the values' hash is in content_digest; a file's own is not needed again
+            files = tuple(FileEntry(content="", **file) for file in value.pop("files"))
+            return cls(files=files, **value)
+        except (ValueError, TypeError, KeyError) as error:
+            raise StageFailed(f"{path}: not a manifest of ours ({error}). Delete its folder and run again.") from error

@@ -1,0 +1,179 @@
+"""YAML with line numbers: the 1.2 core schema, repeated keys refused, ${NAME} and ${NAME:-default} expanded.
+
+`6e-4` is a number, `no` and `on` are words. What comes out is plain data and, beside it, the line of every path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.core.errors import ConfigError, Problem
+
+PathOf = tuple[str | int, ...]
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+SECRET = re.compile(r"(?i)(secret|token|password|passwd|credential|private|api_?key|access_?key)")
+MAX_NODES = 100_000  # aliases of aliases can name more nodes than memory holds
+
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^[-+]?[0-9]+$")
+_BASED = re.compile(r"^0(?:o[0-7]+|x[0-9a-fA-F]+)$")
+_FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
+_SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), "+.inf": float("inf"), ".nan": float("nan")}
+
+
+@dataclass
+class Tree:
+    """Plain data, the line (from 1) of every path in it, the problems met, and the text of expanded secrets by path."""
+
+    file: str
+    data: Any = None
+    lines: dict[PathOf, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    secrets: dict[PathOf, str] = field(default_factory=dict)
+
+    def line(self, path: PathOf) -> int | None:
+        """The line of a path, or of the nearest thing above it."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.lines:
+                return self.lines[path[:length]]
+        return None
+
+    def problem(self, path: PathOf, what: str, hint: str = "") -> None:
+        self.problems.append(Problem(self.file, self.line(path), dotted(path), what, hint))
+
+
+def dotted(path: PathOf) -> str:
+    """ingest.sources[0].reader"""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def scalar(text: str) -> Any:
+    """The value of a plain (unquoted) scalar by the YAML 1.2 core schema."""
+    if _NULL.match(text):
+        return None
+    if _BOOL.match(text):
+        return text.lower() == "true"
+    if _INT.match(text):
+        return int(text)
+    if _BASED.match(text):
+        return int(text, 0)
+    if _FLOAT.match(text):
+        return float(text)
+    return _SPECIAL.get(text.lower(), text)
+
+
+def read_tree(path: Path) -> Tree:
+    """Read a YAML file.
+
+    Raises: ConfigError when it is not there, not UTF-8 or not YAML.
+    """
+    tree = Tree(str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError.of([Problem(tree.file, None, "", f"cannot be read ({error.strerror}).")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError.of([Problem(tree.file, None, "", f"is not UTF-8 (byte {error.start}).")]) from error
+    return parse_tree(text, tree)
+
+
+def parse_tree(text: str, tree: Tree) -> Tree:
+    """Fill `tree` from YAML text."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ConfigError.of([Problem(tree.file, line, "", f"is not YAML: {error.problem}.")]) from error
+    except yaml.YAMLError as error:
+        raise ConfigError.of([Problem(tree.file, None, "", f"is not YAML: {error}.")]) from error
+    tree.data = None if node is None else _Builder(tree).value(node, ())
+    return tree
+
+
+def set_path(tree: Tree, assignment: str) -> None:
+    """Apply one `section.key=value` override; the value is read as YAML, list items are named by number.
+
+    Raises: ConfigError when it has no `=` or leads through something that is no mapping.
+    """
+    name, equals, text = assignment.partition("=")
+    where = "command line"
+    if not equals or not name:
+        raise ConfigError.of([Problem(where, None, assignment, "an override is written section.key=value.")])
+    value = parse_tree(text, Tree(where)).data
+    parts: list[str | int] = [int(p) if p.isdigit() else p for p in name.replace("[", ".").replace("]", "").split(".")]
+    if tree.data is None:
+        tree.data = {}
+    spot = tree.data
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if isinstance(spot, dict):
+            key: Any = str(part)
+            if not last and not isinstance(spot.get(key), dict | list):
+                spot[key] = {}
+        elif isinstance(spot, list) and isinstance(part, int) and part < len(spot):
+            key = part
+        else:
+            raise ConfigError.of([Problem(where, None, name, f"there is no {dotted(tuple(parts[: index + 1]))}.")])
+        if last:
+            spot[key] = value
+        spot = spot[key]
+
+
+class _Builder:
+    """From nodes to plain data, noting lines and problems on the way."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree, self.nodes = tree, 0
+
+    def value(self, node: yaml.Node, path: PathOf) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise ConfigError.of([Problem(self.tree.file, None, "", f"holds more than {MAX_NODES:,} values.")])
+        self.tree.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self.scalar(node, path)
+
+    def mapping(self, node: yaml.MappingNode, path: PathOf) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in found:
+                first = self.tree.lines[(*path, key)]
+                self.tree.problems.append(
+                    Problem(self.tree.file, line, dotted((*path, key)), f"is there twice (first on line {first}).")
+                )
+                continue
+            self.tree.lines[(*path, key)] = line
+            found[key] = self.value(value_node, (*path, key))
+        return found
+
+    def scalar(self, node: yaml.Node, path: PathOf) -> Any:
+        text = str(node.value)
+        plain = getattr(node, "style", None) is None
+        if "${" in text:
+            text = VARIABLE.sub(lambda found: self.variable(found, path), text)
+            if any(SECRET.search(found[1]) for found in VARIABLE.finditer(str(node.value))):
+                self.tree.secrets[path] = str(node.value)
+        return scalar(text) if plain else text
+
+    def variable(self, found: re.Match[str], path: PathOf) -> str:
+        value = os.environ.get(found[1]) or found[2]
+        if value is None:
+            self.tree.problem(
+                path, f"the environment variable {found[1]} is not set.", "Set it or give ${NAME:-default}."
+            )
+            return ""
+        return value

@@ -1,0 +1,38 @@
+"""The data stages, in the order of the flow: one line each, import strings alone, so that planning loads nothing heavy."""
+
+from __future__ import annotations
+
+from pipeline.core.stage import StageSpec
+
+STAGES: tuple[StageSpec, ...] = (
+    StageSpec(
+        name="ingest", version=1, section="ingest", needs=(), makes="documents", work="beam",
+        run="pipeline.stages.ingest:run",
+        section_type="pipeline.readers.section:Ingest", params="pipeline.readers.section:ingest_params",
+    ),
+    StageSpec(
+        name="signals", version=1, section="clean", needs=("documents",), makes="documents", work="beam",
+        run="pipeline.stages.signals:run",
+        section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
+    ),
+    StageSpec(
+        name="clean", version=1, section="clean", needs=("documents",), makes="documents", work="beam",
+        run="pipeline.stages.clean:run",
+        section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:rules_params",
+    ),
+    StageSpec(
+        name="dedupe", version=1, section="dedupe", needs=("documents",), makes="documents", work="beam",
+        run="pipeline.stages.dedupe:run",
+        section_type="pipeline.dedupe.section:Dedupe",
+    ),
+    StageSpec(
+        name="tokenizer", version=1, section="tokenizer", needs=("documents",), makes="tokenizer", work="task",
+        run="pipeline.stages.tokenizer:run",
+        section_type="pipeline.tokenizers.section:Tokenizer",
+    ),
+    StageSpec(
+        name="pack", version=1, section="pack", needs=("documents", "tokenizer"), makes="tokens", work="beam",
+        run="pipeline.stages.pack:run",
+        section_type="pipeline.tokenizers.section:Pack",
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""What tokens become: models, objectives, engines, the trainer, evaluation and export."""

@@ -102,7 +102,7 @@ def _words(detail: ErrorDetails, path: PathOf, model: type[BaseModel]) -> tuple[
         return "is missing.", ""
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind in ("component", "value_error"):
-        return text.rstrip(".") + ".", ""
+        return text if text.endswith((".", "?")) else f"{text}.", ""
     shown = repr(detail["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "…"
     return f"should be {text}, is {shown}.", ""

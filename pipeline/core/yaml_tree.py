@@ -46,6 +46,9 @@ class Tree:
         return None
 
     def problem(self, path: PathOf, what: str, hint: str = "") -> None:
+        """Note a mistake; the first one told of a path stands, what follows from it is left out."""
+        if any(problem.path == dotted(path) for problem in self.problems):
+            return
         self.problems.append(Problem(self.file, self.line(path), dotted(path), what, hint))
 
 

@@ -1,4 +1,4 @@
-"""The data stages, in the order of the flow: one line each, import strings alone, so that planning loads nothing heavy."""
+"""The data stages, in the order of the flow: import strings alone, so that planning loads nothing heavy."""
 
 from __future__ import annotations
 

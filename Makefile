@@ -1,0 +1,50 @@
+# Two targets do all the set-up: `make demo` and `make test`. Nothing but Python 3.11 and make is needed.
+PYTHON ?= python3.11
+ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
+PYTHON := python3
+endif
+BIN := .venv/bin
+# DeepSpeed's operations are compiled on demand and training on CPU uses none of them
+INSTALL := DS_BUILD_OPS=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt
+
+.PHONY: demo test test-long check format bench clean help
+
+help:  ## what there is to do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
+
+demo: .venv/installed  ## raw text to an evaluated checkpoint on this machine, in a few minutes
+	$(BIN)/bloomery run configs/demo.yaml
+
+test: .venv/installed-dev  ## the tests (under 15 minutes on 2 cores)
+	$(BIN)/python -m pytest -q
+
+test-long: .venv/installed-dev  ## the tests that train, kill and resume, too (under 60 minutes)
+	$(BIN)/python -m pytest -q -m "long or not long"
+
+check: .venv/installed-dev  ## style and types; fast enough for a commit hook
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: .venv/installed-dev  ## let ruff put things in order
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: .venv/installed-dev  ## every benchmark, one after the other; tables on the console
+	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+.venv/bin/python:
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Bloomery needs Python 3.11 or later; this is $$($(PYTHON) --version). Name another: make PYTHON=..."; exit 2; }
+	@$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing Bloomery and its pinned packages (about 2 GB; a minute or two)"
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "installing what the tests need"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+clean:  ## remove the environment and every work directory's scratch
+	rm -rf .venv work .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,131 @@
+"""Artifacts appear whole or not at all; drafts survive a kill; a survivor of a kill can harm nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import StageFailed
+from pipeline.core.manifest import Manifest, fingerprint
+from pipeline.core.shards import entry_of
+from pipeline.core.stage import Job, Outcome
+from pipeline.core.store import Store
+
+PRINT = "f" * 64
+
+
+def job_for(store: Store, tmp_path: Path, *, fresh: bool = False) -> Job:
+    attempt, folder = store.begin("clean", PRINT, fresh=fresh)
+    return Job(
+        stage="clean", version=1, kind="documents", run="x:y", fingerprint=PRINT, params={"a": 1}, seed=1, inputs={},
+        folder=folder, scratch=tmp_path, metrics=tmp_path, log=tmp_path / "log", attempt=attempt,
+        input_fingerprints={"ingest": "e" * 64},
+    )  # fmt: skip
+
+
+def made(job: Job, text: str = "x") -> Outcome:
+    (job.folder / "parts").mkdir(exist_ok=True)
+    (job.folder / "parts" / "one.txt").write_text(text)
+    (job.folder / "stray.txt").write_text("not recorded")
+    return Outcome([entry_of(job.folder, "parts/one.txt")], {"in": 2, "out": 1, "dropped": {"short": 1}})
+
+
+def test_a_published_artifact_holds_what_was_recorded_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    job = job_for(store, tmp_path)
+    artifact = store.publish(job, made(job))
+    names = sorted(path.relative_to(artifact.path).as_posix() for path in artifact.path.rglob("*") if path.is_file())
+    assert names == ["journal.jsonl", "manifest.json", "parts/one.txt"]
+    assert artifact.path == tmp_path / "store" / "clean" / PRINT
+    assert not store.has_draft("clean", PRINT) and store.find("clean", PRINT) == artifact_read(artifact.path, artifact)
+
+
+def artifact_read(path: Path, artifact):  # type: ignore[no-untyped-def]
+    read = Manifest.read(path / "manifest.json")
+    files = tuple(replace(file, content="") for file in artifact.manifest.files)
+    assert read == replace(artifact.manifest, files=files)
+    return replace(artifact, manifest=read)
+
+
+def test_the_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    job = job_for(store, tmp_path)
+    manifest = json.loads((store.publish(job, made(job)).path / "manifest.json").read_text())
+    line = f"{hashlib.sha256(b'x').hexdigest()}  parts/one.txt\n"
+    assert manifest["digest"] == hashlib.sha256(line.encode()).hexdigest()
+    assert manifest["files"] == [{"path": "parts/one.txt", "bytes": 1, "rows": None, "sha256": line.split()[0]}]
+
+
+def test_a_new_attempt_takes_over_finished_files_and_no_half_written_ones(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = job_for(store, tmp_path)
+    made(first)
+    (first.folder / "parts" / ".two.txt.1.tmp").write_text("half")
+    second = job_for(store, tmp_path)
+    assert second.attempt == 2 and store.has_draft("clean", PRINT)
+    assert [path.name for path in (second.folder / "parts").iterdir()] == ["one.txt"]
+
+
+def test_a_forced_attempt_takes_over_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made(job_for(store, tmp_path))
+    assert not list(job_for(store, tmp_path, fresh=True).folder.iterdir())
+
+
+def test_a_superseded_attempt_cannot_publish_and_cannot_change_the_new_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = job_for(store, tmp_path)
+    outcome = made(first)
+    second = job_for(store, tmp_path)
+    with pytest.raises(StageFailed, match="superseded"):
+        store.publish(first, outcome)
+    beside = first.folder / "parts" / "beside"
+    beside.write_text("other bytes")
+    beside.replace(first.folder / "parts" / "one.txt")  # how every writer of ours puts a file in place
+    assert (second.folder / "parts" / "one.txt").read_text() == "x"
+    store.publish(second, made(second))
+    with pytest.raises(StageFailed, match="superseded"):
+        store.publish(first, outcome)
+
+
+def test_rows_that_do_not_add_up_are_never_published(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    job = job_for(store, tmp_path)
+    outcome = made(job)
+    outcome.counts["out"] = 2
+    with pytest.raises(StageFailed, match="do not add up"):
+        store.publish(job, outcome)
+    assert store.find("clean", PRINT) is None
+
+
+def test_forced_work_that_comes_out_otherwise_replaces_the_artifact(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for text in ("x", "x", "y"):
+        job = job_for(store, tmp_path, fresh=True)
+        store.publish(job, made(job, text))
+        found = store.find("clean", PRINT)
+        assert found and found.files("parts/")[0].read_text() == text
+
+
+def test_a_fingerprint_follows_from_stage_version_params_and_inputs_alone() -> None:
+    base = fingerprint("clean", 1, {"b": 1, "a": 2}, {"ingest": "x"})
+    assert base == fingerprint("clean", 1, {"a": 2, "b": 1}, {"ingest": "x"})
+    whole = '{"inputs":{"ingest":"x"},"params":{"a":2,"b":1},"stage":"clean","version":1}'
+    assert base == hashlib.sha256(whole.encode()).hexdigest(), "other programs compute it too"
+    others = [fingerprint("c", 1, {"a": 2, "b": 1}, {"ingest": "x"}), fingerprint("clean", 2, {"a": 2, "b": 1}, {}),
+              fingerprint("clean", 1, {"a": 3, "b": 1}, {"ingest": "x"})]  # fmt: skip
+    assert base not in others
+
+
+def test_a_job_survives_the_way_to_its_process(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = job_for(store, tmp_path)
+    artifact = store.publish(first, made(first))
+    job = replace(first, inputs={"documents": store.find("clean", PRINT)}, folder=tmp_path)
+    again = Job.from_dict(json.loads(json.dumps(job.to_dict())))
+    assert again.inputs["documents"].path == artifact.path
+    assert replace(again, progress=job.progress) == job

@@ -1,0 +1,112 @@
+"""From JSONL to packed tokens beside datatrove: the same steps, one worker each, on documents that both keep, in one run.
+
+    python tests/benchmarks/bench_data_plane.py [--mb 12] [--copies 8] [--work DIR]
+
+The peer lives in an environment of its own (.venv-peers), made on first use. Figures are CPU-seconds of all processes,
+start-up included; training our tokenizer is left out on both sides (the peer is given ours).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from enlarge import enlarged, read, write
+from measured import DATA, measure, table
+
+ROOT = Path(__file__).parents[2]
+PEER = ROOT / ".venv-peers" / "bin" / "python"
+PINS = ["datatrove[io,processing]==0.10.1", "spacy==3.8.18", "ftfy==6.3.1"]
+STAGES = ["ingest", "signals", "clean", "dedupe", "pack"]
+CONFIG = """\
+name: bench
+workdir: {work}
+ingest: {{sources: [{{reader: jsonl, paths: "{corpus}/*.jsonl.gz", language: en}}]}}
+clean: {{filters: [quality, repetition]}}
+dedupe: {{}}
+tokenizer: {{vocabulary: 32000}}
+pack: {{length: 1024}}
+cluster: {{launcher: local, beam: {{workers: 1}}}}
+"""
+
+
+def peer_python() -> Path:
+    if not PEER.exists():
+        print("installing the peer (about 0.8 GB) ...", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", PEER.parents[1]], check=True)
+        subprocess.run([PEER, "-m", "pip", "install", "-q", *PINS], check=True)
+    return PEER
+
+
+def ours(corpus: Path, work: Path) -> Path:
+    """A configuration of ours over `corpus`; its work directory is `work`."""
+    path = work.with_suffix(".yaml")
+    path.write_text(CONFIG.format(work=work, corpus=corpus), encoding="utf-8")
+    return path
+
+
+def manifests(work: Path) -> dict[str, Path]:
+    return {path.parts[-3]: path for path in work.glob("store/*/*/manifest.json")}
+
+
+def kept_by_us(work: Path) -> set[str]:
+    folder = manifests(work)["dedupe"].parent / "parts"
+    return {row for file in folder.iterdir() for row in pq.read_table(file, columns=["source_id"])[0].to_pylist()}
+
+
+def stage_cpu(work: Path) -> dict[str, float]:
+    """CPU-seconds of each stage's process tree, from the journals."""
+    found = {}
+    for stage, path in manifests(work).items():
+        lines = [json.loads(line) for line in (path.parent / "journal.jsonl").read_text().splitlines()]
+        found[stage] = sum(line.get("cpu_seconds", 0.0) for line in lines)
+    return found
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--mb", type=float, default=12, help="English text to choose from")
+    options.add_argument("--copies", type=int, default=8, help="how many times over what both keep is measured")
+    options.add_argument("--work", type=Path)
+    chosen = options.parse_args()
+    work = chosen.work or Path(tempfile.mkdtemp())
+    work.mkdir(parents=True, exist_ok=True)
+    peer, bloomery = peer_python(), [sys.executable, "-m", "cluster.cli", "run"]
+
+    records, size = [], 0
+    mixed = (record for record in read("raw-mixed/*.gz", DATA) if record.get("lang") == "en")
+    for record in itertools.chain(read("corpora/en/*.gz", DATA), mixed):
+        size += len(record["text"])
+        if size > chosen.mb * 1e6:
+            break
+        records.append({"id": f"r{len(records)}", "text": record["text"]})
+    write(records, work / "candidates")
+    measure([*bloomery, ours(work / "candidates", work / "choose"), "--to", "tokenizer"])
+    tokenizer = manifests(work / "choose")["tokenizer"].parent / "tokenizer.json"
+    measure([peer, Path(__file__).with_name("peer_datatrove.py"), work / "candidates", work / "peer-choose", tokenizer])
+    both = kept_by_us(work / "choose") & set((work / "peer-choose" / "kept.ids").read_text().split())
+    chosen_records = [record for record in records if record["id"] in both]
+    megabytes = write(enlarged(chosen_records, chosen.copies), work / "corpus") / 1e6
+    print(f"{len(records):,} documents, {len(both):,} kept by both, × {chosen.copies} = {megabytes:.1f} MB", flush=True)
+
+    own = measure([*bloomery, ours(work / "corpus", work / "own"), "--to", "pack"])
+    their = measure([peer, Path(__file__).with_name("peer_datatrove.py"), work / "corpus", work / "peer", tokenizer])
+    by_stage = stage_cpu(work / "own")
+    cpu = own.cpu - by_stage["tokenizer"]
+    rows: list[list[object]] = [["datatrove 0.10.1", their.cpu, megabytes / their.cpu, 1.0]]
+    rows.append(["bloomery, ingest to pack", cpu, megabytes / cpu, their.cpu / cpu])
+    rows += [[f"· {stage}", by_stage[stage], megabytes / by_stage[stage], ""] for stage in STAGES]
+    rows.append(["· supervisor", cpu - sum(by_stage[stage] for stage in STAGES), "", ""])
+    table(f"{megabytes:.1f} MB of English text, one worker", ["", "CPU-s", "MB per CPU-s", "ratio"], rows)
+    peer_kept = len((work / "peer" / "kept.ids").read_text().split())
+    print(f"kept: bloomery {len(kept_by_us(work / 'own')):,}, datatrove {peer_kept:,} of {len(both) * chosen.copies:,}")
+
+
+if __name__ == "__main__":
+    main()

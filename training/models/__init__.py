@@ -1,0 +1,9 @@
+"""Model families: what turns tokens into a loss. One file a family, and its options in `section.py` (no torch there)."""
+
+from __future__ import annotations
+
+from pipeline.core.registry import Registry
+
+# the options of a family, loadable without torch; and its code
+SECTIONS = Registry("model family", {"gpt": "training.models.section:Gpt"})
+FAMILIES = Registry("model family", {"gpt": "training.models.gpt:Gpt"})

@@ -1,0 +1,54 @@
+"""The fast encoder, bare: gigatoken over the column's own bytes, 7 to 15 times the reference. Use it through `guard`.
+
+Its word cache has no bound (measured: 9 bytes of memory a byte of random words), so it is dropped and built anew when
+the process has grown by 256 MiB. Not picklable, one a thread; it releases the GIL.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import awkward
+import gigatoken
+import numpy as np
+import pyarrow as pa
+
+from pipeline.tokenizers.base import Encoded, Encoder
+
+GROWTH_BYTES = 256 << 20
+# never more often than this: the least text that can fill the cache that far, were every word new
+FED_BYTES = 28 << 20
+PAGE_BYTES = 4096
+
+
+class Gigatoken(Encoder):
+    """gigatoken on one thread."""
+
+    def __init__(self, json_text: str) -> None:
+        self._json_text = json_text
+        self.rebuilt = 0
+        self._build()
+
+    def _build(self) -> None:
+        self._tokenizer = gigatoken.Tokenizer.from_json(self._json_text)
+        self._fed, self._resident = 0, resident_bytes()
+
+    def encode(self, column: pa.LargeStringArray) -> Encoded:
+        if not len(column):
+            return Encoded(np.empty(0, np.uint32), np.zeros(1, np.int64))
+        self._forget_when_large()
+        self._fed += column.nbytes
+        layout = self._tokenizer.encode_batch(awkward.from_arrow(column), parallel=False).layout
+        offsets = np.asarray(layout.offsets.data, np.int64)
+        return Encoded(np.asarray(layout.content.data, np.uint32), offsets)
+
+    def _forget_when_large(self) -> None:
+        if self._fed >= FED_BYTES and resident_bytes() - self._resident >= GROWTH_BYTES:
+            del self._tokenizer
+            self._build()
+            self.rebuilt += 1
+
+
+def resident_bytes() -> int:
+    """Memory of this process now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES

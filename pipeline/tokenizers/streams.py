@@ -1,0 +1,81 @@
+"""Token streams on disk between encoding and packing: a flat file of tokens, and beside it its documents.
+
+<stem>.tokens holds the ids end to end, little-endian; <stem>.documents (Arrow) an id and a token count a document. Any
+stretch can be read alone, so rows that cross files are cut without holding a file in memory.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.core.files import replacing
+from pipeline.tokenizers.rows import Stretch
+
+DOCUMENTS = pa.schema([("id", pa.string()), ("tokens", pa.int64())])
+
+
+class StreamWriter:
+    """`with StreamWriter(folder, stem) as stream: stream.write(...)`; both files appear when the block ends well."""
+
+    def __init__(self, folder: Path, stem: str) -> None:
+        self.folder, self.stem, self.tokens = folder, stem, 0
+
+    def __enter__(self) -> StreamWriter:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._stack = ExitStack()
+        with self._stack:
+            paths = [self._stack.enter_context(replacing(path)) for path in _paths(self.folder, self.stem)]
+            self._tokens = self._stack.enter_context(paths[0].open("wb"))
+            self._documents = self._stack.enter_context(pa.ipc.new_file(str(paths[1]), DOCUMENTS))
+            self._stack = self._stack.pop_all()
+        return self
+
+    def write(self, tokens: NDArray[np.unsignedinteger], ids: pa.Array, sizes: NDArray[np.int64]) -> None:
+        """Documents in order: their tokens end to end, their ids, how many tokens each has."""
+        self._tokens.write(np.ascontiguousarray(tokens).view(np.uint8).data)
+        self._documents.write_batch(pa.record_batch([ids, pa.array(sizes, pa.int64())], schema=DOCUMENTS))
+        self.tokens += len(tokens)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """`take` tokens of a stream from `skip` on."""
+
+    stem: str
+    skip: int
+    take: int
+
+
+def read(folder: Path, wanted: list[Piece], dtype: np.dtype[np.unsignedinteger]) -> Stretch:
+    """Pieces laid end to end, with the documents that overlap them."""
+    tokens, ids, starts, at = [], [], [], 0
+    for piece in wanted:
+        token_path, document_path = _paths(folder, piece.stem)
+        found = np.fromfile(token_path, dtype, piece.take, offset=piece.skip * dtype.itemsize)
+        with pa.memory_map(str(document_path)) as source:
+            documents = pa.ipc.open_file(source).read_all()
+        ends = np.cumsum(documents["tokens"].to_numpy())
+        first = int(np.searchsorted(ends, piece.skip, side="right"))
+        last = int(np.searchsorted(ends, piece.skip + piece.take, side="left")) + 1
+        begins = np.concatenate([[0], ends[:-1]])[first:last]
+        tokens.append(found)
+        ids.append(documents["id"].slice(first, last - first).combine_chunks())
+        starts.append(begins - piece.skip + at)
+        at += len(found)
+    return Stretch(np.concatenate(tokens), pa.concat_arrays(ids), np.concatenate(starts))
+
+
+def _paths(folder: Path, stem: str) -> tuple[Path, Path]:
+    return folder / f"{stem}.tokens", folder / f"{stem}.documents"

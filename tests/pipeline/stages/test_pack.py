@@ -1,0 +1,196 @@
+"""pack: every token of every document once, in order, in rows that say whose they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import read_json
+from pipeline.core.stage import Job, Outcome
+from pipeline.stages import pack
+from pipeline.tokenizers.subword import BytePair, Reference
+
+MakeJob = Callable[..., Job]
+MakeDocuments = Callable[..., Artifact]
+Publish = Callable[[Job, Outcome], Artifact]
+
+ENGLISH = "The furnace turns raw ore into a bloom of iron, number {}; it is hammered while it is hot. "
+CHINESE = "第{}座炉子把矿石炼成铁块，趁热锻打。"
+LENGTH = 32
+
+
+def records(english: int = 60, chinese: int = 30) -> list[dict[str, Any]]:
+    found = [{"text": ENGLISH.format(n) * (1 + n % 7), "language": "en"} for n in range(english)]
+    found += [{"text": CHINESE.format(n) * (1 + n % 5), "language": "zh"} for n in range(chinese)]
+    return found
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Artifact:
+    folder = tmp_path / "tokenizer"
+    folder.mkdir()
+    text = BytePair().train([record["text"] for record in records()], 400)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    return Artifact(folder, None)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def packed(make_job: MakeJob, publish: Publish, tokenizer: Artifact) -> Callable[..., Artifact]:
+    def run(documents: Artifact, name: str = "pack", workers: int = 1, **params: Any) -> Artifact:
+        inputs = {"documents": documents, "tokenizer": tokenizer}
+        params = {"length": LENGTH, "validation": 0.1, **params}
+        job = make_job(name, stage="pack", kind="tokens", inputs=inputs, params=params, workers=workers)
+        return publish(job, pack.run(job))
+
+    return run
+
+
+def rows_of(artifact: Artifact, split: str) -> list[dict[str, Any]]:
+    return [row for path in artifact.files(f"{split}/") for row in pq.read_table(path).to_pylist()]
+
+
+def tokens_by_document(rows: list[dict[str, Any]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        for span in row["documents"]:
+            found[span["id"]] += row["tokens"][span["start"] : span["end"]]
+    return dict(found)
+
+
+def documents_of(artifact: Artifact) -> list[dict[str, Any]]:
+    return [row for path in artifact.files("parts/") for row in pq.read_table(path).to_pylist()]
+
+
+def test_spans_give_every_document_back_with_its_end_of_text(
+    make_documents: MakeDocuments, packed: Callable[..., Artifact], tokenizer: Artifact
+) -> None:
+    documents = make_documents(records(), files=3)
+    artifact = packed(documents)
+    reference = Reference((tokenizer.path / "tokenizer.json").read_text(encoding="utf-8"))
+    expected = {row["id"]: [*reference.encode_text(row["text"]), 0] for row in documents_of(documents)}
+    train, validation = (tokens_by_document(rows_of(artifact, split)) for split in ("train", "validation"))
+    assert train | validation == expected
+    assert not train.keys() & validation.keys()
+
+
+def test_rows_are_disjoint_full_and_in_document_order(
+    make_documents: MakeDocuments, packed: Callable[..., Artifact]
+) -> None:
+    documents = make_documents(records(), files=3)
+    artifact = packed(documents)
+    order = {row["id"]: at for at, row in enumerate(documents_of(documents))}
+    for split in ("train", "validation"):
+        rows = rows_of(artifact, split)
+        assert {len(row["tokens"]) for row in rows[:-1]} <= {LENGTH}
+        assert 0 < len(rows[-1]["tokens"]) <= LENGTH
+        for row in rows:
+            edges = [(span["start"], span["end"]) for span in row["documents"]]
+            assert [start for start, _ in edges] == [0, *(end for _, end in edges[:-1])]
+            assert edges[-1][1] == len(row["tokens"])
+        seen = [order[span["id"]] for row in rows for span in row["documents"]]
+        assert seen == sorted(seen)
+
+
+def test_each_language_holds_a_document_out_even_one_with_few(
+    make_documents: MakeDocuments, packed: Callable[..., Artifact]
+) -> None:
+    artifact = packed(make_documents(records(english=80, chinese=2)), validation=0.001)
+    splits = read_json(artifact.path / "splits.json")
+    assert splits["validation"]["languages"]["en"]["documents"] == 1
+    assert splits["validation"]["languages"]["zh"]["documents"] == 1
+    assert splits["train"]["languages"]["zh"]["documents"] == 1
+    counts = artifact.manifest.counts
+    assert counts["in"] == counts["out"] == 82
+    assert counts["tokens"] == splits["train"]["tokens"] + splits["validation"]["tokens"]
+    assert splits["train"]["rows"] == len(rows_of(artifact, "train"))
+
+
+def test_who_is_held_out_does_not_depend_on_the_order_of_documents(
+    make_documents: MakeDocuments, packed: Callable[..., Artifact]
+) -> None:
+    made = documents_of(make_documents(records(), name="made"))
+    held = []
+    for files, order in ((2, made), (3, made[::-1])):
+        artifact = packed(make_documents(order, files=files, name=f"documents-{files}"), f"pack-{files}")
+        held.append(set(tokens_by_document(rows_of(artifact, "validation"))))
+    assert held[0] == held[1]
+
+
+def test_two_workers_write_the_bytes_of_one(make_documents: MakeDocuments, packed: Callable[..., Artifact]) -> None:
+    documents = make_documents(records(), files=4)
+    one, two = packed(documents, "one", workers=1), packed(documents, "two", workers=2)
+    assert one.manifest.digest == two.manifest.digest
+    assert [file.path for file in one.manifest.files] == [file.path for file in two.manifest.files]
+
+
+def test_shards_hold_a_fixed_number_of_rows_and_documents_cross_them(
+    make_documents: MakeDocuments, packed: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = make_documents([{"text": CHINESE.format(1) * 40, "language": "zh"}, *records(9, 9)], files=2)
+    whole = packed(documents, "whole")
+    monkeypatch.setattr(pack, "SHARD_TOKENS", 4 * LENGTH + 5)
+    monkeypatch.setattr(pack, "WRITE_TOKENS", 2 * LENGTH)
+    small = packed(documents, "small")
+    sizes = [pq.read_metadata(path).num_rows for path in small.files("train/")]
+    assert set(sizes[:-1]) == {4}
+    assert pq.read_metadata(small.files("train/")[0]).num_row_groups == 2
+    for split in ("train", "validation"):
+        assert rows_of(small, split) == rows_of(whole, split)
+
+
+def test_a_vocabulary_decides_the_width_of_a_token() -> None:
+    assert pack._Packer(None, 0, 65_536).dtype == "uint16"  # type: ignore[arg-type]
+    assert pack._Packer(None, 0, 65_537).dtype == "uint32"  # type: ignore[arg-type]
+
+
+def test_a_resumed_stage_encodes_no_file_again(
+    make_documents: MakeDocuments, make_job: MakeJob, tokenizer: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = {"documents": make_documents(records(), files=3), "tokenizer": tokenizer}
+    job = make_job(stage="pack", kind="tokens", inputs=inputs, params={"length": LENGTH, "validation": 0.1})
+    first = pack.run(job)
+    monkeypatch.setattr(pack, "encode", None)
+    (job.folder / "tasks" / "rows" / "train-000000.json").unlink()
+    assert pack.run(job).files == first.files
+
+
+def test_no_documents_is_an_error_that_says_so(make_documents: MakeDocuments, packed: Callable[..., Artifact]) -> None:
+    with pytest.raises(StageFailed, match="no document came in"):
+        packed(make_documents([]))
+
+
+@pytest.mark.parametrize("text", [ENGLISH, CHINESE])
+def test_one_document_cannot_be_trained_and_validated_on(
+    text: str, make_documents: MakeDocuments, packed: Callable[..., Artifact]
+) -> None:
+    with pytest.raises(StageFailed, match="train is empty: 1 documents came in"):
+        packed(make_documents([{"text": text}]))
+
+
+def test_a_difference_seen_late_encodes_everything_again_by_the_reference(
+    make_documents: MakeDocuments, packed: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = make_documents(records(), files=3)
+    right = packed(documents, "right")
+
+    def doubt(job: Job, task: Any) -> dict[str, Any]:
+        return {**pack.encode(job, task), "fallback": "differs", "doubtful": True}
+
+    again: list[str] = []
+    run_tasks = pack.run_tasks
+
+    def watched(job: Job, step: str, tasks: Any, work: Any) -> list[dict[str, Any]]:
+        again.append(step)
+        return run_tasks(job, step, tasks, doubt if step == "encode" else work)
+
+    monkeypatch.setattr(pack, "run_tasks", watched)
+    artifact = packed(documents, "again")
+    assert "encode-again" in again
+    assert artifact.manifest.digest == right.manifest.digest

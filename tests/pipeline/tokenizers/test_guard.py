@@ -1,0 +1,173 @@
+"""The fast path: identical ids on every text, or the reference and the reason."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.tokenizers import adversarial, fast
+from pipeline.tokenizers.base import Encoded, Encoder
+from pipeline.tokenizers.fast import Gigatoken
+from pipeline.tokenizers.guard import encoder, refusal
+from pipeline.tokenizers.subword import BytePair, Reference
+
+TEXTS = [
+    "The smith draws the bloom from the furnace and hammers the slag out of it.",
+    "铁匠从炉中取出铁块，把炉渣锤打出去。１２３，测试。",
+    "for bloom in furnace:\n\thammer(bloom)  # 锻打\n",
+]
+SPECIAL = ("<|endoftext|>",)
+
+
+@pytest.fixture(scope="module")
+def trained() -> str:
+    return BytePair().train(TEXTS * 20, 600)
+
+
+class Wrong(Encoder):
+    """Right but for documents that hold `sign`, or from the call `late` on."""
+
+    def __init__(self, json_text: str, sign: str = "", late: int = 0) -> None:
+        self.reference, self.sign, self.late, self.calls = Reference(json_text), sign, late, 0
+
+    def encode(self, column: pa.LargeStringArray) -> Encoded:
+        found = self.reference.encode(column)
+        self.calls += 1
+        if self.calls > self.late and any(self.sign in text for text in column.to_pylist()):
+            return Encoded(found.ids + np.uint32(1), found.offsets)
+        return found
+
+
+def column(texts: list[str]) -> pa.LargeStringArray:
+    return pa.array(texts, pa.large_string())
+
+
+def same(one: Encoded, other: Encoded) -> bool:
+    return np.array_equal(one.ids, other.ids) and np.array_equal(one.offsets, other.offsets)
+
+
+def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
+    texts = column(adversarial.texts(SPECIAL))
+    assert same(Gigatoken(trained).encode(texts), Reference(trained).encode(texts))
+    chosen = encoder(trained)
+    assert chosen.fallback is None
+    assert same(chosen.encode(texts), chosen.reference.encode(texts))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=6))
+def test_any_texts_encode_as_the_reference_does(trained: str, texts: list[str]) -> None:
+    assert same(Gigatoken(trained).encode(column(texts)), Reference(trained).encode(column(texts)))
+
+
+def test_a_long_run_of_one_sign_is_no_trap(trained: str) -> None:
+    texts = column([sign * 50_000 for sign in ("a", " ", "中", "\n", "=", "7")])
+    chosen = encoder(trained)
+    assert same(chosen.encode(texts), chosen.reference.encode(texts))
+
+
+def test_a_slice_of_a_column_encodes_alone(trained: str) -> None:
+    whole = column(TEXTS * 3)
+    chosen = encoder(trained)
+    assert same(chosen.encode(whole.slice(4, 3)), chosen.reference.encode(column((TEXTS * 3)[4:7])))
+
+
+def tampered(json_text: str, *path: Any, value: Any) -> str:
+    tree = json.loads(json_text)
+    here = tree
+    for key in path[:-1]:
+        here = here[key]
+    here[path[-1]] = value
+    return json.dumps(tree)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("added_tokens", 0, "single_word"), True),
+        (("added_tokens", 0, "normalized"), True),
+        (("pre_tokenizer", "use_regex"), False),
+        (("pre_tokenizer",), None),
+        (("normalizer",), {"type": "Lowercase"}),
+        (("model", "dropout"), 0.1),
+        (("model", "end_of_word_suffix"), "</w>"),
+        (("truncation",), {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}),
+    ],
+)
+def test_a_setting_that_the_fast_path_would_ignore_is_refused(trained: str, path: tuple[Any, ...], value: Any) -> None:
+    changed = tampered(trained, *path, value=value)
+    assert refusal(json.loads(changed))
+    chosen = encoder(changed)
+    assert chosen.fallback
+    if path[-1] != "dropout":  # which draws lots
+        assert same(chosen.encode(column(TEXTS)), Reference(changed).encode(column(TEXTS)))
+
+
+@pytest.mark.parametrize("kind", ["WordPiece", "Unigram", "WordLevel"])
+def test_other_models_than_bpe_are_refused(trained: str, kind: str) -> None:
+    assert refusal(json.loads(tampered(trained, "model", "type", value=kind)))
+
+
+def test_a_split_by_one_expression_is_let_through(trained: str) -> None:
+    split = {"type": "Split", "pattern": {"Regex": r"\s+|\S+"}, "behavior": "Isolated", "invert": False}
+    plain = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    sequence = {"type": "Sequence", "pretokenizers": [split, plain]}
+    assert refusal(json.loads(tampered(trained, "pre_tokenizer", value=sequence))) is None
+    removed = {**sequence, "pretokenizers": [{**split, "behavior": "Removed"}, plain]}
+    assert refusal(json.loads(tampered(trained, "pre_tokenizer", value=removed)))
+
+
+def test_a_fast_path_that_differs_on_adversarial_text_is_never_used(trained: str) -> None:
+    chosen = encoder(trained, make=lambda text: Wrong(text, sign="İ"))
+    assert chosen.fallback and "adversarial" in chosen.fallback
+    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
+
+
+def test_a_fast_path_that_differs_on_the_corpus_is_left_before_it_gave_anything(trained: str) -> None:
+    chosen = encoder(trained, make=lambda text: Wrong(text, sign="铁匠", late=1))
+    assert chosen.fallback is None
+    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
+    assert chosen.fallback and "corpus" in chosen.fallback and not chosen.doubtful
+
+
+def test_a_difference_seen_late_casts_doubt_on_what_was_encoded(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.tokenizers.guard.CHECK_EVERY", 5)
+    chosen = encoder(trained, make=lambda text: Wrong(text, sign="铁匠", late=2))
+    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
+    assert same(chosen.encode(column(TEXTS * 3)), chosen.reference.encode(column(TEXTS * 3)))
+    assert chosen.fallback and chosen.doubtful
+
+
+def test_a_fast_path_that_breaks_is_replaced(trained: str) -> None:
+    class Breaks(Wrong):
+        def encode(self, column: pa.LargeStringArray) -> Encoded:
+            if self.calls:
+                raise RuntimeError("panicked")
+            return super().encode(column)
+
+    chosen = encoder(trained, make=lambda text: Breaks(text, late=9))
+    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
+    assert chosen.fallback and "panicked" in chosen.fallback
+
+
+def test_a_fast_path_that_is_not_installed_is_replaced(trained: str) -> None:
+    def missing(json_text: str) -> Encoder:
+        raise ImportError("No module named 'gigatoken'")
+
+    chosen = encoder(trained, make=missing)
+    assert chosen.fallback and "not installed" in chosen.fallback
+
+
+def test_the_cache_is_built_anew_when_memory_has_grown(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "FED_BYTES", 1)
+    monkeypatch.setattr(fast, "GROWTH_BYTES", -1 << 40)
+    chosen = Gigatoken(trained)
+    first, second = chosen.encode(column(TEXTS)), chosen.encode(column(TEXTS))
+    assert chosen.rebuilt == 1
+    assert same(first, second)

@@ -1,0 +1,110 @@
+"""Rows and the draw: arithmetic on arrays, against plain loops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.records import tokens_schema
+from pipeline.tokenizers import draw
+from pipeline.tokenizers.base import Encoded
+from pipeline.tokenizers.rows import Stretch, pieces, table, with_end_of_text
+from pipeline.tokenizers.streams import Piece, StreamWriter, read
+
+SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+
+
+def stretch_of(sizes: list[int]) -> Stretch:
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    tokens = np.arange(sum(sizes), dtype=np.uint16)
+    return Stretch(tokens, pa.array([f"document-{n}" for n in range(len(sizes))]), starts)
+
+
+def plain_rows(sizes: list[int], length: int) -> list[dict[str, object]]:
+    owners = [n for n, size in enumerate(sizes) for _ in range(size)]
+    rows = []
+    for first in range(0, len(owners), length):
+        row, spans = owners[first : first + length], []
+        for owner in dict.fromkeys(row):
+            start = row.index(owner)
+            spans.append({"id": f"document-{owner}", "start": start, "end": start + row.count(owner)})
+        rows.append({"tokens": list(range(first, first + len(row))), "documents": spans})
+    return rows
+
+
+@given(SIZES, st.integers(1, 8))
+def test_rows_and_spans_are_those_of_a_plain_loop(sizes: list[int], length: int) -> None:
+    assert table(stretch_of(sizes), length, tokens_schema(300)).to_pylist() == plain_rows(sizes, length)
+
+
+@given(SIZES, st.integers(1, 8), st.integers(1, 3))
+def test_a_stretch_in_parts_gives_the_rows_of_the_whole(sizes: list[int], length: int, rows: int) -> None:
+    whole, step = stretch_of(sizes), rows * length
+    parts = [whole.part(first, first + step) for first in range(0, sum(sizes), step)]
+    found = [row for part in parts for row in table(part, length, tokens_schema(300)).to_pylist()]
+    assert found == plain_rows(sizes, length)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.data())
+def test_pieces_cover_a_range_of_files_laid_end_to_end(sizes: list[int], data: st.DataObject) -> None:
+    total = sum(sizes)
+    first = data.draw(st.integers(0, total))
+    last = data.draw(st.integers(first, total))
+    tokens = [(file, at) for file, size in enumerate(sizes) for at in range(size)]
+    found = [(file, at) for file, skip, take in pieces(sizes, first, last) for at in range(skip, skip + take)]
+    assert found == tokens[first:last]
+
+
+def test_end_of_text_follows_each_document_and_belongs_to_it() -> None:
+    encoded = Encoded(np.array([5, 6, 7], np.uint32), np.array([0, 2, 2, 3], np.int64))
+    found = with_end_of_text(encoded, 0, np.dtype(np.uint16))
+    assert [found.document(n).tolist() for n in range(3)] == [[5, 6, 0], [0], [7, 0]]
+    assert found.ids.dtype == np.uint16
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=SIZES, second=SIZES, data=st.data())
+def test_a_stretch_of_stored_streams_is_read_alone(
+    tmp_path_factory: object, sizes: list[int], second: list[int], data: st.DataObject
+) -> None:
+    folder: Path = tmp_path_factory.mktemp("streams")  # type: ignore[attr-defined]
+    for name, part in (("a", sizes), ("b", second)):
+        with StreamWriter(folder, name) as stream:
+            ids = pa.array([f"{name}{n}" for n in range(len(part))])
+            stream.write(np.arange(sum(part), dtype=np.uint16), ids, np.array(part))
+    skip = data.draw(st.integers(0, sum(sizes) - 1))
+    take = data.draw(st.integers(1, sum(second)))
+    wanted = [Piece("a", skip, sum(sizes) - skip), Piece("b", 0, take)]
+    found = read(folder, wanted, np.dtype(np.uint16))
+    assert found.tokens.tolist() == [*range(skip, sum(sizes)), *range(take)]
+    owners = [f"a{n}" for n, size in enumerate(sizes) for _ in range(size)][skip:]
+    owners += [f"b{n}" for n, size in enumerate(second) for _ in range(size)][:take]
+    place = np.searchsorted(found.starts, np.arange(len(owners)), side="right") - 1
+    assert found.ids.take(pa.array(place)).to_pylist() == owners
+
+
+def test_a_number_depends_on_the_id_alone() -> None:
+    ids = pa.array([f"{n:032x}" for n in range(1000)])
+    whole = draw.numbers(ids, "sample")
+    assert np.array_equal(draw.numbers(ids.slice(300, 7), "sample"), whole[300:307])
+    assert len(set(whole.tolist())) == 1000
+    assert whole.min() >= 0 and whole.max() < draw.SPAN
+    assert len(draw.numbers(pa.array([], pa.string()), "sample")) == 0
+
+
+def test_numbers_are_spread_evenly_and_purposes_are_independent() -> None:
+    ids = pa.array([f"{n:032x}" for n in range(4000)])
+    sample, validation = draw.numbers(ids, "sample"), draw.numbers(ids, "validation")
+    assert abs((sample < draw.SPAN // 10).sum() - 400) < 80
+    assert abs(np.corrcoef(sample, validation)[0, 1]) < 0.06
+
+
+def test_ids_of_another_make_are_drawn_too() -> None:
+    ids = pa.array(["a", "文档", "", "a-rather-long-identifier-of-forty-bytes!"])
+    found = draw.numbers(ids, "sample")
+    assert len(set(found.tolist())) == 4
+    assert draw.numbers(ids.slice(1, 1), "sample")[0] == found[1]

@@ -56,15 +56,19 @@ def _normalise(sections: Registry) -> Callable[[Any], Any]:
             raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             section = getattr(section, "Options", Section)
-        try:
-            checked = section.model_validate(options)
-        except ValidationError as error:
-            raise PydanticCustomError(
-                "component", "{what}", {"what": "wrong options", "inner": _details(error, section), "name": name}
-            ) from error
-        return Component(name=name, options=checked.model_dump(mode="json"))
+        return Component(name=name, options=checked(section, options, name=name).model_dump(mode="json"))
 
     return read
+
+
+def checked(section: type[M], options: Any, *, name: str) -> M:
+    """Validate options that lie within a validator of another section: every mistake keeps its own path."""
+    try:
+        return section.model_validate(options)
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "component", "{what}", {"what": "wrong options", "inner": _details(error, section), "name": name}
+        ) from error
 
 
 def _name_and_options(value: Any) -> tuple[str, dict[str, Any]]:

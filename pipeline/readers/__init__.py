@@ -1,0 +1,47 @@
+"""Readers: one raw file → documents. `match` lists a source's raw files, `reader` gives the class that reads them.
+
+A new reader is a file beside `jsonl.py`, a section in `section.py`, and a line in both tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.core.errors import UserError
+from pipeline.core.files import RawFile
+from pipeline.core.registry import Registry
+
+if TYPE_CHECKING:
+    from pipeline.readers.base import Reader
+    from pipeline.readers.section import Source
+
+READERS = Registry(
+    "reader",
+    {
+        "jsonl": "pipeline.readers.jsonl:Jsonl",
+        "plain": "pipeline.readers.plain:Plain",
+        "python_docs": "pipeline.readers.python_docs:PythonDocs",
+    },
+)
+
+
+def match(source: Source) -> list[RawFile]:
+    """A source's raw files, sorted by name; nothing is opened.
+
+    Raises: UserError when there is none, or when two would bear one name and so give two documents one id.
+    """
+    found: list[RawFile] = READERS.load(source.reader).match(source)
+    for one, other in zip(found, found[1:], strict=False):
+        if one.name == other.name:
+            raise UserError(
+                f"ingest source '{source.name}': {one.path} and {other.path} are both called {one.name} within their"
+                " paths. Match them with one pattern from a folder above, or make them two sources."
+            )
+    return found
+
+
+def reader(options: Mapping[str, Any], *, max_record_bytes: int) -> Reader:
+    """The reader of a source, from the source as the artifact's params keep it."""
+    found: Reader = READERS.load(options["reader"])(options, max_record_bytes=max_record_bytes)
+    return found

@@ -1,0 +1,158 @@
+"""JSONL: what a document is, and the reason of every line that is none; real broken files against their truth."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline.core.files import RawFile
+from pipeline.readers import reader
+from pipeline.readers.base import Bad, Record
+from pipeline.readers.jsonl import Jsonl
+
+DATA = Path(os.environ.get("BLOOMERY_DATA", "no-data"))
+FIELDS = {"id": "id", "text": "text", "url": "url", "language": None}
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="BLOOMERY_DATA names no folder")
+
+
+def reader_of(limit: int = 64 << 20, **fields: Any) -> Jsonl:
+    found = reader({"reader": "jsonl", "fields": {**FIELDS, **fields}}, max_record_bytes=limit)
+    assert isinstance(found, Jsonl)
+    return found
+
+
+def read(path: Path, after: int = -1) -> tuple[list[Record], list[Bad]]:
+    raw = RawFile(str(path), path.name, path.stat().st_size, 0.0)
+    found = list(reader_of().read(raw, after=after))
+    return [one for one in found if isinstance(one, Record)], [one for one in found if isinstance(one, Bad)]
+
+
+def line(data: str, **fields: Any) -> Any:
+    return reader_of(**fields).record(7, data.encode("utf-8", "surrogatepass"))
+
+
+def test_a_record_becomes_a_document_with_its_fields() -> None:
+    found = line(
+        '{"id": "a1", "text": "汉字 and words", "url": "https://example.org/", "lang": "zh", "n": 3, "ok": true}'
+    )
+    assert found == Record(7, "汉字 and words".encode(), "a1", "https://example.org/", "zh", {"n": "3", "ok": "true"})
+
+
+def test_fields_can_bear_other_names() -> None:
+    text = '{"uid": 5, "content": "正文", "text": "a title", "link": "u", "iso": "zh", "lang": "en"}'
+    found = line(text, id="uid", text="content", url="link", language="iso")
+    assert found == Record(7, "正文".encode(), "5", "u", "zh", {"text": "a title", "lang": "en"})
+
+
+def test_language_goes_before_lang() -> None:
+    assert line('{"text": "x", "language": "en", "lang": "zh"}').language == "en"
+
+
+def test_values_of_the_wrong_kind_are_null_and_nested_ones_are_counted() -> None:
+    jsonl = reader_of()
+    found = jsonl.record(1, b'{"id": 1.5, "text": "x", "url": {"href": 1}, "lang": 3, "tags": ["a"], "none": null}')
+    assert found == Record(1, b"x", None, None, None, None)
+    assert jsonl.left_out == 1
+
+
+def test_a_repeated_key_counts_as_it_stands_last() -> None:
+    assert line('{"text": "first", "text": "第二"}').text == "第二".encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"text": "x"', "unparsable_json"), ("{'text': 'x'}", "unparsable_json"), ("## 标题", "unparsable_json"),
+        ('{"text": "x", "n": NaN}', "unparsable_json"), ('{"text": "x", "n": 1e999}', "unparsable_json"),
+        ('{"text": "x", "m": ' + "[" * 2000 + "]" * 2000 + "}", "unparsable_json"),
+        ("[1, 2]", "not_an_object"), ("42", "not_an_object"), ("null", "not_an_object"), ('"x"', "not_an_object"),
+        ("{}", "missing_text"), ('{"id": "x"}', "missing_text"),
+        ('{"text": null}', "text_not_a_string"), ('{"text": 5}', "text_not_a_string"),
+        ('{"text": ["a"]}', "text_not_a_string"),
+        ('{"text": ""}', "empty_text"), ('{"text": " \\t\\n\u3000"}', "empty_text"),
+        ('{"text": "a \\ud83d b"}', "lone_surrogate"), ('{"text": "a \ud83d b"}', "invalid_utf8"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_document_says_why(text: str, reason: str) -> None:
+    found = line(text)
+    assert isinstance(found, Bad)
+    assert (found.position, found.reason) == (7, reason)
+    assert found.detail
+    assert found.raw == text.encode("utf-8", "surrogatepass")[:2000]
+
+
+def test_blank_lines_are_no_records_but_count_as_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('\n{"text": "一"}\n  \r\n\n{"text": "two"}\r\n')
+    good, bad = read(path)
+    assert [(record.position, record.text.decode()) for record in good] == [(2, "一"), (5, "two")]
+    assert not bad
+
+
+def test_reading_goes_on_behind_any_position(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "第 {number}"}}\n' if number % 3 else "bad\n" for number in range(1, 50)))
+    raw = RawFile(str(path), path.name, path.stat().st_size, 0.0)
+    whole = list(reader_of().read(raw))
+    for position in (0, 1, 20, 49):
+        assert list(reader_of().read(raw, after=position)) == [one for one in whole if one.position > position]
+
+
+def test_a_document_of_five_megabytes_comes_through(tmp_path: Path) -> None:
+    text = "长文 long " * 500_000
+    (tmp_path / "a.jsonl").write_bytes(orjson.dumps({"text": text}) + b"\n")
+    (found,), _ = read(tmp_path / "a.jsonl")
+    assert found.text.decode() == text
+
+
+def broken() -> list[dict[str, Any]]:
+    truth = DATA / "raw-broken.truth.jsonl"
+    return [json.loads(one) for one in truth.read_text().splitlines()] if truth.exists() else []
+
+
+@needs_data
+@pytest.mark.parametrize("truth", broken(), ids=lambda truth: str(truth["file"]))
+def test_a_broken_file_gives_what_it_holds_and_tells_its_loss(truth: dict[str, Any]) -> None:
+    good, bad = read(DATA / "raw-broken" / truth["file"])
+    assert len({record.position for record in good}) == len(good)
+    if truth["expect"] == "all":
+        assert len(good) == truth["recoverable"]
+        assert len(bad) == (1 if "garbage" in truth["file"] else 0)
+    elif truth["expect"] == "none":
+        assert not good
+    elif truth["expect"] == "partial":
+        assert len(good) >= truth["recoverable"]
+        assert [one.reason for one in bad][-1] in ("truncated", "corrupt")
+    else:
+        assert len(good) == truth["recoverable"] or bad
+
+
+@needs_data
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz", ".zst"])
+def test_the_same_documents_come_from_every_compression(suffix: str) -> None:
+    good, bad = read(DATA / "formats" / f"docs.jsonl{suffix}")
+    reference, _ = read(DATA / "formats" / "docs.jsonl")
+    assert good == reference
+    assert len(good) == 58
+    assert not bad
+
+
+@needs_data
+def test_every_bad_line_of_the_mixed_corpus_is_handled_as_its_truth_says() -> None:
+    truth = [json.loads(one) for one in (DATA / "raw-mixed.truth" / "bad-lines.jsonl").read_text().splitlines()]
+    for shard in sorted({one["shard"] for one in truth}):
+        good, bad = read(DATA / "raw-mixed" / shard)
+        kept, refused = {one.position for one in good}, {one.position: one.reason for one in bad}
+        mine = [one for one in truth if one["shard"] == shard]
+        for one in mine:
+            line, expect = one["line"], one["expect"]
+            assert (line in kept) + (line in refused) == (0 if expect == "skip" else 1), one
+            assert not (expect == "keep" and line in refused), one
+            assert not (expect == "reject" and line in kept), one
+            assert expect != "empty" or refused[line] == "empty_text", one
+        assert set(refused) <= {one["line"] for one in mine}

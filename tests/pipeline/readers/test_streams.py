@@ -1,0 +1,113 @@
+"""Blocks of decompressed bytes: told by content, joined over members, every byte before a damage."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from pipeline.readers.streams import Damaged, blocks, codec_of
+
+TEXT = "".join(f"第 {number} 行 line {number * 7919 % 1000}\n" for number in range(20_000)).encode()
+
+
+def zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(data)
+
+
+def named_gzip(data: bytes) -> bytes:
+    """A member whose header has every optional field."""
+    plain = gzip.compress(data, mtime=0)
+    extra, name, comment = b"\x03\x00abc", b"name\0", b"comment\0"
+    return plain[:3] + bytes([4 | 8 | 16 | 2]) + plain[4:10] + extra + name + comment + b"\0\0" + plain[10:]
+
+
+CODECS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress, "gzip with a full header": named_gzip, "zstd": zstd, "bzip2": bz2.compress,
+    "xz": lzma.compress, "plain": bytes,
+}  # fmt: skip
+COMPRESSED = [name for name in CODECS if name != "plain"]
+
+
+def read(path: Path) -> tuple[bytes, str]:
+    """Everything that came, and the reason why it ended early."""
+    found = []
+    try:
+        for block in blocks(str(path)):
+            found.append(block)
+    except Damaged as damage:
+        return b"".join(found), damage.reason
+    return b"".join(found), ""
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_was_compressed_comes_back(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(CODECS[codec](TEXT))
+    assert read(path) == (TEXT, "")
+    assert codec.startswith(codec_of(path.read_bytes()[:10]))
+
+
+@pytest.mark.parametrize("codec", COMPRESSED)
+def test_members_are_joined_and_empty_ones_do_no_harm(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(CODECS[codec](TEXT[:50]) + CODECS[codec](b"") + CODECS[codec](TEXT[50:]))
+    assert read(path) == (TEXT, "")
+
+
+@pytest.mark.parametrize("codec", COMPRESSED)
+def test_a_file_cut_short_gives_what_it_holds_and_then_says_so(codec: str, tmp_path: Path) -> None:
+    # noise compresses into many blocks, so that a cut leaves some of them whole
+    noise = random.Random(7).randbytes(2_000_000)
+    path, whole = tmp_path / "text", CODECS[codec](noise)
+    path.write_bytes(whole[: int(len(whole) * 0.7)])
+    found, reason = read(path)
+    assert reason == "truncated"
+    assert noise.startswith(found)
+    assert len(found) > 0.4 * len(noise)
+
+
+@pytest.mark.parametrize("codec", COMPRESSED)
+def test_a_file_cut_anywhere_never_raises_anything_else(codec: str, tmp_path: Path) -> None:
+    path, whole = tmp_path / "text", CODECS[codec](TEXT[:300])
+    for length in range(10, len(whole)):
+        path.write_bytes(whole[:length])
+        found, reason = read(path)
+        assert reason == "truncated"
+        assert TEXT.startswith(found)
+
+
+@pytest.mark.parametrize("codec", COMPRESSED)
+def test_bytes_behind_the_last_member_are_told_and_zeros_are_not(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(CODECS[codec](TEXT) + b"\0" * 5000)
+    assert read(path) == (TEXT, "")
+    path.write_bytes(CODECS[codec](TEXT) + b"\0" * 100 + b"garbage" * 200)
+    assert read(path) == (TEXT, "trailing_garbage")
+
+
+def test_a_wrong_checksum_costs_no_data(tmp_path: Path) -> None:
+    whole = bytearray(gzip.compress(TEXT))
+    whole[-6] ^= 1
+    (tmp_path / "text").write_bytes(whole)
+    assert read(tmp_path / "text") == (TEXT, "corrupt")
+
+
+def test_a_bomb_is_read_in_small_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    for compress in (gzip.compress, zstd, bz2.compress, lzma.compress):
+        path.write_bytes(compress(bytes(64 << 20)))
+        sizes = [len(block) for block in blocks(str(path))]
+        assert sum(sizes) == 64 << 20
+        assert max(sizes) <= 128 << 20
+
+
+def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty.gz").touch()
+    assert read(tmp_path / "empty.gz") == (b"", "")

@@ -3,7 +3,7 @@
 A key that stands twice counts as it stands last (orjson's way). A number as id becomes its digits; an id, url or
 language of another kind becomes null. Further fields go to `metadata` as strings: scalars as JSON writes them, lists
 and mappings not at all (counted as `left_out`). NaN, infinite numbers and 1,024 levels of nesting do not parse.
-Cost: about 400 MB per CPU-second on documents of 6 kB.
+Cost, gunzip included: 285 MB of text per CPU-second on documents of 6 kB, 69 on poems of 200 bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Records on their way into Arrow: gathered until there are 8 MiB of text, then two tables, documents and quarantine.
 
 A batch is cut by content alone, so its row groups are the same at any number of workers. The ids are made here.
-Cost: 2 us a document, and 800 MB of text per CPU-second (one join and one sha256 of it).
+Cost: 3 us a document, and 800 MB of text per CPU-second (one join and one sha256 of it).
 """
 
 from __future__ import annotations

@@ -1,0 +1,106 @@
+"""What one section cannot know of another: inputs, lengths, batches, and whether this machine can begin at all.
+
+Each check adds to `tree.problems`; it sees only the sections that are right by themselves, so that every mistake of a
+file is told at once, cross-checks included.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from cluster import figures
+from cluster.config import Check, RunConfig, stage_table
+from cluster.plan import MATCH
+from pipeline.core.errors import UserError
+from pipeline.core.registry import load
+from pipeline.core.yaml_tree import Tree
+
+BATCH = "training.section:batch_problem"
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
+UNPACKED = 4  # text compresses to about a quarter
+LEAST_BYTES = 256 << 20  # a checkpoint, a log, a report
+
+
+def needs_are_made(config: RunConfig, tree: Tree) -> None:
+    """A stage reads the nearest earlier artifact of each kind it needs: some section before it must make one."""
+    given = set(tree.data or {})
+    made: set[str] = set()
+    specs = stage_table()
+    for spec in specs:
+        if spec.section not in given:
+            continue
+        for kind in spec.needs:
+            if kind not in made:
+                makers = sorted({other.section for other in specs if other.makes == kind and other.name != spec.name})
+                hint = f"Add `{' or '.join(makers)}:`." if makers else ""
+                tree.problem((spec.section,), f"the stage {spec.name} needs {kind}, and no section makes it.", hint)
+        made.add(spec.makes)
+    if not any(spec.section in given for spec in specs):
+        tree.problem((), "there is no stage to run.", "Write one with: bloomery init")
+
+
+def sources_match(config: RunConfig, tree: Tree) -> None:
+    """Every source has at least one raw file, and the disk has room for what becomes of them."""
+    total = 0
+    for index, source in enumerate(getattr(config.section("ingest"), "sources", ())):
+        try:
+            files = load(MATCH)(source)
+        except UserError as error:
+            tree.problem(("ingest", "sources", index), str(error))
+        except OSError as error:
+            tree.problem(("ingest", "sources", index), f"cannot be listed ({error}).")
+        else:
+            total += sum(file.size * (UNPACKED if file.name.endswith(COMPRESSED) else 1) for file in files)
+    _room(config, tree, total)
+
+
+def _room(config: RunConfig, tree: Tree, raw_bytes: int) -> None:
+    folder = _nearest(Path(config.workdir))
+    needed = raw_bytes * GROWTH + LEAST_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed and not (Path(config.workdir) / "store").exists():
+        what = f"too little disk: {figures.size(free)} free in {folder}, about {figures.size(needed)} needed."
+        tree.problem(("workdir",), what, "Free space, or choose another workdir.")
+
+
+def workdir_is_writable(config: RunConfig, tree: Tree) -> None:
+    """The work directory is there and takes files, or can be made."""
+    folder = _nearest(Path(config.workdir))
+    try:
+        probe = folder / f".bloomery-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = "is a file" if error.errno == errno.ENOTDIR else error.strerror or str(error)
+        tree.problem(("workdir",), f"cannot write in {folder} ({reason}).", "Choose another workdir.")
+
+
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def rows_fit(config: RunConfig, tree: Tree) -> None:
+    """A row is no longer than the model's context, and a batch is whole rows for every worker."""
+    pack: Any = config.section("pack")
+    pretrain: Any = config.section("pretrain")
+    if pack is None or pretrain is None:
+        return
+    context = pretrain.model.options.get("context")
+    if context is not None and pack.length > context:
+        what = f"rows of {pack.length:,} tokens do not fit the model's context of {context:,}."
+        tree.problem(("pack", "length"), what, "Shorten the rows or set pretrain.model.context.")
+    wrong = load(BATCH)(pretrain, length=pack.length, workers=config.cluster.workers)
+    if wrong:
+        tree.problem(("pretrain", "batch_tokens"), wrong)
+
+
+CHECKS: tuple[Check, ...] = (needs_are_made, workdir_is_writable, sources_match, rows_fit)

@@ -1,0 +1,152 @@
+"""The command `bloomery`. This file only says what can be asked; each command's work is imported when it is asked for.
+
+Exit codes: 0 done, 1 failed while working, 2 the input is wrong (130: stopped by Ctrl-C). `--help` takes 0.1 s.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Raw text in, an evaluated and exported language-model checkpoint out: one command, one YAML.",
+)  # fmt: skip
+
+Config = Annotated[Path, typer.Argument(help="The run's YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Values that replace the file's.")
+]
+Workdir = Annotated[Path, typer.Option("--workdir", "-w", help="The work directory.")]
+RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's directory or its name.")]
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("bloomery.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a commented configuration for your own JSONL files."""
+    from cluster.commands.init import init as work
+
+    work(path, force=force)
+
+
+@app.command()
+def check(config: Config, overrides: Overrides = None) -> None:
+    """Say everything that is wrong with a configuration; nothing is run."""
+    from cluster.commands.check import check as work
+
+    work(config, overrides or [])
+
+
+@app.command()
+def plan(config: Config, overrides: Overrides = None) -> None:
+    """Say what a run would do, stage by stage, and why."""
+    from cluster.commands.check import show_plan as work
+
+    work(config, overrides or [])
+
+
+@app.command()
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Begin with this stage.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="STAGE", help="End with this stage.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do them again, published or not.")] = False,
+) -> None:
+    """Run what is not done yet; after a kill or a failure the same command goes on."""
+    from cluster.commands.run import run as work
+
+    raise typer.Exit(work(config, overrides or [], start=start, end=end, force=force))
+
+
+@app.command()
+def runs(workdir: Workdir = Path("work")) -> None:
+    """List the runs of a work directory, with their state."""
+    from cluster.commands.runs import runs as work
+
+    work(workdir)
+
+
+@app.command()
+def report(name: RunName = None, workdir: Workdir = Path("work")) -> None:
+    """Draw a run's report again and say where it is."""
+    from cluster.commands.runs import report as work
+
+    work(workdir, name)
+
+
+@app.command()
+def sample(
+    name: RunName = None,
+    prompts: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", help="What to continue; may be repeated.")
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to write.")] = 120,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token.")] = 0.8,
+    top: Annotated[int, typer.Option("--top-k", min=0, help="Choose among the k likeliest; 0: among all.")] = 50,
+    seed: Annotated[int, typer.Option(min=0)] = 17,
+    workdir: Workdir = Path("work"),
+) -> None:
+    """Let a run's model write."""
+    from cluster.commands.sample import sample as work
+
+    work(workdir, name, prompts or [], tokens=tokens, temperature=temperature, top=top, seed=seed)
+
+
+@app.command()
+def trace(
+    name: RunName = None,
+    step: Annotated[int | None, typer.Option(min=0, help="Which documents were in this step?")] = None,
+    document: Annotated[str | None, typer.Option(metavar="ID", help="In which steps was this document seen?")] = None,
+    workdir: Workdir = Path("work"),
+) -> None:
+    """Which documents a training step saw, or which steps saw a document."""
+    from cluster.commands.trace import trace as work
+
+    work(workdir, name, step=step, document=document)
+
+
+@app.command()
+def doctor(workdir: Workdir = Path("work")) -> None:
+    """Say what this machine has, and whether the libraries that were tried together are the ones installed."""
+    from cluster.commands.doctor import doctor as work
+
+    raise typer.Exit(work(workdir))
+
+
+@app.command()
+def sweep(
+    config: Config,
+    grid: Annotated[list[str], typer.Argument(metavar="SECTION.KEY=A,B,...", help="Values to try, every combination.")],
+    end: Annotated[str | None, typer.Option("--to", metavar="STAGE", help="End each run with this stage.")] = None,
+) -> None:
+    """Run every combination of some values and compare their scores; what they share is done once."""
+    from cluster.commands.sweep import sweep as work
+
+    raise typer.Exit(work(config, grid, end=end))
+
+
+def main() -> None:
+    """The entry point: errors of ours become one message and their exit code, a broken pipe is no error."""
+    from pipeline.core.errors import BloomeryError
+
+    try:
+        app()
+    except BloomeryError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""`check` and `plan`: read, judge, say; nothing is run and nothing is written but the hashes of raw files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.config import load
+
+MARKS = {"done": "=", "resume": "↻", "stale": "✱", "run": "+"}
+WORDS = {"done": "done", "resume": "resumed", "stale": "redone", "run": "new"}
+
+
+def check(path: Path, overrides: Sequence[str]) -> None:
+    """Raises: ConfigError with every problem."""
+    loaded = load(path, overrides)
+    stages = ", ".join(spec.name for spec in loaded.chosen())
+    print(f"{path}: nothing wrong. Stages: {stages}.\nNext: bloomery plan {path}")
+
+
+def show_plan(path: Path, overrides: Sequence[str]) -> None:
+    """Print each stage with its state, the reason, its fingerprint and what it reads."""
+    from cluster.plan import RAW, plan
+    from pipeline.core.store import Store
+
+    loaded = load(path, overrides)
+    planned = plan(loaded, Store(loaded.workdir))
+    width = max(len(one.name) for one in planned)
+    for one in planned:
+        reads = ", ".join("raw files" if name == RAW else name for name in one.inputs) or "nothing"
+        print(f"{MARKS[one.state]} {one.name:<{width}}  {WORDS[one.state]:<8} {one.why}")
+        print(f"  {'':<{width}}  {one.fingerprint[:12]}, reads {reads}")
+        if one.numerics:
+            print(f"  {'':<{width}}  {one.numerics}")
+    todo = sum(one.state != "done" for one in planned)
+    print(f"{todo} of {len(planned)} stages to run. Next: bloomery run {path}" if todo else "Everything is done.")

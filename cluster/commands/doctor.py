@@ -1,0 +1,126 @@
+"""`doctor`: what this machine has, and whether the libraries are those that were tried together.
+
+Heavy libraries are imported in processes of their own, side by side: one that crashes is a line, no end. About 10 s.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+from cluster import figures
+from cluster.numerics import cpu_level
+from cluster.process import environment
+
+HEAVY = {
+    "Beam": "import apache_beam; print(apache_beam.__version__)",
+    "Ray Train": "import ray.train.torch; print(ray.__version__)",
+    "DeepSpeed": "import deepspeed; print(deepspeed.__version__)",
+    "transformers": "import transformers; print(transformers.__version__)",
+    "GPU": "import torch; n = torch.cuda.device_count(); "
+           "print(', '.join(torch.cuda.get_device_name(i) for i in range(n)) or 'none: training runs on the CPU')",
+}  # fmt: skip
+FAST = ("amx_bf16", "avx512_bf16")
+LEAST_MEMORY = 4e9
+LEAST_DISK = 5e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: good, worth knowing, or wrong."""
+
+    mark: Literal["✓", "!", "✗"]
+    what: str
+    text: str
+
+
+def doctor(workdir: Path) -> int:
+    """Print the findings; 1 when something is wrong."""
+    wrong = 0
+    started = {name: _start(code) for name, code in HEAVY.items()}
+    for found in (*_python(), *_machine(workdir), *_libraries(), *map(_heavy, started.items())):
+        print(f"{found.mark} {found.what:<13} {found.text}", flush=True)
+        wrong += found.mark == "✗"
+    print("Nothing is wrong." if not wrong else f"{wrong} to mend: pip install -c constraints.txt bloomery")
+    return 1 if wrong else 0
+
+
+def _python() -> Iterator[Finding]:
+    good = sys.version_info >= (3, 11)
+    yield Finding("✓" if good else "✗", "Python", f"{platform.python_version()} (3.11 or later), {platform.machine()}")
+    linux = sys.platform == "linux"
+    yield Finding("✓" if linux else "✗", "system", f"{platform.system()} {platform.release()} (Linux is needed)")
+
+
+def _machine(workdir: Path) -> Iterator[Finding]:
+    memory = _memory()
+    enough: Literal["✓", "!"] = "✓" if memory["MemAvailable"] > LEAST_MEMORY else "!"
+    yield Finding("✓", "cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} may be used")
+    yield Finding(
+        enough, "memory", f"{figures.size(memory['MemAvailable'])} free of {figures.size(memory['MemTotal'])}"
+    )
+    folder = workdir if workdir.exists() else Path.cwd()
+    free = shutil.disk_usage(folder).free
+    yield Finding("✓" if free > LEAST_DISK else "!", "disk", f"{figures.size(free)} free in {folder.absolute()}")
+    shared = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").exists() else 0
+    yield Finding("✓" if shared > 1e8 else "!", "shared memory", f"{figures.size(shared)} in /dev/shm (Ray, NCCL)")
+    level = cpu_level()
+    fast = level in FAST
+    yield Finding("✓" if fast else "!", "bf16", f"{level}: " + ("multiplied natively" if fast else "fp32 is used"))
+    compiler = shutil.which("g++") or "no g++"
+    yield Finding("✓", "compiler", f"{compiler}; none is needed, none is used")
+
+
+def _memory() -> dict[str, float]:
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    return {line[0].rstrip(":"): float(line[1]) * 1024 for line in lines}
+
+
+def _libraries() -> Iterator[Finding]:
+    """What bloomery asks of each library, against what is installed."""
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(text) for text in requires("bloomery") or ()]
+    bad = []
+    for one in wanted:
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = version(one.name)
+        except PackageNotFoundError:
+            bad.append(f"{one.name} is missing (wanted {one.specifier})")
+            continue
+        if not one.specifier.contains(installed, prereleases=True):
+            bad.append(f"{one.name} {installed} (wanted {one.specifier})")
+    if bad:
+        yield Finding("✗", "libraries", "; ".join(bad))
+    else:
+        yield Finding("✓", "libraries", f"all {len(wanted)} as wanted")
+
+
+def _start(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code], text=True, env=environment() | {"DS_ACCELERATOR": "cpu"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def _heavy(started: tuple[str, subprocess.Popen[str]]) -> Finding:
+    name, process = started
+    try:
+        printed, complaint = process.communicate(timeout=180)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return Finding("✗", name, "does not import within three minutes")
+    if process.returncode:
+        last = complaint.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
+        return Finding("✗", name, f"does not import: {last[0]}")
+    return Finding("✓", name, printed.strip().splitlines()[-1])

@@ -1,0 +1,27 @@
+"""`run`: check, then hand over to the supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.config import load
+from pipeline.core.registry import add_plugin_folder
+
+
+def run(path: Path, overrides: Sequence[str], *, start: str | None, end: str | None, force: bool) -> int:
+    """The exit code of the run.
+
+    Raises: ConfigError, UserError before any work; Busy when another run holds the work directory.
+    """
+    add_plugin_folder(Path.cwd())
+    loaded = load(path, overrides)
+    # imports pyarrow: only after the configuration is known to be right
+    from cluster.console import console
+    from cluster.execute import Wish, execute
+
+    screen = console()
+    try:
+        return execute(loaded, Wish(start, end, force), screen)
+    finally:
+        screen.close()

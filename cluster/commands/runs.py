@@ -1,0 +1,38 @@
+"""`runs` and `report`: what ran in a work directory, and a run's page drawn again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from cluster import figures
+from cluster.report import write
+from cluster.run import Run, every, find
+from cluster.table import table
+from pipeline.core.store import Store
+
+
+def runs(workdir: Path) -> None:
+    """A table of runs, the newest last."""
+    found = every(workdir)
+    if not found:
+        print(f"{workdir}: no run yet. Start one: bloomery run CONFIG.yaml")
+        return
+    print(table(["run", "started", "state", "stages", "took", "report"], [_row(run) for run in found]))
+
+
+def _row(run: Run) -> list[str]:
+    events = list(run.events())
+    first = next((event for event in events if event["event"] == "started"), None)
+    done = sum(event["event"] in ("stage_done", "skipped") for event in events)
+    total = len(first["stages"]) if first else 0
+    started = f"{datetime.fromtimestamp(first['time']):%Y-%m-%d %H:%M}" if first else ""
+    took = figures.duration(events[-1]["time"] - events[0]["time"]) if events else ""
+    report = "yes" if run.report.exists() else ""
+    return [run.path.name, started, run.state(), f"{done} of {total}", took, report]
+
+
+def report(workdir: Path, name: str | None) -> None:
+    """Draw the report from what the run directory and the store hold now."""
+    run = find(workdir, name)
+    print(write(run, Store(run.workdir)))

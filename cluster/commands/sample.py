@@ -1,0 +1,41 @@
+"""`sample`: let a run's model write, shown as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.run import artifacts_of, find
+from pipeline.core.errors import UserError
+from pipeline.core.registry import load
+from pipeline.core.store import Store
+
+# by name, so that torch is imported when there is something to write and not before
+MODEL = "training.models.saved:load"
+SAMPLING = "training.evaluation.section:Sampling"
+SPELLER = "training.evaluation.generate:Speller"
+GENERATE = "training.evaluation.generate:generate"
+
+
+def sample(
+    workdir: Path, name: str | None, prompts: Sequence[str], *, tokens: int, temperature: float, top: int, seed: int
+) -> None:
+    """Print what the model makes of each prompt; without one, how it begins a document.
+
+    Raises: UserError when the run has no trained model.
+    """
+    run = find(workdir, name)
+    made = [
+        artifact for artifact in artifacts_of(run, Store(run.workdir)).values() if artifact.manifest.kind == "model"
+    ]
+    if not made:
+        raise UserError(f"{run.path.name}: no model is trained yet. Go on with: bloomery run {run.path}/config.yaml")
+    folder = made[-1].path / "model"
+    sampling = load(SAMPLING)(tokens=tokens, temperature=temperature, top_k=top or None)
+    model, speller = load(MODEL)(folder), load(SPELLER).read(folder / "tokenizer.json")
+    generate = load(GENERATE)
+    for number, prompt in enumerate(prompts or [""]):
+        print("\n" * (number > 0) + prompt, end="", flush=True)
+        for piece in generate(model, speller, prompt, sampling, seed=seed):
+            print(piece, end="", flush=True)
+        print()

@@ -1,0 +1,70 @@
+"""Why two artifacts of a stage differ: the parameters that changed, by the names people write in the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MISSING = object()
+
+
+def differences(old: Any, new: Any, path: str) -> list[str]:
+    """ "clean.filters.length.min_units 80 → 100", one for every value that differs.
+
+    A list of components (names, or one name with its options) is compared by name, any other list by place.
+    """
+    return list(_compare(old, new, path))
+
+
+def _compare(old: Any, new: Any, path: str) -> Iterator[str]:
+    if old == new:
+        return
+    if isinstance(old, list) and isinstance(new, list):
+        yield from _compare_lists(old, new, path)
+    elif isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in (*new, *(key for key in old if key not in new)):
+            yield from _compare(old.get(key, MISSING), new.get(key, MISSING), f"{path}.{key}" if path else str(key))
+    else:
+        yield f"{path} {_shown(old)} → {_shown(new)}"
+
+
+def _compare_lists(old: list[Any], new: list[Any], path: str) -> Iterator[str]:
+    structured = any(isinstance(item, dict | list) for item in (*old, *new))
+    before, after = _by_name(old), _by_name(new)
+    if structured and before is not None and after is not None:
+        yield from _compare(before, after, path)
+        if before == after:
+            yield f"{path} order {_shown(list(before))} → {_shown(list(after))}"
+    elif structured and len(old) == len(new):
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _compare(one, other, f"{path}[{index}]")
+    elif structured:
+        yield f"{path} {len(old)} entries → {len(new)}"
+    else:
+        yield f"{path} {_shown(old)} → {_shown(new)}"
+
+
+def _by_name(items: list[Any]) -> dict[str, Any] | None:
+    named: dict[str, Any] = {}
+    for item in items:
+        name, options = item, None
+        if isinstance(item, dict) and len(item) == 1:
+            ((name, options),) = item.items()
+        if not isinstance(name, str) or name in named:
+            return None
+        named[name] = options or {}
+    return named
+
+
+def _shown(value: Any) -> str:
+    if value is MISSING:
+        return "absent"
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key} {item}" for key, item in value.items()) or "present"
+    elif isinstance(value, list):
+        text = f"[{', '.join(map(str, value))}]"
+    else:
+        text = str(value)
+    return text if len(text) <= 60 else text[:59] + "…"

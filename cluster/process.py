@@ -1,0 +1,119 @@
+"""A stage's process seen from outside: how it is started, what it may inherit, what its end means.
+
+Each stage has a process group of its own, a clean environment for thread counts, no way to the terminal, and dies with
+its parent. Memory and CPU come from `wait4`, so they are the kernel's own figures.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import figures
+
+GRACE_S = 10.0  # between asking a stage to end and ending it
+# set by a shell or a notebook they would change what a worker costs, and in training its last bits
+THREADS = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM",
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
+SETTINGS = {
+    "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONUTF8": "1",
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a stage's process ended: its exit status as `subprocess` has it (−9: killed), and what it cost.
+
+    `peak_bytes` is of the largest process of the stage, `cpu_seconds` of all that were waited for.
+    """
+
+    status: int
+    peak_bytes: int
+    cpu_seconds: float
+    seconds: float
+
+
+class StageProcess:
+    """`python -m cluster.child JOB`, started at once; `poll` until it gives an Ended."""
+
+    def __init__(self, job_path: Path, log: Path) -> None:
+        self.started = time.monotonic()
+        with log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cluster.child", str(job_path)],
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment(), process_group=0,
+            )  # fmt: skip
+        self.pid = self._process.pid
+        self.descriptor = os.pidfd_open(self.pid)  # readable when it has ended
+
+    def poll(self) -> Ended | None:
+        """None while it runs. When it has ended, whatever is left of its group is ended too."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return None
+        self._signal(signal.SIGKILL)  # before it is reaped: until then its number is nobody else's
+        _, status, usage = os.wait4(self.pid, 0)
+        os.close(self.descriptor)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code  # Popen must not wait for it once more
+        cpu = usage.ru_utime + usage.ru_stime
+        return Ended(code, usage.ru_maxrss * 1024, round(cpu, 2), round(time.monotonic() - self.started, 3))
+
+    def ask(self) -> None:
+        """Ask the group to end."""
+        self._signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Ask the group to end, and end it when it does not."""
+        self.ask()
+        deadline = time.monotonic() + GRACE_S
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                self._signal(signal.SIGKILL)
+            time.sleep(0.02)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # nobody is left
+            return
+
+
+def environment() -> dict[str, str]:
+    """What a stage inherits: everything but thread counts and ranks; nothing goes to the network."""
+    kept = {name: value for name, value in os.environ.items() if name not in THREADS}
+    return kept | SETTINGS
+
+
+def verdict(stage: str, ended: Ended, log: Path, *, workers: int, oom_kills: int) -> str:
+    """One sentence for a process that ended without a word of its own, and the next step."""
+    if ended.status == -signal.SIGKILL:
+        certain = "the system killed it for lack of memory" if oom_kills else "killed (signal 9): out of memory?"
+        return (
+            f"{stage}: {certain}; its largest process had {figures.size(ended.peak_bytes)}. "
+            f"Use fewer workers (cluster.beam.workers={max(1, workers // 2)}) or free memory, then go on."
+        )
+    if ended.status < 0:
+        name = signal.Signals(-ended.status).name
+        crash = name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
+        what = f"crashed in native code ({name})" if crash else f"was ended by {name}"
+        return f"{stage}: {what}; the stack is at the end of {log}. What is finished is kept."
+    return f"{stage}: ended with exit code {ended.status} and no message; see the end of {log}."
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for memory in this container; 0 where it does not say."""
+    try:
+        lines = Path("/sys/fs/cgroup/memory.events").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

@@ -1,0 +1,122 @@
+"""Charts as inline SVG, drawn by hand: no script, no font, no network; colours come from the page's CSS variables.
+
+Every text that enters a chart is escaped here: what comes out may be placed in a page as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from cluster import figures
+
+MAX_POINTS = 400  # a curve of 100,000 steps must not make a page of megabytes
+WIDTH = 960
+Place = Callable[[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve. `tone` is the CSS class that colours it; `dots` marks every point, for curves of few points."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    tone: str = "a"
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a chart's values lie on the drawing."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    height: int
+    left: int = 62
+    right: int = 20
+    top: int = 14
+    bottom: int = 44
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        across = (x - self.x[0]) / ((self.x[1] - self.x[0]) or 1)
+        up = (min(max(y, self.y[0]), self.y[1]) - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
+        drawn = self.height - self.top - self.bottom
+        return self.left + across * (WIDTH - self.left - self.right), self.height - self.bottom - up * drawn
+
+
+def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 300) -> str:
+    """A line chart with a grid and round ticks; an empty string when there is nothing to draw."""
+    drawn = [Series(one.name, thinned(one.points), one.tone, one.dots) for one in series if one.points]
+    if not drawn:
+        return ""
+    xs = [x for one in drawn for x, _ in one.points]
+    y_ticks = ticks(*_telling([y for one in drawn for _, y in one.points]))
+    frame = Frame((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]), height)
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(y_label)}">']
+    parts += _axes(frame, ticks(min(xs), max(xs)), y_ticks, x_label)
+    parts += [_curve(one, frame.place) for one in drawn]
+    return "".join((*parts, "</svg>"))
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers that enclose [low, high], about `count` of them."""
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def thinned(points: Sequence[tuple[float, float]], most: int = MAX_POINTS) -> list[tuple[float, float]]:
+    """At most `most` points: means of equal stretches, the first and the last point kept as they are."""
+    if len(points) <= most:
+        return list(points)
+    inner, kept = points[1:-1], [points[0]]
+    for index in range(most - 2):
+        part = inner[index * len(inner) // (most - 2) : (index + 1) * len(inner) // (most - 2)]
+        kept.append((sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)))
+    return [*kept, points[-1]]
+
+
+def _telling(values: Sequence[float]) -> tuple[float, float]:
+    """The range worth drawing: a first loss of 10 or one spike must not press the rest of a curve flat."""
+    ordered = sorted(values)
+    high = ordered[min(len(ordered) - 1, int(len(ordered) * 0.985))] if len(ordered) > 60 else ordered[-1]
+    return ordered[0], high
+
+
+def _axes(frame: Frame, x_ticks: Sequence[float], y_ticks: Sequence[float], x_label: str) -> list[str]:
+    parts = []
+    for tick in y_ticks:
+        _, y = frame.place(frame.x[0], tick)
+        parts.append(f'<line class="grid" x1="{frame.left}" x2="{WIDTH - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{frame.left - 10}" y="{y + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
+    for tick in x_ticks:
+        if frame.x[0] <= tick <= frame.x[1]:
+            x, y = frame.place(tick, frame.y[0])
+            parts.append(f'<text x="{x:.1f}" y="{y + 20:.1f}" text-anchor="middle">{_tick(tick)}</text>')
+    label = f'<text x="{WIDTH - frame.right}" y="{frame.height - 4}" text-anchor="end">{escape(x_label)}</text>'
+    return [*parts, label]
+
+
+def _curve(one: Series, place: Place) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in one.points))
+    drawn = [f'<polyline class="line {one.tone}" points="{path}"/>']
+    for x, y in one.points:
+        across, up = place(x, y)
+        # a target round each point carries its figures as a tooltip
+        radius = 4 if one.dots else 0
+        title = f"<title>{escape(one.name)} {figures.significant(y)} at {figures.count(x)}</title>"
+        drawn.append(
+            f'<g class="point {one.tone}">{title}<circle class="target" cx="{across:.1f}" cy="{up:.1f}" r="8"/>'
+            f'<circle class="dot" cx="{across:.1f}" cy="{up:.1f}" r="{radius}"/></g>'
+        )
+    return "".join(drawn)
+
+
+def _tick(value: float) -> str:
+    return figures.short(value) if abs(value) >= 10_000 else figures.significant(value).replace(",", "")

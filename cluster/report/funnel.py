@@ -1,0 +1,90 @@
+"""The funnel: how many documents came in, what fell out at each gate, what is left; one drawing, widths to scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from cluster import figures
+
+WIDTH, TALL, TOP, BAR = 960, 170, 62, 14
+LOSS_ROOM = 74
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One column: `value` sets its height, `figure` and `note` are written above it.
+
+    `lost` is what falls out on the way to the next column, as (reason, number), the largest first.
+    """
+
+    label: str
+    figure: str
+    note: str
+    value: float
+    lost: Sequence[tuple[str, int]] = ()
+
+
+def funnel(gates: Sequence[Gate]) -> str:
+    """The drawing, or an empty string for fewer than two columns."""
+    if len(gates) < 2:
+        return ""
+    most = max(gate.value for gate in gates) or 1
+    step = (WIDTH - 120) / (len(gates) - 1)
+    left = [30 + index * step for index in range(len(gates))]
+    tall = [max(2.0, gate.value / most * TALL) for gate in gates]
+    height = TOP + TALL + LOSS_ROOM
+    parts = [
+        f'<svg class="chart funnel" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Documents at each stage">'
+    ]
+    for index in range(len(gates) - 1):
+        parts.append(_stream(left[index] + BAR, left[index + 1], min(tall[index], tall[index + 1])))
+        if gates[index].lost and tall[index] > tall[index + 1]:
+            parts.append(_fall(left[index] + BAR, step, tall[index + 1], tall[index]))
+        parts.append(_losses(gates[index], left[index] + BAR, step, tall[index]))
+    for gate, x, drawn in zip(gates, left, tall, strict=True):
+        parts.append(_column(gate, x, drawn))
+    return "".join((*parts, "</svg>"))
+
+
+def _column(gate: Gate, x: float, drawn: float) -> str:
+    return (
+        f"<g><title>{escape(gate.label)}: {escape(gate.figure)}</title>"
+        f'<rect class="bar" x="{x:.1f}" y="{TOP}" width="{BAR}" height="{drawn:.1f}" rx="2"/>'
+        f'<text class="label" x="{x:.1f}" y="16">{escape(gate.label)}</text>'
+        f'<text class="big" x="{x:.1f}" y="36">{escape(gate.figure)}</text>'
+        f'<text x="{x:.1f}" y="52">{escape(gate.note)}</text></g>'
+    )
+
+
+def _stream(start: float, end: float, tall: float) -> str:
+    return f'<rect class="stream" x="{start:.1f}" y="{TOP}" width="{end - start:.1f}" height="{tall:.1f}"/>'
+
+
+def _fall(start: float, step: float, kept: float, whole: float) -> str:
+    """What is lost bends down and out, as thick as it is many."""
+    thick = whole - kept
+    top, bottom = TOP + kept, TOP + whole
+    bend, floor = min(step * 0.35, 60), TOP + TALL + 10
+    right = start + bend + thick * 0.35
+    return (
+        f'<path class="fall" d="M{start:.1f},{top:.1f} C{start + bend:.1f},{top:.1f} {right:.1f},{top + 12:.1f} '
+        f"{right:.1f},{floor:.1f} L{right - thick * 0.35:.1f},{floor:.1f} C{start + bend:.1f},{bottom + 8:.1f} "
+        f'{start + bend * 0.6:.1f},{bottom:.1f} {start:.1f},{bottom:.1f} Z"/>'
+    )
+
+
+def _losses(gate: Gate, start: float, step: float, tall: float) -> str:
+    if not gate.lost:
+        return ""
+    total = sum(number for _, number in gate.lost)
+    lines = [f"−{figures.count(total)}  ({figures.percent(total, gate.value)})"]
+    lines += [f"{reason} {figures.count(number)}" for reason, number in gate.lost[:2]]
+    lines += ["and other reasons"] if len(gate.lost) > 2 else []
+    y = TOP + TALL + 24
+    drawn = [
+        f'<text class="{"loss" if not row else ""}" x="{start + 4:.1f}" y="{y + 16 * row:.1f}">{escape(line)}</text>'
+        for row, line in enumerate(lines[:4])
+    ]
+    return "".join(drawn)

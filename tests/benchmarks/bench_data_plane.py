@@ -1,4 +1,4 @@
-"""From JSONL to packed tokens beside datatrove: the same steps, one worker each, on documents that both keep, in one run.
+"""From JSONL to packed tokens beside datatrove: the same steps, one worker each, on documents that both keep.
 
     python tests/benchmarks/bench_data_plane.py [--mb 12] [--copies 8] [--work DIR]
 

@@ -1,4 +1,4 @@
-"""What every benchmark here needs: the machine in a line, a table, and the CPU-seconds of a command with its children."""
+"""What every benchmark needs: the machine in a line, a table, and the CPU-seconds of a command with its children."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The peer's side of bench_data_plane.py, run by a Python that has datatrove[io,processing], spacy and ftfy.
 
-    python peer_datatrove.py CORPUS WORK TOKENIZER    one worker: NFC, Gopher repetition and quality, exact, MinHash 14 × 8, tokens
+    python peer_datatrove.py CORPUS WORK TOKENIZER
 
-Writes WORK/filtered.ids and WORK/kept.ids: what its filters keep, and what is left at the end.
+One worker: NFC, Gopher repetition and quality, exact, MinHash 14 × 8, tokens. Writes WORK/filtered.ids and WORK/kept.ids: what its filters keep, and what is left at the end.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def main(corpus: str, work: str, tokenizer: str) -> None:
     )  # fmt: skip
     stage(ExactFindDedups(f"{work}/exact", f"{work}/exact-found", exact), tasks=1)
     stage(
-        JsonlReader(f"{work}/filtered"), ExactDedupFilter(f"{work}/exact-found", exact), JsonlWriter(f"{work}/distinct"),
-        MinhashDedupSignature(f"{work}/signatures", minhash), tasks=tasks,
+        JsonlReader(f"{work}/filtered"), ExactDedupFilter(f"{work}/exact-found", exact),
+        JsonlWriter(f"{work}/distinct"), MinhashDedupSignature(f"{work}/signatures", minhash), tasks=tasks,
     )  # fmt: skip
     stage(MinhashDedupBuckets(f"{work}/signatures", f"{work}/buckets", config=minhash), tasks=14)
     stage(MinhashDedupCluster(f"{work}/buckets", f"{work}/remove", config=minhash), tasks=1)

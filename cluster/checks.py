@@ -19,7 +19,9 @@ from pipeline.core.errors import UserError
 from pipeline.core.registry import load
 from pipeline.core.yaml_tree import Tree
 
+# by name: what these know of models and batches lies beside the model and the trainer
 BATCH = "training.section:batch_problem"
+SHAPE = "training.export.section:shape_problem"
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
 UNPACKED = 4  # text compresses to about a quarter
@@ -103,4 +105,12 @@ def rows_fit(config: RunConfig, tree: Tree) -> None:
         tree.problem(("pretrain", "batch_tokens"), wrong)
 
 
-CHECKS: tuple[Check, ...] = (needs_are_made, workdir_is_writable, sources_match, rows_fit)
+def model_can_be_exported(config: RunConfig, tree: Tree) -> None:
+    """The formats that are asked for know this model: told now, not after it was trained."""
+    pretrain: Any = config.section("pretrain")
+    export: Any = config.section("export")
+    if pretrain is not None and export is not None and (wrong := load(SHAPE)(export, pretrain.model)):
+        tree.problem(("pretrain", "model"), wrong)
+
+
+CHECKS: tuple[Check, ...] = (needs_are_made, workdir_is_writable, sources_match, rows_fit, model_can_be_exported)

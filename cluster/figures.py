@@ -66,4 +66,6 @@ def percent(part: float, whole: float) -> str:
     if not whole:
         return "–"
     share = 100 * part / whole
+    if 0 < share < 0.05:
+        return "< 0.1 %"
     return f"{share:.1f} %" if share < 9.95 else f"{share:.0f} %"

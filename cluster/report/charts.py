@@ -34,6 +34,7 @@ class Frame:
     x: tuple[float, float]
     y: tuple[float, float]
     height: int
+    width: int = WIDTH
     left: int = 62
     right: int = 20
     top: int = 14
@@ -43,18 +44,18 @@ class Frame:
         across = (x - self.x[0]) / ((self.x[1] - self.x[0]) or 1)
         up = (min(max(y, self.y[0]), self.y[1]) - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
         drawn = self.height - self.top - self.bottom
-        return self.left + across * (WIDTH - self.left - self.right), self.height - self.bottom - up * drawn
+        return self.left + across * (self.width - self.left - self.right), self.height - self.bottom - up * drawn
 
 
-def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 300) -> str:
+def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 300, width: int = WIDTH) -> str:
     """A line chart with a grid and round ticks; an empty string when there is nothing to draw."""
     drawn = [Series(one.name, thinned(one.points), one.tone, one.dots) for one in series if one.points]
     if not drawn:
         return ""
     xs = [x for one in drawn for x, _ in one.points]
     y_ticks = ticks(*_telling([y for one in drawn for _, y in one.points]))
-    frame = Frame((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]), height)
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(y_label)}">']
+    frame = Frame((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]), height, width)
+    parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(y_label)}">']
     parts += _axes(frame, ticks(min(xs), max(xs)), y_ticks, x_label)
     parts += [_curve(one, frame.place) for one in drawn]
     return "".join((*parts, "</svg>"))
@@ -93,13 +94,15 @@ def _axes(frame: Frame, x_ticks: Sequence[float], y_ticks: Sequence[float], x_la
     parts = []
     for tick in y_ticks:
         _, y = frame.place(frame.x[0], tick)
-        parts.append(f'<line class="grid" x1="{frame.left}" x2="{WIDTH - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<line class="grid" x1="{frame.left}" x2="{frame.width - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         parts.append(f'<text x="{frame.left - 10}" y="{y + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
     for tick in x_ticks:
         if frame.x[0] <= tick <= frame.x[1]:
             x, y = frame.place(tick, frame.y[0])
             parts.append(f'<text x="{x:.1f}" y="{y + 20:.1f}" text-anchor="middle">{_tick(tick)}</text>')
-    label = f'<text x="{WIDTH - frame.right}" y="{frame.height - 4}" text-anchor="end">{escape(x_label)}</text>'
+    label = f'<text x="{frame.width - frame.right}" y="{frame.height - 4}" text-anchor="end">{escape(x_label)}</text>'
     return [*parts, label]
 
 

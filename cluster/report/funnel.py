@@ -31,8 +31,8 @@ def funnel(gates: Sequence[Gate]) -> str:
     if len(gates) < 2:
         return ""
     most = max(gate.value for gate in gates) or 1
-    step = (WIDTH - 120) / (len(gates) - 1)
-    left = [30 + index * step for index in range(len(gates))]
+    step = (WIDTH - BAR) / (len(gates) - 1)
+    left = [index * step for index in range(len(gates))]
     tall = [max(2.0, gate.value / most * TALL) for gate in gates]
     height = TOP + TALL + LOSS_ROOM
     parts = [
@@ -49,12 +49,14 @@ def funnel(gates: Sequence[Gate]) -> str:
 
 
 def _column(gate: Gate, x: float, drawn: float) -> str:
+    last = x > WIDTH - 2 * BAR  # its words end where the drawing ends
+    place = f'x="{x + BAR if last else x:.1f}" text-anchor="{"end" if last else "start"}"'
     return (
         f"<g><title>{escape(gate.label)}: {escape(gate.figure)}</title>"
         f'<rect class="bar" x="{x:.1f}" y="{TOP}" width="{BAR}" height="{drawn:.1f}" rx="2"/>'
-        f'<text class="label" x="{x:.1f}" y="16">{escape(gate.label)}</text>'
-        f'<text class="big" x="{x:.1f}" y="36">{escape(gate.figure)}</text>'
-        f'<text x="{x:.1f}" y="52">{escape(gate.note)}</text></g>'
+        f'<text class="label" {place} y="16">{escape(gate.label)}</text>'
+        f'<text class="big" {place} y="36">{escape(gate.figure)}</text>'
+        f'<text {place} y="52">{escape(gate.note)}</text></g>'
     )
 
 
@@ -67,10 +69,10 @@ def _fall(start: float, step: float, kept: float, whole: float) -> str:
     thick = whole - kept
     top, bottom = TOP + kept, TOP + whole
     bend, floor = min(step * 0.35, 60), TOP + TALL + 10
-    right = start + bend + thick * 0.35
+    right = start + bend + thick * 0.7
     return (
         f'<path class="fall" d="M{start:.1f},{top:.1f} C{start + bend:.1f},{top:.1f} {right:.1f},{top + 12:.1f} '
-        f"{right:.1f},{floor:.1f} L{right - thick * 0.35:.1f},{floor:.1f} C{start + bend:.1f},{bottom + 8:.1f} "
+        f"{right:.1f},{floor:.1f} L{right - thick * 0.7:.1f},{floor:.1f} C{start + bend:.1f},{bottom + 8:.1f} "
         f'{start + bend * 0.6:.1f},{bottom:.1f} {start:.1f},{bottom:.1f} Z"/>'
     )
 

@@ -166,12 +166,14 @@ def training_charts(points: Table) -> list[tuple[str, str]]:
         ],
         x_label="step", y_label="loss",
     )  # fmt: skip
-    rate = curves([Series("learning rate", _pairs(points, "learning_rate"), "c")], x_label="step",
-                  y_label="learning rate", height=190)  # fmt: skip
-    norm = curves([Series("gradient norm", _pairs(points, "gradient_norm"), "d")], x_label="step",
-                  y_label="gradient norm", height=190)  # fmt: skip
+    rate = _small("learning rate", _pairs(points, "learning_rate"), "c")
+    norm = _small("gradient norm", _pairs(points, "gradient_norm"), "d")
     named = (("Loss, nats per token", loss), ("Learning rate", rate), ("Gradient norm", norm))
     return [(title, drawing) for title, drawing in named if drawing]
+
+
+def _small(name: str, pairs: list[tuple[float, float]], tone: str) -> str:
+    return curves([Series(name, pairs, tone)], x_label="step", y_label=name, height=200, width=470)
 
 
 def _pairs(points: Table, key: str) -> list[tuple[float, float]]:

@@ -1,0 +1,110 @@
+"""report.html: whole, self-contained, safe, and true to the artifacts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from cluster.report import write
+from cluster.run import Run
+from pipeline.core.store import Store
+
+MadeUp = Callable[..., tuple[Run, Store]]
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Strict(HTMLParser):
+    """Every element is closed, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: Any) -> None:
+        return
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
+
+
+@pytest.fixture
+def page(made_up: MadeUp) -> str:
+    return write(*made_up()).read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_loads_nothing(page: str) -> None:
+    parser = Strict()
+    parser.feed(page)
+    assert parser.open == []
+    assert not re.search(r"""(src|href)=["'](?!#)|url\(|@import|<script""", page)
+
+
+def test_text_of_the_corpus_and_of_the_model_is_escaped(page: str) -> None:
+    assert "<script>alert" not in page and "&lt;script&gt;alert(&#39;下载&#39;)" in page
+    assert "&lt;b&gt;were&lt;/b&gt; kept &amp; counted" in page
+
+
+def test_the_funnel_shows_every_gate_and_what_fell_out(page: str) -> None:
+    funnel = page[page.index('class="chart funnel"') : page.index('id="dropped"')]
+    for expected in ("8 files", "7,394", "6,501", "5,930", "6.76 M", "−893", "−571", "repetition.duplicate_lines 571"):
+        assert expected in funnel, expected
+
+
+def test_every_reason_has_three_examples_with_value_and_threshold(page: str) -> None:
+    dropped = page[page.index('id="dropped"') : page.index('id="tokenizer"')]
+    reasons = dropped.split("<details>")[1:]
+    assert len(reasons) == 2 + 3 + 2
+    assert all(part.count('class="example"') == 3 for part in reasons)
+    assert "threshold 0.3" in dropped and "similarity 0." in dropped and "zh/0.jsonl.gz" in dropped
+
+
+def test_a_duplicate_is_shown_beside_the_document_that_stays(page: str) -> None:
+    dropped = page[page.index('id="dropped"') : page.index('id="tokenizer"')]
+    assert "块炼炉" in dropped and "The bloomery turns ore" in dropped and "kept <code>doc-" in dropped
+
+
+def test_scores_samples_tokenizer_and_curves_are_there(page: str) -> None:
+    for expected in (
+        "1.8520",
+        "xz_bits_per_byte",
+        "0.82 × xz -9",
+        "很好，铁匠",
+        "3.00",
+        "8,192 pieces",
+        "validation loss 4.25",
+    ):
+        assert expected in page, expected
+
+
+def test_it_says_how_to_repeat_the_run_and_where_everything_comes_from(page: str) -> None:
+    assert "bloomery run demo.yaml" in page and "config.yaml" in page and "python==3.11.7" in page
+    lineage = page[page.index('id="lineage"') : page.index('id="repeat"')]
+    assert all(stage in lineage for stage in ("ingest", "signals", "clean", "dedupe", "pack", "pretrain", "export"))
+
+
+@pytest.mark.parametrize("stages", [("ingest",), ("ingest", "signals", "clean"), ("tokenizer", "pack", "pretrain")])
+def test_a_run_of_some_stages_has_a_report_of_those(made_up: MadeUp, stages: tuple[str, ...]) -> None:
+    page = write(*made_up(*stages)).read_text(encoding="utf-8")
+    assert all(f"<td>{stage}</td>" in page for stage in stages)
+    assert "What the model writes" not in page
+
+
+def test_a_failed_run_shows_its_sentence(made_up: MadeUp) -> None:
+    run, store = made_up("ingest", ended="failed", error="clean: 坏了 & broken. Mend it.")
+    page = write(run, store).read_text(encoding="utf-8")
+    assert 'class="state failed"' in page and "clean: 坏了 &amp; broken. Mend it." in page
+
+
+def test_the_curve_of_an_unfinished_training_comes_from_its_metrics(made_up: MadeUp) -> None:
+    run, store = made_up("ingest")
+    lines = ['{"step": 1, "loss": 9.0}', '{"step": 2, "loss": 8.5}', '{"step": 3, "lo']
+    (run.metrics / "train.jsonl").write_text("\n".join(lines))
+    assert "training loss 8.5 at 2" in write(run, store).read_text(encoding="utf-8")

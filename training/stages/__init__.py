@@ -14,10 +14,10 @@ STAGES: tuple[StageSpec, ...] = (
         name="evaluate", version=1, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
         makes="scores", work="task",
         run="training.stages.evaluate:run",
-        section_type="training.evaluation.section:Evaluate",
+        section_type="training.evaluation.section:Evaluate", params="training.evaluation.section:evaluate_params",
     ),
     StageSpec(
-        name="export", version=1, section="export", needs=("tokenizer", "model"), makes="files", work="task",
+        name="export", version=1, section="export", needs=("tokenizer", "tokens", "model"), makes="files", work="task",
         run="training.stages.export:run",
         section_type="training.export.section:Export",
     ),

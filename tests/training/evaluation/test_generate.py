@@ -1,0 +1,109 @@
+"""Generation: seeded, in whole characters, at any length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from training.evaluation.generate import Speller, choose, generate, tokens
+from training.evaluation.section import Sampling
+from training.models.saved import load
+
+PROMPTS = ["今天天气", "The quiet river", ""]
+
+
+@pytest.fixture(scope="module")
+def model(corpus: Any) -> Any:
+    return load(corpus.inputs["model"].path / "model")
+
+
+@pytest.fixture(scope="module")
+def speller(corpus: Any) -> Speller:
+    return Speller.read(corpus.inputs["tokenizer"].path / "tokenizer.json")
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_the_same_seed_gives_the_same_text(model: Any, speller: Speller, prompt: str) -> None:
+    sampling = Sampling(tokens=40)
+    once = list(generate(model, speller, prompt, sampling, seed=3))
+    assert once == list(generate(model, speller, prompt, sampling, seed=3))
+    assert once != list(generate(model, speller, prompt, sampling, seed=4))
+
+
+def test_temperature_zero_takes_the_likeliest_token(model: Any, speller: Speller) -> None:
+    prompt = [0, *speller.reference.encode_text("今天")]
+    drawn = list(tokens(model, prompt, Sampling(tokens=5, temperature=0), seed=1))
+    for token in drawn:
+        with torch.inference_mode():
+            assert token == int(model.logits(torch.tensor([prompt]))[0, -1].argmax())
+        prompt.append(token)
+
+
+def test_text_goes_on_beyond_the_context(model: Any, speller: Speller, corpus: Any) -> None:
+    prompt = speller.reference.encode_text("The quiet river 安静的河流 " * 20)
+    assert len(prompt) > corpus.length
+    sampling = Sampling(tokens=3 * corpus.length)
+    assert len(list(tokens(model, prompt, sampling, seed=1))) == 3 * corpus.length
+
+
+class Scripted:
+    """A model that is certain of one token after another."""
+
+    context = 64
+
+    def __init__(self, script: list[int]) -> None:
+        self.script = script
+
+    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
+        found = torch.full((1, tokens.shape[1], 420), -1e9)
+        found[0, -1, self.script.pop(0)] = 0.0
+        return found
+
+
+def test_pieces_are_whole_characters_and_end_of_text_ends_them(speller: Speller) -> None:
+    ids = speller.reference.encode_text("好😀é")
+    assert len(ids) > 3
+    pieces = list(generate(Scripted([*ids, 0, *ids]), speller, "x", Sampling(), seed=1))
+    assert "".join(pieces) == "好😀é" and all(pieces) and "\ufffd" not in "".join(pieces)
+
+
+def test_a_character_that_is_never_finished_is_marked(speller: Speller) -> None:
+    first = speller.reference.encode_text("😀")[0]
+    assert "".join(generate(Scripted([first, 0]), speller, "x", Sampling(), seed=1)) == "\ufffd"
+
+
+def test_top_k_and_top_p_let_only_the_likeliest_through() -> None:
+    logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    draw = torch.Generator().manual_seed(1)
+
+    def drawn(**options: Any) -> set[int]:
+        return {choose(logits, Sampling(temperature=1, **options), draw) for _ in range(200)}
+
+    assert drawn(top_k=None, top_p=1) == {0, 1, 2, 3}
+    assert drawn(top_k=2, top_p=1) == {2, 3}
+    assert drawn(top_k=None, top_p=0.5) == {2, 3}
+    assert drawn(top_k=None, top_p=0.4) == {3}
+    assert drawn(top_k=None, top_p=1e-9) == {3}
+
+
+def test_draws_follow_the_model_s_chances() -> None:
+    logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    draw = torch.Generator().manual_seed(1)
+    counts = torch.zeros(4)
+    for _ in range(4000):
+        counts[choose(logits, Sampling(temperature=1, top_k=None, top_p=1), draw)] += 1
+    assert torch.allclose(counts / 4000, logits.exp(), atol=0.03)
+
+
+@pytest.mark.parametrize("options", [{"shape": "llama", "kv_heads": 2}, {"shape": "qwen3"}, {"shape": "gpt2"}], ids=str)
+def test_what_a_model_remembers_changes_no_token(
+    make_corpus: Callable[..., Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(make_corpus(4, **options).inputs["model"].path / "model")
+    prompt, sampling = [0, 5, 70, 300], Sampling(tokens=70)
+    remembered = list(tokens(model, prompt, sampling, seed=2))
+    monkeypatch.setattr(type(model), "cache", lambda self: None)
+    assert list(tokens(model, prompt, sampling, seed=2)) == remembered

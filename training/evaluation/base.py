@@ -1,0 +1,80 @@
+"""What an evaluation task is: work cut by content alone, done anywhere, merged in order.
+
+`cut` must follow from the data and never from the number of workers, and `merge` gets results in the order of `cut`:
+so scores are the same bytes whoever did the work (within one numerics class). The work's files are in `worker.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import device
+
+from pipeline.core.config import Section
+from training.evaluation.held_out import HeldOut
+from training.models.base import Model
+from training.models.saved import load
+
+Piece = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of `items` documents. `interval`: 95 %, None where it has none; `language`: None for all together."""
+
+    task: str
+    metric: str
+    value: float
+    interval: tuple[float, float] | None
+    items: int
+    language: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a task found: scores, further files by name (JSON values), and counts for the manifest."""
+
+    scores: list[Score] = field(default_factory=list)
+    files: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is examined: a saved model, and the text that it never saw. The model is loaded when first asked."""
+
+    folder: Path
+    held_out: HeldOut
+    device: device
+
+    @cached_property
+    def model(self) -> Model:
+        return load(self.folder, device=self.device)
+
+
+class Task(ABC):
+    """A task has one step in three verbs. `options` is its section, `seed` the run's."""
+
+    name: str
+
+    def __init__(self, options: Section, seed: int) -> None:
+        self.options, self.seed = options, seed
+
+    @abstractmethod
+    def cut(self, held_out: HeldOut) -> list[Piece]:
+        """The pieces of work, JSON-able, each worth at least the seconds that a process takes to start."""
+
+    @abstractmethod
+    def work(self, piece: Piece, subject: Subject) -> Any:
+        """The result of one piece, JSON-able. Runs in a process of its own, in fp32, on fixed threads."""
+
+    @abstractmethod
+    def merge(self, held_out: HeldOut, results: list[Any]) -> Finding:
+        """Scores from the results, which come in the order of `cut`."""

@@ -1,0 +1,163 @@
+"""The validation split as rows (what is scored) and as documents (what the score is told of).
+
+Rows are those of training: `length` tokens, cut from the stream wherever they end, each scored once from its first
+token on; a document that crosses a border is scored in both rows, and the first token of a row is never predicted.
+Memory: one row group of tokens, and the ids of the held-out documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.shards import batches, rows
+from training.evaluation import pieces
+
+# the language of a document that has none, as the pack stage counts it; in scores, null is all languages together
+UNKNOWN = "unknown"
+Tokens = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A packed row: its tokens, and the spans [start, end) of the documents it holds."""
+
+    tokens: Tokens
+    spans: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A held-out document whole again. `spans`: in how many rows it lies; `predicted_*`: what is scored of it."""
+
+    id: str
+    spans: int
+    text: bytes
+    predicted_tokens: int
+    predicted_bytes: int
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The validation split of a tokens artifact, and the documents' languages; paths alone, so it travels anywhere."""
+
+    row_files: tuple[Path, ...]
+    document_files: tuple[Path, ...]
+    tokenizer: Path
+
+    @classmethod
+    def of(cls, inputs: dict[str, Artifact]) -> HeldOut:
+        """From a job's inputs."""
+        documents = inputs["documents"].files("parts/") if "documents" in inputs else []
+        found = tuple(inputs["tokens"].files("validation/"))
+        return cls(found, tuple(documents), inputs["tokenizer"].path / "tokenizer.json")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "row_files": [str(path) for path in self.row_files],
+            "document_files": [str(path) for path in self.document_files],
+            "tokenizer": str(self.tokenizer),
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> HeldOut:
+        row_files, document_files = (tuple(map(Path, value[name])) for name in ("row_files", "document_files"))
+        return cls(row_files, document_files, Path(value["tokenizer"]))
+
+    @cached_property
+    def pieces(self) -> pieces.Pieces:
+        return pieces.read(self.tokenizer)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows a file, from the footers."""
+        return tuple(rows(path) for path in self.row_files)
+
+    @property
+    def row_count(self) -> int:
+        return sum(self.sizes)
+
+    @cached_property
+    def length(self) -> int:
+        """Tokens a row; only the last may be shorter."""
+        return max(len(row.tokens) for row in self.rows(0, 2))
+
+    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Row]:
+        """The rows [start, stop) in their order; files outside are not opened."""
+        stop, at = self.row_count if stop is None else stop, 0
+        for path, size in zip(self.row_files, self.sizes, strict=True):
+            if at < stop and at + size > start:
+                yield from _rows_of(path, start - at, stop - at)
+            at += size
+
+    def documents(self) -> Iterator[Document]:
+        """The documents in their order, put together from the rows they lie in."""
+        held: list[Tokens] = []
+        firsts: list[int] = []
+        name: str | None = None
+        for row in self.rows():
+            for document, start, end in row.spans:
+                if name is not None and document != name:
+                    yield self._document(name, held, firsts)
+                    held, firsts = [], []
+                name = document
+                held.append(row.tokens[start:end])
+                firsts.append(0 if start else 1)
+        if name is not None:
+            yield self._document(name, held, firsts)
+
+    def _document(self, name: str, spans: Sequence[Tokens], firsts: Sequence[int]) -> Document:
+        """`firsts`: how many tokens at the start of each span are not predicted (1 where a row begins, else 0)."""
+        tokens = np.concatenate(spans)
+        # the last token ends the document; the same id earlier is text that spells the special token
+        ended = tokens[-1] == self.pieces.end_of_text
+        predicted = np.concatenate([span[first:] for span, first in zip(spans, firsts, strict=True)])
+        size = int(self._sizes[predicted].sum())
+        if ended and len(predicted) and len(spans[-1]) > firsts[-1]:
+            size -= int(self._sizes[self.pieces.end_of_text])
+        text = self.pieces.text(tokens[:-1] if ended else tokens)
+        return Document(name, len(spans), text, len(predicted), size)
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.int64]:
+        return self.pieces.sizes
+
+    def texts_in(self, language: str) -> Iterator[bytes]:
+        """The texts of one language, in their order."""
+        return (document.text for document in self.documents() if self.language_of[document.id] == language)
+
+    @cached_property
+    def language_of(self) -> dict[str, str]:
+        """The language of each held-out document; reads the id and language columns alone, a row group at a time."""
+        wanted = list(dict.fromkeys(span[0] for row in self.rows() for span in row.spans))
+        ids, found = pa.array(wanted, pa.string()), dict[str, str]()
+        for path in self.document_files:
+            for batch in batches(path, ["id", "language"]):
+                chosen = batch.filter(pc.is_in(batch["id"], value_set=ids))
+                languages = pc.fill_null(chosen["language"], UNKNOWN).to_pylist()
+                found.update(zip(chosen["id"].to_pylist(), languages, strict=True))
+        return {name: found.get(name, UNKNOWN) for name in wanted}
+
+
+def _rows_of(path: Path, start: int, stop: int) -> Iterator[Row]:
+    at = 0
+    for batch in batches(path, ["tokens", "documents"]):
+        first, last = max(start - at, 0), min(stop - at, len(batch))
+        at += len(batch)
+        if first < last:
+            yield from _rows_in(batch.slice(first, last - first))
+
+
+def _rows_in(batch: pa.Table) -> Iterator[Row]:
+    for tokens, spans in zip(batch["tokens"], batch["documents"], strict=True):
+        values = tokens.values.to_numpy(zero_copy_only=False).astype(np.int64)
+        yield Row(values, tuple((span["id"], span["start"], span["end"]) for span in spans.as_py()))

@@ -1,0 +1,49 @@
+"""What an export format is: files written from a saved model, then opened by their consumer and held against ours."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.config import Section
+from training.evaluation.held_out import HeldOut
+from training.export.card import Card
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported: a saved model's folder, its tokenizer.json, held-out rows to compare on, and the card."""
+
+    model: Path
+    tokenizer: Path
+    held_out: HeldOut
+    card: Card
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Artifact]) -> Source:
+        """From a job's inputs."""
+        tokenizer = inputs["tokenizer"].path / "tokenizer.json"
+        return cls(inputs["model"].path / "model", tokenizer, HeldOut.of(dict(inputs)), Card.of(inputs))
+
+
+class Format(ABC):
+    """A format writes the same bytes for the same source, in any folder: no time, no path, no host name."""
+
+    name: str
+
+    def __init__(self, options: Section) -> None:
+        self.options = options
+
+    @abstractmethod
+    def write(self, source: Source, folder: Path) -> list[str]:
+        """Write the files into `folder`, each whole or not at all; their names."""
+
+    @abstractmethod
+    def check(self, source: Source, folder: Path) -> None:
+        """Open `folder` as its consumer does and compare.
+
+        Raises: StageFailed when it does not load or does not compute what the saved model computes.
+        """

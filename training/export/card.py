@@ -1,0 +1,127 @@
+"""The model card: what the model is, what it was trained on, which artifacts led to it. No time, no path, no host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.files import read_json
+from pipeline.core.manifest import NAME, Manifest
+from pipeline.tokenizers.base import END_OF_TEXT
+
+SPLITS = "splits.json"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the card tells beside the model itself. `splits`: the pack stage's; `lineage`: the first stage first."""
+
+    params: dict[str, Any]
+    numerics: dict[str, Any] | None
+    splits: dict[str, Any]
+    lineage: tuple[Manifest, ...]
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Artifact]) -> Card:
+        """From a job's inputs; what lies before them is read from the same store, as far as it is still there."""
+        tokens, model = inputs["tokens"], inputs["model"]
+        splits = read_json(tokens.path / SPLITS) if (tokens.path / SPLITS).exists() else {}
+        return cls(model.manifest.params, model.manifest.numerics, splits, tuple(_lineage(list(inputs.values()))))
+
+    def text(self, *, title: str, figures: Mapping[str, str]) -> str:
+        """README.md; `figures` are the rows of the table that says what the model is."""
+        languages = sorted(_sum_of(self.splits))
+        parts = [
+            _front(languages), f"# {title}\n", USE, "## Model\n", _table(("", ""), list(figures.items())),
+            "## Training\n", _code(self.params), *self._numerics(), *self._data(), *self._lineage_part(), LIMITS,
+        ]  # fmt: skip
+        return "\n".join(parts)
+
+    def _numerics(self) -> list[str]:
+        return ["Computed on:\n", _code(self.numerics)] if self.numerics else []
+
+    def _data(self) -> list[str]:
+        rows = [
+            (language, split, *(f"{one[name]:,}" for name in ("documents", "tokens", "bytes")))
+            for split, of_split in self.splits.items()
+            for language, one in of_split["languages"].items()
+        ]
+        return ["## Data\n", _table(("language", "split", "documents", "tokens", "bytes"), rows)] if rows else []
+
+    def _lineage_part(self) -> list[str]:
+        rows = [(one.stage, f"`{one.fingerprint}`", *_in_and_out(one)) for one in self.lineage]
+        return ["## Lineage\n", LINEAGE, _table(("stage", "fingerprint", "in", "out"), rows)]
+
+
+def _lineage(artifacts: list[Artifact]) -> list[Manifest]:
+    """The artifacts and all before them, each after its inputs."""
+    found: dict[str, Manifest] = {}
+
+    def visit(artifact: Artifact) -> None:
+        if artifact.manifest.fingerprint in found:
+            return
+        for stage, fingerprint in sorted(artifact.manifest.inputs.items()):
+            path = artifact.path.parents[1] / stage / fingerprint
+            if (path / NAME).exists():
+                visit(Artifact.at(path))
+        found[artifact.manifest.fingerprint] = artifact.manifest
+
+    for artifact in sorted(artifacts, key=lambda one: one.manifest.stage):
+        visit(artifact)
+    return list(found.values())
+
+
+def _sum_of(splits: Mapping[str, Any]) -> set[str]:
+    """The languages of the corpus that have a code of ISO 639."""
+    return {language for one in splits.values() for language in one["languages"] if len(language) in (2, 3)}
+
+
+def _in_and_out(manifest: Manifest) -> tuple[str, str]:
+    found = [manifest.counts.get(name) for name in ("in", "out")]
+    return tuple("" if value is None else f"{value:,}" for value in found)  # type: ignore[return-value]
+
+
+def _front(languages: list[str]) -> str:
+    front = {"library_name": "transformers", "pipeline_tag": "text-generation", "language": languages}
+    # JSON is YAML
+    lines = [f"{key}: {json.dumps(value)}" for key, value in front.items() if value]
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _code(value: Any) -> str:
+    return f"```json\n{json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)}\n```\n"
+
+
+USE = f"""\
+A language model trained from scratch by Bloomery.
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForCausalLM.from_pretrained(".")
+inputs = tokenizer("{END_OF_TEXT}" + "Your text", return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs)[0]))
+```
+
+Documents end with `{END_OF_TEXT}`: put it before a prompt that is the beginning of a document.
+"""
+
+LINEAGE = """\
+What an artifact is found by: sha256 over its stage's version and parameters and the fingerprints of its inputs.
+"""
+
+LIMITS = """\
+## Limits
+
+It repeats what its texts say, errors and prejudices included, and makes up the rest. The texts keep their licences;
+this card grants none.
+"""

@@ -1,0 +1,137 @@
+"""Our GPT under the names and in the layouts of the Hugging Face classes: config.json, and the weights one by one.
+
+A weight is read when its turn comes, from a memory-mapped file: only GPT-2's matrices, which lie turned there, and its
+joined query, key and value are copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.core.errors import StageFailed
+from training.export.section import REFUSED
+from training.models.layers import EPS
+from training.models.section import Gpt, Shape
+
+Read = Callable[[str], Tensor]
+Named = Iterator[tuple[str, Tensor]]
+
+CLASSES: dict[Shape, str] = {"llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM", "gpt2": "GPT2LMHeadModel"}
+
+
+def shape_of(family: str, options: Gpt) -> Shape:
+    """The architecture that computes exactly this model.
+
+    Raises: StageFailed when there is none.
+    """
+    shape = options.exports_as if family == "gpt" else None
+    if shape is None:
+        raise StageFailed(f"export: huggingface: {REFUSED}")
+    return shape
+
+
+def config(shape: Shape, options: Gpt, *, vocabulary: int, context: int, end_of_text: int) -> dict[str, Any]:
+    """config.json. Written out here, not by the library: its other defaults and its version stay out of our bytes."""
+    common = {
+        "architectures": [CLASSES[shape]],
+        "model_type": shape,
+        "dtype": "float32",
+        "vocab_size": vocabulary,
+        "tie_word_embeddings": options.tied,
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "pad_token_id": end_of_text,
+    }
+    return common | (_gpt2_config(options, context) if shape == "gpt2" else _llama_config(shape, options, context))
+
+
+def _gpt2_config(options: Gpt, context: int) -> dict[str, Any]:
+    return {
+        "n_embd": options.width,
+        "n_layer": options.layers,
+        "n_head": options.heads,
+        "n_inner": options.hidden,
+        "n_positions": context,
+        "activation_function": "gelu",
+        "layer_norm_epsilon": EPS,
+        "attn_pdrop": options.dropout,
+        "embd_pdrop": options.dropout,
+        "resid_pdrop": options.dropout,
+    }
+
+
+def _llama_config(shape: Shape, options: Gpt, context: int) -> dict[str, Any]:
+    found = {
+        "hidden_size": options.width,
+        "intermediate_size": options.hidden,
+        "num_hidden_layers": options.layers,
+        "num_attention_heads": options.heads,
+        "num_key_value_heads": options.kv_heads or options.heads,
+        "head_dim": options.width // options.heads,
+        "max_position_embeddings": context,
+        "hidden_act": "silu",
+        "rms_norm_eps": EPS,
+        "attention_bias": False,
+        "attention_dropout": options.dropout,
+        # once as transformers 5 has it, once as everything before and beside it does
+        "rope_parameters": {"rope_type": "default", "rope_theta": options.rope_theta},
+        "rope_theta": options.rope_theta,
+    }
+    return found | ({"mlp_bias": False} if shape == "llama" else {"use_sliding_window": False})
+
+
+def weights(shape: Shape, options: Gpt, read: Read) -> dict[str, Tensor]:
+    """Every tensor under its Hugging Face name."""
+    found = dict(_gpt2(options, read) if shape == "gpt2" else _llama(shape, options, read))
+    if not options.tied:
+        found["lm_head.weight"] = read("head.weight")
+    return found
+
+
+def _llama(shape: Shape, options: Gpt, read: Read) -> Named:
+    yield "model.embed_tokens.weight", read("embed.weight")
+    yield "model.norm.weight", read("norm.weight")
+    for layer in range(options.layers):
+        ours, theirs = f"blocks.{layer}", f"model.layers.{layer}"
+        yield f"{theirs}.input_layernorm.weight", read(f"{ours}.attention_norm.weight")
+        yield f"{theirs}.post_attention_layernorm.weight", read(f"{ours}.mlp_norm.weight")
+        for name, part in (("q", "query"), ("k", "key"), ("v", "value"), ("o", "out")):
+            yield f"{theirs}.self_attn.{name}_proj.weight", read(f"{ours}.attention.{part}.weight")
+        for part in ("gate", "up", "down"):
+            yield f"{theirs}.mlp.{part}_proj.weight", read(f"{ours}.mlp.{part}.weight")
+        if shape == "qwen3":
+            yield f"{theirs}.self_attn.q_norm.weight", read(f"{ours}.attention.query_norm.weight")
+            yield f"{theirs}.self_attn.k_norm.weight", read(f"{ours}.attention.key_norm.weight")
+
+
+def _gpt2(options: Gpt, read: Read) -> Named:
+    yield "transformer.wte.weight", read("embed.weight")
+    yield "transformer.wpe.weight", read("positions.weight")
+    for part in ("weight", "bias"):
+        yield f"transformer.ln_f.{part}", read(f"norm.{part}")
+    for layer in range(options.layers):
+        ours, theirs = f"blocks.{layer}", f"transformer.h.{layer}"
+        for name, norm in (("ln_1", "attention_norm"), ("ln_2", "mlp_norm")):
+            for part in ("weight", "bias"):
+                yield f"{theirs}.{name}.{part}", read(f"{ours}.{norm}.{part}")
+        joined = [f"{ours}.attention.{part}" for part in ("query", "key", "value")]
+        yield from _turned(f"{theirs}.attn.c_attn", joined, options, read)
+        yield from _turned(f"{theirs}.attn.c_proj", [f"{ours}.attention.out"], options, read)
+        yield from _turned(f"{theirs}.mlp.c_fc", [f"{ours}.mlp.up"], options, read)
+        yield from _turned(f"{theirs}.mlp.c_proj", [f"{ours}.mlp.down"], options, read)
+
+
+def _turned(theirs: str, ours: list[str], options: Gpt, read: Read) -> Named:
+    """Matrices side by side as (in, out), and their biases: zeros where ours has none."""
+    matrix = torch.cat([read(f"{name}.weight") for name in ours])  # out, in
+    yield f"{theirs}.weight", matrix.t().contiguous()
+    yield (
+        f"{theirs}.bias",
+        torch.cat([read(f"{name}.bias") for name in ours]) if options.bias else torch.zeros(len(matrix)),
+    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,9 +68,9 @@ def test_end_of_text_follows_each_document_and_belongs_to_it() -> None:
 @settings(max_examples=40, deadline=None)
 @given(sizes=SIZES, second=SIZES, data=st.data())
 def test_a_stretch_of_stored_streams_is_read_alone(
-    tmp_path_factory: object, sizes: list[int], second: list[int], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], second: list[int], data: st.DataObject
 ) -> None:
-    folder: Path = tmp_path_factory.mktemp("streams")  # type: ignore[attr-defined]
+    folder = tmp_path_factory.mktemp("streams")
     for name, part in (("a", sizes), ("b", second)):
         with StreamWriter(folder, name) as stream:
             ids = pa.array([f"{name}{n}" for n in range(len(part))])

@@ -1,0 +1,108 @@
+"""Shingle sets on disk, of the documents that may have a copy and of no other; read again by document number.
+
+<file>.values holds the sets of one input file end to end, <file>.index.npy their documents and where each set ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.files import replacing
+from pipeline.dedupe.base import Numbers, Offsets, Sets
+
+SLICE_VALUES = 4 << 20  # shingles in memory at a time: 16 MB, and some more for gathering them
+
+
+def write_sets(folder: Path, file: int, batches: Iterator[tuple[Numbers, Sets]]) -> int:
+    """Store the sets of one input file: documents in rising order, each batch with its sets. Returns the documents."""
+    folder.mkdir(parents=True, exist_ok=True)
+    documents, ends, total = [], [], 0
+    with replacing(_values(folder, file)) as beside, beside.open("wb") as stream:
+        for numbers, sets in batches:
+            stream.write(np.ascontiguousarray(sets.values).view(np.uint8).data)
+            documents.append(numbers)
+            ends.append(sets.offsets[1:].astype(np.uint64) + np.uint64(total))
+            total += len(sets.values)
+    index = np.stack([np.concatenate([np.empty(0, np.uint64), *part]) for part in (documents, ends)])
+    with replacing(_index(folder, file)) as beside, beside.open("wb") as stream:
+        np.save(stream, index)
+    return int(index.shape[1])
+
+
+class SetStore:
+    """Reads sets by document number. `starts[f]` is the number of the first document of file f."""
+
+    def __init__(self, folder: Path, starts: Numbers) -> None:
+        self.folder, self.starts = folder, starts
+
+    def sizes(self, documents: Numbers) -> Offsets:
+        """How many distinct shingles each document has; 0 for one that was not stored."""
+        found = np.zeros(len(documents), np.int64)
+        for _, rows, begins, ends in self._places(documents):
+            found[rows] = ends - begins
+        return found
+
+    def extremes(self, documents: Numbers) -> tuple[Offsets, Offsets]:
+        """The least and the greatest shingle of each document; 0 for one that was not stored."""
+        least, greatest = np.zeros(len(documents), np.int64), np.zeros(len(documents), np.int64)
+        for file, rows, begins, ends in self._places(documents):
+            some = ends > begins
+            if some.any():
+                stored = np.memmap(_values(self.folder, file), np.uint32, "r")
+                least[rows[some]], greatest[rows[some]] = stored[begins[some]], stored[ends[some] - 1]
+        return least, greatest
+
+    def read(self, documents: Numbers) -> tuple[Sets, Offsets]:
+        """The sets of these documents, each once, and for every document the place of its set."""
+        unique, places = np.unique(documents, return_inverse=True)
+        sizes = self.sizes(unique)
+        offsets = np.append(0, np.cumsum(sizes))
+        values = np.empty(offsets[-1], np.uint32)
+        for file, rows, begins, ends in self._places(unique):
+            # files are in the order of their documents, so each fills one stretch
+            lengths = ends - begins
+            within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            stored = np.memmap(_values(self.folder, file), np.uint32, "r") if len(within) else np.empty(0, np.uint32)
+            first = offsets[rows[0]]
+            values[first : first + len(within)] = stored[within + np.repeat(begins, lengths)]
+        return Sets(values, offsets), places.astype(np.int64)
+
+    def _places(self, documents: Numbers) -> Iterator[tuple[int, Offsets, Offsets, Offsets]]:
+        """For each file: which of the documents it holds, and where their sets begin and end in it."""
+        files = np.searchsorted(self.starts, documents, side="right") - 1
+        for file in np.unique(files):
+            path = _index(self.folder, int(file))
+            if not path.exists():
+                continue
+            index = np.load(path, mmap_mode="r")
+            rows = np.flatnonzero(files == file)
+            at = np.searchsorted(index[0], documents[rows])
+            known = at < index.shape[1]
+            known[known] = index[0][at[known]] == documents[rows[known]]
+            rows, at = rows[known], at[known]
+            if len(rows):
+                ends = index[1][at].astype(np.int64)
+                begins = np.where(at > 0, index[1][np.maximum(at, 1) - 1].astype(np.int64), 0)
+                yield int(file), rows, begins, ends
+
+
+def slices(sizes: Offsets, limit: int = SLICE_VALUES) -> Iterator[tuple[int, int]]:
+    """Cut a list of sets into stretches of about `limit` values, at least one set each."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        before = int(ends[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, before + limit, side="right")))
+        yield start, end
+        start = end
+
+
+def _values(folder: Path, file: int) -> Path:
+    return folder / f"{file:06d}.values"
+
+
+def _index(folder: Path, file: int) -> Path:
+    return folder / f"{file:06d}.index.npy"

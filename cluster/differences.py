@@ -17,6 +17,7 @@ def differences(old: Any, new: Any, path: str) -> list[str]:
 
 
 def _compare(old: Any, new: Any, path: str) -> Iterator[str]:
+    old, new = _spelled(old), _spelled(new)
     if old == new:
         return
     if isinstance(old, list) and isinstance(new, list):
@@ -48,12 +49,19 @@ def _by_name(items: list[Any]) -> dict[str, Any] | None:
     named: dict[str, Any] = {}
     for item in items:
         name, options = item, None
-        if isinstance(item, dict) and len(item) == 1:
+        if isinstance(item := _spelled(item), dict) and len(item) == 1:
             ((name, options),) = item.items()
         if not isinstance(name, str) or name in named:
             return None
         named[name] = options or {}
     return named
+
+
+def _spelled(value: Any) -> Any:
+    """{name: x, options: y} is another spelling of {x: y}."""
+    if isinstance(value, Mapping) and set(value) == {"name", "options"}:
+        return {value["name"]: value["options"]}
+    return value
 
 
 def _shown(value: Any) -> str:
@@ -66,5 +74,5 @@ def _shown(value: Any) -> str:
     elif isinstance(value, list):
         text = f"[{', '.join(map(str, value))}]"
     else:
-        text = str(value)
+        text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -84,11 +84,11 @@ class Step:
 
     def add(self, n: float, now: float) -> None:
         # what an earlier attempt had finished is told at once, in the first instant: it is no speed
-        if not self.seen or now - self.seen[0][0] < 0.05:
-            self.seen.clear()
-            self.seen.append((now, self.done + n))
         self.done += n
-        self.seen.append((now, self.done))
+        if not self.seen or now - self.seen[0][0] < 0.05:
+            self.seen = deque([(now, self.done)])
+        else:
+            self.seen.append((now, self.done))
         while len(self.seen) > 2 and now - self.seen[0][0] > WINDOW_S:
             self.seen.popleft()
 
@@ -96,7 +96,11 @@ class Step:
         """Units a second over the last while; 0 until something can be said."""
         if len(self.seen) < 2 or now - self.seen[0][0] < 0.5:
             return 0.0
-        return (self.done - self.seen[0][1]) / (now - self.seen[0][0])
+        (first, before), (last, _) = self.seen[0], self.seen[-1]
+        # between two slow steps nothing has become slower; only a silence that lasts counts
+        usual = (last - first) / (len(self.seen) - 1)
+        until = last if now - last <= 2 * usual else now
+        return (self.done - before) / (until - first)
 
     def left_s(self, now: float) -> float | None:
         rate = self.rate(now)
@@ -123,7 +127,9 @@ class Standing:
             step = self.steps.setdefault(name, Step())
             if kind == "total":
                 # a step that says its total anew begins anew (the next attempt of a gang)
-                self.steps[name] = Step(str(message.get("unit", "")), float(message.get("total", 0)), 0.0, step.note)
+                step = Step(str(message.get("unit", "")), float(message.get("total", 0)), 0.0, step.note)
+                step.seen.append((now, 0.0))
+                self.steps[name] = step
             elif kind == "add":
                 step.add(float(message.get("n", 1)), now)
             else:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-FIGURE = re.compile(r"[-–]?[\d.,]*( ?[%\w/]+)?")
+FIGURE = re.compile(r"–|[-–]?[\d.,]+( ?[%\w/]+)?")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

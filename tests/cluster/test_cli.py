@@ -1,0 +1,142 @@
+"""What can be asked on the command line, and how quickly and plainly wrong questions are answered."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+BROKEN = """\
+name: mein/modell
+ingest:
+  sources:
+    - {reader: jsnl, paths: nowhere/*.jsonl}
+    - {reader: jsonl, paths: nowhere/*.jsonl}
+clean: {filters: [lenght]}
+pack: {length: 512}
+pretrain:
+  model: {family: gpt, layers: 2, context: 256}
+  batch_tokns: 100
+evaluate: {tasks: [perplexity]}
+"""
+
+
+def ask(where: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "cluster.cli", *arguments], cwd=where, capture_output=True, text=True, check=False,
+        env={**os.environ, "COLUMNS": "150"},
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    printed = ask(tmp_path, "--help")
+    for command in ("init", "check", "plan", "run", "runs", "report", "sample", "trace", "doctor", "sweep"):
+        assert f"  {command} " in printed
+
+
+def test_help_takes_less_than_a_third_of_a_second_of_the_processor(tmp_path: Path) -> None:
+    ask(tmp_path, "--help")  # compiled files are written by the first call
+    before = os.times()
+    ask(tmp_path, "--help")
+    after = os.times()
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.3
+
+
+def test_every_mistake_of_a_real_configuration_comes_at_once_within_two_seconds(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text(BROKEN, encoding="utf-8")
+    ask(tmp_path, "check", "broken.yaml", code=2)
+    start = time.process_time(), time.monotonic()
+    printed = ask(tmp_path, "check", "broken.yaml", code=2)
+    assert time.monotonic() - start[1] < 4, "two seconds on a machine that does nothing else"
+    for expected in (
+        "broken.yaml:1: name: should",
+        "broken.yaml:4: ingest.sources[0]",
+        "Did you mean 'jsonl'?",
+        "broken.yaml:6: clean.filters[0]",
+        "Did you mean 'length'?",
+        "broken.yaml:10: pretrain.batch_tokns: unknown key. Did you mean 'batch_tokens'?",
+        "broken.yaml:11: evaluate: the stage evaluate needs tokenizer",
+    ):
+        assert expected in printed, printed
+    assert "Traceback" not in printed
+
+
+def test_cross_checks_name_both_sides(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "铁"}\n', encoding="utf-8")
+    text = BROKEN.replace("mein/modell", "m").replace("    - {reader: jsnl, paths: nowhere/*.jsonl}\n", "")
+    text = (
+        text.replace("lenght", "length").replace("batch_tokns", "batch_tokens").replace("pack:", "tokenizer: {}\npack:")
+    )
+    (tmp_path / "cross.yaml").write_text(text, encoding="utf-8")
+    printed = ask(tmp_path, "check", "cross.yaml", code=2)
+    assert "rows of 512 tokens do not fit the model's context of 256" in printed
+    assert "batch_tokens 100 is not a whole number of rows" in printed
+    assert "nowhere/*.jsonl: no file matches" in printed
+    good = ask(tmp_path, "check", "cross.yaml", "pack.length=50", "ingest.sources=[{reader: jsonl, paths: a.jsonl}]")
+    assert "nothing wrong" in good
+
+
+def test_a_missing_or_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
+    assert "gone.yaml: cannot be read" in ask(tmp_path, "check", "gone.yaml", code=2)
+    (tmp_path / "tabs.yaml").write_text("a:\n\tb: 1\n")
+    assert "tabs.yaml:2: is not YAML" in ask(tmp_path, "run", "tabs.yaml", code=2)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_work_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    printed = ask(tmp_path, "check", str(CONFIGS / "jsonl.yaml"), "workdir=closed/work", code=2)
+    assert "workdir: cannot write in" in printed
+
+
+def test_a_work_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    printed = ask(tmp_path, "check", str(CONFIGS / "jsonl.yaml"), "workdir=file", code=2)
+    assert "command line: workdir: cannot write in" in printed and "Choose another workdir." in printed
+
+
+def test_init_writes_a_configuration_that_is_right_and_never_over_another(tmp_path: Path) -> None:
+    for language in ("en", "zh"):
+        (tmp_path / "data" / language).mkdir(parents=True)
+        (tmp_path / "data" / language / "a.jsonl.gz").write_bytes(b"")
+    assert "bloomery check own.yaml" in ask(tmp_path, "init", "own.yaml")
+    assert "nothing wrong" in ask(tmp_path, "check", "own.yaml")
+    assert "is there already" in ask(tmp_path, "init", "own.yaml", code=2)
+    ask(tmp_path, "init", "own.yaml", "--force")
+    assert "no folder" in ask(tmp_path, "init", "no/own.yaml", code=2)
+
+
+def test_the_configuration_in_the_repository_is_the_one_that_init_writes() -> None:
+    from cluster.commands.init import TEMPLATE
+
+    text = TEMPLATE.read_text(encoding="utf-8").replace("THIS_FILE", "configs/jsonl.yaml")
+    assert (CONFIGS / "jsonl.yaml").read_text(encoding="utf-8") == text
+
+
+def test_the_demonstration_is_right_on_this_installation(tmp_path: Path) -> None:
+    assert "nothing wrong" in ask(tmp_path, "check", str(CONFIGS / "demo.yaml"))
+
+
+def test_commands_on_an_empty_work_directory_say_how_to_begin(tmp_path: Path) -> None:
+    assert "bloomery run CONFIG.yaml" in ask(tmp_path, "runs")
+    for command in (("report",), ("sample",), ("trace", "--step", "1")):
+        assert "no run yet" in ask(tmp_path, *command, code=2)
+    assert "ask for one thing" in ask(tmp_path, "trace", code=2)
+
+
+def test_several_runs_must_be_named_and_one_need_not_be(finished: Any) -> None:
+    (only,) = finished.workdir.glob("runs/*")
+    assert finished.run("report").strip() == str(only.absolute() / "report.html")
+    finished.run("run", "tiny.yaml")
+    printed = finished.run("report", code=2)
+    assert "several runs; name one" in printed and only.name in printed
+    assert "report.html" in finished.run("report", only.name)
+    assert "report.html" in finished.run("report", f"work/runs/{only.name}")

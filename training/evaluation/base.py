@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,15 @@ class Subject:
     held_out: HeldOut
     device: device
 
-    @cached_property
+    @property
     def model(self) -> Model:
-        return load(self.folder, device=self.device)
+        return _loaded(self.folder, self.device)
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, where: device) -> Model:
+    """Kept for the next piece: a pool's process works on many of one model."""
+    return load(folder, device=where)
 
 
 class Task(ABC):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cluster.launchers import launcher
 from pipeline.core.stage import Job, Outcome
 from training.evaluation import perplexity
 from training.evaluation.section import Evaluate, evaluate_params
@@ -57,6 +58,12 @@ def test_scores_and_samples_are_the_same_bytes_whoever_did_the_work(
     assert [file.path for file in first.files] == ["scores.json", "samples.json"]
     assert first == second
     assert first.numerics is not None and set(first.numerics) == {"device", "precision", "threads", "torch"}
+
+
+def test_two_processes_write_what_one_writes(corpus: Any, make_stage_job: Any, run_with: Any) -> None:
+    here = make_stage_job("evaluate", "scores", corpus, PARAMS, name="a")
+    there = make_stage_job("evaluate", "scores", corpus, PARAMS, name="b", cluster={"launcher": "local", "workers": 2})
+    assert run_with(here, Here()) == run_with(there, launcher(there.cluster))
 
 
 def test_an_interrupted_evaluation_goes_on_from_its_finished_pieces(

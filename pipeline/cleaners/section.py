@@ -1,0 +1,13 @@
+"""What a cleaner may be told in YAML. Pydantic alone, so that `check` and `plan` stay light."""
+
+from __future__ import annotations
+
+from pipeline.core.config import Section
+from pipeline.core.registry import Registry
+
+
+class Unicode(Section):
+    """Normal form C, controls removed, line ends and white space in order; no options."""
+
+
+SECTIONS = Registry("cleaner", {"unicode": "pipeline.cleaners.section:Unicode"})

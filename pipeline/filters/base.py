@@ -1,0 +1,120 @@
+"""What every filter is: signals, and rules over them. A rule drops a document whose value lies beyond its threshold; a
+value on the threshold stays, and a value that is NaN was not measured: the rule is skipped.
+
+Subclass `Filter`. The signals of `pipeline.kernels.signals` are measured for every document in any case; a filter adds
+those of its own. A plain function of a user's own on one document plugs in as "my_pkg.filters:polite", or, with
+options, as a subclass of `DocumentFilter`: mapped over the column, slower by the cost of Python, counted as well.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.core.config import Section
+from pipeline.core.errors import StageFailed
+from pipeline.core.registry import Registry
+from pipeline.filters.limits import CHARACTERS, WORDS
+
+Floats = npt.NDArray[np.float64]
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Drop a document when `signal` is below (min) or above (max) the limit of its language."""
+
+    name: str
+    signal: str
+    side: Literal["min", "max"]
+    limits: Mapping[str, float | None]
+
+
+class Filter(ABC):
+    """`name` is what the YAML calls it; it begins the names of its rules."""
+
+    Options: type[Section] = Section
+
+    def __init__(self, name: str, options: Section) -> None:
+        self.name, self.options = name, options
+
+    def signals(self, documents: pa.Table) -> dict[str, Floats]:
+        """What this filter measures itself, by column name; the text is cleaned already."""
+        return {}
+
+    def signal_names(self) -> Sequence[str]:
+        """The columns that `signals` gives, known before any document is."""
+        return []
+
+    @abstractmethod
+    def rules(self) -> Sequence[Rule]:
+        """In the order in which they are tried: the first that fails is the reason."""
+
+    def rule(self, option: str, signal: str) -> Rule:
+        """The rule of an option called min_… or max_…: its threshold is the option's value."""
+        limits: Mapping[str, float | None] = getattr(self.options, option)
+        return Rule(f"{self.name}.{option}", signal, "min" if option.startswith("min_") else "max", limits)
+
+
+class DocumentFilter(Filter):
+    """A filter of a user's own that looks at one document: `keep` says yes or no, or how good it is, from 0 to 1.
+
+    Options whose names begin with min_ or max_ are thresholds: changing one does not measure again.
+    """
+
+    least = 0.5
+
+    @abstractmethod
+    def keep(self, document: Document) -> bool | float:
+        """`document` holds id, source_id, text, source, url, language, metadata."""
+
+    def signal_names(self) -> Sequence[str]:
+        return [self.name]
+
+    def signals(self, documents: pa.Table) -> dict[str, Floats]:
+        values = [self._value(document) for document in documents.to_pylist()]
+        return {self.name: np.array(values, np.float64)}
+
+    def rules(self) -> Sequence[Rule]:
+        return [Rule(self.name, self.name, "min", {WORDS: self.least, CHARACTERS: self.least})]
+
+    def _value(self, document: Document) -> float:
+        try:
+            value = float(self.keep(document))
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise StageFailed(f"filter {self.name}: failed on document {document['id']}: {what}") from error
+        if math.isnan(value):
+            raise StageFailed(
+                f"filter {self.name}: gave no number for document {document['id']}. Return a bool or 0…1."
+            )
+        return value
+
+
+class FunctionFilter(DocumentFilter):
+    """A user's plain function on one document."""
+
+    def __init__(self, name: str, function: Callable[[Document], bool | float]) -> None:
+        super().__init__(name, Section())
+        self.function = function
+
+    def keep(self, document: Document) -> bool | float:
+        return self.function(document)
+
+
+def filter_of(registry: Registry, name: str, options: Mapping[str, Any]) -> Filter:
+    """The filter that a component of the YAML names; its options were checked when the YAML was read."""
+    found: Any = registry.load(name)
+    if not inspect.isclass(found):
+        return FunctionFilter(name, found)
+    kind: Any = found
+    made: Filter = kind(name, kind.Options.model_validate(options))
+    return made

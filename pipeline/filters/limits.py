@@ -1,0 +1,51 @@
+"""A threshold by language. In YAML a number is for every language; a mapping changes only what it names; null is off.
+
+Keys are language tags (zh, zh-Hant, en …), `words` for all other languages written with spaces, and `characters` for
+those counted by character. A language for which no key answers has no threshold: the rule is skipped, and that counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from pydantic import ValidationInfo, field_validator
+
+from pipeline.core.config import Section
+from pipeline.text.language import canonical, chain
+
+WORDS, CHARACTERS = "words", "characters"
+Limits: TypeAlias = dict[str, float | None]
+_TAG = re.compile(r"[a-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+
+
+class Thresholds(Section):
+    """A section whose fields are all thresholds by language; what the YAML leaves out keeps the field's default."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _over_default(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            return {WORDS: value, CHARACTERS: value}
+        if not isinstance(value, Mapping):
+            raise ValueError("write a number, null, or a mapping from languages to numbers")
+        default = cls.model_fields[str(info.field_name)].default
+        return {**default, **{_key(key): item for key, item in value.items()}}
+
+
+def _key(key: Any) -> str:
+    if key in (WORDS, CHARACTERS):
+        return str(key)
+    tag = canonical(str(key))
+    if tag is None or not _TAG.fullmatch(tag):
+        raise ValueError(f"'{key}' is no language; write a tag such as zh or en, or {WORDS}, or {CHARACTERS}")
+    return tag
+
+
+def limit_of(limits: Mapping[str, float | None], language: str | None, unit: str) -> float | None:
+    """The threshold for a language whose texts are counted by `unit` (WORDS or CHARACTERS); None for none."""
+    for key in (*chain(language), unit):
+        if key in limits:
+            return limits[key]
+    return None

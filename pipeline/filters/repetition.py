@@ -1,0 +1,17 @@
+"""Text that says the same again and again: lines, paragraphs, and runs of two to ten units (Gopher, table A1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.filters.base import Filter, Rule
+from pipeline.filters.section import Repetition as Options
+
+
+class Repetition(Filter):
+    """Every option is a rule over the signal of the same name (`pipeline.kernels.signals`), in the section's order."""
+
+    Options = Options
+
+    def rules(self) -> Sequence[Rule]:
+        return [self.rule(option, option[len("max_") :]) for option in Options.model_fields]

@@ -1,0 +1,139 @@
+"""The `clean` section and what each filter may be told. Pydantic alone, so that `check` and `plan` stay light.
+
+Two stages read the one section: `signals` (cleaners, what is measured) and `clean` (rules, thresholds), so that a
+changed threshold measures nothing again. Where the thresholds come from, and what they keep: README.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from pipeline.cleaners.section import SECTIONS as CLEANERS
+from pipeline.core.config import Component, Section, component
+from pipeline.core.registry import Registry
+from pipeline.filters.limits import Limits, Thresholds
+from pipeline.text.unicode import version
+
+
+class Length(Thresholds):
+    """Units: words, or characters in Chinese and its like. Twenty: the shortest regular poem.
+
+    Gopher also drops above 100,000 words: `max_units: 100000`. Off here, so that a whole book comes through.
+    """
+
+    min_units: Limits = {"words": 50, "characters": 20}
+    max_units: Limits = {"words": None, "characters": None}
+
+
+class Quality(Thresholds):
+    """Gopher's quality rules (Rae et al. 2021, A.1.1), and three of ours: capitals, misread bytes, few words often."""
+
+    max_broken_characters: Limits = {"words": 0.005, "characters": 0.005}
+    min_mean_unit_length: Limits = {"words": 3, "characters": None}
+    max_mean_unit_length: Limits = {"words": 10, "characters": 4}
+    max_hash_signs: Limits = {"words": 0.1, "characters": 0.1}
+    max_ellipses: Limits = {"words": 0.1, "characters": 0.1}
+    max_bullet_lines: Limits = {"words": 0.9, "characters": 0.9}
+    max_ellipsis_lines: Limits = {"words": 0.3, "characters": 0.3}
+    min_letter_units: Limits = {"words": 0.8, "characters": 0.8}
+    min_function_words: Limits = {"en": 2, "zh": 1}
+    max_upper_letters: Limits = {"words": 0.7, "characters": 0.7}
+    max_unit_concentration: Limits = {"words": 0.1, "characters": 0.1}
+
+
+class Repetition(Thresholds):
+    """Gopher's repetition rules (table A1). n-grams of characters repeat more than those of words: measured values."""
+
+    max_duplicate_lines: Limits = {"words": 0.30, "characters": 0.50}
+    max_duplicate_paragraphs: Limits = {"words": 0.30, "characters": 0.30}
+    max_duplicate_line_characters: Limits = {"words": 0.20, "characters": 0.20}
+    max_duplicate_paragraph_characters: Limits = {"words": 0.20, "characters": 0.20}
+    max_top_2gram_characters: Limits = {"words": 0.20, "characters": 0.20}
+    max_top_3gram_characters: Limits = {"words": 0.18, "characters": 0.20}
+    max_top_4gram_characters: Limits = {"words": 0.16, "characters": 0.20}
+    max_duplicate_5gram_characters: Limits = {"words": 0.15, "characters": 0.60}
+    max_duplicate_6gram_characters: Limits = {"words": 0.14, "characters": 0.55}
+    max_duplicate_7gram_characters: Limits = {"words": 0.13, "characters": 0.50}
+    max_duplicate_8gram_characters: Limits = {"words": 0.12, "characters": 0.45}
+    max_duplicate_9gram_characters: Limits = {"words": 0.11, "characters": 0.42}
+    max_duplicate_10gram_characters: Limits = {"words": 0.10, "characters": 0.40}
+
+
+SECTIONS = Registry(
+    "filter",
+    {
+        "length": "pipeline.filters.section:Length",
+        "quality": "pipeline.filters.section:Quality",
+        "repetition": "pipeline.filters.section:Repetition",
+    },
+)
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    AnyCleaner: TypeAlias = Component
+    AnyFilter: TypeAlias = Component
+else:
+    AnyCleaner = component(CLEANERS)
+    AnyFilter = component(SECTIONS)
+
+
+class Clean(Section):
+    """Cleaners in their order, then filters; the first rule that fails is the reason. `keep_rejected_text`: characters
+    of a rejected document that are kept to look at, null for all."""
+
+    cleaners: list[AnyCleaner] = [Component(name="unicode")]
+    filters: list[AnyFilter] = ["length", "quality", "repetition"]  # type: ignore[list-item]
+    keep_rejected_text: int | None = Field(2000, ge=0)
+
+    @field_validator("cleaners", "filters")
+    @classmethod
+    def _once(cls, chosen: list[Component]) -> list[Component]:
+        names = [one.name for one in chosen]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"'{name}' is named twice")
+        return chosen
+
+
+def signals_params(section: Clean, seed: int) -> dict[str, Any]:
+    """What the measured text and signals depend on: cleaners, filters of a user's own without thresholds, tables.
+
+    All signals of ours are always measured, so our filters do not appear here.
+    """
+    own = [one for one in section.filters if ":" in one.name]
+    return {
+        "cleaners": [_plain(one) for one in section.cleaners],
+        "filters": [_plain(_without_thresholds(one)) for one in own],
+        "sources": {one.name: source_hash(one.name) for one in (*section.cleaners, *own) if ":" in one.name},
+        "unicode": version(),
+    }
+
+
+def rules_params(section: Clean, seed: int) -> dict[str, Any]:
+    """What the choice depends on, given the signals: filters and thresholds."""
+    return {
+        "filters": [_plain(one) for one in section.filters],
+        "keep_rejected_text": section.keep_rejected_text,
+        "sources": {one.name: source_hash(one.name) for one in section.filters if ":" in one.name},
+    }
+
+
+def source_hash(name: str) -> str:
+    """Of the file that holds "module:Class" of a user's own: a changed plug-in is another stage."""
+    module = sys.modules[name.partition(":")[0]]
+    return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+
+
+def _plain(one: Component) -> dict[str, Any]:
+    return {"name": one.name, "options": one.options}
+
+
+def _without_thresholds(one: Component) -> Component:
+    kept = {key: value for key, value in one.options.items() if not key.startswith(("min_", "max_"))}
+    return Component(name=one.name, options=kept)

@@ -1,0 +1,82 @@
+"""MinHash signatures and exact shingle sets over units: what near-duplicate search needs of a document.
+
+A shingle is `size` units in a row, folded; a document with fewer is one shingle, its whole text. Written so that the
+permutations run on vector lanes without fast-math: the same bits on every processor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.points import ORDER, PRIME, SEED, Whole, decode, mix
+from pipeline.kernels.tables import Hashes
+from pipeline.kernels.units import Units
+from pipeline.text.unicode import KIND, NEWLINE, SPACE, Bytes
+
+Words = npt.NDArray[np.uint32]
+LARGEST = np.uint32(0xFFFFFFFF)
+
+
+def permutations(number: Whole) -> tuple[Words, Words]:
+    """Multipliers (odd) and masks of `number` permutations of 32 bits: fixed, so that signatures can be compared."""
+    stream = np.arange(1, 2 * number + 1, dtype=np.uint64) * ORDER
+    stream ^= stream >> np.uint64(31)
+    stream *= np.uint64(0xBF58476D1CE4E5B9)
+    words = (stream >> np.uint64(32)).astype(np.uint32)
+    return words[:number] | np.uint32(1), words[number:]
+
+
+@inlined
+def count_shingles(n: Whole, size: Whole) -> Whole:
+    return max(1, n - size + 1)
+
+
+@inlined
+def shingle(units: Units, at: Whole, stop: Whole) -> np.uint64:
+    """The hash of units[at:stop]."""
+    value = np.uint64(stop - at)
+    for i in range(at, stop):
+        value = value * ORDER + units.hash[i]
+    return mix(value)
+
+
+@inlined
+def without_units(data: Bytes, start: Whole, end: Whole, classes: Bytes) -> np.uint64:
+    """The hash of a text without any unit (emoji, signs): its code points, white space left out."""
+    value, at = SEED, start
+    while at < end:
+        point, step = decode(data, at)
+        if classes[point] & KIND != SPACE and classes[point] & KIND != NEWLINE:
+            value = (value ^ np.uint64(point)) * PRIME
+        at += step
+    return mix(value)
+
+
+@kernel
+def shingles(
+    data: Bytes, start: Whole, end: Whole, classes: Bytes, units: Units, n: Whole, size: Whole, out: Hashes
+) -> Whole:
+    """Hashes of all shingles of a document of n units, in order; returns their number."""
+    if n == 0:
+        out[0] = without_units(data, start, end, classes)
+        return 1
+    number = count_shingles(n, size)
+    for i in range(number):
+        out[i] = shingle(units, i, min(i + size, n))
+    return number
+
+
+@kernel
+def minhash(hashes: Hashes, number: Whole, multipliers: Words, masks: Words, out: Words) -> None:
+    """out[k] = the least of permutation k over the upper halves of hashes[:number]."""
+    for k in range(len(out)):
+        out[k] = LARGEST
+    for i in range(number):
+        x = np.uint32(hashes[i] >> np.uint64(32))
+        for k in range(len(out)):
+            value = np.uint32((x ^ masks[k]) * multipliers[k])
+            value = np.uint32(value ^ np.uint32(value >> np.uint32(15)))
+            value = np.uint32(value * np.uint32(0x2C1B3C6D))
+            out[k] = value if value < out[k] else out[k]

@@ -1,0 +1,141 @@
+"""One pass over a document's bytes: its units (hash and length) and the counts behind the quality signals.
+
+About 300 MB of text a CPU-second (tests/benchmarks/bench_kernels.py). `pipeline.text.words` is the definition, in plain
+Python; a test compares the two on every kind of text.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.points import PRIME, SEED, Whole, decode, extend, mix
+from pipeline.kernels.tables import Hashes, Ints
+from pipeline.text.unicode import APOSTROPHE, CONNECTOR, DIGIT, FOLDS, KIND, LETTER, UNIT, Bytes, Tables
+
+Counts = npt.NDArray[np.int64]
+
+# what `split` counts, by index
+CHARACTERS = 0  # code points
+UNITS = 1
+UNIT_CHARACTERS = 2  # code points in units
+OWN_UNITS = 3  # units of one character, of scripts without spaces
+LETTER_UNITS = 4  # units that hold a letter
+LETTERS = 5
+UPPER = 6  # upper- and title-case letters
+HASH_SIGNS = 7
+ELLIPSES = 8  # "..." (not overlapping) and "…"
+BROKEN = 9  # code points of UTF-8 that was read as Latin-1, and replacement characters
+WIDTH = 10
+
+
+class Units(NamedTuple):
+    """Room for the units of one document. `end[i + 1]`: code points in units up to and with unit i; `end[0]` is 0."""
+
+    hash: Hashes
+    end: Ints
+
+
+def room(largest_bytes: int) -> Units:
+    """Scratch for documents up to `largest_bytes`."""
+    return Units(np.empty(most(largest_bytes), np.uint64), np.empty(most(largest_bytes) + 1, np.int32))
+
+
+def most(size_bytes: int) -> int:
+    """So many units are in a text at most: a word and what parts it from the next take two bytes, a Han character
+    three; and two to spare."""
+    return size_bytes // 2 + 2
+
+
+@kernel
+def split(data: Bytes, start: Whole, end: Whole, tables: Tables, out: Units, counts: Counts) -> Whole:
+    """Fill `out` and `counts` for the document in data[start:end]; returns its number of units.
+
+    `value`, `length`, `holds`: hash, code points and content (2 a letter, 1 a digit) of the word being read;
+    `dots`: full stops in a row; `before`: the code point before.
+    """
+    classes, fold, more, _ = tables
+    n = characters = unit_characters = own = letter_units = letters = hash_signs = ellipses = broken = 0
+    value, holds, dots, before = SEED, 0, 0, 0
+    length: Whole = 0
+    upper: Whole = 0
+    out.end[0] = 0
+    at = start
+    while at < end:
+        point, size = decode(data, at)
+        flags = classes[point]
+        kind: Whole = flags & KIND
+        at += size
+        characters += 1
+        if point >= 0x80:
+            broken += breakage(before, point)
+        before = point
+        if kind == APOSTROPHE and length > 0 and continues(data, at, end, classes):
+            kind = np.uint8(CONNECTOR)
+        if kind in (LETTER, DIGIT, CONNECTOR):
+            value = extend(value, fold, more, point) if flags & FOLDS else (value ^ np.uint64(point)) * PRIME
+            length += 1
+            dots = 0
+            if kind == LETTER:
+                letters += 1
+                upper += flags >> 3 & 1
+                holds |= 2
+                begin = at
+                while at < end and np.uint8(data[at] - 97) < 26:  # the fast road: plain lower-case letters
+                    value = (value ^ np.uint64(data[at])) * PRIME
+                    at, before = at + 1, 0
+                run = at - begin
+                length, letters, characters = length + run, letters + run, characters + run
+            elif kind == DIGIT:
+                holds |= 1
+        else:
+            if holds:
+                letter_units, unit_characters = letter_units + (holds >> 1), unit_characters + length
+                n = put(out, n, value, unit_characters)
+            value, length, holds = SEED, 0, 0
+            if kind == UNIT:
+                value = extend(SEED, fold, more, point) if flags & FOLDS else (SEED ^ np.uint64(point)) * PRIME
+                own, unit_characters = own + 1, unit_characters + 1
+                n = put(out, n, value, unit_characters)
+                value = SEED
+            dots = dots + 1 if point == 46 else 0
+            ellipses += point == 0x2026 or (dots > 0 and dots % 3 == 0)
+            hash_signs += point == 35
+    if holds:
+        letter_units, unit_characters = letter_units + (holds >> 1), unit_characters + length
+        n = put(out, n, value, unit_characters)
+    counts[CHARACTERS], counts[UNITS], counts[UNIT_CHARACTERS], counts[OWN_UNITS] = characters, n, unit_characters, own
+    counts[LETTER_UNITS], counts[LETTERS], counts[UPPER] = letter_units + own, letters + own, upper
+    counts[HASH_SIGNS], counts[ELLIPSES], counts[BROKEN] = hash_signs, ellipses, broken
+    return n
+
+
+@inlined
+def put(out: Units, n: Whole, value: np.uint64, unit_characters: Whole) -> Whole:
+    """Take in unit n; returns the number of the next."""
+    out.hash[n] = mix(value)
+    out.end[n + 1] = unit_characters
+    return n + 1
+
+
+@inlined
+def continues(data: Bytes, at: Whole, end: Whole, classes: Bytes) -> Whole:
+    """Whether a letter or digit of a word stands at byte `at`."""
+    if at >= end:
+        return False
+    kind = classes[decode(data, at)[0]] & KIND
+    return kind in (LETTER, DIGIT)
+
+
+@inlined
+def breakage(before: Whole, point: Whole) -> Whole:
+    """Code points to count as broken: 2 for a pair that was one character of UTF-8 (Ã©, â€, è®), 1 for U+FFFD."""
+    if before == 0xE2 and point == 0x20AC:
+        return 2
+    # « and » follow accented letters in French
+    if 0xC2 <= before <= 0xF4 and 0xA1 <= point <= 0xBF and point != 0xAB and point != 0xBB:
+        return 2
+    return 1 if point == 0xFFFD else 0

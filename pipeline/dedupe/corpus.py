@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core.shards import batches, rows
 from pipeline.dedupe.base import Numbers, Offsets
+
+TEXT_BYTES = 2 << 20  # ten times that is in memory while it is normalised and hashed
 
 
 class Corpus:
@@ -29,6 +33,15 @@ class Corpus:
         for batch in batches(self.files[file], columns):
             yield np.arange(start, start + len(batch), dtype=np.uint64), batch
             start += len(batch)
+
+    def texts(self, file: int) -> Iterator[tuple[Numbers, pa.LargeStringArray]]:
+        """The texts of a file, some TEXT_BYTES at a time, with the numbers of their documents."""
+        for documents, batch in self.rows(file, ["text"]):
+            texts = batch["text"].combine_chunks()
+            ends = np.cumsum(pc.binary_length(texts).to_numpy())
+            cuts = np.flatnonzero(np.diff(ends // TEXT_BYTES, prepend=0)) + 1
+            for first, last in itertools.pairwise(np.unique([0, *cuts, len(texts)]).tolist()):
+                yield documents[first:last], texts.slice(first, last - first)
 
     def file_of(self, documents: Numbers) -> Offsets:
         """Which file each document lies in."""

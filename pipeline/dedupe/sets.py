@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.core.files import replacing
 from pipeline.dedupe.base import Numbers, Offsets, Sets
 
-SLICE_VALUES = 4 << 20  # shingles in memory at a time: 16 MB, and some more for gathering them
+SLICE_VALUES = 1 << 20  # shingles in memory at a time: 4 MB, and 24 MB while they are gathered
 
 
 def write_sets(folder: Path, file: int, batches: Iterator[tuple[Numbers, Sets]]) -> int:

@@ -38,13 +38,13 @@ from pipeline.dedupe.components import Copies, components, cut, leaders, settle
 from pipeline.dedupe.corpus import Corpus
 from pipeline.dedupe.exact import keys as text_keys
 from pipeline.dedupe.exact import normal
-from pipeline.dedupe.groups import RECORD, Groups, buckets, equal, records
+from pipeline.dedupe.groups import RECORD, Groups, Records, buckets, equal, records
 from pipeline.dedupe.pairs import verified
 from pipeline.dedupe.removals import divide, named, pack, unpack
 from pipeline.dedupe.section import Dedupe
 from pipeline.dedupe.sets import SetStore, write_sets
 
-PARTITION_BYTES = 32 << 20
+PARTITION_BYTES = 8 << 20
 SETTLE_MEMBERS = 1 << 17
 FACTS = np.dtype([("length", "<u4"), ("raw", "<u8")])
 
@@ -98,24 +98,35 @@ def _partitions(documents: int, bands: int) -> int:
 def find_keys(job: Job, task: Task) -> dict[str, Any]:
     """One file → records of equal texts in partitions [0, n), of bands in [n, 2n); and each document's facts."""
     method, count = _method(job), task.payload["partitions"]
-    found, facts = [], [np.empty(0, FACTS)]
-    for at, (documents, batch) in enumerate(_corpus(job).rows(task.payload["file"], ["text"])):
-        texts = batch["text"].combine_chunks()
+    exact, near, facts, found = list[Records](), list[Records](), [np.empty(0, FACTS)], list[Any]()
+
+    def flush() -> None:
+        parts = [*_partitioned(exact, count), *_partitioned(near, count)]
+        found.extend(spill(job.folder, f"spill/keys-{task.key}-{len(facts):06d}.bin", parts))
+        exact.clear()
+        near.clear()
+
+    for documents, texts in _corpus(job).texts(task.payload["file"]):
         composed = normal(texts)
         keys, bands = text_keys(composed), method.bands(composed)
-        exact = records(keys[:, 0], keys[:, 1], documents)
-        near = [records(bands[:, band], keys[:, 0], documents) for band in range(bands.shape[1])]
-        every = np.concatenate([exact, *near])
-        partition = every["hash"] >> np.uint64(65 - count.bit_length())
-        partition[len(exact) :] += np.uint64(count)
-        name = f"spill/keys-{task.key}-{at:04d}.bin"
-        # 16 bits are sorted by radix
-        found += spill(job.folder, name, split(every, partition.astype(np.uint16), 2 * count))
+        exact.append(records(keys[:, 0], keys[:, 1], documents))
+        near.extend(records(bands[:, band], keys[:, 0], documents) for band in range(bands.shape[1]))
         some = np.empty(len(documents), FACTS)
         some["length"], some["raw"] = pc.binary_length(texts).to_numpy(), keys[:, 2]
         facts.append(some)
+        if sum(part.nbytes for part in near) >= PARTITION_BYTES:
+            flush()
+    flush()
     save(job.folder / "facts", task.key, facts=np.concatenate(facts))
     return {"pieces": found}
+
+
+def _partitioned(found: Sequence[Records], count: int) -> list[Records]:
+    """Records by the first bits of their hash, in `count` partitions (a power of two)."""
+    every = np.concatenate([np.empty(0, RECORD), *found])
+    # 16 bits are sorted by radix
+    partition = (every["hash"] >> np.uint64(65 - count.bit_length())).astype(np.uint16)
+    return split(every, partition, count)
 
 
 def match(job: Job, task: Task) -> dict[str, Any]:
@@ -143,9 +154,9 @@ def store_sets(job: Job, task: Task) -> dict[str, Any]:
     wanted = np.unique(np.concatenate(found))
 
     def batch_sets() -> Iterator[tuple[Numbers, Sets]]:
-        for documents, batch in corpus.rows(file, ["text"]) if len(wanted) else ():
+        for documents, texts in corpus.texts(file) if len(wanted) else ():
             chosen = np.isin(documents, wanted, assume_unique=True)
-            yield documents[chosen], method.sets(normal(batch["text"].filter(pa.array(chosen)).combine_chunks()))
+            yield documents[chosen], method.sets(normal(texts.filter(pa.array(chosen))))
 
     return {"documents": write_sets(job.folder / "sets", file, batch_sets())}
 

@@ -8,7 +8,8 @@ Memory: a row group's text and tokens a worker, then a shard's tokens. About 40 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,6 +39,7 @@ from pipeline.tokenizers.subword import load
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 23
 WRITE_TOKENS = 1 << 20
+ENCODE_BYTES = 2 << 20
 STREAMS = "streams"  # under the draft: gone at publication
 UNKNOWN = "unknown"  # the language of a document without one, in counts
 
@@ -118,7 +120,7 @@ def encode(job: Job, task: Task) -> dict[str, Any]:
     documents = 0
     with ExitStack() as stack:
         streams = [stack.enter_context(StreamWriter(job.folder / STREAMS, f"{split}-{task.key}")) for split in SPLITS]
-        for batch in batches(Path(task.payload["path"]), ["id", "language", "text"]):
+        for batch in _small_batches(Path(task.payload["path"])):
             encoded = pack.encode(batch["text"].combine_chunks())
             held, sizes = _held_out(batch, task.payload["cutoffs"]), np.diff(encoded.offsets)
             for split, stream, mask in zip(SPLITS, streams, (~held, held), strict=True):
@@ -133,6 +135,15 @@ def encode(job: Job, task: Task) -> dict[str, Any]:
         "fallback": pack.encoder.fallback if isinstance(pack.encoder, Guarded) else None,
         "doubtful": isinstance(pack.encoder, Guarded) and pack.encoder.doubtful,
     }
+
+
+def _small_batches(path: Path) -> Iterator[pa.Table]:
+    """Row groups in stretches of some 2 MB of text: eight times that is in memory while it is encoded."""
+    for batch in batches(path, ["id", "language", "text"]):
+        size = np.cumsum(pc.binary_length(batch["text"]).to_numpy())
+        cuts = np.flatnonzero(np.diff(size // ENCODE_BYTES, prepend=0))
+        for first, last in itertools.pairwise(np.unique([0, *(cuts + 1), len(batch)]).tolist()):
+            yield batch.slice(first, last - first)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The fast encoder, bare: gigatoken over the column's own bytes, 7 to 15 times the reference. Use it through `guard`.
 
 Its word cache has no bound (measured: 9 bytes of memory a byte of random words), so it is dropped and built anew when
-the process has grown by 256 MiB. Not picklable, one a thread; it releases the GIL.
+the process has grown too large. Not picklable, one a thread; it releases the GIL.
 """
 
 from __future__ import annotations
 
+import ctypes
+from functools import cache
 from pathlib import Path
 
 import awkward
@@ -15,9 +17,10 @@ import pyarrow as pa
 
 from pipeline.tokenizers.base import Encoded, Encoder
 
-GROWTH_BYTES = 256 << 20
-# never more often than this: the least text that can fill the cache that far, were every word new
-FED_BYTES = 28 << 20
+# of the whole process since its first encoder: all encoders share it, so memory does not grow with their number
+GROWTH_BYTES = 128 << 20
+# never more often than this: building anew costs as much as encoding 4 MB
+FED_BYTES = 8 << 20
 PAGE_BYTES = 4096
 
 
@@ -27,11 +30,12 @@ class Gigatoken(Encoder):
     def __init__(self, json_text: str) -> None:
         self._json_text = json_text
         self.rebuilt = 0
+        first_resident_bytes()
         self._build()
 
     def _build(self) -> None:
         self._tokenizer = gigatoken.Tokenizer.from_json(self._json_text)
-        self._fed, self._resident = 0, resident_bytes()
+        self._fed = 0
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
         if not len(column):
@@ -43,12 +47,26 @@ class Gigatoken(Encoder):
         return Encoded(np.asarray(layout.content.data, np.uint32), offsets)
 
     def _forget_when_large(self) -> None:
-        if self._fed >= FED_BYTES and resident_bytes() - self._resident >= GROWTH_BYTES:
+        if self._fed >= FED_BYTES and resident_bytes() - first_resident_bytes() >= GROWTH_BYTES:
             del self._tokenizer
+            give_back_memory()
             self._build()
             self.rebuilt += 1
+
+
+@cache
+def first_resident_bytes() -> int:
+    """Memory of this process when it was first asked for."""
+    return resident_bytes()
 
 
 def resident_bytes() -> int:
     """Memory of this process now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+def give_back_memory() -> None:
+    """Let the C library return what was freed; it keeps most of a dropped cache otherwise. No effect without glibc."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

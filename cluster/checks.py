@@ -36,11 +36,11 @@ def needs_are_made(config: RunConfig, tree: Tree) -> None:
     for spec in specs:
         if spec.section not in given:
             continue
-        for kind in spec.needs:
-            if kind not in made:
-                makers = sorted({other.section for other in specs if other.makes == kind and other.name != spec.name})
-                hint = f"Add `{' or '.join(makers)}:`." if makers else ""
-                tree.problem((spec.section,), f"the stage {spec.name} needs {kind}, and no section makes it.", hint)
+        missing = [kind for kind in spec.needs if kind not in made]
+        if missing:
+            makers = [next(other.section for other in specs if other.makes == kind) for kind in missing]
+            what = f"the stage {spec.name} needs {' and '.join(missing)}; no section before it makes that."
+            tree.problem((spec.section,), what, f"Add {' and '.join(f'`{name}:`' for name in makers)}.")
         made.add(spec.makes)
     if not any(spec.section in given for spec in specs):
         tree.problem((), "there is no stage to run.", "Write one with: bloomery init")

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed while working, 2 the input is wrong (130: stopped b
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -136,6 +137,9 @@ def main() -> None:
     """The entry point: errors of ours become one message and their exit code, a broken pipe is no error."""
     from pipeline.core.errors import BloomeryError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "✓" gets a "?"
     try:
         app()
     except BloomeryError as error:

@@ -24,7 +24,7 @@ from cluster.plan import Planned, plan, select
 from cluster.process import Ended, StageProcess, oom_kills, verdict
 from cluster.progress import Listener, Standing
 from cluster.run import Run, born, create
-from cluster.summary import told
+from cluster.summary import brief, told
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.files import RawFile, read_json, write_json
@@ -110,13 +110,15 @@ def _stage(supervisor: Supervisor, planned: Planned) -> None:
     console, run, store = supervisor.console, supervisor.run, supervisor.store
     if planned.artifact is not None and not supervisor.force:
         run.event("skipped", stage=planned.name, why=planned.why)
-        console.end("skipped", f"done before: {planned.why} ({told(planned.artifact.manifest)})")
+        came = brief(planned.artifact.manifest)
+        console.end("skipped", f"done before: {planned.why}{f' ({came})' if came else ''}")
         return
     attempt, folder = store.begin(planned.name, planned.fingerprint, fresh=supervisor.force)
     run.event("stage_started", stage=planned.name, attempt=attempt, state=planned.state, why=planned.why)
     if planned.state == "resume" and not supervisor.force:
         console.say(f"{console.place}   resuming, attempt {attempt}: {planned.why}")
-    job_path = run.path / "jobs" / f"{planned.name}.json"
+    # in a private folder that goes with the run: raw files' addresses may hold a key
+    job_path = Path(supervisor.listener.folder) / f"{planned.name}.json"
     write_json(job_path, _order(supervisor, planned, attempt, folder))
     killed_before = oom_kills()
     ended = _watch(supervisor, planned, StageProcess(job_path, run.log), result_path(job_path))
@@ -161,7 +163,7 @@ def _watch(supervisor: Supervisor, planned: Planned, process: StageProcess, resu
                 for message in supervisor.listener.receive(0.1):
                     standing.take(message)
                     if message.get("kind") not in LOUD:
-                        supervisor.run.event("told", **message)
+                        supervisor.run.event("told", message=message)
                 supervisor.console.update(standing)
                 if linger == 0.0 and result.exists():
                     linger = time.monotonic() + LINGER_S
@@ -221,11 +223,19 @@ def _farewell(supervisor: Supervisor, chosen: Sequence[Planned], seconds: float)
             inside = sorted(path.glob("*/")) if kind != "scores" else []
             console.say(f"  {label:<11} {_relative(inside[0] if inside else path)}")
     if "model" in made:
-        console.say(f'  try         bloomery sample {_relative(run.path)} --prompt "…"')
+        console.say(f'  try         bloomery sample {_relative(run.path)} --prompt "{_prompt(loaded)}"')
     elif chosen[-1].name != last:
         console.say(f"  go on       {command_of(loaded, Wish())}")
     else:
         console.say(f"  look        bloomery report {_relative(run.path)}")
+
+
+def _prompt(loaded: Loaded) -> str:
+    """A prompt of the user's own, or a neutral one."""
+    for task in getattr(loaded.config.section("evaluate"), "tasks", ()):
+        for prompt in (getattr(task, "options", {}).get("prompts") or ())[:1]:
+            return str(prompt).strip().splitlines()[0]
+    return "Once upon a time"
 
 
 def command_of(loaded: Loaded, wish: Wish, *, failed: str | None = None) -> str:

@@ -1,7 +1,7 @@
 """The run directory: what one `bloomery run` was asked, did and found; small, by time, for people.
 
 runs/<time>-<name>/: config.yaml (resolved: run it to repeat the run), plan.json, lineage.json, events.jsonl, metrics/,
-jobs/, artifacts/ (links), log.txt, report.html
+artifacts/ (links), log.txt, report.html
 """
 
 from __future__ import annotations
@@ -108,7 +108,6 @@ def create(loaded: Loaded) -> Run:
             continue
     run = Run(path)
     run.metrics.mkdir()
-    (path / "jobs").mkdir()
     with replacing(path / "config.yaml") as beside:
         beside.write_text(loaded.resolved_yaml(), encoding="utf-8")
     return run

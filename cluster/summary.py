@@ -1,4 +1,4 @@
-"""An artifact in a few words for the console and the report's head: what came in, what went out, what was lost."""
+"""An artifact in a few words for the console and the report: what came in, what went out, what was lost."""
 
 from __future__ import annotations
 
@@ -8,35 +8,49 @@ from typing import Any
 from cluster import figures
 from pipeline.core.manifest import Manifest
 
+# counts that other words already say, or that only the report has room for
+SAID = {"in", "out", "quarantined", "raw_files", "raw_bytes", "text_bytes", "text_bytes_in", "bytes_in", "bytes_out"}
+
 
 def told(manifest: Manifest) -> str:
-    """ "5,930 of 7,394 kept, 1,464 dropped (repetition 571, …)", or the counts that the stage chose to give."""
-    counts = manifest.counts
-    parts = []
-    if "in" in counts and "out" in counts:
-        parts.append(_rows(counts))
-    others = [(key, value) for key, value in counts.items() if _plain(key, value)]
-    parts += [f"{key.replace('_', ' ')} {_figure(key, value)}" for key, value in others[:4]]
-    return ", ".join(parts)
-
-
-def _rows(counts: Mapping[str, Any]) -> str:
-    text = f"{figures.count(counts['out'])} of {figures.count(counts['in'])} kept"
-    dropped = {reason: n for reason, n in counts.get("dropped", {}).items() if n}
+    """ "917 of 1,769 kept, 852 dropped (length 590, …), 963 kB of text", or the counts that the stage chose to give."""
+    parts, dropped = [brief(manifest)], _dropped(manifest.counts)
     if dropped:
-        most = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
-        shown = ", ".join(f"{reason} {figures.count(n)}" for reason, n in most[:3]) + (", …" if most[3:] else "")
-        text += f", {figures.count(sum(dropped.values()))} dropped ({shown})"
-    if counts.get("quarantined"):
-        text += f", {figures.count(counts['quarantined'])} quarantined"
-    return text
+        parts.append(dropped)
+    text_bytes = manifest.counts.get("text_bytes", manifest.counts.get("bytes_out"))
+    if text_bytes:
+        parts.append(f"{figures.size(text_bytes)} of text")
+    others = [(key, value) for key, value in manifest.counts.items() if _plain(key, value)]
+    parts += [_named(key, value) for key, value in others[:4]]
+    return ", ".join(filter(None, parts))
+
+
+def brief(manifest: Manifest) -> str:
+    """Documents alone: "917 of 1,769 documents kept", "1,769 documents from 484 files"."""
+    counts = manifest.counts
+    if "in" not in counts or "out" not in counts:
+        return ""
+    if "raw_files" in counts:
+        text = f"{figures.count(counts['out'])} documents from {figures.count(counts['raw_files'])} files"
+        return text + f", {figures.count(counts['quarantined'])} quarantined" * bool(counts.get("quarantined"))
+    if counts["in"] == counts["out"]:
+        return f"{figures.count(counts['out'])} documents"
+    return f"{figures.count(counts['out'])} of {figures.count(counts['in'])} documents kept"
+
+
+def _dropped(counts: Mapping[str, Any]) -> str:
+    dropped = {reason: n for reason, n in counts.get("dropped", {}).items() if n}
+    most = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{reason} {figures.count(n)}" for reason, n in most[:3]) + (", …" if most[3:] else "")
+    return f"{figures.count(sum(dropped.values()))} dropped ({shown})" if dropped else ""
 
 
 def _plain(key: str, value: Any) -> bool:
-    return key not in ("in", "out", "quarantined") and isinstance(value, int | float) and not isinstance(value, bool)
+    return key not in SAID and isinstance(value, int | float) and not isinstance(value, bool) and bool(value)
 
 
-def _figure(key: str, value: float) -> str:
+def _named(key: str, value: float) -> str:
+    words = key.replace("_", " ")
     if "bytes" in key and "per" not in key:
-        return figures.size(value)
-    return figures.count(value) if float(value).is_integer() else figures.significant(value)
+        return f"{words} {figures.size(value)}"
+    return f"{figures.count(value)} {words}" if float(value).is_integer() else f"{words} {figures.significant(value)}"

@@ -82,7 +82,8 @@ def _losses(gate: Gate, start: float, step: float, tall: float) -> str:
         return ""
     total = sum(number for _, number in gate.lost)
     lines = [f"−{figures.count(total)}  ({figures.percent(total, gate.value)})"]
-    lines += [f"{reason} {figures.count(number)}" for reason, number in gate.lost[:2]]
+    fits = int(step / 6.6)  # characters of the small font between two columns
+    lines += [f"{_short(reason, fits - 8)} {figures.count(number)}" for reason, number in gate.lost[:2]]
     lines += ["and other reasons"] if len(gate.lost) > 2 else []
     y = TOP + TALL + 24
     drawn = [
@@ -90,3 +91,7 @@ def _losses(gate: Gate, start: float, step: float, tall: float) -> str:
         for row, line in enumerate(lines[:4])
     ]
     return "".join(drawn)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster import figures
-from cluster.report import examples
-from cluster.report.charts import Series, curves
-from cluster.report.funnel import Gate, funnel
+from cluster.report.flow import drops, gates
+from cluster.report.funnel import funnel
+from cluster.report.training import curve, training_charts, training_figures
 from cluster.run import Run, artifacts_of
 from cluster.summary import told
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
-from pipeline.core.shards import batches
 from pipeline.core.store import Store
 
 Table = list[dict[str, Any]]
@@ -73,130 +72,6 @@ def gather(run: Run, store: Store) -> Facts:
     return facts
 
 
-def gates(made: dict[str, Artifact]) -> list[Gate]:
-    """The columns of the funnel, from the manifests' counts."""
-    counts = {stage: artifact.manifest.counts for stage, artifact in made.items()}
-    if "ingest" not in counts:
-        return []
-    ingest = counts["ingest"]
-    raw = f"{figures.count(ingest.get('raw_files', 0))} files"
-    size = figures.size(ingest.get("raw_bytes", 0))
-    lost = _lost({f"quarantined: {k}": v for k, v in ingest.get("reasons", {}).items()})
-    found = [Gate("raw", raw, size, ingest["in"], lost)]
-    label, rest = "documents", dict.fromkeys(("signals", "clean", "dedupe", "pack"))
-    note, value = figures.size(ingest.get("text_bytes", 0)), ingest["out"]
-    for stage in (stage for stage in rest if stage in counts):
-        if stage == "signals" and not any(counts[stage].get("dropped", {}).values()):
-            continue
-        if stage == "pack":
-            break
-        found.append(Gate(label, figures.count(value), note, value, _lost(counts[stage].get("dropped", {}))))
-        label = {"signals": "cleaned", "clean": "kept by rules", "dedupe": "without copies"}[stage]
-        note, value = f"after {stage}", counts[stage]["out"]
-    found.append(Gate(label, figures.count(value), note, value))
-    if "pack" in counts:
-        splits = _json(made["pack"], "splits.json")
-        tokens = sum(split["tokens"] for split in splits.values())
-        found.append(Gate("tokens", figures.short(tokens), f"{figures.count(value)} documents", value))
-    return found
-
-
-def _lost(dropped: dict[str, int]) -> list[tuple[str, int]]:
-    return sorted(((reason, n) for reason, n in dropped.items() if n), key=lambda item: (-item[1], item[0]))
-
-
-def drops(made: dict[str, Artifact]) -> Table:
-    """A group a stage: its reasons with their counts and examples."""
-    groups = []
-    for stage, artifact in made.items():
-        counts = artifact.manifest.counts
-        lost = counts.get("reasons", {}) if stage == "ingest" else counts.get("dropped", {})
-        rows = _lost(lost) if isinstance(lost, dict) else []
-        if not rows:
-            continue
-        shown = _examples(stage, artifact, made)
-        reasons = [
-            {"reason": reason, "count": n, "share": n / (counts.get("in") or 1), "examples": shown.get(reason, [])}
-            for reason, n in rows
-        ]
-        groups.append({"stage": stage, "in": counts.get("in", 0), "total": sum(n for _, n in rows), "reasons": reasons})
-    return groups
-
-
-def _examples(stage: str, artifact: Artifact, made: dict[str, Artifact]) -> dict[str, Table]:
-    if artifact.files("rejected/"):
-        return examples.rejected(artifact)
-    if artifact.files("quarantine/"):
-        return examples.quarantined(artifact)
-    if artifact.files("duplicates/"):
-        return examples.duplicates(artifact, next((made[one] for one in artifact.manifest.inputs if one in made), None))
-    return {}
-
-
-def curve(artifact: Artifact | None, run: Run) -> Table:
-    """The training curve: of the model artifact, or of the live metrics while there is none."""
-    if artifact is not None:
-        files = artifact.files("curve.parquet")
-        return [row for file in files for batch in batches(file) for row in batch.to_pylist()]
-    rows: Table = []
-    for path in sorted(run.metrics.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = _line(line)
-            if "step" in row:
-                rows.append(row)
-    return sorted(rows, key=lambda row: row["step"])
-
-
-def _line(text: str) -> dict[str, Any]:
-    import json
-
-    try:
-        found = json.loads(text)
-    except ValueError:  # the line a kill cut short
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def training_charts(points: Table) -> list[tuple[str, str]]:
-    """Loss, learning rate and gradient norm over steps, each a title and its drawing."""
-    loss = curves(
-        [
-            Series("training loss", _pairs(points, "loss"), "a"),
-            Series("validation loss", _pairs(points, "validation_loss"), "b", dots=True),
-        ],
-        x_label="step", y_label="loss",
-    )  # fmt: skip
-    rate = _small("learning rate", _pairs(points, "learning_rate"), "c")
-    norm = _small("gradient norm", _pairs(points, "gradient_norm"), "d")
-    named = (("Loss, nats per token", loss), ("Learning rate", rate), ("Gradient norm", norm))
-    return [(title, drawing) for title, drawing in named if drawing]
-
-
-def _small(name: str, pairs: list[tuple[float, float]], tone: str) -> str:
-    return curves([Series(name, pairs, tone)], x_label="step", y_label=name, height=200, width=470)
-
-
-def _pairs(points: Table, key: str) -> list[tuple[float, float]]:
-    return [(float(row["step"]), float(row[key])) for row in points if row.get(key) is not None]
-
-
-def training_figures(points: Table, artifact: Artifact | None) -> list[tuple[str, str]]:
-    """The training run in single figures."""
-    found = []
-    losses, held = _pairs(points, "loss"), _pairs(points, "validation_loss")
-    if losses:
-        tail = losses[-max(1, len(losses) // 50) :]
-        found.append(("last training loss", f"{sum(y for _, y in tail) / len(tail):.3f}"))
-    if held:
-        found.append(("last validation loss", f"{held[-1][1]:.3f}"))
-    if artifact is None:
-        return found
-    counts = artifact.manifest.counts
-    found += [(key.replace("_", " "), figures.count(n)) for key, n in counts.items() if isinstance(n, int)]
-    numerics = artifact.manifest.numerics or {}
-    return found + [(key.replace("_", " "), str(value)) for key, value in numerics.items()]
-
-
 def stage_rows(run: Run, made: dict[str, Artifact], events: list[dict[str, Any]]) -> Table:
     """Time, memory and lineage of each stage, whether it ran now or long ago."""
     outcome = {event["stage"]: event["event"] for event in events if event.get("stage") and event["event"] != "told"}
@@ -206,7 +81,7 @@ def stage_rows(run: Run, made: dict[str, Artifact], events: list[dict[str, Any]]
         row = {
             "stage": one["stage"], "fingerprint": one["fingerprint"], "inputs": one["inputs"], "why": one["why"],
             "how": _how(outcome.get(one["stage"]), artifact), "summary": "", "digest": "", "bytes": 0, "files": 0,
-            "seconds": 0.0, "peak_bytes": 0, "attempts": 0, "path": "",
+            "seconds": 0.0, "peak_bytes": 0, "path": "",
         }  # fmt: skip
         if artifact is not None:
             row |= _measured(artifact)
@@ -229,12 +104,9 @@ def _how(event: str | None, artifact: Artifact | None) -> str:
 
 def _measured(artifact: Artifact) -> dict[str, Any]:
     lines = artifact.journal()
-    measured = [line for line in lines if line.get("event") == "measured"] or lines
-    seconds = sum(line.get("seconds", 0.0) for line in measured)
-    cpu = sum(line.get("cpu_seconds", 0.0) for line in measured)
-    peak = max((line.get("peak_bytes", 0) for line in lines), default=0)
-    attempts = max((line.get("attempt", 1) for line in lines), default=1)
-    return {"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak, "attempts": attempts}
+    # the last time it was done; an attempt that was killed has left no line
+    measured: dict[str, Any] = next((line for line in reversed(lines) if "seconds" in line), {})
+    return {key: measured.get(key, 0) for key in ("seconds", "cpu_seconds", "peak_bytes", "attempt")}
 
 
 def tiles(made: dict[str, Artifact], facts: Facts) -> list[tuple[str, str, str]]:

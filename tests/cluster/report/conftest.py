@@ -125,7 +125,7 @@ COUNTS: dict[str, dict[str, Any]] = {
                                                    "quality.mean_word": 112}},
     "dedupe": {"in": 6501, "out": 5930, "dropped": {"exact": 140, "minhash": 431}},
     "tokenizer": {"in": 5930, "out": 5930, "dropped": {}, "sampled": 600},
-    "pack": {"in": 5930, "out": 5930, "dropped": {}, "tokens": 6_761_000},
+    "pack": {"in": 5930, "out": 5930, "dropped": {}, "tokens": 6_761_000, "splits": SPLITS},
     "pretrain": {"steps": 320, "tokens": 1_310_720, "parameters": 5_300_000},
     "evaluate": {"documents": 150, "samples": 2}, "export": {"formats": 1},
 }  # fmt: skip

@@ -1,0 +1,87 @@
+"""What a machine or two sections cannot do together is told before any work, in one sentence with the next step."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from cluster.config import load
+from pipeline.core.errors import ConfigError
+
+GOOD = """\
+workdir: {folder}/work
+ingest: {{sources: [{{reader: jsonl, paths: "{folder}/*.jsonl"}}]}}
+clean: {{}}
+dedupe: {{}}
+tokenizer: {{vocabulary: 512}}
+pack: {{length: 64}}
+pretrain: {{batch_tokens: 1024, model: {{gpt: {{layers: 1, heads: 2, width: 32}}}}}}
+evaluate: {{}}
+export: {{}}
+"""
+Wrong = Callable[..., str]
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Wrong:
+    """wrong("a.b=c", …) → what is told of an otherwise good configuration; an empty text if nothing is."""
+    (tmp_path / "铁.jsonl").write_text('{"text": "铁 iron"}\n', encoding="utf-8")
+    (tmp_path / "good.yaml").write_text(GOOD.format(folder=tmp_path), encoding="utf-8")
+
+    def ask(*overrides: str) -> str:
+        try:
+            load(tmp_path / "good.yaml", overrides)
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    return ask
+
+
+def test_a_good_configuration_passes_every_check(wrong: Wrong) -> None:
+    assert wrong() == ""
+
+
+def test_too_little_disk_is_told_with_what_is_needed(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000, total=2_000_000, used=0))
+    told = wrong()
+    assert "workdir: too little disk: 1 MB free in" in told and "about 268 MB needed" in told
+    assert told.endswith("Free space, or choose another workdir.")
+
+
+def test_a_source_without_a_file_is_told(wrong: Wrong, tmp_path: Path) -> None:
+    assert f"{tmp_path}/*.txt: no file matches." in wrong(f"ingest.sources.0.paths={tmp_path}/*.txt")
+
+
+def test_a_batch_of_broken_rows_is_told_with_the_nearest_that_fits(wrong: Wrong) -> None:
+    assert "batch_tokens 1,000 is not a whole number of rows of 64 tokens" in wrong("pretrain.batch_tokens=1000")
+    assert "for each of 3 workers" in wrong("cluster.workers=3")
+
+
+def test_rows_longer_than_the_context_are_told(wrong: Wrong) -> None:
+    assert "pack.length: rows of 64 tokens do not fit the model's context of 32." in wrong(
+        "pretrain.model.gpt.context=32"
+    )
+
+
+def test_a_model_that_no_format_knows_is_told_before_it_is_trained(wrong: Wrong) -> None:
+    told = wrong("pretrain.model.gpt.norm=layer", "pretrain.model.gpt.qk_norm=true")
+    assert "pretrain.model: no Hugging Face class computes this" in told
+
+
+def test_a_stage_whose_input_nobody_makes_is_told_with_the_section_to_add(tmp_path: Path) -> None:
+    (tmp_path / "gap.yaml").write_text(f"workdir: {tmp_path}\npretrain: {{batch_tokens: 1024}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "gap.yaml")
+    told = "pretrain: the stage pretrain needs tokenizer and tokens; no section before it makes that."
+    assert f"{told} Add `tokenizer:` and `pack:`." in str(caught.value)
+
+
+def test_a_configuration_without_a_stage_is_told(tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text("name: nothing\n")
+    with pytest.raises(ConfigError, match="there is no stage to run. Write one with: bloomery init"):
+        load(tmp_path / "none.yaml")

@@ -1,0 +1,44 @@
+"""sample and doctor: what they find and what they say when there is nothing to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.commands import doctor
+from cluster.commands.sample import GENERATE, MODEL, SAMPLING, SPELLER
+from pipeline.core.registry import load
+
+
+def test_the_names_behind_sample_are_there() -> None:
+    assert all(callable(load(name)) for name in (MODEL, SAMPLING, SPELLER, GENERATE))
+
+
+def test_a_run_without_a_model_cannot_be_sampled(folder: Any) -> None:
+    folder.run("run", "tiny.yaml", "--to", "sift")
+    printed = folder.run("sample", code=2)
+    assert "no model is trained yet" in printed and "bloomery run" in printed
+
+
+def test_doctor_finds_this_machine_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "HEAVY", {"Beam": "print('2.77.0')"})
+    assert doctor.doctor(tmp_path) == 0
+    printed = capsys.readouterr().out
+    for expected in ("✓ Python", "memory", "disk", "bf16", "none is needed", "✓ libraries", "✓ Beam          2.77.0"):
+        assert expected in printed
+
+
+def test_doctor_tells_a_library_that_does_not_import_or_is_of_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "HEAVY", {"Ray": "import 铁"})
+    monkeypatch.setattr(doctor, "requires", lambda name: ["pyarrow<3", "no-such-thing>=1", "typer>=0.1"])
+    assert doctor.doctor(tmp_path) == 1
+    printed = capsys.readouterr().out
+    assert "✗ libraries     pyarrow 25.0.1 (wanted <3); no-such-thing is missing (wanted >=1)" in printed
+    assert "✗ Ray           does not import: ModuleNotFoundError: No module named '铁'" in printed
+    assert "2 to mend" in printed

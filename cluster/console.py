@@ -87,7 +87,10 @@ class Terminal(Console):
         from rich.text import Text
 
         share = standing.share
-        bar = ProgressBar(total=1.0, completed=share or 0.0, width=20, pulse=share is None, animation_time=now)
+        bar = ProgressBar(
+            total=1.0, completed=share or 0.0, width=20, pulse=share is None, animation_time=now, style="bright_black",
+            complete_style="red", finished_style="green", pulse_style="red",
+        )  # fmt: skip
         row = Table.grid(padding=(0, 1))
         row.add_row(Text(self.place, style="bold"), bar, Text(standing.line(now), overflow="ellipsis", no_wrap=True))
         return row

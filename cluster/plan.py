@@ -133,7 +133,7 @@ def _judge(
         earlier = store.all(spec.name)
         reason = _changed(spec, params, inputs, earlier[0], before, sources) if earlier else "nothing published yet"
         if store.has_draft(spec.name, identity):
-            state, why = "resume", f"an earlier attempt was interrupted and is continued ({reason})"
+            state, why = "resume", "an earlier attempt was interrupted; what it finished is kept"
         else:
             state, why = ("stale" if earlier else "run"), reason
     numerics = other_class(artifact.manifest.numerics, cluster) if artifact is not None else ""

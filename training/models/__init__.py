@@ -1,4 +1,4 @@
-"""Model families: what turns tokens into a loss. One file a family, and its options in `section.py` (no torch there)."""
+"""Model families: what turns tokens into a loss. One file a family; its options are in `section.py`, without torch."""
 
 from __future__ import annotations
 

@@ -1,0 +1,16 @@
+"""Launchers: how a stage starts other processes, here or on a cluster. `launcher` is the one that the YAML names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.launchers.base import Launcher
+from pipeline.core.registry import Registry
+
+LAUNCHERS = Registry("launcher", {"local": "cluster.launchers.local:Local", "ray": "cluster.launchers.on_ray:OnRay"})
+
+
+def launcher(cluster: dict[str, Any]) -> Launcher:
+    """The launcher of a cluster section; "local" where it names none."""
+    made: Launcher = LAUNCHERS.load(cluster.get("launcher", "local"))(cluster)
+    return made

@@ -1,0 +1,39 @@
+"""A process of the local launcher: `python -m cluster.launchers.child ASK.json` does what it is asked, and ends.
+
+ASK holds {"order", "specs": {index: spec}, "parent"}. Each result is a file in the order's folder, result-<index>.json.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.launchers.base import member
+from pipeline.core.files import read_json, write_json
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    asked = read_json(Path(arguments[0]))
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != asked["parent"]:  # it ended before we could ask to end with it
+        return 1
+    faulthandler.enable()
+    order = asked["order"]
+    for index, spec in asked["specs"].items():
+        try:
+            result = member(order, spec, int(index))
+        except Exception:
+            return 1  # why is written down, and the trace is in the log
+        write_json(Path(order["folder"]) / f"result-{index}.json", result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,166 @@
+"""The same two calls on Ray: a gang is a TorchTrainer, tasks are Ray tasks. The only file that imports Ray.
+
+Without `cluster.address` a Ray of our own starts on this machine (9 s from its start to a worker's first line) in a
+short temporary folder, since the path of a socket may have 107 bytes, and ends with the stage. What Ray and the workers
+print goes to the run's log. Nothing is reported through Ray while training: `ray.train.report` is a barrier, and one
+that had returned can still be lost; checkpoints are ours and lie in the draft.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cluster.launchers.base import Launcher, failure, member
+from pipeline.core.errors import BloomeryError, StageFailed
+from pipeline.core.stage import Job
+
+# read when ray is imported; its token authentication stays on
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_ENABLE_PRINT_PATCH": "0", "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "PYTHONSAFEPATH": "1",
+}  # fmt: skip
+# Ray adds about 75 bytes to its folder before the name of a socket
+LONGEST_FOLDER = 20
+
+
+class OnRay(Launcher):
+    """See the module."""
+
+    def __init__(self, cluster: dict[str, Any]) -> None:
+        super().__init__(cluster)
+        self.address, self.gpus = cluster.get("address"), int(cluster.get("gpus_per_worker", 0))
+
+    def gang(self, target: str, spec: dict[str, Any], *, processes: int, job: Job) -> None:
+        with self._ray(processes, job) as folder:
+            from ray.train import RunConfig, ScalingConfig
+            from ray.train.torch import TorchConfig, TorchTrainer
+            from ray.train.v2.api.config import LoggingConfig
+
+            trainer = TorchTrainer(
+                _train,
+                train_loop_config={"order": self.order(target, folder, job, gang=True), "spec": spec},
+                torch_config=TorchConfig(backend="nccl" if self.gpus else "gloo"),
+                scaling_config=ScalingConfig(
+                    num_workers=processes, use_gpu=self.gpus > 0, resources_per_worker=self._resources()
+                ),
+                run_config=RunConfig(
+                    name=job.stage, storage_path=str(folder / "ray"),
+                    logging_config=LoggingConfig(log_level="CRITICAL"),
+                ),
+            )  # fmt: skip
+            try:
+                trainer.fit()
+            except Exception as error:
+                raise _why(error, folder, job) from error
+
+    def tasks(self, target: str, specs: Sequence[dict[str, Any]], *, job: Job) -> list[Any]:
+        """A killed task is tried again three times, as Ray does by default; an exception is not."""
+        if not specs:
+            return []
+        with self._ray(min(self.workers, len(specs)), job) as folder:
+            import ray
+
+            order = self.order(target, folder, job, gang=False)
+            needs = {"num_cpus": self.threads, "num_gpus": min(self.gpus, 1)}
+            task = ray.remote(**needs)(_task)
+            try:
+                results: list[Any] = ray.get([task.remote(order, spec, index) for index, spec in enumerate(specs)])
+            except Exception as error:
+                raise _why(error, folder, job) from error
+            return results
+
+    def _resources(self) -> dict[str, float]:
+        return {"CPU": float(self.threads)} | ({"GPU": float(self.gpus)} if self.gpus else {})
+
+    @contextmanager
+    def _ray(self, processes: int, job: Job) -> Iterator[Path]:
+        """Ray, quiet, for the length of the block; gives a folder that every host sees."""
+        os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+        import ray
+
+        folder = job.scratch / "launches" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        own = None if self.address else tempfile.mkdtemp(prefix="bl-", dir=_short_folder())
+        options: dict[str, Any] = {"address": self.address}
+        if own:
+            cpus = max(os.cpu_count() or 1, processes * self.threads)
+            options = {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_temp_dir": own}
+        try:
+            try:
+                ray.init(log_to_driver=False, logging_level="error", **options)
+            except Exception as error:
+                hint = "cluster.launcher=local needs no Ray"
+                raise StageFailed(f"{job.stage}: Ray did not start: {_last_line(error)} ({hint})") from error
+            yield folder
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+            if own:
+                _remove(Path(own))
+
+
+def _train(config: dict[str, Any]) -> None:
+    """What a worker of Ray Train runs; Ray has set RANK and joined the process group."""
+    _take_over(config["order"])
+    member(config["order"], config["spec"], int(os.environ["RANK"]))
+
+
+def _task(order: dict[str, Any], spec: dict[str, Any], index: int) -> Any:
+    """What a Ray task runs."""
+    _take_over(order)
+    return member(order, spec, index)
+
+
+def _take_over(order: dict[str, Any]) -> None:
+    """From here on this process and its children print to the run's log; on a host without it, where Ray puts it."""
+    log = Path(order["log"])
+    if not log.parent.is_dir():
+        return
+    descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _why(error: Exception, folder: Path, job: Job) -> BloomeryError:
+    told = failure(folder)
+    if told is not None:
+        return told
+    # a killed worker says nothing; Ray Train keeps what it saw of each by rank
+    failures = getattr(error, "worker_failures", None) or {}
+    found = next(iter(failures.values()), error)
+    if "died" in str(found):
+        what = "a worker was killed or crashed: out of memory is the usual reason"
+        return StageFailed(f"{job.stage}: {what} (more in {job.log.name}).")
+    return StageFailed(f"{job.stage}: {_last_line(found)} (more in {job.log.name})")
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _remove(folder: Path) -> None:
+    """Remove Ray's folder; its processes end within a moment of `shutdown`, and write until then."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+
+
+def _short_folder() -> str:
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= LONGEST_FOLDER else "/tmp"

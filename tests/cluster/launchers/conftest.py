@@ -1,0 +1,74 @@
+"""Members to launch, in a module that subprocesses and Ray workers can import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.stage import Job
+
+MEMBERS = """
+import os, signal, time
+from pathlib import Path
+from pipeline.core.errors import StageFailed, UserError
+
+def say(spec, report):
+    rank, world = os.environ["RANK"], os.environ["WORLD_SIZE"]
+    print(f"printed by {rank}", flush=True)
+    Path(spec["folder"], f"rank-{rank}").write_text(f"{rank} of {world}, {os.environ['OMP_NUM_THREADS']} thread")
+
+def meet(spec, report):
+    import torch, torch.distributed as dist
+    if not dist.is_initialized():
+        dist.init_process_group("gloo")
+    value = torch.tensor([float(dist.get_rank() + 1)])
+    dist.all_reduce(value)
+    Path(spec["folder"], f"sum-{dist.get_rank()}").write_text(str(value.item()))
+
+def fail(spec, report):
+    if os.environ["RANK"] == "1":
+        raise StageFailed("row 5: the shard is empty. Pack again.")
+    time.sleep(60)
+
+def refuse(spec, report):
+    raise UserError("sequence length 5 is too short.")
+
+def stumble(spec, report):
+    raise KeyError("none")
+
+def die(spec, report):
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+def linger(spec, report):
+    Path(spec["folder"], "alive-" + os.environ["RANK"]).write_text(str(os.getpid()))
+    time.sleep(60)
+
+def double(spec):
+    return {"twice": 2 * spec["n"]}
+
+def bad_task(spec):
+    if spec["n"] == 3:
+        raise StageFailed("piece 3: 文件坏了. Pack again.")
+    return spec["n"]
+"""
+
+
+@pytest.fixture
+def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the module, importable in every process that this test starts."""
+    (tmp_path / "launched_members.py").write_text(MEMBERS, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "launched_members"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    (tmp_path / "scratch").mkdir()
+    return Job(
+        stage="pretrain", version=1, kind="model", run="x:y", fingerprint="f" * 64, params={}, seed=1, inputs={},
+        folder=tmp_path, scratch=tmp_path / "scratch", metrics=tmp_path, log=tmp_path / "log.txt",
+    )  # fmt: skip

@@ -1,0 +1,59 @@
+"""The same gang and the same tasks on Ray, quietly."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from cluster.launchers import launcher
+from pipeline.core.errors import StageFailed
+from pipeline.core.stage import Job
+
+RAY = {"launcher": "ray", "workers": 2, "threads": 1}
+pytestmark = pytest.mark.long
+
+
+def test_a_gang_on_ray_meets_and_prints_to_the_log(members: str, job: Job, tmp_path: Path) -> None:
+    launcher(RAY).gang(f"{members}:say", {"folder": str(tmp_path)}, processes=2, job=job)
+    assert (tmp_path / "rank-1").read_text() == "1 of 2, 1 thread"
+    assert all(text in job.log.read_text() for text in ("printed by 0", "printed by 1"))
+    launcher(RAY).gang(f"{members}:meet", {"folder": str(tmp_path)}, processes=2, job=job)
+    assert (tmp_path / "sum-1").read_text() == "3.0"
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [("fail", "^row 5: the shard is empty. Pack again.$"), ("die", "^pretrain: a worker was killed or crashed")],
+)
+def test_a_failed_worker_is_told_in_one_sentence(members: str, job: Job, function: str, words: str) -> None:
+    with pytest.raises(StageFailed, match=words):
+        launcher(RAY).gang(f"{members}:{function}", {}, processes=2, job=job)
+
+
+def test_tasks_on_ray_come_back_in_order_and_fail_with_their_own_sentence(members: str, job: Job) -> None:
+    ray = launcher(RAY)
+    assert ray.tasks(f"{members}:double", [{"n": n} for n in range(5)], job=job) == [{"twice": 2 * n} for n in range(5)]
+    with pytest.raises(StageFailed, match="^piece 3: 文件坏了. Pack again.$"):
+        ray.tasks(f"{members}:bad_task", [{"n": n} for n in range(5)], job=job)
+
+
+def test_nothing_of_ray_reaches_the_console_or_stays_behind(members: str, job: Job, tmp_path: Path) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("bl-*"))
+    code = (
+        "import json, sys\nfrom cluster.launchers import launcher\nfrom pipeline.core.stage import Job\n"
+        f"launcher({RAY!r}).gang('{members}:say', {{'folder': {str(tmp_path)!r}}}, processes=2, "
+        "job=Job.from_dict(json.loads(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(job.to_dict())], capture_output=True, text=True, env=dict(os.environ),
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "" and done.stderr == ""
+    assert set(Path(tempfile.gettempdir()).glob("bl-*")) == before

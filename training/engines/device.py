@@ -1,0 +1,60 @@
+"""What this process computes on, and in which precision: the part of a run's numerics that the machine decides."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from pipeline.core.errors import UserError
+from training.section import Precision
+
+# fastest first: the first one that the processor has names its level
+LEVELS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")
+
+
+def device() -> torch.device:
+    """The GPU of this worker's local rank, or the CPU."""
+    if torch.cuda.is_available() and torch.cuda.device_count():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    return torch.device("cpu")
+
+
+def backend(where: torch.device) -> Literal["nccl", "gloo"]:
+    """The library through which workers talk."""
+    return "nccl" if where.type == "cuda" else "gloo"
+
+
+@cache
+def cpu_level() -> str:
+    """The widest arithmetic of this processor: it decides the last bits, and whether bf16 is worth it."""
+    path = Path("/proc/cpuinfo")
+    words = set(path.read_text(encoding="utf-8", errors="replace").split()) if path.exists() else set()
+    return next((level for level in LEVELS if level in words), platform.machine())
+
+
+def precision(asked: Literal["auto", "bf16", "fp32"], where: torch.device) -> Precision:
+    """bf16 where the hardware multiplies it (AMX, AVX-512, a GPU that has it), else fp32.
+
+    Raises: UserError when bf16 is asked of a device that would only emulate it.
+    """
+    fast = torch.cuda.is_bf16_supported() if where.type == "cuda" else cpu_level() in LEVELS[:2]
+    if asked == "auto":
+        return "bf16" if fast else "fp32"
+    if asked == "bf16" and not fast:
+        raise UserError(f"pretrain.precision: {describe(where)} does not compute in bf16. Write fp32 or auto.")
+    return asked
+
+
+def describe(where: torch.device) -> str:
+    """The name of a device in a run's numerics: the GPU's name, or the CPU's level."""
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else f"cpu {cpu_level()}"
+
+
+def micro_batch_tokens(where: torch.device) -> int:
+    """Tokens that a worker computes at once when nobody says: what fits the caches of a core, or fills a GPU."""
+    return 32768 if where.type == "cuda" else 8192

@@ -1,0 +1,55 @@
+"""What every model family is: a module that gives a summed loss, logits, and says what kind each parameter is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from training.models import FAMILIES, SECTIONS
+
+Kind = Literal["matrix", "embedding", "vector"]
+
+
+class Model(nn.Module):
+    """The base of a family. `vocabulary` and `context` come from the data, everything else from the section."""
+
+    family: str
+    config: Any
+    vocabulary: int
+    context: int
+
+    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """The loss of every counted target, in nats, summed (so that a batch can be cut anywhere). Both B, T."""
+        raise NotImplementedError
+
+    def logits(self, tokens: Tensor, cache: Any = None) -> Tensor:
+        """float32 scores of the next token at every position. tokens: B, T; returns B, T, vocabulary.
+
+        With a `cache()`, tokens go on after those already read through it: a whole prompt first, then one at a time.
+        """
+        raise NotImplementedError
+
+    def cache(self) -> Any:
+        """An empty memory of what was read, to write on with; None where a family has none."""
+        return None
+
+    def kinds(self) -> dict[str, Kind]:
+        """What each parameter is to an optimizer: a block's matrix, an embedding or head, or a vector."""
+        return {name: self.kind(name) if p.dim() > 1 else "vector" for name, p in self.named_parameters()}
+
+    def kind(self, name: str) -> Kind:
+        """The kind of one parameter of two or more dimensions."""
+        return "embedding" if name.startswith(("embed", "positions", "head")) else "matrix"
+
+    def described(self) -> dict[str, Any]:
+        """What `build` needs to make this model again; saved as config.json."""
+        options = self.config.model_dump(mode="json")
+        return {"family": self.family, "options": options, "vocabulary": self.vocabulary, "context": self.context}
+
+
+def build(family: str, options: dict[str, Any], *, vocabulary: int, context: int) -> Model:
+    """A model with weights drawn from torch's current random state."""
+    config = SECTIONS.load(family).model_validate(options)
+    made: Model = FAMILIES.load(family)(config, vocabulary=vocabulary, context=context)
+    return made

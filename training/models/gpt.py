@@ -1,0 +1,95 @@
+"""A decoder-only transformer in the shapes of Llama, Qwen 3 and GPT-2 (section.py), whole in one file.
+
+Weights by name: embed.weight, positions.weight (learned), blocks.N.{attention_norm, mlp_norm}.weight,
+blocks.N.attention.{query, key, value, out, query_norm, key_norm}, blocks.N.mlp.{gate, up, down}, norm.weight,
+head.weight (untied). Matrices are (out, in), as in nn.Linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.models import section
+from training.models.base import Model
+from training.models.layers import Attention, Gelu, LayerNorm, Linear, Past, RmsNorm, Rope, Swiglu, head_loss
+
+SPREAD = 0.02
+
+
+class Block(nn.Module):
+    """Attention and MLP, each on a normalised copy and added to the stream."""
+
+    def __init__(self, config: section.Gpt, rope: Rope | None) -> None:
+        super().__init__()
+        hidden, kv_heads = config.hidden or 4 * config.width, config.kv_heads or config.heads
+        self.attention_norm, self.mlp_norm = _norm(config), _norm(config)
+        self.attention = Attention(
+            config.width, config.heads, kv_heads=kv_heads, bias=config.bias, qk_norm=config.qk_norm, rope=rope,
+            dropout=config.dropout,
+        )  # fmt: skip
+        kind = Swiglu if config.mlp == "swiglu" else Gelu
+        self.mlp = kind(config.width, hidden, bias=config.bias)
+        self.dropout = config.dropout
+
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+        x = x + F.dropout(self.attention(self.attention_norm(x), past), self.dropout, self.training)
+        return x + F.dropout(self.mlp(self.mlp_norm(x)), self.dropout, self.training)
+
+
+class Gpt(Model):
+    """See the module. `context` is the longest row; rope models of one context run at any shorter one."""
+
+    family = "gpt"
+
+    def __init__(self, config: section.Gpt, *, vocabulary: int, context: int) -> None:
+        super().__init__()
+        self.config, self.vocabulary, self.context = config, vocabulary, config.context or context
+        self.embed = nn.Embedding(vocabulary, config.width)
+        learned = config.positions == "learned"
+        self.positions = nn.Embedding(self.context, config.width) if learned else None
+        rope = None if learned else Rope(config.width // config.heads, self.context, config.rope_theta)
+        self.blocks = nn.ModuleList(Block(config, rope) for _ in range(config.layers))
+        self.norm = _norm(config)
+        self.head = None if config.tied else Linear(config.width, vocabulary, bias=False)
+        self._draw()
+
+    def _draw(self) -> None:
+        """Normal with 0.02; what writes into the stream is shrunk by its depth (GPT-2)."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                deep = name.endswith(("out.weight", "down.weight"))
+                spread = SPREAD / (2 * self.config.layers) ** 0.5 if deep else SPREAD
+                nn.init.normal_(parameter, 0.0, spread)
+
+    def hidden(self, tokens: Tensor, pasts: Sequence[Past] | None = None) -> Tensor:
+        """The normalised stream after the last block: B, T, C. With `pasts` (`cache`), tokens go on where they end."""
+        x = self.embed(tokens)
+        if self.positions is not None:
+            first = pasts[0].length if pasts else 0
+            x = x + self.positions.weight[first : first + tokens.shape[1]]
+        x = F.dropout(x, self.config.dropout, self.training)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, pasts[layer] if pasts else None)
+        out: Tensor = self.norm(x)
+        return out
+
+    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        x = self.hidden(tokens)
+        return head_loss(x.reshape(-1, x.shape[-1]), self._head(), targets.reshape(-1))
+
+    def logits(self, tokens: Tensor, cache: list[Past] | None = None) -> Tensor:
+        return F.linear(self.hidden(tokens, cache), self._head()).float()
+
+    def cache(self) -> list[Past]:
+        return [Past() for _ in self.blocks]
+
+    def _head(self) -> Tensor:
+        weight: Tensor = self.embed.weight if self.head is None else self.head.weight
+        return weight
+
+
+def _norm(config: section.Gpt) -> RmsNorm | LayerNorm:
+    return RmsNorm(config.width) if config.norm == "rms" else LayerNorm(config.width)

@@ -1,0 +1,166 @@
+"""The parts of a transformer, each for one device: parallelism and engines come from outside.
+
+In tensor code: B rows, T tokens a row, C width, H heads, D width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.models import tuned
+
+IGNORE = -100
+EPS = 1e-6
+# longest row for which explicit products beat the fused kernel on a CPU
+SHORT = 512
+
+
+class Linear(nn.Linear):
+    """nn.Linear that takes the faster form where there is one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if tuned.wanted(x):
+            return tuned.linear(x, self.weight, self.bias)
+        return F.linear(x, self.weight, self.bias)
+
+
+class RmsNorm(nn.Module):
+    """Root mean square normalisation (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if tuned.wanted(x):
+            return tuned.rms_norm(x, self.weight, EPS)
+        return F.rms_norm(x, self.weight.shape, self.weight, EPS)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation with scale and shift, as GPT-2 has it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if tuned.wanted(x):  # bf16 in and out, statistics in fp32 inside the kernel
+            x = x.to(torch.bfloat16)
+            return F.layer_norm(x, self.weight.shape, self.weight.to(x.dtype), self.bias.to(x.dtype), EPS)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPS)
+
+
+class Rope(nn.Module):
+    """Rotary positions (Su et al. 2021, arXiv 2104.09864), halves turned against each other as Llama does."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, width: int, context: int, theta: float) -> None:
+        super().__init__()
+        turns = theta ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        angles = torch.outer(torch.arange(context, dtype=torch.float64), turns)  # T, D/2
+        # (cos, cos) and (-sin, sin): one multiply-add after swapping the halves
+        self.register_buffer("cos", torch.cat([angles.cos(), angles.cos()], -1).float(), persistent=False)
+        self.register_buffer("sin", torch.cat([-angles.sin(), angles.sin()], -1).float(), persistent=False)
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:  # B, H, T, D; `first`: the position of the first token
+        last = first + x.shape[-2]
+        cos, sin = self.cos[first:last].to(x.dtype), self.sin[first:last].to(x.dtype)
+        left, right = x.chunk(2, dim=-1)
+        return torch.addcmul(x * cos, torch.cat([right, left], dim=-1), sin)
+
+
+class Past:
+    """The keys and values that a layer has read, so that writing on costs one token a token. B, H, T, D each."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._keys: Tensor | None = None
+        self._values: Tensor | None = None
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values so far, the new ones last."""
+        if self._keys is not None and self._values is not None:
+            keys, values = torch.cat([self._keys, keys], -2), torch.cat([self._values, values], -2)
+        self._keys, self._values, self.length = keys, values, keys.shape[-2]
+        return keys, values
+
+
+class Attention(nn.Module):
+    """Causal self-attention; with fewer key and value heads than heads, groups share them (arXiv 2305.13245)."""
+
+    def __init__(
+        self, width: int, heads: int, *, kv_heads: int, bias: bool, qk_norm: bool, rope: Rope | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_width, self.dropout = heads, kv_heads, width // heads, dropout
+        self.query = Linear(width, width, bias=bias)
+        self.key = Linear(width, kv_heads * self.head_width, bias=bias)
+        self.value = Linear(width, kv_heads * self.head_width, bias=bias)
+        self.out = Linear(width, width, bias=bias)
+        self.query_norm = RmsNorm(self.head_width) if qk_norm else None
+        self.key_norm = RmsNorm(self.head_width) if qk_norm else None
+        self.rope = rope
+
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+        """With a past: the first tokens of all at once, then one at a time."""
+        B, T, C = x.shape
+        q = self.query(x).view(B, T, self.heads, self.head_width)
+        k = self.key(x).view(B, T, self.kv_heads, self.head_width)
+        v = self.value(x).view(B, T, self.kv_heads, self.head_width).transpose(1, 2)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        q, k = q.transpose(1, 2), k.transpose(1, 2)  # B, H, T, D
+        if self.rope is not None:
+            first = past.length if past is not None else 0
+            q, k = self.rope(q, first), self.rope(k, first)
+        if past is not None:
+            k, v = past.extend(k, v)
+        causal = k.shape[-2] == T
+        assert causal or T == 1
+        if self.kv_heads != self.heads:
+            k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
+        dropout = self.dropout if self.training else 0.0
+        if tuned.wanted(x) and causal and T <= SHORT and not dropout:
+            y = tuned.attend(q, k, v)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
+        out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
+        return out
+
+
+class Gelu(nn.Module):
+    """Two matrices with a GELU between (erf form: on a CPU 3 × as fast as the tanh one)."""
+
+    def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
+        super().__init__()
+        self.up, self.down = Linear(width, hidden, bias=bias), Linear(hidden, width, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(F.gelu(self.up(x)))
+        return out
+
+
+class Swiglu(nn.Module):
+    """Three matrices, one gating another through SiLU (Shazeer 2020, arXiv 2002.05202)."""
+
+    def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
+        super().__init__()
+        self.gate, self.up = Linear(width, hidden, bias=bias), Linear(width, hidden, bias=bias)
+        self.down = Linear(hidden, width, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(F.silu(self.gate(x)) * self.up(x))
+        return out
+
+
+def head_loss(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """The loss of every counted target in nats, summed. x: N, C; weight: vocabulary, C; targets: N, `IGNORE` = none."""
+    if tuned.wanted(x):
+        return tuned.head_loss(x, weight, targets, IGNORE)
+    logits = F.linear(x, weight).float()
+    return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")

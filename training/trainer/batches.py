@@ -1,0 +1,71 @@
+"""Which rows a step sees: computed from (seed, step), never stored, the same at any number of workers.
+
+Rows are read in a new order each epoch, a keyed permutation of their numbers; a batch may span two epochs. So the
+position of a run in its data is one integer, the step. Cost: about 1 us a row (numpy), no memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+# rounds of the permutation: four make it look random (Luby and Rackoff 1988), two more serve very small numbers of rows
+ROUNDS = 6
+
+
+def rows_of_step(step: int, *, rows: int, batch_rows: int, seed: int) -> NDArray[np.int64]:
+    """The global row numbers of step `step` (counted from 0), in the order of the batch."""
+    first = step * batch_rows
+    found = np.empty(batch_rows, np.int64)
+    for epoch in range(first // rows, (first + batch_rows - 1) // rows + 1):
+        low, high = max(first, epoch * rows), min(first + batch_rows, (epoch + 1) * rows)
+        places = np.arange(low - epoch * rows, high - epoch * rows)
+        found[low - first : high - first] = permuted(places, size=rows, seed=seed, epoch=epoch)
+    return found
+
+
+def share(numbers: NDArray[np.int64], *, rank: int, world: int) -> NDArray[np.int64]:
+    """A worker's contiguous part of a batch that divides evenly."""
+    each = len(numbers) // world
+    return numbers[rank * each : (rank + 1) * each]
+
+
+def fingerprint(numbers: NDArray[np.int64]) -> str:
+    """The batch in 16 hex digits: first of sha256 over its row numbers as little-endian int64."""
+    return hashlib.sha256(np.ascontiguousarray(numbers, "<i8").tobytes()).hexdigest()[:16]
+
+
+def permuted(places: NDArray[np.int64], *, size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Where a permutation of range(size), keyed by (seed, epoch), takes these places.
+
+    A Feistel network permutes the next power of four; a place that leaves the range walks on until it is back, which
+    keeps it a permutation (Black and Rogaway 2002).
+    """
+    half = max(1, (int(size - 1).bit_length() + 1) // 2)
+    keys = _keys(seed, epoch)
+    found = _feistel(places.astype(np.uint64), keys, half)
+    while (outside := found >= size).any():
+        found[outside] = _feistel(found[outside], keys, half)
+    return found.astype(np.int64)
+
+
+def _keys(seed: int, epoch: int) -> NDArray[np.uint64]:
+    digest = hashlib.sha512(f"rows {seed} {epoch}".encode()).digest()
+    return np.frombuffer(digest, "<u8").astype(np.uint64)[:ROUNDS]
+
+
+def _feistel(x: NDArray[np.uint64], keys: NDArray[np.uint64], half: int) -> NDArray[np.uint64]:
+    shift, mask = np.uint64(half), np.uint64((1 << half) - 1)
+    left, right = x >> shift, x & mask
+    for key in keys:
+        left, right = right, left ^ (_mix(right ^ key) & mask)
+    return (left << shift) | right
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele et al. 2014): every input bit reaches every output bit."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,51 @@
+"""How a run is cut: steps, rows a batch, rows a worker computes at once, and when it validates and saves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.core.errors import UserError
+from training.section import Precision, Pretrain, batch_problem
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Follows from the section, the row length, the number of workers and the device; nothing else decides it."""
+
+    steps: int
+    batch_rows: int  # of all workers together
+    micro_rows: int  # of one worker, computed at once
+    micro_batches: int  # that a worker adds up a step
+    validate_every: int
+    save_every: int
+
+    def validates(self, step: int) -> bool:
+        """Whether the held-out loss is taken after `step` steps."""
+        return step % self.validate_every == 0 or step == self.steps
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is written after `step` steps; the last ones end in the model itself."""
+        return step % self.save_every == 0 and step < self.steps
+
+
+def plan(section: Pretrain, *, length: int, world: int, micro_tokens: int, precision: Precision) -> Plan:
+    """Cut a run.
+
+    Raises: UserError when a batch is no whole number of rows for every worker.
+    """
+    if problem := batch_problem(section, length=length, workers=world):
+        raise UserError(f"pretrain: {problem}")
+    steps = section.steps_at(precision)
+    batch_rows = section.batch_tokens // length
+    each = batch_rows // world
+    fits = max(1, micro_tokens // length)
+    # the largest even cut that fits: batches are small powers of two in practice
+    micro_rows = max(rows for rows in range(1, min(each, fits) + 1) if each % rows == 0)
+    return Plan(
+        steps, batch_rows, micro_rows, each // micro_rows, _every(section.validate_every, steps),
+        _every(section.save_every, steps),
+    )  # fmt: skip
+
+
+def _every(value: float, steps: int) -> int:
+    return max(1, round(value * steps) if value < 1 else round(value))

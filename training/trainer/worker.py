@@ -1,0 +1,85 @@
+"""The trainer's door: one process of a gang, which does not know who set RANK and WORLD_SIZE.
+
+Plain python, torchrun, the local launcher and Ray Train enter here:
+    python -m training.trainer.worker SPEC.json
+    torchrun --nproc-per-node 2 -m training.trainer.worker SPEC.json
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.shards import write_table
+from training.engines import device as devices
+from training.models.saved import save_weights
+from training.trainer.loop import Run, train
+from training.trainer.prepare import prepare
+
+RESULT, CURVE, MODEL = "result.json", "curve.parquet", "model"
+
+
+def work(spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
+    """Train as one of WORLD_SIZE workers; worker 0 leaves model/, curve.parquet and result.json in spec["folder"]."""
+    torch.set_num_threads(spec["threads"])  # decides the last bits; never taken from the number of cores
+    where = devices.device()
+    joined_here = _join(where)
+    try:
+        run = prepare(spec, where)
+        first, started = run.done, time.monotonic()
+        train(run)
+        _leave_results(spec, run, seconds=time.monotonic() - started, first=first)
+        report({"step": run.done, "loss": run.curve.columns["loss"][-1]})
+    finally:
+        if joined_here:
+            dist.destroy_process_group()
+
+
+def _join(where: torch.device) -> bool:
+    """Meet the other workers; whether it was not done before (Ray does it before it calls us)."""
+    if where.type == "cuda":
+        torch.cuda.set_device(where)
+    if dist.is_initialized():
+        return False
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        dist.init_process_group(devices.backend(where))
+    else:
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(devices.backend(where), store=store, rank=0, world_size=1)
+    return True
+
+
+def _leave_results(spec: dict[str, Any], run: Run, *, seconds: float, first: int) -> None:
+    weights = run.engine.consolidate()
+    if weights is None:
+        return
+    folder, model = run.folder / MODEL, run.engine.model
+    save_weights(weights, model.described(), folder)
+    with replacing(folder / "tokenizer.json") as beside:
+        shutil.copyfile(spec["tokenizer"], beside)
+    write_table(run.folder, CURVE, run.curve.table())
+    tokens = run.plan.steps * run.section.batch_tokens
+    speed = (run.done - first) * run.section.batch_tokens / seconds
+    counts = {
+        "steps": run.plan.steps, "tokens": tokens, "rows": len(run.train), "batch_rows": run.plan.batch_rows,
+        "parameters": sum(weight.numel() for weight in weights.values()),
+    }  # fmt: skip
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    journal = {"from_step": first, "training_seconds": round(seconds, 1), "tokens_per_second": round(speed, 1)}
+    # last: its being there says that the rest is whole
+    write_json(run.folder / RESULT, {"counts": counts, "numerics": run.numerics,
+                                     "journal": {**journal, "worker_peak_bytes": peak}})  # fmt: skip
+
+
+if __name__ == "__main__":
+    work(read_json(Path(sys.argv[1])), lambda told: None)

@@ -81,10 +81,11 @@ def stage_rows(run: Run, made: dict[str, Artifact], events: list[dict[str, Any]]
         row = {
             "stage": one["stage"], "fingerprint": one["fingerprint"], "inputs": one["inputs"], "why": one["why"],
             "how": _how(outcome.get(one["stage"]), artifact), "summary": "", "digest": "", "bytes": 0, "files": 0,
-            "seconds": 0.0, "peak_bytes": 0, "path": "",
+            "seconds": 0.0, "peak_bytes": 0, "path": "", "speed": "",
         }  # fmt: skip
         if artifact is not None:
             row |= _measured(artifact)
+            row["speed"] = _speed(artifact, row["seconds"])
             row |= {
                 "digest": artifact.manifest.digest, "files": len(artifact.manifest.files),
                 "bytes": sum(file.bytes for file in artifact.manifest.files), "summary": told(artifact.manifest),
@@ -107,6 +108,16 @@ def _measured(artifact: Artifact) -> dict[str, Any]:
     # the last time it was done; an attempt that was killed has left no line
     measured: dict[str, Any] = next((line for line in reversed(lines) if "seconds" in line), {})
     return {key: measured.get(key, 0) for key in ("seconds", "cpu_seconds", "peak_bytes", "attempt")}
+
+
+def _speed(artifact: Artifact, seconds: float) -> str:
+    """Text or tokens a second of a stage's whole time, its start included."""
+    counts = artifact.manifest.counts
+    if artifact.manifest.kind == "model" and seconds and "tokens" in counts:
+        return figures.rate(counts["tokens"] / seconds, "tokens")
+    splits = sum(split["bytes"] for split in counts.get("splits", {}).values())
+    read = next((counts[key] for key in ("text_bytes_in", "bytes_in", "text_bytes") if key in counts), splits)
+    return figures.rate(read / seconds, "bytes") if read and seconds else ""
 
 
 def tiles(made: dict[str, Artifact], facts: Facts) -> list[tuple[str, str, str]]:
@@ -145,7 +156,8 @@ def _samples(rows: Any) -> Table:
         text = row.get("text") or row.get("completion") or row.get("continuation") or ""
         prompt = row.get("prompt", "")
         text = text.removeprefix(prompt)
-        rest = {key: value for key, value in row.items() if key not in ("prompt", "text", "completion", "continuation")}
+        said = ("prompt", "text", "completion", "continuation")
+        rest = {key: value for key, value in row.items() if key not in said and value is not None}
         found.append({"prompt": prompt, "text": text, "rest": rest})
     return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,3 +192,25 @@ def test_journals_hold_times_and_memory_and_manifests_do_not(finished: Any) -> N
     measured = next(line for line in lines if line["event"] == "measured")
     assert measured["peak_bytes"] > 1e7 and measured["seconds"] > 0 and measured["cpu_seconds"] > 0
     assert "seconds" not in (artifact / "manifest.json").read_text()
+
+
+def digests(folder: Any) -> dict[str, str]:
+    return {
+        stage: json.loads((artifact / "manifest.json").read_text())["digest"]
+        for stage, (artifact,) in folder.published().items()
+    }
+
+
+@pytest.mark.long
+def test_kills_at_any_moment_leave_what_the_same_command_goes_on_from(folder: Any, finished: Any) -> None:
+    for tenth in range(2, 22):
+        process = folder.start("run", "tiny.yaml", SLOW="0.1")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=tenth / 10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    folder.run("run", "tiny.yaml")
+    assert digests(folder) == digests(finished)
+    assert not list(folder.workdir.glob("draft/*/*"))
+    assert folder.run("runs").count("killed") >= 3

@@ -14,50 +14,35 @@ from typing import Any
 
 import pytest
 
-NOUNS = (
-    "river city student engine garden letter window teacher mountain market bridge paper station farmer doctor island "
-    "forest kitchen library painter winter harbour machine village captain story morning valley journey lantern"
-).split()
+NOUNS = [f"{head}{tail}" for head in "riv gard stat lant harb brid mount winds painf vall mach librar".split()
+         for tail in "er en ion ern our ge ain ow all ey ine ets".split()]  # fmt: skip
 VERBS = (
     "carries finds repairs watches leaves builds remembers follows opens paints crosses sells reads keeps meets".split()
 )
 KINDS = (
     "quiet old bright narrow heavy green distant careful broken early famous simple hidden warm empty patient".split()
 )
-PLACES = ["near the coast", "behind the school", "at the northern gate", "with great care", "of the old town"]
-PLACES += ["that nobody expected", "and the people of the valley have noticed it", "to be ready for the long winter"]
-ZH_NOUNS = (
-    "河流 城市 学生 机器 花园 信件 窗户 老师 高山 市场 石桥 纸张 车站 农民 医生 小岛 森林 厨房 图书馆 画家".split()
-)
-ZH_VERBS = "带着 发现 修理 看见 离开 建造 记得 跟随 打开 描绘 穿过 卖掉 阅读 保存 遇到".split()
-ZH_KINDS = "安静的 古老的 明亮的 狭窄的 沉重的 绿色的 遥远的 小心的 破旧的 早晨的 著名的 简单的 隐蔽的 温暖的".split()
-ZH_PLACES = [
-    "在海边",
-    "在学校后面",
-    "在北门",
-    "非常仔细地",
-    "在老城里",
-    "为了过冬",
-    "因为大家都已经知道了",
-    "和邻居一起",
-]
+JOINTS = ["and it", "because the other", "which", "while a neighbour of the", "after that the", "but nobody in the"]
+HAN = "天地山水风云花草木石日月星河城门车船书画琴棋米面茶酒金银铜铁春夏秋冬东西南北人心手口目耳田土火光"
+ZH_JOINTS = ["在早上", "因为大家都知道", "虽然下了雨", "在他们的老城里", "为了明年的", "和邻居一起", "经过很长时间以后"]
 
 
 def english(random_: random.Random, sentences: int) -> str:
     def sentence() -> str:
         pick = random_.choice
-        text = f"the {pick(KINDS)} {pick(NOUNS)} {pick(VERBS)} a {pick(KINDS)} {pick(NOUNS)} {pick(PLACES)}"
-        if random_.random() < 0.5:
-            text += f", and it {pick(VERBS)} the {pick(NOUNS)} {pick(PLACES)}"
-        return text[0].upper() + text[1:] + "."
+        text = f"the {pick(KINDS)} {pick(NOUNS)} {pick(VERBS)} a {pick(NOUNS)} {pick(JOINTS)} {pick(NOUNS)}"
+        return f"{text[0].upper()}{text[1:]} {pick(VERBS)} {pick(NOUNS)} to be with {pick(KINDS)} {pick(NOUNS)}."
 
     return " ".join(sentence() for _ in range(sentences))
 
 
 def chinese(random_: random.Random, sentences: int) -> str:
+    def word() -> str:
+        return random_.choice(HAN) + random_.choice(HAN)
+
     def sentence() -> str:
-        pick = random_.choice
-        return f"{pick(ZH_KINDS)}{pick(ZH_NOUNS)}{pick(ZH_PLACES)}{pick(ZH_VERBS)}{pick(ZH_KINDS)}{pick(ZH_NOUNS)}。"
+        joint = random_.choice(ZH_JOINTS)
+        return f"{word()}的{word()}{joint}{word()}了{word()}，是{word()}和{word()}的{word()}。"
 
     return "".join(sentence() for _ in range(sentences))
 

@@ -12,7 +12,7 @@ are 24-byte records (a hash and a document's number), and in the last one the na
     write     a file       parts/ and duplicates/
 
 Documents go by number, their row in the corpus. Memory: a row group and a partition a worker, and about 100 bytes a
-document that has a copy. About 20 MB of text a CPU-second (README).
+document that has a copy. About 29 MB of text a CPU-second (README).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Three steps over the documents' files, each as many tasks wide as Beam has workers: `survey` reads ids and languages and
 settles who is held out; `encode` encodes every file once into flat token files; `rows` cuts each split's stream, files
 laid end to end, into shards of a fixed number of rows. Tokens lie in document order whatever the number of workers.
-Memory: a row group's text and tokens a worker, then a shard's tokens. About 40 MB of text a CPU-second (README).
+Memory: a row group's text and tokens a worker, then a shard's tokens. About 30 MB of text a CPU-second (README).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def read(pattern: str, folder: Path) -> Iterator[dict[str, Any]]:
                 try:
                     record = json.loads(line)
                     record["text"].encode()
-                except (ValueError, KeyError, TypeError, AttributeError):
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                     continue
                 yield record
 

@@ -1,0 +1,110 @@
+"""Encoding on one core: the guarded fast path against `tokenizers.encode_batch_fast`, cold and warm, identical ids.
+
+    python tests/benchmarks/bench_encode.py [--vocabulary 32000]
+
+Each figure is of a process of its own: cold is its first pass over the texts, the guard's checks of the first documents
+included, warm its second. Loading, with the guard's adversarial texts, is told apart. Ids are compared outside of the
+timing, all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import tokenizers
+from enlarge import read
+from measured import DATA, measure, table
+
+from pipeline.tokenizers.guard import encoder
+from pipeline.tokenizers.subword import BytePair, Reference
+
+CORPORA = {"English": "corpora/en/*.gz", "Chinese": "corpora/zh/*.gz"}
+BATCH_BYTES = 1 << 20
+
+
+def columns(language: str) -> list[pa.LargeStringArray]:
+    """The texts of a language, about BATCH_BYTES a column."""
+    texts = [record["text"] for record in read(CORPORA[language], DATA)]
+    ends = list(itertools.accumulate(len(text.encode()) for text in texts))
+    groups = itertools.groupby(range(len(texts)), key=lambda at: ends[at] // BATCH_BYTES)
+    return [pa.array([texts[at] for at in group], pa.large_string()) for _, group in groups]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def ours(json_text: str, texts: list[pa.LargeStringArray]) -> tuple[float, list[float]]:
+    """Seconds to load, and of each pass; every id is compared afterwards."""
+    start = time.process_time()
+    chosen = encoder(json_text)
+    load = time.process_time() - start
+    passes = [seconds(lambda: [chosen.encode(column) for column in texts]) for _ in range(2)]
+    assert chosen.fallback is None, chosen.fallback
+    reference = Reference(json_text)
+    for column in texts:
+        found, right = chosen.encode(column), reference.encode(column)
+        assert (found.ids == right.ids).all() and (found.offsets == right.offsets).all()
+    return load, passes
+
+
+def theirs(json_text: str, texts: list[pa.LargeStringArray]) -> tuple[float, list[float]]:
+    """As bare as it can be called: lists of strings in, lists of ids out."""
+    start = time.process_time()
+    plain = tokenizers.Tokenizer.from_str(json_text)
+    load = time.process_time() - start
+    lists = [column.to_pylist() for column in texts]
+
+    def encode() -> None:
+        for batch in lists:
+            _ = [found.ids for found in plain.encode_batch_fast(batch, add_special_tokens=False)]
+
+    return load, [seconds(encode) for _ in range(2)]
+
+
+def one(path: Path, language: str, which: str) -> dict[str, Any]:
+    """What one process measures."""
+    texts = columns(language)
+    load, passes = {"ours": ours, "theirs": theirs}[which](path.read_text(encoding="utf-8"), texts)
+    size = sum(column.nbytes for column in texts) / 1e6
+    return {"load": load, "cold": size / passes[0], "warm": size / passes[1]}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--vocabulary", type=int, default=32_000)
+    options.add_argument("--one", nargs=3, metavar=("TOKENIZER", "LANGUAGE", "WHICH"))
+    chosen = options.parse_args()
+    if chosen.one:
+        print(json.dumps(one(Path(chosen.one[0]), *chosen.one[1:])))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path, rows = Path(folder) / "tokenizer.json", []
+        texts = [text for language in CORPORA for column in columns(language) for text in column.to_pylist()]
+        path.write_text(BytePair().train(texts, chosen.vocabulary), encoding="utf-8")
+        for language in CORPORA:
+            found = {}
+            for which in ("theirs", "ours"):
+                command = [sys.executable, __file__, "--one", path, language, which]
+                done = measure(command, RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+                found[which] = json.loads(done.printed.splitlines()[-1])
+            for when in ("cold", "warm"):
+                fast, slow = found["ours"][when], found["theirs"][when]
+                rows.append([f"{language}, {when}", slow, fast, fast / slow, found["ours"]["load"]])
+    header = ["texts, pass", "tokenizers", "ours", "ratio", "ours: load, s"]
+    table(f"Encoding, MB of text per CPU-second, one core, {chosen.vocabulary:,} pieces, identical ids", header, rows)
+
+
+if __name__ == "__main__":
+    main()

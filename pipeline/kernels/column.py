@@ -79,7 +79,7 @@ def languages(text: pa.Array) -> pa.Array:
     data, offsets = buffers(text)
     counts = np.zeros((len(offsets) - 1, len(SCRIPTS)), np.int64)
     scripts.count_scripts(data, offsets, unicode.tables().scripts, counts)
-    return pa.array([by_script(row) for row in counts.tolist()], pa.string())
+    return pa.array(by_script(counts), pa.string())
 
 
 def tidy(text: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:

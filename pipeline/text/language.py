@@ -6,7 +6,8 @@ Tags are BCP 47 in our short form: zh, zh-Hant, en, und-Latn. No language is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.text.scripts import NUMBER, SCRIPTS, UNKNOWN, UNSPACED
 
@@ -48,19 +49,22 @@ def chain(tag: str | None) -> list[str]:
     return [found] if "-" not in found else [found, found.split("-")[0]]
 
 
-def by_script(counts: Sequence[int]) -> str | None:
-    """The language that the letters of a text point to, from counts by script (`kernels.column.languages`)."""
-    weighted = {code: int(counts[NUMBER[code]]) for code in SCRIPTS[UNKNOWN + 1 :]}
-    for code in _BY_SCRIPT:
-        weighted[code] *= UNSPACED_WEIGHT
-    east = weighted["Hani"] + weighted["Kana"] + weighted["Bopo"]
-    weighted["Hani"], weighted["Kana"], weighted["Bopo"] = east, 0, 0
-    code = max(weighted, key=lambda name: weighted[name])
-    if not weighted[code]:
-        return None
-    if code == "Hani" and counts[NUMBER["Kana"]] * UNSPACED_WEIGHT > KANA_SHARE * east:
-        return "ja"
-    return _BY_SCRIPT.get(code, f"und-{code}")
+def by_script(counts: npt.NDArray[np.int64]) -> list[str | None]:
+    """The language that the letters of each document point to, from counts by script, [documents, scripts]."""
+    weighted = counts.copy()
+    weighted[:, UNKNOWN] = 0
+    weighted[:, [NUMBER[code] for code in _BY_SCRIPT]] *= UNSPACED_WEIGHT
+    han, kana, bopomofo = NUMBER["Hani"], NUMBER["Kana"], NUMBER["Bopo"]
+    weighted[:, han] += weighted[:, kana] + weighted[:, bopomofo]
+    japanese = weighted[:, kana] > KANA_SHARE * weighted[:, han]
+    weighted[:, [kana, bopomofo]] = 0
+    best = weighted.argmax(axis=1)
+    best[japanese & (best == han)] = kana
+    found = [_BY_SCRIPT.get(code, f"und-{code}") for code in SCRIPTS]
+    some = weighted.sum(axis=1) > 0
+    return [
+        found[script] if any_letter else None for script, any_letter in zip(best.tolist(), some.tolist(), strict=True)
+    ]
 
 
 def by_character(tag: str | None) -> bool | None:

@@ -1,0 +1,100 @@
+"""Three public readings of "characters in repeated n-grams", for comparison with other pipelines; ours is `later`.
+
+The paper (Rae et al. 2021, A.1.1) does not say whether the first copy counts. `every`: all occurrences, each character
+once (RedPajama). `later`: second and later occurrences, each character once. `skipping`: datatrove's scan, which jumps
+over a hit and never records what lies between. Not on the main path: one n a call, about 60 MB a CPU-second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.kernels import column, units
+from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.minhash import shingle
+from pipeline.kernels.points import Whole
+from pipeline.kernels.tables import Hashes, Slots, first_seen
+from pipeline.kernels.tables import room as slots_room
+from pipeline.kernels.units import Counts, Units
+from pipeline.text import unicode
+from pipeline.text.unicode import Bytes, Tables
+
+COLUMNS = ("every", "later", "skipping", "top_count", "unit_characters")
+
+
+def readings(text: pa.Array, n: int) -> dict[str, Counts]:
+    """Characters in repeated n-grams by each reading, the count of the most frequent one, and characters in units."""
+    data, offsets = column.buffers(text)
+    most = units.most(int(np.diff(offsets).max(initial=0)))
+    out = np.zeros((len(offsets) - 1, len(COLUMNS)), np.int64)
+    grams, room = np.empty(most, np.uint64), units.room(2 * most)
+    read_all(data, offsets, unicode.tables(), n, room, grams, slots_room(most), out)
+    return {name: out[:, at] for at, name in enumerate(COLUMNS)}
+
+
+@kernel
+def read_all(
+    data: Bytes,
+    offsets: Counts,
+    tables: Tables,
+    n: Whole,
+    room: Units,
+    grams: Hashes,
+    slots: Slots,
+    out: Counts,
+) -> None:
+    """A row of COLUMNS for every document."""
+    counts = np.empty(units.WIDTH, np.int64)
+    for d in range(len(offsets) - 1):
+        number = max(0, units.split(data, offsets[d], offsets[d + 1], tables, room, counts) - n + 1)
+        for i in range(number):
+            grams[i] = shingle(room, i, i + n)
+        first_seen(grams, number, slots)
+        out[d, 1] = covered(room, n, slots.again, number)
+        out[d, 2] = skipping(room, n, grams, number)
+        out[d, 4] = counts[units.UNIT_CHARACTERS]
+        out[d, 3] = mark_all(grams, number, slots)
+        out[d, 0] = covered(room, n, slots.again, number)
+
+
+@inlined
+def covered(room: Units, n: Whole, marked: Bytes, number: Whole) -> Whole:
+    """Characters under marked n-grams, each once."""
+    total, end = 0, 0
+    for i in range(number):
+        if marked[i]:
+            total += room.end[i + n] - room.end[max(i, end)]
+            end = i + n
+    return total
+
+
+@inlined
+def mark_all(grams: Hashes, number: Whole, slots: Slots) -> Whole:
+    """Mark every occurrence of an n-gram that occurs twice or more; returns the largest number of occurrences."""
+    order = np.argsort(grams[:number])
+    best, at = 0, 0
+    while at < number:
+        end = at
+        while end < number and grams[order[end]] == grams[order[at]]:
+            slots.again[order[end]] = end > at
+            end += 1
+        slots.again[order[at]] = end > at + 1
+        best, at = max(best, end - at), end
+    return best
+
+
+@inlined
+def skipping(room: Units, n: Whole, grams: Hashes, number: Whole) -> Whole:
+    """datatrove's scan: a known n-gram counts whole and is jumped over, an unknown one is recorded."""
+    known = {grams[0]: True}
+    known.clear()
+    total, at = 0, 0
+    while at < number:
+        if grams[at] in known:
+            total += room.end[at + n] - room.end[at]
+            at += n
+        else:
+            known[grams[at]] = True
+            at += 1
+    return total

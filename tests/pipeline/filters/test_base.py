@@ -1,0 +1,67 @@
+"""A user's own filter plugs in: a plain function on one document, or a class with options."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.core.errors import StageFailed
+from pipeline.core.records import DOCUMENTS
+from pipeline.filters import FILTERS
+from pipeline.filters.base import Filter, filter_of
+from pipeline.filters.rules import judge
+
+CODE = """
+from pipeline.core.config import Section
+from pipeline.filters.base import DocumentFilter
+
+def polite(document):
+    return "please" in document["text"] or "请" in document["text"]
+
+def wrong(document):
+    return document["no such column"]
+
+class Long(DocumentFilter):
+    class Options(Section):
+        most: int = 5
+    def keep(self, document):
+        return min(1.0, len(document["text"]) / self.options.most)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "my_filters.py").write_text(CODE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("my_filters", None)
+    return "my_filters"
+
+
+def documents(*texts: str) -> pa.Table:
+    return pa.Table.from_pylist([{"id": text, "text": text} for text in texts], schema=DOCUMENTS)
+
+
+def kept(one: Filter, *texts: str) -> list[bool]:
+    table = documents(*texts)
+    signals = {**one.signals(table), "own_units": np.zeros(len(texts))}
+    assert list(one.signal_names()) == [name for name in signals if name != "own_units"]
+    return (judge(list(one.rules()), signals, [None] * len(texts)).first < 0).tolist()
+
+
+def test_a_plain_function_says_who_stays(plugin: str) -> None:
+    found = filter_of(FILTERS, f"{plugin}:polite", {})
+    assert kept(found, "please go", "go", "请走") == [True, False, True]
+    assert found.rules()[0].name == "my_filters:polite"
+
+
+def test_a_class_takes_options_and_gives_a_score(plugin: str) -> None:
+    assert kept(filter_of(FILTERS, f"{plugin}:Long", {"most": 8}), "abcd", "abc", "abcdefghi") == [True, False, True]
+
+
+def test_a_function_that_fails_is_named_with_its_document(plugin: str) -> None:
+    with pytest.raises(StageFailed, match=r"filter my_filters:wrong: failed on document abc: KeyError"):
+        filter_of(FILTERS, f"{plugin}:wrong", {}).signals(documents("abc"))

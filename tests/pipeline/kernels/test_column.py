@@ -1,0 +1,46 @@
+"""The door: Arrow columns of every shape in, a row a document out."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from pipeline.kernels.column import languages, measure, shingle_hashes, signatures
+
+
+def column(*texts: str | None) -> pa.Array:
+    return pa.array(texts, pa.large_string())
+
+
+def test_an_empty_column_gives_empty_columns() -> None:
+    empty = column()
+    assert all(len(values) == 0 for values in measure(empty, []).values())
+    assert signatures(empty, 8, 5).shape == (0, 8)
+    ends, hashes = shingle_hashes(empty, 5)
+    assert (ends.tolist(), len(hashes), len(languages(empty))) == ([0], 0, 0)
+
+
+def test_a_column_in_chunks_or_of_small_strings_is_measured_alike() -> None:
+    texts = ["a b c", "中文", "d"]
+    chunked = pa.chunked_array([column("a b c"), column("中文", "d")])
+    for other in (chunked, pa.array(texts, pa.string())):
+        assert measure(other)["units"].tolist() == measure(column(*texts))["units"].tolist() == [3, 2, 1]
+
+
+def test_a_null_is_an_empty_text() -> None:
+    assert measure(column("a b", None, "中"))["units"].tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("Plain words.", "und-Latn"), ("今天天气", "zh"), ("今日はいい天気です", "ja"), ("안녕하세요", "ko"),
+     ("Привет", "und-Cyrl"), ("สวัสดี", "und-Thai"), ("用 print() 输出变量", "zh"), ("123 …", None), ("", None)],
+)  # fmt: skip
+def test_the_script_of_a_text_names_its_language(text: str, language: str | None) -> None:
+    assert languages(column(text)).to_pylist() == [language]
+
+
+def test_a_document_of_five_megabytes_is_measured() -> None:
+    text = "今天天气很好。The weather is fine today, 3 times.\n" * 90_000
+    found = measure(column("short", text), ["en", "en"])
+    assert found["units"].tolist() == [1, 13 * 90_000]

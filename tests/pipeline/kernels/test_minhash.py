@@ -1,0 +1,85 @@
+"""Shingles and signatures: exact sets, short documents, and an estimate that follows the true Jaccard index."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.kernels.column import shingle_hashes, signatures
+
+
+def column(*texts: str) -> pa.Array:
+    return pa.array(texts, pa.large_string())
+
+
+def sets(*texts: str, shingle: int = 5) -> list[set[int]]:
+    ends, hashes = shingle_hashes(column(*texts), shingle)
+    return [set(hashes[start:end].tolist()) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def test_a_set_holds_every_distinct_shingle_once_in_order() -> None:
+    ends, hashes = shingle_hashes(column("a b c d e f a b c d e", "天地玄黄宇宙洪荒"), 5)
+    assert ends.tolist() == [0, 6, 10]
+    assert all((np.diff(hashes[start:end].astype(object)) > 0).all() for start, end in ((0, 6), (6, 10)))
+
+
+def test_shingles_do_not_see_case_width_punctuation_or_spaces() -> None:
+    one, other = sets("The Quick, brown fox jumps!  Over", "the quick brown ｆｏｘ jumps over")
+    assert one == other
+    one, other = sets("天地玄黄，宇宙洪荒。", "天地玄黄宇宙 洪荒")
+    assert one == other
+
+
+def test_a_short_document_is_one_shingle_its_whole_text() -> None:
+    found = sets("one two", "one  TWO", "two one", "你好", "你好吗", "😀😀", "😀", "", " ")
+    assert [len(one) for one in found] == [1] * 9
+    assert found[0] == found[1] and found[7] == found[8]
+    assert len({next(iter(one)) for one in found}) == 7
+
+
+def test_signatures_agree_as_often_as_the_sets_overlap() -> None:
+    permutations = 2048
+    random = np.random.default_rng(5)
+    for overlap in (0.3, 0.5, 0.7, 0.8, 0.9):
+        shared = int(400 * 2 * overlap / (1 + overlap))
+        names = [f"w{number}" for number in random.permutation(10_000)[: 800 - shared]]
+        one, other = names[:400], names[400 - shared :]
+        texts = column(" ".join(one), " ".join(other))
+        a, b = sets(*texts.to_pylist(), shingle=1)
+        true = len(a & b) / len(a | b)
+        found = signatures(texts, permutations, 1)
+        estimate = float((found[0] == found[1]).mean())
+        assert estimate == pytest.approx(true, abs=3 * (true * (1 - true) / permutations) ** 0.5)
+
+
+def test_bands_meet_as_often_as_the_curve_says() -> None:
+    bands, rows, pairs, true = 14, 8, 400, 107 / 130
+    random = np.random.default_rng(7)
+    texts = []
+    for _ in range(pairs):
+        names = [f"w{number}" for number in random.integers(0, 1 << 40, 130)]
+        texts += [" ".join(names[:118]), " ".join(names[:107] + names[118:])]
+    found = signatures(column(*texts), bands * rows, 1).reshape(pairs, 2, bands, rows)
+    met = (found[:, 0] == found[:, 1]).all(axis=2).any(axis=1).mean()
+    expected = 1 - (1 - true**rows) ** bands
+    assert met == pytest.approx(expected, abs=3 * (expected * (1 - expected) / pairs) ** 0.5 + 0.01)
+
+
+def test_a_signature_is_the_same_alone_and_in_company() -> None:
+    texts = ["a b c d e f g", "今天天气很好啊", ""]
+    together = signatures(column(*texts), 112, 5)
+    alone = np.concatenate([signatures(column(text), 112, 5) for text in texts])
+    assert together.shape == (3, 112) and (together == alone).all()
+
+
+def test_the_bits_are_pinned() -> None:
+    """A signature stored today must meet one made by a later version."""
+    found = signatures(column("the quick brown fox jumps over", "天地玄黄宇宙洪荒"), 4, 5)
+    assert found.tolist() == PINNED
+
+
+PINNED = [
+    [813860495, 1978212084, 2442311177, 1477569216],
+    [1452204534, 2279460440, 2738581015, 651849918],
+]

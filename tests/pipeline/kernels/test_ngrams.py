@@ -1,0 +1,111 @@
+"""Repeated n-grams: the published readings on five texts, and ours against a plain reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.kernels.column import measure
+from pipeline.kernels.readings import readings
+from pipeline.text import words
+
+FIVE = (
+    "aa bb cc dd ee " * 3,
+    "ha " * 10,
+    "one two three four five six seven eight nine ten",
+    "a b c d e f a b c d e b c d e f",
+    "the quick brown fox jumps over it and the quick brown fox jumps again",
+)
+REPETITIVE = st.lists(st.sampled_from(["a", "bb", "ccc", "中", "文", "a bb ccc a bb", "中文中文中"]), max_size=60)
+
+
+def column(*texts: str) -> pa.Array:
+    return pa.array(texts, pa.large_string())
+
+
+def reference(text: str) -> dict[str, float]:
+    units = words.units(text)
+    total = sum(map(len, units)) or 1
+    pairs = sum(count * (count - 1) for count in Counter(units).values())
+    found = {"unit_concentration": pairs / (len(units) * (len(units) - 1)) if len(units) > 1 else 0.0}
+    for n in range(2, 11):
+        grams = [tuple(units[at : at + n]) for at in range(len(units) - n + 1)]
+        if n <= 4:
+            found[f"top_{n}gram_characters"] = _top(grams) / total
+            continue
+        seen, covered = set(), [False] * len(units)
+        for at, gram in enumerate(grams):
+            if gram in seen:
+                covered[at : at + n] = [True] * n
+            seen.add(gram)
+        again = sum(len(unit) for unit, gone in zip(units, covered, strict=True) if gone)
+        found[f"duplicate_{n}gram_characters"] = again / total
+    return {name: min(value, 1.0) for name, value in found.items()}
+
+
+def _top(grams: list[tuple[str, ...]]) -> int:
+    counts = Counter(grams)
+    most = max(counts.values(), default=0)
+    return max((len("".join(gram)) * most for gram, count in counts.items() if count == most > 1), default=0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(REPETITIVE)
+def test_repeats_are_those_of_the_definition(parts: list[str]) -> None:
+    text = " ".join(parts)
+    found = measure(column(text))
+    expected = reference(text)
+    assert {name: float(found[name][0]) for name in expected} == expected
+
+
+def test_the_three_public_readings_give_the_published_values() -> None:
+    found = readings(column(*FIVE), 5)
+    assert found["every"].tolist() == [30, 20, 0, 16, 42]
+    assert found["later"].tolist() == [20, 18, 0, 10, 21]
+    assert found["skipping"].tolist() == [20, 10, 0, 10, 21]
+    assert found["unit_characters"].tolist() == [30, 20, 39, 16, 56]
+
+
+def test_the_top_bigram_is_counted_as_published() -> None:
+    assert readings(column(*FIVE), 2)["top_count"].tolist() == [3, 9, 1, 3, 2]
+
+
+def test_ours_is_the_later_reading_over_characters_in_units() -> None:
+    found = measure(column(*FIVE))["duplicate_5gram_characters"]
+    assert found.tolist() == [20 / 30, 18 / 20, 0.0, 10 / 16, 21 / 56]
+
+
+def test_a_text_without_a_repeat_has_no_top_ngram() -> None:
+    assert measure(column("one two three", "一二三"))["top_2gram_characters"].tolist() == [0, 0]
+
+
+def test_among_equally_frequent_ngrams_the_longest_counts() -> None:
+    found = measure(column("a b x long words y a b z long words"))["top_2gram_characters"][0]
+    assert found == pytest.approx(2 * len("longwords") / len("abxlongwordsyabzlongwords"))
+
+
+def test_overlapping_occurrences_never_count_for_more_than_the_text() -> None:
+    assert measure(column("ha ha ha"))["top_2gram_characters"][0] == 1.0
+
+
+def test_words_are_not_glued_together() -> None:
+    text = "ab c x y z q a bc x y z"  # without separators "abcxyz" would stand there twice
+    assert measure(column(text))["duplicate_5gram_characters"][0] == 0.0
+
+
+def test_time_grows_with_the_text_and_not_faster() -> None:
+    import time
+
+    def seconds(text: str) -> float:
+        started = time.process_time()
+        measure(column(text))
+        return time.process_time() - started
+
+    measure(column("warm up"))
+    for piece in ("ha ", "中文", "a" * 50 + " ", "\n"):
+        small, large = seconds(piece * 50_000), seconds(piece * 400_000)
+        assert large < 30 * max(small, 0.01), piece

@@ -1,0 +1,17 @@
+"""Odd input of the comparison readings; their values are pinned in test_ngrams.py."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipeline.kernels.readings import readings
+
+
+def test_texts_shorter_than_an_ngram_have_none() -> None:
+    found = readings(pa.array(["", "a b", "中"], pa.large_string()), 5)
+    assert found["every"].tolist() == found["later"].tolist() == found["skipping"].tolist() == [0, 0, 0]
+    assert found["unit_characters"].tolist() == [0, 2, 1]
+
+
+def test_an_empty_column_gives_empty_columns() -> None:
+    assert len(readings(pa.array([], pa.large_string()), 5)["every"]) == 0

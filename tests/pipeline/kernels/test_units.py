@@ -1,0 +1,93 @@
+"""The native pass over units against the plain definition of `pipeline.text.words`."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.kernels.column import measure
+from pipeline.kernels.signals import NAMES
+from pipeline.text import words
+from pipeline.text.unicode import LETTER, UNIT
+
+ODD = st.text(st.sampled_from("aZé1_'’ .…#\n\t中文。かｱ한ส\u0301\u00ad\u200d\ufe0fﬁＡ😀\x00�Ã©"), max_size=80)
+TEXTS = st.lists(ODD | st.text(max_size=60), max_size=6)
+
+
+def column(*texts: str) -> pa.Array:
+    return pa.array(texts, pa.large_string())
+
+
+def reference(text: str) -> dict[str, float]:
+    spans = [text[start:end] for start, end in words.spans(text)]
+    ratio = (lambda part: part / len(spans)) if spans else (lambda part: 0.0)
+    kinds = [{words.kind_of(character) for character in unit} for unit in spans]
+    return {
+        "characters": len(text),
+        "units": len(spans),
+        "own_units": ratio(sum(UNIT in kind for kind in kinds)),
+        "mean_unit_length": ratio(sum(map(len, spans))),
+        "letter_units": ratio(sum(LETTER in kind or UNIT in kind for kind in kinds)),
+        "hash_signs": ratio(text.count("#")),
+        "ellipses": ratio(text.count("...") + text.count("…")),
+        "function_words": len({*words.units(text)} & {*words.FUNCTION_WORDS["zh"]}),
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS)
+def test_units_are_those_of_the_definition(texts: list[str]) -> None:
+    found = measure(column(*texts), ["zh"] * len(texts))
+    for at, text in enumerate(texts):
+        expected = reference(text)
+        assert {name: found[name][at] for name in expected} == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.permutations(["The the a.\nb", "今天天气。\n今天天气。", "", "a b a b a b", "é 한국 ส", "x" * 300]))
+def test_a_document_measures_the_same_whatever_stands_beside_it(texts: list[str]) -> None:
+    together = measure(column(*texts), ["en"] * len(texts))
+    alone = [measure(column(text), ["en"]) for text in texts]
+    assert {name: together[name].tolist() for name in NAMES} == {
+        name: [one[name][0] for one in alone] for name in NAMES
+    }
+
+
+def test_a_slice_of_a_column_measures_as_the_same_texts_do() -> None:
+    whole = column("skipped", "a b c", "中文", "left out")
+    assert measure(whole.slice(1, 2))["units"].tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("Ã©tÃ© dâ€™Ã©tÃ©", 10 / 15),  # été d’été in UTF-8, read as Windows-1252; é and ’ both count two
+        ("ï¿½ � ok", 3 / 8),
+        ("été « à l’été » não” nº ¿qué?", 0),
+        ("今天天气很好。“是的”……", 0),
+    ],
+)
+def test_misread_bytes_are_counted_and_accents_are_not(text: str, broken: float) -> None:
+    assert measure(column(text))["broken_characters"][0] == broken
+
+
+def test_upper_case_counts_among_letters_of_all_scripts() -> None:
+    assert measure(column("ABcd", "AB中文", "12"))["upper_letters"].tolist() == [0.5, 0.5, 0.0]
+
+
+def test_function_words_are_distinct_folded_and_of_the_documents_own_language() -> None:
+    texts = column("The THE the, to be", "的的是", "the to be", "的是")
+    found = measure(texts, ["en", "zh-Hant", None, "und-Hani"])["function_words"]
+    assert found[:2].tolist() == [3, 2]
+    assert str(found[2:].tolist()) == "[nan, nan]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "中", " ", "\n\n", "😀", "\x00", "\u200b", "\u0301", "....", "a" * 100_000, "中" * 100_000, "\n" * 9],
+)
+def test_no_text_is_too_odd_to_measure(text: str) -> None:
+    found = measure(column(text), ["en"])
+    assert all(value[0] == value[0] and value[0] >= 0 for value in found.values())

@@ -1,0 +1,71 @@
+"""The committed table is what its generator makes, and says of code points what the rules stand on."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.text import generate, unicode
+from pipeline.text.scripts import SCRIPTS
+
+
+def kind(character: str) -> int:
+    return int(unicode.tables().classes[ord(character)]) & unicode.KIND
+
+
+@pytest.mark.skipif(unicodedata.unidata_version != unicode.version(), reason="this Python has another Unicode version")
+def test_the_committed_table_is_what_the_generator_makes(tmp_path: Path) -> None:
+    generate.write(tmp_path / "tables.npz", generate.build())
+    assert (tmp_path / "tables.npz").read_bytes() == unicode.TABLE.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("characters", "expected"),
+    [
+        ("aZéЖωक", unicode.LETTER),
+        ("09٣½Ⅷ２", unicode.DIGIT),
+        ("汉漢㐀𠀀かカｶ한ㄅ々〇สກ⺀", unicode.UNIT),
+        (" \t\u00a0\u3000\u2003\r\u2028", unicode.SPACE),
+        ("\n", unicode.NEWLINE),
+        ("'’", unicode.APOSTROPHE),
+        ("_\u200d\u00ad\ufe0f", unicode.CONNECTOR),
+        (".,，。·・=#😀\x00�", unicode.OTHER),
+    ],
+)
+def test_every_kind_of_character_is_known(characters: str, expected: int) -> None:
+    assert [kind(character) for character in characters] == [expected] * len(characters)
+
+
+@pytest.mark.parametrize(
+    ("character", "folded"),
+    [
+        ("A", "a"),
+        ("Ａ", "a"),
+        ("２", "2"),
+        ("ﬁ", "fi"),
+        ("É", "é"),
+        ("ｱ", "ア"),
+        ("汉", "汉"),
+        ("’", "'"),
+        ("\u00ad", ""),
+    ],
+)
+def test_what_is_compared_is_lower_case_and_in_plain_form(character: str, folded: str) -> None:
+    assert "".join(map(chr, unicode.fold_point(ord(character)))) == folded
+
+
+def test_a_text_without_a_composing_sign_is_in_normal_form_c() -> None:
+    quiet = np.flatnonzero((unicode.tables().classes[:0x30000] & unicode.COMPOSES) == 0)
+    quiet = quiet[(quiet < 0xD800) | (quiet > 0xDFFF)]
+    shuffled = np.random.default_rng(0).permutation(quiet)
+    text = "".join(map(chr, shuffled.tolist()))
+    assert unicodedata.normalize("NFC", text) == text
+
+
+def test_scripts_are_known_by_their_letters() -> None:
+    numbers = unicode.tables().scripts
+    found = [SCRIPTS[numbers[ord(character)]] for character in "aЖω漢かカ한สअ1 "]
+    assert found == ["Latn", "Cyrl", "Grek", "Hani", "Kana", "Kana", "Hang", "Thai", "Deva", "Zyyy", "Zyyy"]

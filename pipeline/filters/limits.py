@@ -1,7 +1,7 @@
 """A threshold by language. In YAML a number is for every language; a mapping changes only what it names; null is off.
 
 Keys are language tags (zh, zh-Hant, en …), `words` for all other languages written with spaces, and `characters` for
-those counted by character. A language for which no key answers has no threshold: the rule is skipped, and that counted.
+those counted by character. Null is off for those it is said of; where no key answers, the rule is skipped and counted.
 """
 
 from __future__ import annotations
@@ -43,9 +43,6 @@ def _key(key: Any) -> str:
     return tag
 
 
-def limit_of(limits: Mapping[str, float | None], language: str | None, unit: str) -> float | None:
-    """The threshold for a language whose texts are counted by `unit` (WORDS or CHARACTERS); None for none."""
-    for key in (*chain(language), unit):
-        if key in limits:
-            return limits[key]
-    return None
+def key_of(limits: Mapping[str, float | None], language: str | None, unit: str) -> str | None:
+    """The key that answers for a language whose texts are counted by `unit` (WORDS or CHARACTERS); None for none."""
+    return next((key for key in (*chain(language), unit) if key in limits), None)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.filters.base import Floats, Rule
-from pipeline.filters.limits import CHARACTERS, WORDS, limit_of
+from pipeline.filters.limits import CHARACTERS, WORDS, key_of
 from pipeline.text.language import by_character, canonical
 
 Ints = npt.NDArray[np.int64]
@@ -51,12 +51,14 @@ def judge(rules: Sequence[Rule], signals: Mapping[str, Floats], languages: Seque
     for number, rule in enumerate(rules):
         if all(limit is None for limit in rule.limits.values()):
             continue  # switched off
-        limits = np.array([_number(limit_of(rule.limits, *group)) for group in groups], np.float64)[group_of]
+        keys = [key_of(rule.limits, *group) for group in groups]
+        limits = np.array([_number(rule.limits, key) for key in keys], np.float64)[group_of]
         measured = signals[rule.signal]
         # comparisons with NaN are false: neither a missing limit nor a missing value drops anything
         fails = measured < limits if rule.side == "min" else measured > limits
         failed[rule.name] += int(fails.sum())
-        _count_skipped(skipped, rule, groups, group_of, np.isnan(limits) | np.isnan(measured))
+        lacking = np.array([key is None for key in keys], bool)[group_of] | (np.isnan(measured) & ~np.isnan(limits))
+        _count_skipped(skipped, rule, groups, group_of[lacking])
         new = fails & (first == KEPT)
         first[new], value[new], threshold[new] = number, measured[new], limits[new]
     return Verdict(first, value, threshold, +failed, skipped)
@@ -76,18 +78,18 @@ def group(languages: Sequence[str | None], own_units: Floats) -> tuple[list[tupl
     return list(numbers), group_of
 
 
-def _number(limit: float | None) -> float:
-    return np.nan if limit is None else float(limit)
+def _number(limits: Mapping[str, float | None], key: str | None) -> float:
+    limit = None if key is None else limits[key]
+    return np.nan if limit is None else limit
 
 
 def _count_skipped(
     skipped: dict[str, Counter[str]],
     rule: Rule,
     groups: Sequence[tuple[str | None, str]],
-    group_of: Ints,
-    missing: npt.NDArray[np.bool_],
+    lacking: Ints,
 ) -> None:
-    counts = np.bincount(group_of[missing], minlength=len(groups)).tolist()
+    counts = np.bincount(lacking, minlength=len(groups)).tolist()
     for (language, unit), count in zip(groups, counts, strict=True):
         if count:
             skipped.setdefault(rule.name, Counter())[language or f"any, by {unit}"] += count

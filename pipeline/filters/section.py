@@ -51,17 +51,17 @@ class Repetition(Thresholds):
 
     max_duplicate_lines: Limits = {"words": 0.30, "characters": 0.50}
     max_duplicate_paragraphs: Limits = {"words": 0.30, "characters": 0.30}
-    max_duplicate_line_characters: Limits = {"words": 0.20, "characters": 0.20}
+    max_duplicate_line_characters: Limits = {"words": 0.20, "characters": 0.30}
     max_duplicate_paragraph_characters: Limits = {"words": 0.20, "characters": 0.20}
     max_top_2gram_characters: Limits = {"words": 0.20, "characters": 0.20}
     max_top_3gram_characters: Limits = {"words": 0.18, "characters": 0.20}
     max_top_4gram_characters: Limits = {"words": 0.16, "characters": 0.20}
-    max_duplicate_5gram_characters: Limits = {"words": 0.15, "characters": 0.60}
-    max_duplicate_6gram_characters: Limits = {"words": 0.14, "characters": 0.55}
-    max_duplicate_7gram_characters: Limits = {"words": 0.13, "characters": 0.50}
-    max_duplicate_8gram_characters: Limits = {"words": 0.12, "characters": 0.45}
-    max_duplicate_9gram_characters: Limits = {"words": 0.11, "characters": 0.42}
-    max_duplicate_10gram_characters: Limits = {"words": 0.10, "characters": 0.40}
+    max_duplicate_5gram_characters: Limits = {"words": 0.15, "characters": 0.70}
+    max_duplicate_6gram_characters: Limits = {"words": 0.14, "characters": 0.65}
+    max_duplicate_7gram_characters: Limits = {"words": 0.13, "characters": 0.60}
+    max_duplicate_8gram_characters: Limits = {"words": 0.12, "characters": 0.55}
+    max_duplicate_9gram_characters: Limits = {"words": 0.11, "characters": 0.50}
+    max_duplicate_10gram_characters: Limits = {"words": 0.10, "characters": 0.47}
 
 
 SECTIONS = Registry(

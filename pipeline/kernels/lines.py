@@ -2,7 +2,7 @@
 
 A line is a run without "\\n" that is not blank; white space at its ends is left out. A paragraph is a run of lines with
 no blank line between. A duplicate is the second or a later occurrence: a b a holds one (Rae et al. 2021, table A1).
-About 1 GB of text a CPU-second.
+About 600 MB of text a CPU-second.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Nothing is dropped here, so thresholds can change without this work being done again. One task a file, in threads (the
 kernels hold no GIL; processes where a plug-in is Python); memory is a row group and its largest document, a worker.
-Cost: about 60 MB of text a CPU-second, reading and writing Parquet included.
+Cost: about 50 MB of text a CPU-second, reading and writing Parquet included.
 """
 
 from __future__ import annotations

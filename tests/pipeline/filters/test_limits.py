@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from pipeline.filters.limits import CHARACTERS, WORDS, limit_of
+from pipeline.filters.limits import CHARACTERS, WORDS, key_of
 from pipeline.filters.section import Length, Quality
 
 
@@ -31,7 +31,7 @@ def test_what_is_no_threshold_is_refused(value: object) -> None:
 
 def test_the_particular_goes_before_the_general() -> None:
     limits = {"zh": 1.0, "zh-Hant": 2.0, WORDS: 3.0}
-    assert limit_of(limits, "zh-TW", CHARACTERS) == 2
-    assert limit_of(limits, "zh", CHARACTERS) == 1
-    assert limit_of(limits, "fr", WORDS) == limit_of(limits, None, WORDS) == 3
-    assert limit_of(limits, "ja", CHARACTERS) is None
+    assert key_of(limits, "zh-TW", CHARACTERS) == "zh-Hant"
+    assert key_of(limits, "zh", CHARACTERS) == "zh"
+    assert key_of(limits, "fr", WORDS) == key_of(limits, None, WORDS) == WORDS
+    assert key_of(limits, "ja", CHARACTERS) is None

@@ -79,8 +79,9 @@ def test_a_language_without_a_list_skips_the_rule_and_that_is_counted() -> None:
 
 
 def test_a_rule_that_is_off_is_not_counted_as_skipped() -> None:
-    rules = filter_of(FILTERS, "length", {"min_units": None, "max_units": None}).rules()
+    rules = filter_of(FILTERS, "length", {"min_units": None, "max_units": {"words": None, "zh": 9}}).rules()
     assert verdict_of(list(rules), "en", units=0).skipped == {}
+    assert verdict_of(list(rules), "zh", 1.0, units=10).first.tolist() == [1]
 
 
 def test_a_tag_that_the_text_contradicts_is_not_believed() -> None:

@@ -1,0 +1,111 @@
+"""What each native pass costs: MB of text per CPU-second, one thread, English, Chinese and mixed; best of five.
+
+python tests/benchmarks/bench_kernels.py
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from measured import DATA, table
+
+from pipeline.cleaners.unicode import Options, Unicode
+from pipeline.filters import FILTERS
+from pipeline.filters.base import filter_of
+from pipeline.filters.rules import judge
+from pipeline.kernels import column, edit, lines, ngrams, passes, units
+from pipeline.kernels.compiler import kernel
+from pipeline.text import unicode
+
+CORPORA = {"English": "corpora/en", "Chinese": "corpora/zh", "mixed": "raw-mixed"}
+ROUNDS = 5
+
+
+def texts(folder: str) -> Iterator[str]:
+    for path in sorted((DATA / folder).glob("*.jsonl.gz")):
+        with gzip.open(path, "rb") as stream:
+            for line in stream:
+                try:
+                    text = json.loads(line)["text"]
+                    text.encode()
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    continue  # raw-mixed holds broken lines on purpose
+                yield text
+
+
+@kernel
+def split_all(data: Any, offsets: Any, tables: Any, room: Any, out: Any) -> None:
+    for d in range(len(offsets) - 1):
+        units.split(data, offsets[d], offsets[d + 1], tables, room.units, out.units[d])
+
+
+@kernel
+def lines_all(data: Any, offsets: Any, tables: Any, room: Any, out: Any) -> None:
+    for d in range(len(offsets) - 1):
+        lines.measure_lines(data, offsets[d], offsets[d + 1], tables.classes, room.lines, room.slots, out.lines[d])
+
+
+@kernel
+def repeats_all(data: Any, offsets: Any, tables: Any, room: Any, out: Any) -> None:
+    for d in range(len(offsets) - 1):
+        n = units.split(data, offsets[d], offsets[d + 1], tables, room.units, out.units[d])
+        ngrams.measure_repeats(room.units, n, room.grams, out.repeats[d])
+
+
+def best(work: Callable[[], object]) -> float:
+    """CPU-seconds of the fastest of some rounds; the first, which may compile, is thrown away."""
+    work()
+    found = []
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        work()
+        found.append(time.process_time() - started)
+    return min(found)
+
+
+def figures(text: pa.Array, language: str | None) -> dict[str, float]:
+    """MB per CPU-second of every pass."""
+    data, offsets = column.buffers(text)
+    size = int(offsets[-1] - offsets[0]) / 1e6
+    cleaned = Unicode(Options()).clean(text)
+    room = passes.Room.of(int(np.diff(offsets).max()))
+    given = (data, offsets, unicode.tables(), room, passes.Counted.of(len(text)))
+    needs = np.empty(len(text), np.uint8)
+    tags = [language] * len(text)
+    rules = [rule for name in FILTERS.names() for rule in filter_of(FILTERS, name, {}).rules()]
+    signals = column.measure(text, tags)
+    timed: dict[str, Callable[[], object]] = {
+        "look whether cleaning is needed": lambda: edit.look(data, offsets, edit.plans().of, needs),
+        "clean (unicode), raw text": lambda: Unicode(Options()).clean(text),
+        "clean (unicode), clean text": lambda: Unicode(Options()).clean(cleaned),
+        "units and counts": lambda: split_all(*given),
+        "lines and paragraphs": lambda: lines_all(*given),
+        "units, and n-grams 1 to 10": lambda: repeats_all(*given),
+        "all signals (measure)": lambda: column.measure(text, tags),
+        "rules": lambda: judge(rules, signals, tags),
+        "script (languages)": lambda: column.languages(text),
+        "MinHash, 112 permutations": lambda: column.signatures(text, 112, 5),
+        "exact shingle sets": lambda: column.shingle_hashes(text, 5),
+    }
+    return {name: size / best(work) for name, work in timed.items()}
+
+
+def main() -> None:
+    found = {}
+    for name, folder in CORPORA.items():
+        text = pa.array(list(texts(folder)), pa.large_string())
+        language = {"English": "en", "Chinese": "zh"}.get(name)
+        found[f"{name} ({text.nbytes / 1e6:.0f} MB)"] = figures(text, language)
+    names = next(iter(found.values()))
+    rows = [[name, *(f"{one[name]:,.0f}" for one in found.values())] for name in names]
+    table("MB of text per CPU-second, one thread", ["pass", *found], rows)
+
+
+if __name__ == "__main__":
+    main()

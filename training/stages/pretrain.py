@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.core.files import read_json, write_json
-from pipeline.core.shards import entry_of
+from pipeline.core.shards import FileEntry, entry_of
 from pipeline.core.stage import Job, Outcome
 
 RESULT = "result.json"
-FILES = ("curve.parquet", "model/config.json", "model/model.safetensors", "model/tokenizer.json")
+MODEL = ("model/config.json", "model/model.safetensors", "model/tokenizer.json")
 
 
 def run(job: Job) -> Outcome:
@@ -24,7 +24,7 @@ def run(job: Job) -> Outcome:
         write_json(job.metrics / "pretrain.spec.json", spec)
         job.launch().gang("training.trainer.worker:work", spec, processes=job.cluster.get("workers", 1), job=job)
     found = read_json(result)
-    files = [entry_of(job.folder, path) for path in FILES]
+    files = [FileEntry.from_dict(found["curve"]), *(entry_of(job.folder, path) for path in MODEL)]
     return Outcome(files, found["counts"], found["numerics"], found["journal"])
 
 

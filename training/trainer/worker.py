@@ -67,18 +67,20 @@ def _leave_results(spec: dict[str, Any], run: Run, *, seconds: float, first: int
     save_weights(weights, model.described(), folder)
     with replacing(folder / "tokenizer.json") as beside:
         shutil.copyfile(spec["tokenizer"], beside)
-    write_table(run.folder, CURVE, run.curve.table())
+    curve = write_table(run.folder, CURVE, run.curve.table())
     tokens = run.plan.steps * run.section.batch_tokens
     speed = (run.done - first) * run.section.batch_tokens / seconds
     counts = {
         "steps": run.plan.steps, "tokens": tokens, "rows": len(run.train), "batch_rows": run.plan.batch_rows,
         "parameters": sum(weight.numel() for weight in weights.values()),
     }  # fmt: skip
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    journal = {"from_step": first, "training_seconds": round(seconds, 1), "tokens_per_second": round(speed, 1)}
+    journal = {
+        "from_step": first, "training_seconds": round(seconds, 1), "tokens_per_second": round(speed, 1),
+        "worker_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }  # fmt: skip
     # last: its being there says that the rest is whole
-    write_json(run.folder / RESULT, {"counts": counts, "numerics": run.numerics,
-                                     "journal": {**journal, "worker_peak_bytes": peak}})  # fmt: skip
+    found = {"counts": counts, "numerics": run.numerics, "journal": journal, "curve": curve.to_dict()}
+    write_json(run.folder / RESULT, found)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,151 @@
+"""Training from end to end on tiny data: in one process, in two, under torchrun, killed and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.core.files import write_json
+from pipeline.core.stage import Job, Outcome
+from training.models.saved import load
+from training.stages.pretrain import run, spec_of
+from training.trainer.batches import fingerprint, rows_of_step
+
+ZERO = {"zero": {"stage": 2}}
+
+
+def curve(job: Job) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
+    return columns
+
+
+def digests(outcome: Outcome) -> dict[str, str]:
+    return {file.path: file.sha256 for file in outcome.files}
+
+
+def test_a_model_learns_and_leaves_its_curve(make_job: Callable[..., Job]) -> None:
+    job = make_job("a", steps=60, optimizer={"muon": {"lr": 0.05, "rest_lr": 0.02}})
+    outcome = run(job)
+    found = curve(job)
+    assert found["step"] == list(range(1, 61))
+    assert found["loss"][0] == pytest.approx(4.16, abs=0.1) and found["loss"][-1] < 2.9  # ln 64, then half of it is known
+    assert [step for step, loss in zip(found["step"], found["validation_loss"], strict=True) if loss] == list(range(6, 61, 6))
+    assert load(job.folder / "model").vocabulary == 64
+    assert outcome.counts["steps"] == 60 and outcome.counts["rows"] == 101
+    lines = [json.loads(line) for line in (job.metrics / "pretrain.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in lines] == found["loss"] and lines[-1]["tokens_per_second"] > 0
+    assert list((job.metrics / "tensorboard").iterdir())
+
+
+def test_the_curve_says_which_rows_each_step_saw(make_job: Callable[..., Job]) -> None:
+    job = make_job("a")
+    run(job)
+    # 12 steps of 8 rows run into the second epoch of 101? no: 96 rows of it, so every batch is new
+    expected = [fingerprint(rows_of_step(step, rows=101, batch_rows=8, seed=17)) for step in range(12)]
+    assert curve(job)["rows"] == expected
+
+
+@pytest.mark.parametrize("engine", ["plain", ZERO], ids=["plain", "zero 2"])
+def test_two_workers_see_the_same_rows_and_come_to_the_same_losses(make_job: Callable[..., Job], engine: Any) -> None:
+    one, two = make_job("one", engine="plain"), make_job("two", workers=2, engine=engine)
+    assert run(one).numerics != run(two).numerics
+    assert curve(one)["rows"] == curve(two)["rows"]
+    for name in ("loss", "gradient_norm"):
+        assert curve(two)[name] == pytest.approx(curve(one)[name], abs=2e-5)
+    held = [[loss for loss in curve(job)["validation_loss"] if loss] for job in (one, two)]
+    assert held[0] == pytest.approx(held[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("workers", "engine"), [(1, "plain"), (2, "plain"), (2, ZERO)], ids=["1 plain", "2 plain", "2 zero 2"]
+)
+def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
+    make_job: Callable[..., Job], workers: int, engine: Any
+) -> None:
+    options = {"model": {"family": "gpt", "layers": 1, "heads": 2, "width": 16, "dropout": 0.1}, "steps": 40,
+               "save_every": 10}  # fmt: skip
+    whole = run(make_job("whole", workers=workers, engine=engine, **options))
+    job = make_job("killed", workers=workers, engine=engine, **options)
+    kill_at_checkpoint(job)
+    assert not (job.folder / "result.json").exists()
+    outcome = run(job)
+    assert outcome.journal["from_step"] >= 10, "it must not begin anew"
+    assert digests(outcome) == digests(whole)
+    assert outcome.numerics == whole.numerics
+
+
+def kill_at_checkpoint(job: Job) -> None:
+    """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
+    code = (
+        "import json, sys\nfrom pipeline.core.stage import Job\nfrom training.stages.pretrain import run\n"
+        "from tests_inputs import give\nrun(give(json.loads(sys.argv[1])))"
+    )
+    write_json(job.metrics / "spec.json", spec_of(job))
+    code = (
+        "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
+        "from pipeline.core.stage import Job\n"
+        "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
+        "launcher(job['cluster']).gang('training.trainer.worker:work', spec,"
+        " processes=job['cluster']['workers'], job=Job.from_dict(job))"
+    )
+    plain = {**job.to_dict(), "inputs": {}}
+    stage = subprocess.Popen(
+        [sys.executable, "-c", code, json.dumps(plain), str(job.metrics / "spec.json")], start_new_session=True
+    )
+    while not list((job.folder / "checkpoints").glob("*.json")):
+        assert stage.poll() is None, job.log.read_text()
+        time.sleep(0.002)
+    os.killpg(stage.pid, signal.SIGKILL)
+    stage.wait()
+
+
+def test_another_number_of_workers_goes_on_with_the_same_rows_and_says_so(make_job: Callable[..., Job]) -> None:
+    whole = make_job("whole", workers=2, engine=ZERO)
+    run(whole)
+    shrunk = make_job("shrunk", workers=2, engine=ZERO, steps=12)
+    spec = spec_of(shrunk)
+    # two workers stop after eight steps, as if killed; one goes on
+    kill_at_checkpoint(shrunk)
+    outcome = run(Job(**{**shrunk.__dict__, "cluster": {**shrunk.cluster, "workers": 1}}))
+    assert spec and outcome.numerics is not None
+    assert outcome.journal["from_step"] > 0
+    assert outcome.numerics["earlier"][0]["workers"] == 2 and outcome.numerics["workers"] == 1
+    assert curve(shrunk)["rows"] == curve(whole)["rows"]
+    assert curve(shrunk)["loss"] == pytest.approx(curve(whole)["loss"], abs=2e-5)
+
+
+def test_torchrun_enters_by_the_same_door(make_job: Callable[..., Job]) -> None:
+    launched, by_torchrun = make_job("launched", workers=2), make_job("torchrun", workers=2)
+    outcome = run(launched)
+    spec = by_torchrun.metrics / "spec.json"
+    write_json(spec, spec_of(by_torchrun))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*torchrun, "-m", "training.trainer.worker", str(spec)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = {path: hashlib.sha256((by_torchrun.folder / path).read_bytes()).hexdigest() for path in digests(outcome)}
+    assert files == digests(outcome)
+
+
+def test_a_batch_that_workers_cannot_share_is_refused_in_one_sentence(make_job: Callable[..., Job]) -> None:
+    with pytest.raises(UserError, match="is not a whole number of rows of 16 tokens for each of 3 workers; 144 is"):
+        run(make_job("a", workers=3))
+
+
+def test_the_stage_does_nothing_again_when_its_result_is_there(make_job: Callable[..., Job]) -> None:
+    job = make_job("a", steps=4)
+    first = run(job)
+    before = {path: path.stat().st_mtime_ns for path in Path(job.folder).rglob("*.safetensors")}
+    assert run(job) == first
+    assert {path: path.stat().st_mtime_ns for path in before} == before

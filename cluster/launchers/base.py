@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pipeline
+from pipeline import core
 from pipeline.core.errors import BloomeryError, StageFailed, UserError
 from pipeline.core.files import read_json, write_json
 from pipeline.core.registry import add_plugin_folder, load
@@ -51,7 +51,7 @@ class Launcher:
 
 def home() -> str:
     """Where the packages lie that this process runs."""
-    return str(Path(pipeline.__file__).parent.parent)
+    return str(Path(core.__file__).parents[2])
 
 
 def threads_environment(threads: int) -> dict[str, str]:

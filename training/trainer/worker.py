@@ -39,6 +39,7 @@ def work(spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None
         first, started = run.done, time.monotonic()
         train(run)
         _leave_results(spec, run, seconds=time.monotonic() - started, first=first)
+        dist.barrier()  # a worker that leaves while another still writes can abort in gloo's hands
         report({"step": run.done, "loss": run.curve.columns["loss"][-1]})
     finally:
         if joined_here:

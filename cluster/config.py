@@ -34,9 +34,13 @@ class Beam(Section):
 
 
 class Cluster(Section):
-    """Where and how wide: the launcher, the ranks of a gang, threads a rank (part of a model's numerics class)."""
+    """Where and how wide: the launcher, the ranks of a gang, threads a rank (part of a model's numerics class).
+
+    `address` is of a Ray cluster that runs already ("auto", "ray://host:10001"); without it Ray starts on this machine.
+    """
 
     launcher: Literal["local", "ray"] = "local"
+    address: str | None = Field(default=None, min_length=1)
     workers: int = Field(default=1, ge=1, le=4096)
     gpus_per_worker: int = Field(default=0, ge=0, le=64)
     threads: int = Field(default=1, ge=1, le=1024)

@@ -28,6 +28,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_ENABLE_PRINT_PATCH": "0", "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "PYTHONSAFEPATH": "1",
+    # Ray runs its workers at niceness 15: a gang then waits at every step for whatever else the machine does
+    "RAY_worker_niceness": "0",
 }  # fmt: skip
 # Ray adds about 75 bytes to its folder before the name of a socket
 LONGEST_FOLDER = 20

@@ -15,6 +15,7 @@ from typing import Any
 from cluster import figures
 from cluster.config import Check, RunConfig, stage_table
 from cluster.plan import MATCH
+from cluster.program import program
 from pipeline.core.errors import UserError
 from pipeline.core.registry import load
 from pipeline.core.yaml_tree import Tree
@@ -43,7 +44,7 @@ def needs_are_made(config: RunConfig, tree: Tree) -> None:
             tree.problem((spec.section,), what, f"Add {' and '.join(f'`{name}:`' for name in makers)}.")
         made.add(spec.makes)
     if not any(spec.section in given for spec in specs):
-        tree.problem((), "there is no stage to run.", "Write one with: bloomery init")
+        tree.problem((), "there is no stage to run.", f"Write one with: {program()} init")
 
 
 def sources_match(config: RunConfig, tree: Tree) -> None:

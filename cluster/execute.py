@@ -22,6 +22,7 @@ from cluster.config import Loaded
 from cluster.console import Console
 from cluster.plan import Planned, plan, select
 from cluster.process import Ended, StageProcess, oom_kills, verdict
+from cluster.program import program
 from cluster.progress import Listener, Standing
 from cluster.run import Run, born, create
 from cluster.summary import brief, told
@@ -207,7 +208,9 @@ def _close(supervisor: Supervisor) -> None:
         write(supervisor.run, supervisor.store)
     except Exception as error:
         supervisor.run.event("no_report", error=repr(error))
-        supervisor.console.say(f"The report could not be drawn ({error!r}); try: bloomery report {supervisor.run.path}")
+        supervisor.console.say(
+            f"The report could not be drawn ({error!r}); try: {program()} report {supervisor.run.path}"
+        )
 
 
 def _farewell(supervisor: Supervisor, chosen: Sequence[Planned], seconds: float) -> None:
@@ -223,11 +226,11 @@ def _farewell(supervisor: Supervisor, chosen: Sequence[Planned], seconds: float)
             inside = sorted(path.glob("*/")) if kind != "scores" else []
             console.say(f"  {label:<11} {_relative(inside[0] if inside else path)}")
     if "model" in made:
-        console.say(f'  try         bloomery sample {_relative(run.path)} --prompt "{_prompt(loaded)}"')
+        console.say(f'  try         {program()} sample {_relative(run.path)} --prompt "{_prompt(loaded)}"')
     elif chosen[-1].name != last:
         console.say(f"  go on       {command_of(loaded, Wish())}")
     else:
-        console.say(f"  look        bloomery report {_relative(run.path)}")
+        console.say(f"  look        {program()} report {_relative(run.path)}")
 
 
 def _prompt(loaded: Loaded) -> str:
@@ -246,7 +249,7 @@ def command_of(loaded: Loaded, wish: Wish, *, failed: str | None = None) -> str:
     start = failed if failed and wish.force else wish.start
     flags = [*(["--from", start] if start else []), *(["--to", wish.end] if wish.end else [])]
     forced = ["--force"] if wish.force else []
-    return shlex.join(["bloomery", "run", str(loaded.path), *loaded.overrides, *flags, *forced])
+    return shlex.join([program(), "run", str(loaded.path), *loaded.overrides, *flags, *forced])
 
 
 class _Hashing:

@@ -17,6 +17,7 @@ from typing import Any
 
 from cluster.config import Loaded
 from cluster.plan import Planned
+from cluster.program import program
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json, replacing, write_json
@@ -127,7 +128,7 @@ def find(workdir: Path, name: str | None) -> Run:
         return Run(Path(name).absolute())
     runs = every(workdir)
     if not runs:
-        raise UserError(f"{workdir / FOLDER}: no run yet. Start one: bloomery run CONFIG.yaml")
+        raise UserError(f"{workdir / FOLDER}: no run yet. Start one: {program()} run CONFIG.yaml")
     for run in runs:
         if name == run.path.name or (name is None and len(runs) == 1):
             return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cluster.program import program
 from pipeline.core.errors import UserError
 
 TEMPLATE = Path(__file__).with_name("init.yaml")
@@ -20,4 +21,4 @@ def init(path: Path, *, force: bool) -> None:
         raise UserError(f"{path}: there is no folder {path.parent}. Make it first.")
     text = TEMPLATE.read_text(encoding="utf-8").replace("THIS_FILE", str(path))
     path.write_text(text, encoding="utf-8")
-    print(f"{path}: written. Name your files under ingest.sources, then: bloomery check {path}")
+    print(f"{path}: written. Name your files under ingest.sources, then: {program()} check {path}")

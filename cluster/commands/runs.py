@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cluster import figures
+from cluster.program import program
 from cluster.report import write
 from cluster.run import Run, every, find
 from cluster.table import table
@@ -16,7 +17,7 @@ def runs(workdir: Path) -> None:
     """A table of runs, the newest last."""
     found = every(workdir)
     if not found:
-        print(f"{workdir}: no run yet. Start one: bloomery run CONFIG.yaml")
+        print(f"{workdir}: no run yet. Start one: {program()} run CONFIG.yaml")
         return
     print(table(["run", "started", "state", "stages", "took", "report"], [_row(run) for run in found]))
 

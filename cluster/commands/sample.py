@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cluster.program import program
 from cluster.run import artifacts_of, find
 from pipeline.core.errors import UserError
 from pipeline.core.registry import load
@@ -29,7 +30,7 @@ def sample(
         artifact for artifact in artifacts_of(run, Store(run.workdir)).values() if artifact.manifest.kind == "model"
     ]
     if not made:
-        raise UserError(f"{run.path.name}: no model is trained yet. Go on with: bloomery run {run.path}/config.yaml")
+        raise UserError(f"{run.path.name}: no model is trained yet. Go on with: {program()} run {run.path}/config.yaml")
     folder = made[-1].path / "model"
     sampling = load(SAMPLING)(tokens=tokens, temperature=temperature, top_k=top or None)
     model, speller = load(MODEL)(folder), load(SPELLER).read(folder / "tokenizer.json")

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster import figures
+from cluster.program import program
 from cluster.run import Run, artifacts_of, find
 from cluster.table import table
 from pipeline.core.artifact import Artifact
@@ -58,7 +59,7 @@ def trace(workdir: Path, name: str | None, *, step: int | None, document: str | 
 def training_of(run: Run, made: dict[str, Artifact]) -> Training:
     """Raises: UserError when the run has no trained model."""
     if "pretrain" not in made or "pack" not in made:
-        raise UserError(f"{run.path.name}: no model is trained yet. Go on with: bloomery run {run.path}/config.yaml")
+        raise UserError(f"{run.path.name}: no model is trained yet. Go on with: {program()} run {run.path}/config.yaml")
     manifest = made["pretrain"].manifest
     files = tuple(made["pack"].files("train/"))
     firsts, total = [], 0

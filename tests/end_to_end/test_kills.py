@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.long
 STAGES = ["ingest", "signals", "clean", "dedupe", "tokenizer", "pack", "pretrain", "evaluate", "export"]
 Begin = Callable[..., "subprocess.Popen[str]"]
 
@@ -58,6 +57,7 @@ def test_a_kill_in_every_stage_changes_no_byte(
     assert digests(tmp_path / "killed") == digests(tmp_path / "calm")
 
 
+@pytest.mark.long
 def test_a_kill_under_ray_and_zero_changes_no_byte(
     tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str], begin: Begin,
     digests: Callable[[Path], dict[str, str]],
@@ -71,6 +71,7 @@ def test_a_kill_under_ray_and_zero_changes_no_byte(
     assert digests(tmp_path / "killed") == digests(tmp_path / "calm")
 
 
+@pytest.mark.long
 def test_a_second_start_while_the_first_runs_is_refused_and_names_the_holder(
     tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str], begin: Begin
 ) -> None:

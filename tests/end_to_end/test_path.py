@@ -14,7 +14,6 @@ import pytest
 
 from pipeline.core.records import DOCUMENTS, DUPLICATES, QUARANTINE, REJECTED, document_id, tokens_schema
 
-pytestmark = pytest.mark.long
 STAGES = ["ingest", "signals", "clean", "dedupe", "tokenizer", "pack", "pretrain", "evaluate", "export"]
 SCHEMAS = {"quarantine": QUARANTINE, "rejected": REJECTED, "duplicates": DUPLICATES, "parts": DOCUMENTS,
            "train": tokens_schema(512), "validation": tokens_schema(512)}  # fmt: skip
@@ -97,6 +96,7 @@ def check_second_run(path: Path, bloomery: Callable[..., str]) -> None:
     assert all(stage in printed for stage in STAGES)
 
 
+@pytest.mark.long
 def test_a_changed_threshold_redoes_what_follows_and_the_plan_names_it(
     tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str]
 ) -> None:
@@ -113,6 +113,7 @@ def test_a_changed_threshold_redoes_what_follows_and_the_plan_names_it(
     assert before["signals"][1]["digest"] == artifacts(tmp_path / "a")["signals"][1]["digest"]
 
 
+@pytest.mark.long
 def test_one_and_two_beam_workers_give_the_same_digests(
     tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str], digests: Callable[[Path], dict[str, str]]
 ) -> None:

@@ -7,31 +7,11 @@ Cost: 0.9 s to import Beam, 2 s more to start worker processes, 32 us a task; no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from pipeline.core.errors import StageFailed
-from pipeline.core.files import read_json
+from pipeline.beam.task import Isolation, Task, Work, check_keys, read_results, result_path, results_folder
 from pipeline.core.stage import Job
-
-Isolation = Literal["threads", "processes"]
-"""threads: in one process, for work that releases the GIL (Arrow, Polars, numba, hashing); no start-up, but a native
-crash ends the stage. processes: workers of our own, for Python-bound work and for parsers that may crash."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One piece of a step. `key` is file-name safe and unique in its step, `size` in bytes, `payload` JSON-able."""
-
-    key: str
-    size: int
-    payload: dict[str, Any]
-
-
-Work = Callable[[Job, Task], dict[str, Any]]
-"""A module-level function (it travels by name). Its files appear by rename before it returns its JSON-able result."""
 
 
 def run_tasks(
@@ -69,37 +49,3 @@ class _TaskSteps:
 
         numbers = pipeline | "Numbers" >> beam.Create(self.order)
         _ = numbers | "Work" >> beam.ParDo(RunTask(guard, self.tasks, self.work))
-
-
-def results_folder(job: Job, step: str) -> Path:
-    """Where the results of a step lie; it is made here, so that no worker has to."""
-    folder = job.folder / "tasks" / step
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def result_path(folder: Path, key: str) -> Path:
-    return folder / f"{key}.json"
-
-
-def check_keys(job: Job, step: str, keys: Sequence[str]) -> None:
-    """Keys name files, so they must differ and hold nothing but letters, digits, `.`, `_` and `-`."""
-    wrong = [key for key in keys if not key or not all(sign.isalnum() or sign in "._-" for sign in key)]
-    if wrong or len(set(keys)) != len(keys):
-        found = f"{wrong[0]!r} is no file name" if wrong else "two tasks bear one key"
-        raise StageFailed(f"{job.stage}: {step}: {found}. Please report this.")
-
-
-def read_results(job: Job, step: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The results of a step, in the order of `keys`.
-
-    Raises: StageFailed when one is missing: a runner that loses an element in silence is found here.
-    """
-    folder = results_folder(job, step)
-    missing = [key for key in keys if not result_path(folder, key).exists()]
-    if missing:
-        raise StageFailed(
-            f"{job.stage}: {step}: {len(missing):,} of {len(keys):,} tasks left no result (first: {missing[0]});"
-            " run the same command again: what is finished is kept."
-        )
-    return [read_json(result_path(folder, key)) for key in keys]

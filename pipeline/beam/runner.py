@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.beam.guard import Guard
-from pipeline.beam.run import Isolation
+from pipeline.beam.task import Isolation
 from pipeline.core.errors import StageFailed
 from pipeline.core.stage import Job
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.beam.run import Isolation, Task, Work, read_results, result_path, results_folder
+from pipeline.beam.task import Isolation, Task, Work, partition_task, read_results, result_path, results_folder
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
 from pipeline.core.stage import Job
@@ -96,14 +96,6 @@ class _ShuffleSteps:
         references = pipeline | "References" >> beam.Create(self.references, reshuffle=False)
         groups = references | "ByPartition" >> beam.GroupByKey()
         _ = groups | "Work" >> beam.ParDo(RunPartition(guard, self.work))
-
-
-def partition_task(number: int, found: Iterable[tuple[str, int, int]]) -> Task:
-    """A partition as a task: its pieces in an order that arrival cannot change."""
-    ordered = sorted((file.encode(), offset, length) for file, offset, length in found)
-    references = [[file.decode(), offset, length] for file, offset, length in ordered]
-    size = sum(length for _, _, length in ordered)
-    return Task(f"partition-{number:06d}", size, {"partition": number, "pieces": references})
 
 
 def pieces(job: Job, task: Task, dtype: npt.DTypeLike) -> Iterator[Array]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import apache_beam as beam
 
 from pipeline.beam.guard import Guard
-from pipeline.beam.run import Task, Work, result_path, results_folder
+from pipeline.beam.task import Task, Work, partition_task, result_path, results_folder
 from pipeline.core.files import write_json
 
 
@@ -29,8 +29,6 @@ class RunPartition(beam.DoFn):  # type: ignore[misc]
         self.guard, self.work = guard, work
 
     def process(self, group: tuple[int, Iterable[tuple[str, int, int]]]) -> Iterator[None]:
-        from pipeline.beam.shuffle import partition_task
-
         run_one(self.guard, partition_task(group[0], group[1]), self.work)
         return iter(())
 

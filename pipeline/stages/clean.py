@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.beam.run import Task, run_tasks
+from pipeline.beam.run import run_tasks
+from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import FileEntry, ShardWriter, batches, number

@@ -26,8 +26,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.beam.run import Task, run_tasks
+from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import pieces, run_shuffle, spill, split, whole
+from pipeline.beam.task import Task
 from pipeline.core.records import DOCUMENTS, DUPLICATES
 from pipeline.core.shards import FileEntry, ShardWriter, number
 from pipeline.core.stage import Job, Outcome

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from pipeline.beam.run import Isolation, Task, run_tasks
+from pipeline.beam.run import run_tasks
+from pipeline.beam.task import Isolation, Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import RawFile, write_json
 from pipeline.core.shards import FileEntry, entry_of, number

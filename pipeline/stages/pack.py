@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.beam.run import Task, run_tasks
+from pipeline.beam.run import run_tasks
+from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import write_json
 from pipeline.core.records import tokens_schema

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.beam.run import Task, run_tasks
+from pipeline.beam.run import run_tasks
+from pipeline.beam.task import Task
 from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
 from pipeline.core.records import DOCUMENTS

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.beam.run import Task, run_tasks
+from pipeline.beam.run import run_tasks
+from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing, write_json
 from pipeline.core.shards import batches, entry_of

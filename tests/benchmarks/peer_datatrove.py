@@ -2,7 +2,8 @@
 
     python peer_datatrove.py CORPUS WORK TOKENIZER
 
-One worker: NFC, Gopher repetition and quality, exact, MinHash 14 × 8, tokens. Writes WORK/filtered.ids and WORK/kept.ids: what its filters keep, and what is left at the end.
+One worker: NFC, Gopher repetition and quality, exact, MinHash 14 × 8, tokens. Writes WORK/filtered.ids and
+WORK/kept.ids: what its filters keep, and what is left at the end.
 """
 
 from __future__ import annotations

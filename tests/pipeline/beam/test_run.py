@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.beam.run import Task, run_tasks
+from pipeline.beam.run import run_tasks
+from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.stage import Job
 
@@ -165,7 +166,8 @@ def test_workers_end_when_the_driver_is_killed(work: ModuleType, tmp_path: Path)
         import sys; sys.path.insert(0, {str(tmp_path)!r})
         import {work.__name__} as work
         from pathlib import Path
-        from pipeline.beam.run import Task, run_tasks
+        from pipeline.beam.run import run_tasks
+        from pipeline.beam.task import Task
         from pipeline.core.stage import Job
         root = Path({str(tmp_path)!r})
         job = Job("test", 1, "documents", "", "0" * 64, {{}}, 17, {{}}, root, root, root, root / "log.txt", workers=2)

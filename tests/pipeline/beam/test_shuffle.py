@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.beam.run import Task, run_tasks
+from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import partition_task, pieces, run_shuffle, spill, split, whole
+from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.stage import Job
 

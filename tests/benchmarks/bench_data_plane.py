@@ -1,6 +1,6 @@
 """From JSONL to packed tokens beside datatrove: the same steps, one worker each, on documents that both keep.
 
-    python tests/benchmarks/bench_data_plane.py [--mb 12] [--copies 8] [--work DIR]
+    python tests/benchmarks/bench_data_plane.py [--mb 14] [--copies 16] [--work DIR]
 
 The peer lives in an environment of its own (.venv-peers), made on first use. Figures are CPU-seconds of all processes,
 start-up included; training our tokenizer is left out on both sides (the peer is given ours).
@@ -71,8 +71,8 @@ def stage_cpu(work: Path) -> dict[str, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--mb", type=float, default=12, help="English text to choose from")
-    options.add_argument("--copies", type=int, default=8, help="how many times over what both keep is measured")
+    options.add_argument("--mb", type=float, default=14, help="English text to choose from")
+    options.add_argument("--copies", type=int, default=16, help="how many times over what both keep is measured")
     options.add_argument("--work", type=Path)
     chosen = options.parse_args()
     work = chosen.work or Path(tempfile.mkdtemp())

@@ -48,7 +48,9 @@ class Engine:
         self.task, self.model, self.options, self.setting = task.to(setting.device), task.model, options, setting
         if kept:
             self.model.load_state_dict({name: values["weights"] for name, values in kept.items()})
-        self.optimizer = Optimizer(self.model, self.model.kinds(), setting.optimizer, dtype=setting.dtype)
+        self.optimizer = Optimizer(
+            self.model, self.model.kinds(), setting.optimizer, dtype=setting.dtype, clip=setting.clip
+        )
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """The summed loss of this worker's micro-batch; every worker must make as many calls."""

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.engines.base import Engine, Setting
+from training.engines.optimizer import total_norm
 from training.engines.share import Kept
 from training.models.layers import IGNORE
 from training.objectives.base import Task
 
 
 class Plain(Engine):
-    """See the module. Gradients meet once a step, in buckets, while the last micro-batch is still being computed."""
+    """See the module. Gradients meet in buckets, while the rest of a micro-batch is still being computed."""
 
     name = "plain"
 
@@ -26,6 +27,10 @@ class Plain(Engine):
         # every worker holds the same: one copy in a checkpoint is enough
         self.held = self.whole_parameters()
         self.restore(kept)
+        # On a CPU every micro-batch's gradients meet, as in ZeRO 2 and 3: the order of a sum decides its last bits, and
+        # so the engines agree to the bit. On GPUs, where that is not to be had, they meet once a step.
+        self.adds_up_here = setting.world > 1 and setting.device.type != "cpu"
+        self.sums: dict[Tensor, Tensor] = {}
         if setting.world > 1:
             self.module = DistributedDataParallel(self.task, gradient_as_bucket_view=True)
             self._settle_buckets()
@@ -46,17 +51,28 @@ class Plain(Engine):
         return loss
 
     def backward(self, inputs: Tensor, targets: Tensor, *, scale: Tensor, last: bool) -> Tensor:
-        waits = isinstance(self.module, DistributedDataParallel) and not last
+        waits = self.adds_up_here and not last
         with self.module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with self.autocast():
                 loss: Tensor = self.module(inputs, targets)
             # DDP averages over workers; the loss is a sum over all of them
             (loss * scale * self.setting.world).backward()  # type: ignore[no-untyped-call]
+        if not self.adds_up_here and self.setting.micro_batches > 1:
+            self._add_up(last)
         return loss.detach()
 
+    def _add_up(self, last: bool) -> None:
+        """Sum gradients that have met already."""
+        for p in self.model.parameters():
+            assert p.grad is not None
+            met, p.grad = p.grad, None
+            self.sums[p] = met.clone() if p not in self.sums else self.sums[p].add_(met)
+            if last:
+                p.grad = self.sums.pop(p)
+
     def step(self, number: int, factor: float) -> tuple[Tensor, float]:
-        # an infinite bound measures and does not clip
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.setting.clip or float("inf"))
+        norm = total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        self.optimizer.norm = lambda: norm
         rate = self.optimizer.at(number, factor)
         self.optimizer.step()
         self.optimizer.zero_grad()

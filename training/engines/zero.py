@@ -13,9 +13,10 @@ import warnings
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.engines.base import Engine, Setting
+from training.engines.optimizer import total_norm
 from training.engines.section import Zero as Options
 from training.engines.share import Held, Kept, Shared, sliced, striped
 from training.objectives.base import Task
@@ -51,11 +52,13 @@ class Zero(Engine):
 
     def step(self, number: int, factor: float) -> tuple[Tensor, float]:
         rate = self.optimizer.at(number, factor)
-        norm = None
-        if not self.options.stage:  # here DeepSpeed clips without telling the norm
-            norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        if self.options.stage:  # DeepSpeed has the norm before it calls our optimizer, group by group
+            self.optimizer.norm = lambda: torch.as_tensor(self.module.optimizer._global_grad_norm)
+        else:
+            norm = total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+            self.optimizer.norm = lambda: norm
         self.module.step()
-        return torch.as_tensor(self.module.get_global_grad_norm() if norm is None else norm), rate
+        return self.optimizer.norm(), rate
 
     def state(self) -> dict[str, Any]:
         copies = self.options.stage == 0 and self.setting.rank > 0
@@ -93,7 +96,8 @@ def _config(stage: int, setting: Setting) -> dict[str, Any]:
         # DeepSpeed wants a size; the loss is a sum, scaled by us, and no size enters it
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": setting.micro_batches,
-        "gradient_clipping": setting.clip,
+        # the norm is wanted, the clipping is our optimizer's; DeepSpeed's default would clip at 1
+        "gradient_clipping": 0.0,
         # overlap costs a second thread, which a CPU worker does not have
         "zero_optimization": {"stage": stage, "overlap_comm": setting.device.type == "cuda"},
         "zero_allow_untested_optimizer": True,

@@ -1,0 +1,74 @@
+"""Layouts of shares: cutting and joining are inverse at any number of workers, and checkpoints change hands."""
+
+from __future__ import annotations
+
+from math import ceil, prod
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from training.engines.share import Held, Layout, Shared, joined, sliced, striped, whole
+
+SHAPES = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=2).map(tuple), min_size=1, max_size=5)
+WORLDS = st.integers(1, 5)
+
+
+def layouts(shapes: list[tuple[int, ...]], world: int) -> list[Layout]:
+    size = ceil(sum(map(prod, shapes)) / world) + 1  # some padding, as alignment brings it
+    return [striped(shapes, size, world), sliced(shapes, [ceil(prod(s) / world) for s in shapes], world)]
+
+
+def numbered(shapes: list[tuple[int, ...]]) -> list[Tensor]:
+    """Tensors of which every number is another."""
+    first, tensors = 1, []
+    for shape in shapes:
+        tensors.append(torch.arange(first, first + prod(shape), dtype=torch.float32).view(shape))
+        first += prod(shape)
+    return tensors
+
+
+@given(SHAPES, WORLDS)
+def test_joining_the_parts_gives_the_whole(shapes: list[tuple[int, ...]], world: int) -> None:
+    for layout in layouts(shapes, world):
+        tensors, like = numbered(shapes), torch.empty(layout.size)
+        parts = [layout.part(tensors, worker, like) for worker in range(world)]
+        back = layout.join(parts, lambda index: True)
+        assert all(b is not None and torch.equal(a, b) for a, b in zip(tensors, back, strict=True))
+        owned = sum(part.count_nonzero().item() for part in parts)
+        assert owned == sum(map(prod, shapes)), "each number lies at one worker"
+
+
+@given(SHAPES, WORLDS, WORLDS)
+def test_a_checkpoint_of_some_workers_serves_any_other_number(
+    shapes: list[tuple[int, ...]], before: int, after: int
+) -> None:
+    tensors, names = numbered(shapes), tuple(f"p{index}" for index in range(len(shapes)))
+    for old, new in zip(layouts(shapes, before), layouts(shapes, after)[::-1], strict=True):
+        records = []
+        for worker in range(before):
+            weights = old.part(tensors, worker, torch.empty(old.size))
+            held = Held(weights, names, old, worker)
+            records.append({"held": [held.record({"first": weights * 2})]})
+        kept = joined(records)
+        for worker in range(after):
+            mine = Held(torch.zeros(new.size), names, new, worker)
+            expected = new.part([t * 2 for t in tensors], worker, torch.empty(new.size))
+            assert torch.equal(mine.restore(kept, "first"), expected)
+
+
+def test_a_whole_parameter_is_its_own_share() -> None:
+    tensor = torch.arange(6.0).view(2, 3)
+    held = Held(tensor, ("p",), whole((2, 3)), 0)
+    kept = joined([{"held": [held.record({"first": tensor + 1})]}, {"held": []}])
+    assert torch.equal(kept["p"]["weights"], tensor) and torch.equal(held.restore(kept, "first"), tensor + 1)
+
+
+def test_a_worker_gathers_only_the_matrices_it_has_a_part_of() -> None:
+    layout = striped([(2, 2), (2, 2), (2, 2)], 12, 1)
+    alone = Shared(layout, 0)
+    flat = torch.arange(12.0)
+    found = alone.gather(flat)
+    assert all(matrix is not None for matrix in found) and torch.equal(alone.take(found, flat), flat)
+    assert {index for index, *_ in striped([(2, 2), (2, 2), (2, 2)], 6, 2).pieces[0]} == {0, 1}

@@ -1,0 +1,117 @@
+"""The transformer family: its shapes, that it looks back alone, and that a saved model is the same model."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors import safe_open
+
+from pipeline.core.errors import UserError
+from training.models.base import build
+from training.models.layers import IGNORE
+from training.models.saved import load, save
+from training.models.section import Gpt
+
+SHAPES = ["llama", "qwen3", "gpt2"]
+SMALL = {"layers": 2, "heads": 4, "width": 32}
+SAVE = """
+import sys, torch
+from pathlib import Path
+from training.models.base import build
+from training.models.saved import save
+torch.manual_seed(3)
+save(build("gpt", {"layers": 2, "heads": 4, "width": 32}, vocabulary=50, context=16), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_model_never_looks_ahead(shape: str) -> None:
+    torch.manual_seed(0)
+    model = build("gpt", {"shape": shape, **SMALL, "kv_heads": 4 if shape == "gpt2" else 2}, vocabulary=50, context=16)
+    tokens = torch.randint(0, 50, (2, 16))
+    changed = tokens.clone()
+    changed[:, 9:] = (changed[:, 9:] + 1) % 50
+    before, after = model.logits(tokens), model.logits(changed)
+    assert torch.equal(before[:, :9], after[:, :9]) and not torch.allclose(before[:, 9:], after[:, 9:])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_loss_is_that_of_the_logits(shape: str) -> None:
+    model = build("gpt", {"shape": shape, **SMALL, "tied": shape == "gpt2"}, vocabulary=50, context=16)
+    tokens, targets = torch.randint(0, 50, (2, 16)), torch.randint(0, 50, (2, 16))
+    targets[0, 5:] = IGNORE
+    loss = torch.nn.functional.cross_entropy(model.logits(tokens).flatten(0, 1), targets.flatten(), reduction="sum")
+    assert model(tokens, targets).item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_every_parameter_has_the_kind_its_optimizer_needs() -> None:
+    kinds = build("gpt", {"shape": "gpt2", **SMALL}, vocabulary=50, context=16).kinds()
+    assert kinds["embed.weight"] == kinds["positions.weight"] == "embedding"
+    assert kinds["blocks.0.attention.query.weight"] == kinds["blocks.1.mlp.down.weight"] == "matrix"
+    assert kinds["norm.weight"] == kinds["blocks.0.mlp.up.bias"] == "vector"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"shape": "llama"}, "llama"),
+        ({"shape": "qwen3"}, "qwen3"),
+        ({"shape": "gpt2"}, "gpt2"),
+        ({"shape": "gpt2", "bias": False}, "gpt2"),
+        ({"shape": "llama", "qk_norm": True}, "qwen3"),
+        ({"shape": "llama", "mlp": "gelu"}, None),
+        ({"shape": "llama", "bias": True}, None),
+        ({"shape": "gpt2", "tied": False}, None),
+    ],
+)
+def test_a_section_knows_which_architecture_it_is(options: dict[str, object], expected: str | None) -> None:
+    assert Gpt.model_validate(options).exports_as == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 30, "heads": 4}, "width 30 is not a multiple of heads 4"),
+        ({"heads": 4, "kv_heads": 3}, "heads 4 is not a multiple of kv_heads 3"),
+        ({"width": 12, "heads": 4}, "rope needs an even head width, is 3"),
+    ],
+)
+def test_widths_that_do_not_fit_are_refused(options: dict[str, int], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Gpt.model_validate(options)
+
+
+def test_defaults_are_filled_so_that_a_changed_default_is_a_changed_parameter() -> None:
+    section = Gpt.model_validate({"width": 256, "heads": 8})
+    assert section.hidden == 704 and section.kv_heads == 8
+    assert Gpt.model_validate(section.model_dump(mode="json")) == section
+    assert Gpt.model_validate({"shape": "gpt2", "width": 256}).hidden == 1024
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_saved_model_gives_the_same_logits(tmp_path: Path, shape: str) -> None:
+    model = build("gpt", {"shape": shape, **SMALL}, vocabulary=50, context=16).eval()
+    save(model, tmp_path)
+    tokens = torch.randint(0, 50, (2, 16))
+    assert torch.equal(load(tmp_path).logits(tokens), model.logits(tokens))
+
+
+def test_the_same_weights_are_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / name)], check=True)
+        digests.add(hashlib.sha256((tmp_path / name / "model.safetensors").read_bytes()).hexdigest())
+    assert len(digests) == 1
+    with safe_open(tmp_path / "a" / "model.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+
+
+def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no saved model here"):
+        load(tmp_path)

@@ -1,0 +1,134 @@
+"""The fast CPU forms compute what PyTorch's own operations do: values and gradients, against float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.models import tuned
+from training.models.base import build
+from training.models.layers import EPS, IGNORE
+
+AUTOCAST = torch.autocast("cpu", torch.bfloat16)
+
+
+def rounded(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
+    """Random numbers that bf16 holds exactly, so that only the operation itself can differ."""
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.randn(*shape, generator=generator) * scale).to(torch.bfloat16).float()
+
+
+def gradients(function: Callable[..., Tensor], *inputs: Tensor, along: Tensor | None = None) -> list[Tensor]:
+    """The value of a function and its gradients, along a fixed direction where the value is no scalar."""
+    leaves = [t.clone().requires_grad_(t.is_floating_point()) for t in inputs]
+    value = function(*leaves)
+    weighted = value if along is None else (value * along.to(value.dtype)).sum()
+    weighted.backward()
+    return [value.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+
+def assert_close(found: list[Tensor], exact: list[Tensor], tolerance: float = 0.01) -> None:
+    assert len(found) == len(exact)
+    for one, other in zip(found, exact, strict=True):
+        error = (one.double() - other.double()).norm() / other.double().norm()
+        assert error < tolerance, f"{error:.4f}"
+
+
+@pytest.fixture(params=[False, True], ids=["strided", "contiguous"])
+def either_layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both layouts of the weight gradient, whatever this processor prefers."""
+    monkeypatch.setattr(tuned, "has_amx", lambda: request.param)
+
+
+@pytest.mark.usefixtures("either_layout")
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_has_the_gradients_of_a_matrix_product(bias: bool) -> None:
+    x, w, along = rounded(3, 5, 24), rounded(40, 24, seed=1), rounded(3, 5, 40, seed=2)
+    more = [rounded(40, seed=3)] if bias else []
+    found = gradients(lambda x, w, b=None: tuned.linear(x, w, b), x, w, *more, along=along)
+    exact = gradients(F.linear, *(t.double() for t in (x, w, *more)), along=along.double())
+    assert_close(found, exact)
+    assert found[2].dtype == torch.float32, "weights are fp32, and so are their gradients"
+
+
+def test_rms_norm_has_the_gradients_of_its_definition() -> None:
+    x, w, along = rounded(6, 7, 64), 1 + rounded(64, seed=1, scale=0.1), rounded(6, 7, 64, seed=2)
+    found = gradients(lambda x, w: tuned.rms_norm(x, w, EPS), x, w, along=along)
+    exact = gradients(lambda x, w: F.rms_norm(x, (64,), w, EPS), x.double(), w.double(), along=along.double())
+    assert_close(found, exact)
+
+
+@pytest.mark.usefixtures("either_layout")
+@pytest.mark.parametrize("rows", [1, 63, 64, 200])
+def test_head_loss_has_the_value_and_gradients_of_cross_entropy(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuned, "LOGITS", 1)  # chunks of 64 rows, the smallest
+    x, w = rounded(rows, 32), rounded(300, 32, seed=1, scale=0.2)
+    targets = torch.randint(0, 300, (rows,), generator=torch.Generator().manual_seed(4))
+    targets[: rows // 3] = IGNORE
+
+    def exact(x: Tensor, w: Tensor) -> Tensor:
+        return F.cross_entropy(F.linear(x, w), targets, ignore_index=IGNORE, reduction="sum")
+
+    found = gradients(lambda x, w: tuned.head_loss(x, w, targets, IGNORE), x, w)
+    assert_close(found, gradients(exact, x.double(), w.double()))
+    assert not found[1][: rows // 3].any(), "what is ignored has no gradient"
+
+
+def test_head_loss_without_any_target_is_nothing() -> None:
+    targets = torch.full((70,), IGNORE)
+    found = gradients(lambda x, w: tuned.head_loss(x, w, targets, IGNORE), rounded(70, 32), rounded(50, 32))
+    assert not any(t.any() for t in found)
+
+
+def test_a_token_that_the_model_thinks_impossible_has_a_finite_loss() -> None:
+    x, w = torch.zeros(1, 32), torch.zeros(2, 32)
+    x[0, 0], w[1, 0] = 300.0, 1.0
+    loss = tuned.head_loss(x, w, torch.tensor([0]), IGNORE)
+    assert 100 < loss.item() < 110
+
+
+def test_attention_by_products_is_causal_attention() -> None:
+    q, k, v = (rounded(2, 3, 20, 16, seed=seed).to(torch.bfloat16) for seed in range(3))
+    along = rounded(2, 3, 20, 16, seed=4)
+    found = gradients(tuned.attend, q, k, v, along=along)
+
+    def exact(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    assert_close(found, gradients(exact, q.double(), k.double(), v.double(), along=along.double()), 0.02)
+
+
+@pytest.mark.parametrize("shape", ["llama", "qwen3", "gpt2"])
+def test_a_tuned_model_has_the_loss_and_gradients_of_the_plain_one(shape: str) -> None:
+    torch.manual_seed(1)
+    model = build("gpt", {"shape": shape, "layers": 2, "heads": 4, "width": 64}, vocabulary=200, context=48)
+    tokens = torch.randint(0, 200, (4, 48))
+    targets = torch.roll(tokens, -1, 1)
+    targets[:, -1] = IGNORE
+    plain_loss = model(tokens, targets)
+    plain_loss.backward()
+    plain = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    with AUTOCAST:
+        loss = model(tokens, targets)
+    loss.backward()
+    assert loss.item() == pytest.approx(plain_loss.item(), rel=1e-3)
+    for name, p in model.named_parameters():
+        assert p.grad is not None
+        # a bias that softmax does not feel (of the keys) has a gradient of rounding errors alone
+        if plain[name].norm() > 1e-3:
+            assert F.cosine_similarity(p.grad.flatten(), plain[name].flatten(), dim=0) > 0.999, name
+
+
+def test_the_fast_forms_apply_under_bf16_autocast_alone() -> None:
+    x = torch.zeros(1)
+    assert not tuned.wanted(x)
+    with AUTOCAST:
+        assert tuned.wanted(x)
+        assert not tuned.wanted(x.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16, enabled=False):
+        assert not tuned.wanted(x)

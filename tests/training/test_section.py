@@ -1,0 +1,87 @@
+"""The `pretrain` section: what may be written, what it means, and that reading it costs no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.config import validate
+from pipeline.core.errors import ConfigError
+from pipeline.core.yaml_tree import read_tree
+from training.section import Pretrain, batch_problem, pretrain_params
+
+WRITTEN = """\
+model: {family: gpt, layers: 3, heads: 2, width: 64}
+objective: causal
+steps: {bf16: 400, fp32: 100}
+batch_tokens: 4096
+optimizer: {name: muon, lr: 0.01}
+schedule: {cosine: {floor: 0.2}}
+engine: {zero: {stage: 3}}
+"""
+
+
+def section(tmp_path: Path, text: str) -> Pretrain:
+    path = tmp_path / "pretrain.yaml"
+    path.write_text(text, encoding="utf-8")
+    return validate(read_tree(path), Pretrain)
+
+
+def test_every_spelling_of_a_component_is_read(tmp_path: Path) -> None:
+    found = section(tmp_path, WRITTEN)
+    assert (found.model.name, found.model.options["layers"]) == ("gpt", 3)
+    assert (found.optimizer.name, found.optimizer.options["lr"]) == ("muon", 0.01)
+    assert (found.schedule.name, found.engine.options["stage"]) == ("cosine", 3)
+    assert [found.steps_at("bf16"), found.steps_at("fp32")] == [400, 100]
+
+
+def test_what_enters_the_fingerprint_is_complete_and_reads_as_the_same(tmp_path: Path) -> None:
+    found = section(tmp_path, WRITTEN)
+    params = pretrain_params(found, 17)
+    assert params["seed"] == 17 and params["optimizer"]["muon"]["momentum"] == 0.95
+    assert Pretrain.model_validate({key: value for key, value in params.items() if key != "seed"}) == found
+    defaults = pretrain_params(Pretrain(), 1)
+    assert defaults["model"]["gpt"]["layers"] == 4 and defaults["engine"] == {"plain": {"micro_batch_tokens": None}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model: {family: gtp}", "pretrain.yaml:1: model: unknown model family 'gtp'. Did you mean 'gpt'?"),
+        ("model: {family: gpt, layrs: 3}", "pretrain.yaml:1: model.layrs: unknown key. Did you mean 'layers'?"),
+        ("batch_tokns: 4", "pretrain.yaml:1: batch_tokns: unknown key. Did you mean 'batch_tokens'?"),
+        ("steps: {bf16: 3}", "steps has no entry for fp32"),
+        ("steps: 0", "steps"),
+        ("optimizer: moun", "unknown optimizer 'moun'. Did you mean 'muon'?"),
+        ("engine: {zero: {stage: 4}}", "engine.stage: should be 0, 1, 2 or 3, is 4."),
+        ("clip: -1", "clip: should be greater than or equal to 0, is -1."),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_what_was_meant(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        section(tmp_path, text)
+    assert words in str(caught.value)
+
+
+def test_one_precision_needs_the_steps_of_one(tmp_path: Path) -> None:
+    assert section(tmp_path, "precision: bf16\nsteps: {bf16: 3}").steps_at("bf16") == 3
+
+
+def test_a_batch_is_whole_rows_for_every_worker() -> None:
+    assert batch_problem(Pretrain(batch_tokens=4096), length=256, workers=4) is None
+    problem = batch_problem(Pretrain(batch_tokens=4000), length=256, workers=4)
+    assert problem is not None and problem.endswith("for each of 4 workers; 4,096 is.")
+
+
+def test_planning_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, training.stages, training.section\n"
+        "from training.section import Pretrain, pretrain_params\n"
+        "pretrain_params(Pretrain(engine='zero', optimizer='muon', schedule='cosine'), 1)\n"
+        "heavy = {'torch', 'ray', 'apache_beam', 'transformers', 'numba', 'deepspeed'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -80,6 +80,8 @@ def _deepspeed(device: torch.device) -> Any:
     """DeepSpeed, silent and without a compiler."""
     if device.type == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
+    # it refuses to start without; who starts one worker by hand has none, and devices.device() means the same
+    os.environ.setdefault("LOCAL_RANK", "0")
     # torch 2.13 renamed the collectives that DeepSpeed calls at every step
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     import deepspeed

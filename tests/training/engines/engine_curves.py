@@ -1,0 +1,70 @@
+"""One worker of a gang that trains the same tiny model with every engine in turn: `WORLD RANK FOLDER ENGINES STEPS`.
+
+All in one process, since what takes seconds is to import DeepSpeed. Worker 0 leaves {engine: losses} in curves.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from pipeline.core.config import Component
+from training import engines, objectives
+from training.components import make
+from training.engines.base import Engine, Setting
+from training.models.base import build
+from training.models.layers import IGNORE
+from training.objectives.base import Task
+
+VOCABULARY, LENGTH, ROWS, MICRO_BATCHES = 64, 16, 8, 2
+
+
+def engine_of(name: str, optimizer: str) -> Engine:
+    """`zero-2` is the engine zero at stage 2."""
+    kind, _, stage = name.partition("-")
+    torch.manual_seed(11)
+    model = build("gpt", {"layers": 2, "heads": 2, "width": 32}, vocabulary=VOCABULARY, context=LENGTH)
+    task = Task(model, make(Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES))
+    chosen = engines.OPTIMIZERS.load(optimizer).model_validate({})
+    setting = Setting(torch.device("cpu"), "fp32", chosen, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size())
+    options = {"stage": int(stage)} if stage else {}
+    engine: Engine = make(Component(name=kind, options=options), engines.SECTIONS, engines.ENGINES, task, setting, {})
+    return engine
+
+
+def losses(engine: Engine, steps: int) -> list[float]:
+    """Every step has its own rows; a worker takes its part of them, in `MICRO_BATCHES`."""
+    draw, found = torch.Generator().manual_seed(5), []
+    for step in range(steps):
+        rows = torch.randint(0, VOCABULARY, (ROWS, LENGTH), generator=draw)
+        rows[:, 1::2] = (rows[:, 0::2] * 5 + 1) % VOCABULARY  # every other token can be learned
+        inputs, targets = engine.task.objective.batch(rows, torch.full((ROWS,), LENGTH))
+        counted, loss = (targets != IGNORE).sum(), torch.zeros(())
+        mine = slice(engine.setting.rank, None, engine.setting.world)
+        cuts = list(zip(inputs[mine].chunk(MICRO_BATCHES), targets[mine].chunk(MICRO_BATCHES), strict=True))
+        for number, (x, y) in enumerate(cuts, start=1):
+            loss += engine.backward(x, y, scale=1 / counted, last=number == MICRO_BATCHES)
+        engine.step(step, 1.0)
+        found.append((engine.total(loss) / counted).item())
+    return found
+
+
+def main() -> None:
+    world, rank, folder, names, steps = sys.argv[1:]
+    torch.set_num_threads(1)
+    store = dist.FileStore(str(Path(folder) / "store"), int(world))
+    dist.init_process_group("gloo", store=store, rank=int(rank), world_size=int(world))
+    # name is `muon/zero-2`
+    found = {name: losses(engine_of(*name.split("/")[::-1]), int(steps)) for name in names.split(",")}
+    if rank == "0":
+        (Path(folder) / "curves.json").write_text(json.dumps(found))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.tokenizers.base import Encoded, Encoder
 
 # of the whole process since its first encoder: all encoders share it, so memory does not grow with their number
-GROWTH_BYTES = 128 << 20
+GROWTH_BYTES = 80 << 20
 # never more often than this: building anew costs as much as encoding 4 MB
 FED_BYTES = 8 << 20
 PAGE_BYTES = 4096

@@ -56,7 +56,7 @@ def losses(engine: Engine, steps: int) -> list[float]:
 def main() -> None:
     world, rank, folder, names, steps = sys.argv[1:]
     torch.set_num_threads(1)
-    store = dist.FileStore(str(Path(folder) / "store"), int(world))
+    store = dist.FileStore(str(Path(folder) / "store"), int(world))  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=int(rank), world_size=int(world))
     # name is `muon/zero-2`
     found = {name: losses(engine_of(*name.split("/")[::-1]), int(steps)) for name in names.split(",")}

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pipeline.core.config import Component
 from training import objectives
-from training.components import Component, make
+from training.components import make
 from training.models.base import Model, build
 from training.models.layers import IGNORE
 from training.objectives.base import Objective, Task
@@ -51,7 +52,7 @@ def test_what_fills_a_short_row_up_changes_neither_loss_nor_gradient(causal: Obj
         model.zero_grad()
         loss = causal.loss(model, *causal.batch(rows, lengths))
         loss.backward()  # type: ignore[no-untyped-call]
-        return [loss.detach(), *(p.grad.clone() for p in model.blocks.parameters() if p.grad is not None)]  # type: ignore[operator, union-attr]
+        return [loss.detach(), *(p.grad.clone() for p in model.blocks.parameters() if p.grad is not None)]  # type: ignore[union-attr]
 
     for one, two in zip(found(rows), found(other), strict=True):
         assert torch.equal(one, two)

@@ -28,8 +28,8 @@ class Plain(Engine):
         self.held = self.whole_parameters()
         self.restore(kept)
         # On a CPU every micro-batch's gradients meet, as in ZeRO 2 and 3: the order of a sum decides its last bits, and
-        # so the engines agree to the bit. On GPUs, where that is not to be had, they meet once a step.
-        self.adds_up_here = setting.world > 1 and setting.device.type != "cpu"
+        # so the engines agree to the bit. On GPUs, where that is not to be had, each worker adds up its own.
+        self.adds_up_here = setting.world == 1 or setting.device.type != "cpu"
         self.sums: dict[Tensor, Tensor] = {}
         if setting.world > 1:
             self.module = DistributedDataParallel(self.task, gradient_as_bucket_view=True)
@@ -51,7 +51,7 @@ class Plain(Engine):
         return loss
 
     def backward(self, inputs: Tensor, targets: Tensor, *, scale: Tensor, last: bool) -> Tensor:
-        waits = self.adds_up_here and not last
+        waits = self.adds_up_here and not last and isinstance(self.module, DistributedDataParallel)
         with self.module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with self.autocast():
                 loss: Tensor = self.module(inputs, targets)

@@ -28,7 +28,7 @@ TINY: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
-    """101 training rows in two files, 7 held out; the last row of each split is short. Each token follows from one before."""
+    """101 training rows in two files, 7 held out, the last of each split short; every other token follows from one."""
     root, draw = tmp_path_factory.mktemp("inputs"), np.random.default_rng(3)
     entries = [
         *(_shard(root / "tokens", "train", name, draw, rows) for name, rows in (("a", 50), ("b", 51))),

@@ -40,8 +40,10 @@ def test_a_model_learns_and_leaves_its_curve(make_job: Callable[..., Job]) -> No
     outcome = run(job)
     found = curve(job)
     assert found["step"] == list(range(1, 61))
-    assert found["loss"][0] == pytest.approx(4.16, abs=0.1) and found["loss"][-1] < 2.9  # ln 64, then half of it is known
-    assert [step for step, loss in zip(found["step"], found["validation_loss"], strict=True) if loss] == list(range(6, 61, 6))
+    # ln 64 at first; later every other token is known
+    assert found["loss"][0] == pytest.approx(4.16, abs=0.1) and found["loss"][-1] < 2.9
+    taken = [step for step, loss in zip(found["step"], found["validation_loss"], strict=True) if loss is not None]
+    assert taken == list(range(6, 61, 6))
     assert load(job.folder / "model").vocabulary == 64
     assert outcome.counts["steps"] == 60 and outcome.counts["rows"] == 101
     lines = [json.loads(line) for line in (job.metrics / "pretrain.jsonl").read_text().splitlines()]
@@ -50,10 +52,10 @@ def test_a_model_learns_and_leaves_its_curve(make_job: Callable[..., Job]) -> No
 
 
 def test_the_curve_says_which_rows_each_step_saw(make_job: Callable[..., Job]) -> None:
-    job = make_job("a")
+    job = make_job("a", steps=14)
     run(job)
-    # 12 steps of 8 rows run into the second epoch of 101? no: 96 rows of it, so every batch is new
-    expected = [fingerprint(rows_of_step(step, rows=101, batch_rows=8, seed=17)) for step in range(12)]
+    # 14 steps of 8 rows run into the second epoch of 101 rows
+    expected = [fingerprint(rows_of_step(step, rows=101, batch_rows=8, seed=17)) for step in range(14)]
     assert curve(job)["rows"] == expected
 
 
@@ -69,7 +71,16 @@ def test_two_workers_see_the_same_rows_and_come_to_the_same_losses(make_job: Cal
 
 
 @pytest.mark.parametrize(
-    ("workers", "engine"), [(1, "plain"), (2, "plain"), (2, ZERO)], ids=["1 plain", "2 plain", "2 zero 2"]
+    ("workers", "engine"),
+    [
+        pytest.param(1, "plain", id="1 plain"),
+        pytest.param(2, ZERO, id="2 zero 2"),
+        # from three on, the order in which gradients meet decides their last bits
+        *(
+            pytest.param(*case, id=f"{case[0]} {case[1]}", marks=pytest.mark.long)
+            for case in ((2, "plain"), (4, "plain"), (2, {"zero": {"stage": 3}}))
+        ),
+    ],
 )
 def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
     make_job: Callable[..., Job], workers: int, engine: Any
@@ -88,10 +99,6 @@ def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
 
 def kill_at_checkpoint(job: Job) -> None:
     """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
-    code = (
-        "import json, sys\nfrom pipeline.core.stage import Job\nfrom training.stages.pretrain import run\n"
-        "from tests_inputs import give\nrun(give(json.loads(sys.argv[1])))"
-    )
     write_json(job.metrics / "spec.json", spec_of(job))
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
@@ -114,12 +121,10 @@ def kill_at_checkpoint(job: Job) -> None:
 def test_another_number_of_workers_goes_on_with_the_same_rows_and_says_so(make_job: Callable[..., Job]) -> None:
     whole = make_job("whole", workers=2, engine=ZERO)
     run(whole)
-    shrunk = make_job("shrunk", workers=2, engine=ZERO, steps=12)
-    spec = spec_of(shrunk)
-    # two workers stop after eight steps, as if killed; one goes on
+    shrunk = make_job("shrunk", workers=2, engine=ZERO)
     kill_at_checkpoint(shrunk)
     outcome = run(Job(**{**shrunk.__dict__, "cluster": {**shrunk.cluster, "workers": 1}}))
-    assert spec and outcome.numerics is not None
+    assert outcome.numerics is not None
     assert outcome.journal["from_step"] > 0
     assert outcome.numerics["earlier"][0]["workers"] == 2 and outcome.numerics["workers"] == 1
     assert curve(shrunk)["rows"] == curve(whole)["rows"]
@@ -136,6 +141,12 @@ def test_torchrun_enters_by_the_same_door(make_job: Callable[..., Job]) -> None:
     assert done.returncode == 0, done.stderr
     files = {path: hashlib.sha256((by_torchrun.folder / path).read_bytes()).hexdigest() for path in digests(outcome)}
     assert files == digests(outcome)
+
+
+@pytest.mark.long
+def test_ray_gives_the_same_bytes_as_processes_of_ones_own(make_job: Callable[..., Job]) -> None:
+    local, on_ray = (make_job(name, workers=2, launcher=name, engine=ZERO) for name in ("local", "ray"))
+    assert digests(run(on_ray)) == digests(run(local))
 
 
 def test_a_batch_that_workers_cannot_share_is_refused_in_one_sentence(make_job: Callable[..., Job]) -> None:

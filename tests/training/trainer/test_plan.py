@@ -1,0 +1,55 @@
+"""A batch is said once, globally: what each worker does follows from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.core.errors import UserError
+from training.section import Pretrain
+from training.trainer.plan import Plan, plan
+
+
+def cut(*, world: int = 1, micro_tokens: int = 8192, length: int = 256, **options: object) -> Plan:
+    section = Pretrain.model_validate({"batch_tokens": 16384, "steps": 100, **options})
+    return plan(section, length=length, world=world, micro_tokens=micro_tokens, precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("world", "micro_tokens", "rows", "times"), [(1, 8192, 32, 2), (2, 8192, 32, 1), (4, 8192, 16, 1), (1, 100, 1, 64)]
+)
+def test_workers_and_memory_change_the_cut_and_never_the_batch(
+    world: int, micro_tokens: int, rows: int, times: int
+) -> None:
+    found = cut(world=world, micro_tokens=micro_tokens)
+    assert (found.micro_rows, found.micro_batches, found.batch_rows) == (rows, times, 64)
+    assert found.micro_rows * found.micro_batches * world == 64
+
+
+def test_a_batch_is_cut_evenly_even_where_it_is_no_power_of_two() -> None:
+    found = cut(batch_tokens=256 * 21, micro_tokens=256 * 8)
+    assert (found.micro_rows, found.micro_batches) == (7, 3)
+
+
+def test_fractions_are_of_the_steps_and_counts_are_counts() -> None:
+    found = cut(steps=40, validate_every=0.25, save_every=15)
+    assert [step for step in range(1, 41) if found.validates(step)] == [10, 20, 30, 40]
+    assert [step for step in range(1, 41) if found.saves(step)] == [15, 30]
+    assert cut(steps=3).validates(1), "a tenth of three steps is one"
+
+
+def test_the_last_step_is_validated_and_ends_in_the_model() -> None:
+    found = cut(steps=25, validate_every=10, save_every=5)
+    assert found.validates(25) and not found.saves(25)
+
+
+def test_steps_follow_the_precision() -> None:
+    section = Pretrain.model_validate({"batch_tokens": 256, "steps": {"bf16": 50, "fp32": 20}})
+    found = [plan(section, length=256, world=1, micro_tokens=256, precision=p).steps for p in ("bf16", "fp32")]
+    assert found == [50, 20]
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_does() -> None:
+    with pytest.raises(
+        UserError, match="16,384 is not a whole number of rows of 256 tokens for each of 3 workers; 16,128"
+    ):
+        cut(world=3)

@@ -6,6 +6,7 @@ down why, in a file that the launcher reads: exceptions that travel through othe
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -45,7 +46,7 @@ class Launcher:
         """What a process is told besides its spec: plain values."""
         return {
             "target": target, "gang": gang, "stage": job.stage, "folder": str(folder), "log": str(job.log),
-            "home": home(), "path": [path for path in sys.path if path],
+            "home": home(), "path": [path for path in sys.path if path], "gpus": self.cluster.get("gpus_per_worker", 0),
         }  # fmt: skip
 
 
@@ -67,6 +68,8 @@ def member(order: dict[str, Any], spec: dict[str, Any], index: int) -> Any:
             raise StageFailed(f"{home()} hides the installed packages in a worker. Start elsewhere, or rename it.")
         for path in order["path"]:  # where plug-ins may lie; appended, so that nothing of ours can be hidden
             add_plugin_folder(Path(path))
+        if not order["gpus"]:  # a GPU is used where one is asked for: two workers cannot meet on one
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         arguments = (spec, lambda told: None) if order["gang"] else (spec,)
         return load(order["target"])(*arguments)
     except BaseException as error:

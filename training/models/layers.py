@@ -36,7 +36,7 @@ class RmsNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if tuned.wanted(x):
             return tuned.rms_norm(x, self.weight, EPS)
-        return F.rms_norm(x, self.weight.shape, self.weight, EPS)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPS)
 
 
 class LayerNorm(nn.Module):

@@ -1,7 +1,7 @@
 """Forms of a training step that are faster on a CPU in bf16 than what autocast does by itself; same mathematics.
 
 They run where `wanted(x)` says so: a CPU tensor under bf16 autocast. A GPU, and fp32 anywhere, take PyTorch's own
-operations, to which the tests compare these. Measured gains are in the README of this package.
+operations, to which the tests compare these. Measured gains are in training/README.md.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _softmax_loss(logits: Tensor, targets: Tensor, ignore: int) -> tuple[Tensor,
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention for short rows by explicit products; at 256 tokens 2.5 × as fast as the fused CPU kernel."""
+    """Causal attention for short rows by explicit products; at 256 tokens 1.8 × as fast as the fused CPU kernel."""
     B, H, T, D = q.shape
     scores = torch.baddbmm(
         _mask(T, q.dtype), q.reshape(B * H, T, D), k.reshape(B * H, T, D).transpose(1, 2), alpha=D**-0.5

@@ -30,6 +30,26 @@ save(build("gpt", {"layers": 2, "heads": 4, "width": 32}, vocabulary=50, context
 """
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_position_has_a_score_for_every_token(shape: str, tied: bool) -> None:
+    model = build("gpt", {"shape": shape, **SMALL, "tied": tied}, vocabulary=50, context=16)
+    for rows, length in ((1, 1), (3, 16)):
+        tokens = torch.zeros(rows, length, dtype=torch.long)
+        scores, loss = model.logits(tokens), model(tokens, tokens)
+        assert scores.shape == (rows, length, 50) and scores.dtype == torch.float32
+        assert loss.shape == () and loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_reading_on_from_what_was_read_gives_the_same_scores(shape: str) -> None:
+    torch.manual_seed(0)
+    model = build("gpt", {"shape": shape, **SMALL}, vocabulary=50, context=16).eval()
+    tokens, cache = torch.randint(0, 50, (2, 16)), model.cache()
+    parts = [model.logits(tokens[:, :10], cache), *(model.logits(tokens[:, i : i + 1], cache) for i in range(10, 16))]
+    assert torch.allclose(torch.cat(parts, 1), model.logits(tokens), atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_model_never_looks_ahead(shape: str) -> None:
     torch.manual_seed(0)

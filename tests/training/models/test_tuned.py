@@ -102,6 +102,13 @@ def test_attention_by_products_is_causal_attention() -> None:
     assert_close(found, gradients(exact, q.double(), k.double(), v.double(), along=along.double()), 0.02)
 
 
+def test_attention_by_products_is_exact_in_double() -> None:
+    q, k, v = (torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    assert torch.allclose(tuned.attend(q, k, v), F.scaled_dot_product_attention(q, k, v, is_causal=True))
+    # the one form that takes any precision; the others compute in bf16 whatever they are given
+    assert torch.autograd.gradcheck(tuned.attend, (q, k, v))
+
+
 @pytest.mark.parametrize("shape", ["llama", "qwen3", "gpt2"])
 def test_a_tuned_model_has_the_loss_and_gradients_of_the_plain_one(shape: str) -> None:
     torch.manual_seed(1)

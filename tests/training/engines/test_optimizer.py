@@ -38,7 +38,7 @@ def train(model: Two, step: object, steps: int = 8) -> list[Tensor]:
     torch.manual_seed(5)
     for number in range(steps):
         model.zero_grad()
-        model.loss(torch.randn(16, 8)).backward()
+        model.loss(torch.randn(16, 8)).backward()  # type: ignore[no-untyped-call]
         step(number)  # type: ignore[operator]
     return [model.matrix.detach(), model.vector.detach()]
 
@@ -61,7 +61,7 @@ def test_muon_is_that_of_pytorch_for_matrices_and_adamw_for_the_rest() -> None:
     muon = torch.optim.Muon([other.matrix], lr=0.05, weight_decay=0.1)
     adamw = torch.optim.AdamW([other.vector], lr=0.01, betas=(0.9, 0.95), weight_decay=0.0)
     found = train(one, lambda number: (ours.at(number, 1.0), ours.step()))
-    exact = train(other, lambda number: (muon.step(), adamw.step()))
+    exact = train(other, lambda number: (muon.step(), adamw.step()))  # type: ignore[no-untyped-call]
     # both iterate in bf16, not in the same order of operations
     assert (found[0] - exact[0]).norm() < 0.02 * (Two().matrix - exact[0]).norm()
     assert torch.allclose(found[1], exact[1], atol=1e-6)

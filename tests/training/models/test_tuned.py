@@ -27,7 +27,7 @@ def gradients(function: Callable[..., Tensor], *inputs: Tensor, along: Tensor | 
     leaves = [t.clone().requires_grad_(t.is_floating_point()) for t in inputs]
     value = function(*leaves)
     weighted = value if along is None else (value * along.to(value.dtype)).sum()
-    weighted.backward()
+    weighted.backward()  # type: ignore[no-untyped-call]
     return [value.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
 

@@ -92,7 +92,7 @@ class OnRay(Launcher):
 
         folder = job.scratch / "launches" / uuid.uuid4().hex
         folder.mkdir(parents=True)
-        own = None if self.address else tempfile.mkdtemp(prefix="bl-", dir=_short_folder())
+        own = None if self.address else _own_folder()
         options: dict[str, Any] = {"address": self.address}
         if own:
             cpus = max(os.cpu_count() or 1, processes * self.threads)
@@ -163,6 +163,12 @@ def _remove(folder: Path) -> None:
         time.sleep(0.1)
 
 
-def _short_folder() -> str:
-    folder = tempfile.gettempdir()
-    return folder if len(folder) <= LONGEST_FOLDER else "/tmp"
+def _own_folder() -> str:
+    """A short new folder for a Ray of our own; those of killed runs go now, since nobody could remove them then."""
+    above = tempfile.gettempdir()
+    above = above if len(above) <= LONGEST_FOLDER else "/tmp"
+    for left in Path(above).glob("bl-*-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"bl-{os.getpid()}-", dir=above)

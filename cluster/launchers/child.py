@@ -32,7 +32,10 @@ def main(arguments: Sequence[str]) -> int:
         except Exception:
             return 1  # why is written down, and the trace is in the log
         write_json(Path(order["folder"]) / f"result-{index}.json", result)
-    return 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # all is written; torch and gloo were seen to abort while Python took them down (training/trainer/worker.py)
+    os._exit(0)
 
 
 if __name__ == "__main__":

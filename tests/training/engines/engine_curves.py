@@ -19,6 +19,7 @@ from training.engines.base import Engine, Setting
 from training.models.base import build
 from training.models.layers import IGNORE
 from training.objectives.base import Task
+from training.trainer.worker import leave
 
 VOCABULARY, LENGTH, ROWS, MICRO_BATCHES = 64, 16, 8, 2
 
@@ -63,7 +64,7 @@ def main() -> None:
     if rank == "0":
         (Path(folder) / "curves.json").write_text(json.dumps(found))
     dist.barrier()
-    dist.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":

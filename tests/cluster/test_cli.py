@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +52,11 @@ def test_help_takes_less_than_a_third_of_a_second_of_the_processor(tmp_path: Pat
 def test_every_mistake_of_a_real_configuration_comes_at_once_within_two_seconds(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text(BROKEN, encoding="utf-8")
     ask(tmp_path, "check", "broken.yaml", code=2)
-    start = time.process_time(), time.monotonic()
+    before = os.times()
     printed = ask(tmp_path, "check", "broken.yaml", code=2)
-    assert time.monotonic() - start[1] < 4, "two seconds on a machine that does nothing else"
+    after = os.times()
+    # of the processor: a clock would tell what else the machine does
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 2
     for expected in (
         "broken.yaml:1: name: should",
         "broken.yaml:4: ingest.sources[0]",

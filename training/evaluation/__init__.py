@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from pipeline.core.registry import Registry
 
+_OPTIONS, _CODE = "training.evaluation.section", "training.evaluation"
+
 # the options of a task, loadable without torch; and its code
 SECTIONS = Registry(
     "evaluation task",
-    {"perplexity": "training.evaluation.section:Perplexity", "samples": "training.evaluation.section:Samples"},
+    {
+        "perplexity": f"{_OPTIONS}:Perplexity",
+        "samples": f"{_OPTIONS}:Samples",
+        "similarity": f"{_OPTIONS}:Similarity",
+        "analogies": f"{_OPTIONS}:Analogies",
+        "neighbours": f"{_OPTIONS}:Neighbours",
+    },
 )
 TASKS = Registry(
     "evaluation task",
-    {"perplexity": "training.evaluation.perplexity:Perplexity", "samples": "training.evaluation.samples:Samples"},
+    {
+        "perplexity": f"{_CODE}.perplexity:Perplexity",
+        "samples": f"{_CODE}.samples:Samples",
+        "similarity": f"{_CODE}.similarity:Similarity",
+        "analogies": f"{_CODE}.analogies:Analogies",
+        "neighbours": f"{_CODE}.neighbours:Neighbours",
+    },
 )

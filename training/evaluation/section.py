@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeFloat, PositiveInt, model_validator
 
 from pipeline.core.config import Component, Section, component
 from training import evaluation
+from training.evaluation import files
+from training.families import FAMILIES
+
+# tasks whose result no seed changes
+SEEDLESS = ("perplexity", "similarity", "analogies", "neighbours")
 
 
 class Perplexity(Section):
@@ -28,6 +34,48 @@ class Samples(Sampling):
 
     prompts: list[str] | None = None
     per_language: PositiveInt = 2
+
+
+def _names_differ(paths: list[str]) -> list[str]:
+    """A score is named by its file's name, never by its path."""
+    names = [Path(path).name for path in paths]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two files are called {' and '.join(repeated)}; scores are told by the name: rename one")
+    return paths
+
+
+Files = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    AfterValidator(_names_differ),
+    Field(min_length=1),
+]
+
+
+class Similarity(Section):
+    """Spearman's correlation of cosines with the judgements in `files`, each of pairs of words and a number."""
+
+    PATHS: ClassVar[tuple[str, ...]] = ("files",)
+    PARSED: ClassVar[str] = "training.evaluation.questions:read_pairs"
+    files: Files
+    restrict_vocabulary: PositiveInt = 300_000  # the most frequent words, as gensim has it
+
+
+class Analogies(Section):
+    """The share of the questions in `files` that 3CosAdd answers, overall and by the sections of the files."""
+
+    PATHS: ClassVar[tuple[str, ...]] = ("files",)
+    PARSED: ClassVar[str] = "training.evaluation.questions:read_questions"
+    files: Files
+    restrict_vocabulary: PositiveInt = 300_000  # where the answer is sought too
+
+
+class Neighbours(Section):
+    """The `count` words nearest to `words`; without them, to `per_language` that stand out in held-out documents."""
+
+    words: list[str] | None = Field(None, min_length=1)
+    count: PositiveInt = 10
+    per_language: PositiveInt = 6
 
 
 if TYPE_CHECKING:
@@ -57,7 +105,34 @@ class Evaluate(Section):
 
 
 def evaluate_params(section: Evaluate, seed: int) -> dict[str, Any]:
-    """What enters the fingerprint: the section, and the seed if something is drawn (perplexity draws nothing)."""
-    params: dict[str, Any] = section.model_dump(mode="json")
-    drawn = any(task.name != "perplexity" for task in section.tasks)
+    """What enters the fingerprint: the section, files by name and sha256, and the seed if something is drawn.
+
+    Raises: UserError when a file is not there.
+    """
+    params = {**section.model_dump(mode="json"), "tasks": [files.identified(task) for task in section.tasks]}
+    drawn = any(task.name not in SEEDLESS for task in section.tasks)
     return {**params, "seed": seed} if drawn else params
+
+
+def file_sources(section: Evaluate) -> list[dict[str, Any]]:
+    """What the stage's job gets as `sources`: where the files of the tasks lie, and what they hold."""
+    return files.sources(section.tasks)
+
+
+def file_problems(section: Evaluate) -> list[tuple[int, str]]:
+    """(index in `tasks`, one sentence) for every file that is missing or is not what its task reads."""
+    return list(files.problems(section.tasks))
+
+
+def task_problem(section: Evaluate, family: str) -> str | None:
+    """Why a task cannot be asked of a model family, with those that can; None where all fit."""
+    known = FAMILIES.get(family)
+    wrong = [task.name for task in section.tasks if task.name in evaluation.SECTIONS.table]
+    wrong = [name for name in wrong if known and name not in known.tasks]
+    if known is None or not wrong:
+        return None
+    others = [name for name, one in FAMILIES.items() if wrong[0] in one.tasks]
+    return (
+        f"the task {wrong[0]} does not fit the family {family}: it is for {', '.join(others)}. "
+        f"Tasks of {family}: {', '.join(known.tasks)}."
+    )

@@ -23,12 +23,13 @@ Spec = dict[str, Any]
 
 def run(job: Job) -> Outcome:
     """Cut every task, do the pieces that no earlier attempt finished, merge."""
+    from training.evaluation.files import placed
     from training.evaluation.held_out import HeldOut
     from training.evaluation.section import Evaluate
     from training.evaluation.worker import result_of, task_of
 
     held_out, seed = HeldOut.of(job.inputs), job.params.get("seed", 0)
-    chosen = Evaluate(tasks=job.params["tasks"]).tasks
+    chosen = Evaluate(tasks=placed(job.params["tasks"], job.sources, job.folder)).tasks
     tasks = [task_of(one.name, one.options, seed) for one in chosen]
     common = {
         "model": str(job.inputs["model"].path / "model"),

@@ -31,11 +31,24 @@ class Card:
         splits = read_json(tokens.path / SPLITS) if (tokens.path / SPLITS).exists() else {}
         return cls(model.manifest.params, model.manifest.numerics, splits, tuple(_lineage(list(inputs.values()))))
 
-    def text(self, *, title: str, figures: Mapping[str, str]) -> str:
-        """README.md; `figures` are the rows of the table that says what the model is."""
+    def text(
+        self,
+        *,
+        title: str,
+        figures: Mapping[str, str],
+        use: str | None = None,
+        library: str = "transformers",
+        task: str | None = "text-generation",
+    ) -> str:
+        """README.md; `figures` are the rows of the table that says what the model is.
+
+        `use` says how it is loaded, in a code block that runs in its folder; None: as a causal model of transformers.
+        `library` and `task` are what the Hugging Face Hub calls them; no task where the Hub has no name for it.
+        """
         languages = sorted(_sum_of(self.splits))
+        front = {"library_name": library, "pipeline_tag": task, "language": languages}
         parts = [
-            _front(languages), f"# {title}\n", USE, "## Model\n", _table(("", ""), list(figures.items())),
+            _front(front), f"# {title}\n", use or USE, "## Model\n", _table(("", ""), list(figures.items())),
             "## Training\n", _code(self.params), *self._numerics(), *self._data(), *self._lineage_part(), LIMITS,
         ]  # fmt: skip
         return "\n".join(parts)
@@ -84,8 +97,7 @@ def _in_and_out(manifest: Manifest) -> tuple[str, str]:
     return tuple("" if value is None else f"{value:,}" for value in found)  # type: ignore[return-value]
 
 
-def _front(languages: list[str]) -> str:
-    front = {"library_name": "transformers", "pipeline_tag": "text-generation", "language": languages}
+def _front(front: Mapping[str, Any]) -> str:
     # JSON is YAML
     lines = [f"{key}: {json.dumps(value)}" for key, value in front.items() if value]
     return "\n".join(["---", *lines, "---", ""])

@@ -1,0 +1,80 @@
+"""Borders over whole arrays are those that words.py gives one text at a time."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from pipeline.text import borders, words
+from pipeline.text.unicode import CONNECTOR
+
+TEXTS = [
+    "",
+    "a",
+    "'",
+    "字",
+    "Don't stop: it's 3.14 at example.org! Right?\n\nYes… 'quoted' rock'n'roll, snake_case __ x' 'y",
+    "今天天气很好。我们去图书馆看书！真的？\n第二段；还有，标点",
+    "  Mixed 中文 and English。Then more.  \n \n　全角空格 a\u2019b \u200d_",
+    "ไทย 日本語テキスト 한국어。 1２３ ａｂｃ",
+    "。。。...!!! ?\n.\n",
+    "\udce4\udcbd half a character \udce5",
+]
+PIECES = [
+    "a",
+    "B",
+    "é",
+    "1",
+    "_",
+    "'",
+    "’",
+    " ",
+    "\n",
+    ".",
+    "。",
+    "！",
+    "中",
+    "文",
+    "ไ",
+    "か",
+    "-",
+    "\u200d",
+    "…",
+    "\u3000",
+]
+
+
+def drawn() -> list[str]:
+    draw = random.Random(5)
+    return ["".join(draw.choices(PIECES, k=draw.randint(1, 30))) for _ in range(2000)]
+
+
+def unit_ids(joined: np.ndarray) -> np.ndarray:
+    return np.cumsum(~joined)
+
+
+@pytest.mark.parametrize("texts", [TEXTS, drawn()], ids=["written", "drawn"])
+def test_code_points_of_a_unit_go_on_and_others_do_not(texts: list[str]) -> None:
+    for text in texts:
+        goes_on = borders.unit_goes_on(borders.points(text))
+        expected = np.zeros(len(text), bool)
+        for start, end in words.spans(text):
+            expected[start + 1 : end] = True
+        # connectors alone are no unit, but they are not parted either
+        alone = np.array([words.kind_of(character) == CONNECTOR for character in text], bool)
+        different = goes_on != expected
+        assert not (different & ~alone).any(), text
+
+
+@pytest.mark.parametrize("texts", [TEXTS, drawn()], ids=["written", "drawn"])
+def test_sentences_begin_where_they_are_split(texts: list[str]) -> None:
+    for text in texts:
+        found = np.flatnonzero(borders.sentence_begins(borders.points(text)))
+        expected, at = [], 0
+        for sentence in words.sentences(text):
+            at = text.index(sentence, at)
+            expected.append(at)
+            at += len(sentence)
+        assert found.tolist() == expected, text

@@ -1,0 +1,125 @@
+"""Pairs of texts: from one document, parted where a sentence begins, in order or not half of the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.tokenizers.subword import Reference
+from training.chance import keys
+from training.models.layers import IGNORE
+from training.objectives import marks
+from training.objectives.masked import Masked
+from training.objectives.section import Masked as Options
+
+Rows = NDArray[np.int64]
+STEPS = 40
+
+
+def made(tokenizer: Path, pairs: str) -> Masked:
+    return Masked(Options.model_validate({"unit": "token", "pairs": pairs}), tokenizer)
+
+
+def laid(tokenizer: Path, pairs: str, rows: Rows, step: int) -> list[tuple[int, list[int], list[int]]]:
+    """For each row its label and the two texts, with nothing hidden."""
+    lengths = (rows >= 0).sum(1)
+    batch, _ = made(tokenizer, pairs).batch(np.maximum(rows, 0), lengths, keys(3, step, np.arange(len(rows))))
+    tokens, targets = batch["tokens"].numpy(), batch["targets"].numpy()
+    whole, found = np.where(targets == IGNORE, tokens, targets), []
+    own = marks.read(tokenizer)
+    sizes = batch["lengths"].tolist() if "lengths" in batch else [whole.shape[1]] * len(rows)
+    for row, segments, label, size in zip(
+        whole, batch["segments"].numpy(), batch["pairs"].tolist(), sizes, strict=True
+    ):
+        assert (segments[size:] == 0).all() and (row[0], row[size - 1]) == (own.start, own.end)
+        if label == IGNORE:
+            found.append((label, row[1 : size - 1].tolist(), []))
+            continue
+        middle = int(np.flatnonzero(row[:size] == own.end)[0])
+        assert segments[:size].tolist() == [0] * (middle + 1) + [1] * (size - middle - 1)
+        found.append((label, row[1:middle].tolist(), row[middle + 1 : size - 1].tolist()))
+    return found
+
+
+@pytest.fixture
+def documents(reference: Reference) -> Rows:
+    """A document a row, in both languages, of three sentences; -1 behind its end."""
+    texts = (
+        "It rained. Nobody came! Why?",
+        "A letter. The river, then. Home.",
+        "下雨了。没有人来！为什么？",
+        "一封信。河流。回家。",
+    )
+    found = [[*reference.encode_text(text), reference.end_of_text] for text in texts]
+    rows = np.full((4, max(map(len, found))), -1, np.int64)
+    for row, ids in zip(rows, found, strict=True):
+        row[: len(ids)] = ids
+    return rows
+
+
+def test_a_sentence_order_is_right_or_turned_round(tokenizer: Path, documents: Rows) -> None:
+    labels = []
+    for step in range(STEPS):
+        for row, (label, first, second) in zip(
+            documents, laid(tokenizer, "sentence_order", documents, step), strict=True
+        ):
+            text = row[row >= 0].tolist()[:-1]  # without the end of text
+            assert (first + second if label == 0 else second + first) == text and first and second
+            labels.append(label)
+    assert 0.35 < np.mean(labels) < 0.65
+
+
+def test_a_next_sentence_follows_or_is_of_the_other_row(tokenizer: Path, documents: Rows) -> None:
+    labels = []
+    for step in range(STEPS):
+        for at, (label, first, second) in enumerate(laid(tokenizer, "next_sentence", documents, step)):
+            own, other = (row[row >= 0].tolist()[:-1] for row in (documents[at], documents[at ^ 1]))
+            assert own[: len(first)] == first
+            if label == 0:
+                assert first + second == own
+            else:
+                starts = [i for i in range(len(other)) if other[i : i + len(second)] == second]
+                assert starts and len(second) <= len(own) - len(first)
+            labels.append(label)
+    assert 0.35 < np.mean(labels) < 0.65
+
+
+def test_texts_are_parted_where_a_sentence_begins(tokenizer: Path, documents: Rows, reference: Reference) -> None:
+    firsts = {
+        reference.decode(first)
+        for step in range(STEPS)
+        for label, first, _ in laid(tokenizer, "next_sentence", documents, step)
+    }
+    assert {"It rained.", "It rained. Nobody came!", "下雨了。", "下雨了。没有人来！"} <= firsts
+    assert all(text[-1] in ".!。！" for text in firsts)
+
+
+def test_a_row_of_one_sentence_is_no_pair_but_is_still_read(tokenizer: Path, reference: Reference) -> None:
+    ids = reference.encode_text("the quiet river carries a letter")
+    ((label, first, second),) = laid(tokenizer, "sentence_order", np.array([ids]), 0)
+    assert label == IGNORE and first == ids and second == []
+
+
+def test_a_row_without_a_partner_goes_on_with_its_own(tokenizer: Path, documents: Rows) -> None:
+    for step in range(10):
+        ((label, *_),) = laid(tokenizer, "next_sentence", documents[:1], step)
+        assert label == 0
+
+
+def test_pairs_come_from_the_longest_document_of_a_row(tokenizer: Path, reference: Reference) -> None:
+    short, long = (reference.encode_text(text) for text in ("One. Two.", "今天天气很好。我们去图书馆看书！真的？"))
+    row = np.array([[*short, reference.end_of_text, *long, reference.end_of_text]])
+    ((_, first, second),) = laid(tokenizer, "sentence_order", row, 0)
+    assert sorted(first + second) == sorted(long)
+
+
+def test_a_corpus_without_two_sentences_is_told_in_a_sentence(tokenizer: Path, reference: Reference) -> None:
+    one = np.array(reference.encode_text("没有人来"))
+    two = np.array(reference.encode_text("没有人来。为什么？"))
+    objective = made(tokenizer, "sentence_order")
+    assert "sentence_order" in (objective.corpus_problem(iter([one, one])) or "")
+    assert objective.corpus_problem(iter([one, two])) is None
+    assert made(tokenizer, "none").corpus_problem(iter([one])) is None

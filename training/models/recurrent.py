@@ -1,0 +1,133 @@
+"""Recurrent language models: `rnn` (Elman 1990), `lstm` (Hochreiter and Schmidhuber 1997) and `gru` (Cho et al. 2014).
+
+With the regularisers of AWD-LSTM (Merity et al. 2018, arXiv 1708.02182). Weights by name: embed.weight, head.weight
+(untied), layers.N.{weight_ih, weight_hh, bias_ih, bias_hh} in the layout of nn.RNN, nn.LSTM and nn.GRU (gates stacked).
+In tensor code time comes first, as the kernels want it: T tokens, B rows, C width. A state is a list: h of every layer
+in turn (for `lstm` h and c), each 1, B, H. Memory while training: what every gate said, T × B numbers for each.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from training.models.base import Model
+from training.models.dropout import dropout
+from training.models.layers import head_loss, scores
+from training.models.sections import recurrent as section
+
+Cell = Literal["rnn", "lstm", "gru"]
+State = list[Tensor]
+
+GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
+CARRIED: dict[Cell, int] = {"rnn": 1, "lstm": 2, "gru": 1}  # tensors of a layer's state
+SPREAD = 0.1  # embeddings are uniform within it, as in AWD-LSTM
+
+
+class Layer(nn.Module):
+    """One layer, one direction, by PyTorch's own kernels (oneDNN or cuDNN where they have one), in bf16 under autocast.
+
+    With weight dropout (DropConnect, Wan et al. 2013) one mask on the hidden-to-hidden matrix serves the whole call.
+    """
+
+    def __init__(self, cell: Cell, width: int, hidden: int, *, weight_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.cell, self.hidden, self.weight_dropout = cell, hidden, weight_dropout
+        gates = GATES[cell] * hidden
+        self.weight_ih = nn.Parameter(torch.empty(gates, width))
+        self.weight_hh = nn.Parameter(torch.empty(gates, hidden))
+        self.bias_ih, self.bias_hh = nn.Parameter(torch.zeros(gates)), nn.Parameter(torch.zeros(gates))
+        for matrix in (self.weight_ih, self.weight_hh):
+            nn.init.uniform_(matrix, -(hidden**-0.5), hidden**-0.5)
+        if cell == "lstm":  # remember at first (Jozefowicz et al. 2015); gates are i, f, g, o
+            nn.init.ones_(self.bias_ih.data[hidden : 2 * hidden])
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What the layer says to T, B, C, and its state after it. Without a state it begins at zero."""
+        rate = self.weight_dropout if self.training else 0.0
+        weights = [self.weight_ih, dropout(self.weight_hh, rate), self.bias_ih, self.bias_hh]
+        if state is None:
+            state = [x.new_zeros(1, x.shape[1], self.hidden)] * CARRIED[self.cell]
+        # biases, one layer, no dropout of theirs, keep what the gradient needs, one direction, time first
+        how = (True, 1, 0.0, torch.is_grad_enabled(), False, False)
+        if self.cell == "lstm":
+            said, *after = torch.lstm(x, state, weights, *how)
+        else:
+            said, *after = (torch.gru if self.cell == "gru" else torch.rnn_tanh)(x, state[0], weights, *how)
+        return said, after
+
+
+class Read:
+    """How far a text was read: the state that the next tokens go on from."""
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+
+
+class Recurrent(Model):
+    """See the module. Every layer but the last is `hidden` wide; the last is `width` where the head is tied."""
+
+    carries = True
+
+    def __init__(self, family: Cell, config: section.Recurrent, *, vocabulary: int, context: int) -> None:
+        super().__init__()
+        self.family, self.cell, self.config = family, family, config
+        self.vocabulary, self.context = vocabulary, context
+        hidden = config.hidden or config.width
+        widths = [config.width, *[hidden] * (config.layers - 1), config.width if config.tied else hidden]
+        self.embed = nn.Embedding(vocabulary, config.width)
+        self.layers = nn.ModuleList(
+            Layer(family, before, after, weight_dropout=config.weight_dropout)
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.head = None if config.tied else nn.Linear(widths[-1], vocabulary, bias=False)
+        nn.init.uniform_(self.embed.weight, -SPREAD, SPREAD)
+        if self.head is not None:
+            nn.init.uniform_(self.head.weight, -SPREAD, SPREAD)
+
+    def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        x, self.state = self._read(tokens, self.state)
+        flat, wanted = x.reshape(-1, x.shape[-1]), targets.t().reshape(-1)
+        return head_loss(flat, self._head(), wanted, label_smoothing=label_smoothing)
+
+    def hidden(self, tokens: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+        """The last layer on rows that begin from nothing: B, T, C. It looks back alone: lengths do not matter."""
+        return self._read(tokens, None)[0].transpose(0, 1)
+
+    def logits(self, tokens: Tensor, cache: Read | None = None) -> Tensor:
+        x, after = self._read(tokens, cache.state if cache else None)
+        if cache is not None:
+            cache.state = after
+        return scores(x.transpose(0, 1), self._head())
+
+    def cache(self) -> Read:
+        return Read()
+
+    def _read(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """What the last layer says, T, B, C, and the state of all of them after it."""
+        x, after, each = self._embedded(tokens.t()), State(), CARRIED[self.cell]
+        for n, layer in enumerate(self.layers):
+            x, left = layer(x, state[n * each : (n + 1) * each] if state else None)
+            x, after = self._dropped(x), [*after, *left]
+        return x, after
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        """Embeddings, of which words are left out whole: a word that is dropped is dropped in every row."""
+        x: Tensor = self.embed(tokens)
+        rate = self.config.embedding_dropout if self.training else 0.0
+        return x * dropout(x.new_ones(self.vocabulary, 1), rate)[tokens] if rate else x
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        """The same features of a row at all its tokens (variational, Gal and Ghahramani 2016)."""
+        rate = self.config.dropout if self.training else 0.0
+        return x * dropout(x.new_ones(1, *x.shape[1:]), rate) if rate else x
+
+    def _head(self) -> Tensor:
+        weight: Tensor = self.embed.weight if self.head is None else self.head.weight
+        return weight
+
+
+Rnn, Lstm, Gru = partial(Recurrent, "rnn"), partial(Recurrent, "lstm"), partial(Recurrent, "gru")

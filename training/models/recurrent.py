@@ -60,6 +60,11 @@ class Layer(nn.Module):
         return said, after
 
 
+def drop_features(x: Tensor, rate: float) -> Tensor:
+    """The same features of a row at all its tokens (T, B, C): variational dropout (Gal and Ghahramani 2016)."""
+    return x * dropout(x.new_ones(1, *x.shape[1:]), rate) if rate else x
+
+
 class Read:
     """How far a text was read: the state that the next tokens go on from."""
 
@@ -111,7 +116,7 @@ class Recurrent(Model):
         x, after, each = self._embedded(tokens.t()), State(), CARRIED[self.cell]
         for n, layer in enumerate(self.layers):
             x, left = layer(x, state[n * each : (n + 1) * each] if state else None)
-            x, after = self._dropped(x), [*after, *left]
+            x, after = drop_features(x, self.config.dropout if self.training else 0.0), [*after, *left]
         return x, after
 
     def _embedded(self, tokens: Tensor) -> Tensor:
@@ -119,11 +124,6 @@ class Recurrent(Model):
         x: Tensor = self.embed(tokens)
         rate = self.config.embedding_dropout if self.training else 0.0
         return x * dropout(x.new_ones(self.vocabulary, 1), rate)[tokens] if rate else x
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        """The same features of a row at all its tokens (variational, Gal and Ghahramani 2016)."""
-        rate = self.config.dropout if self.training else 0.0
-        return x * dropout(x.new_ones(1, *x.shape[1:]), rate) if rate else x
 
     def _head(self) -> Tensor:
         weight: Tensor = self.embed.weight if self.head is None else self.head.weight

@@ -92,9 +92,12 @@ class Words:
     counts: tuple[int, ...] | None
 
     def cosine(self, one: Sequence[int], other: Sequence[int]) -> list[float]:
-        """How near the words at these places are, pair by pair, in fp64: rounding must not make ties."""
+        """How near the words at these places are, pair by pair.
+
+        In fp64 and rounded there: in fp32 unequal pairs would tie, and a word with itself be 0.9999999 or 1.0000001.
+        """
         left, right = self.unit[list(one)].double(), self.unit[list(other)].double()
-        return [float(value) for value in (left * right).sum(1) / (left.norm(dim=1) * right.norm(dim=1))]
+        return [round(value, 12) for value in ((left * right).sum(1) / (left.norm(dim=1) * right.norm(dim=1))).tolist()]
 
     def scores(self, wanted: Tensor, *, first: int | None = None) -> Iterator[tuple[int, Tensor]]:
         """(place of the first row, rows × words) of the cosines of wanted vectors with the `first` words, by blocks."""

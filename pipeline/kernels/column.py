@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.kernels import edit, minhash, passes, scripts, signals, units
+from pipeline.kernels import edit, minhash, passes, scripts, segment, signals, units
+from pipeline.kernels import words as word_passes
 from pipeline.text import unicode
 from pipeline.text.language import by_script
 from pipeline.text.scripts import SCRIPTS
@@ -80,6 +81,23 @@ def languages(text: pa.Array) -> pa.Array:
     counts = np.zeros((len(offsets) - 1, len(SCRIPTS)), np.int64)
     scripts.count_scripts(data, offsets, unicode.tables().scripts, counts)
     return pa.array(by_script(counts), pa.string())
+
+
+def words(text: pa.Array) -> tuple[Offsets, Offsets, Offsets]:
+    """Where the words are (`text.words.words`); returns ends, begin, stop: word i of document d, for i in
+    range(ends[d], ends[d + 1]), is the bytes [begin[i], stop[i]) of its text. 117 MB of English, 22 of Chinese a
+    CPU-second.
+
+    Raises: UserError when jieba is not installed, whether there is Chinese or not.
+    """
+    data, offsets = buffers(text)
+    largest, most = _largest(offsets), int(offsets[-1] - offsets[0]) + 1
+    ends = np.zeros(len(offsets), np.int64)
+    # address space for the worst case, not memory: pages that are not written stay empty
+    begin, stop = np.empty(most, np.int64), np.empty(most, np.int64)
+    run, room = segment.run_of(largest), word_passes.room(largest)
+    word_passes.split_all(data, offsets, unicode.tables(), segment.dictionary(), run, room, begin, stop, ends)
+    return ends, begin[: ends[-1]].copy(), stop[: ends[-1]].copy()
 
 
 def tidy(text: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:

@@ -44,3 +44,33 @@ def test_every_listed_function_word_is_one_unit() -> None:
     for listed in words.FUNCTION_WORDS.values():
         assert [words.units(word) for word in listed] == [[word] for word in listed]
         assert len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("今天天气很好。", ["今天天气", "很", "好"]),
+        ("Don't use Python3写代码！", ["don't", "use", "python3", "写", "代码"]),
+        ("東京タワー", ["東京", "タ", "ワ", "ー"]),
+        ("⼈民 人⺠", ["人民", "人", "⺠"]),
+        ("中国𠀀人民", ["中国", "𠀀", "人民"]),
+        ("2026年11月", ["2026", "年", "11", "月"]),
+        ("…!?", []),
+        ("", []),
+    ],
+)
+def test_words(text: str, found: list[str]) -> None:
+    assert words.words(text) == found
+
+
+def test_words_as_they_are_written() -> None:
+    assert words.words("Ｔhe ﬁle, THE 中国", folded=False) == ["Ｔhe", "ﬁle", "THE", "中国"]
+
+
+def test_every_han_character_folds_to_one() -> None:
+    assert {len(words.fold(chr(point))) for point in range(0x110000) if words.is_han(chr(point))} == {1}
+
+
+def test_the_words_of_the_sentences_are_those_of_the_text() -> None:
+    text = "Pi is 3.14. See example.org!\n今天天气很好。再见！"
+    assert [word for sentence in words.sentences(text) for word in words.words(sentence)] == words.words(text)

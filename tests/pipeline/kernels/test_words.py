@@ -1,0 +1,103 @@
+"""The native pass over words against the plain definition of `pipeline.text.words`, and jieba's words among them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.kernels import column, segment
+from pipeline.text import chinese_words, words
+
+ODD = "aZé1_'’ .…#\n\t中文。かｱ한ส\u0301\u00ad\u200d\ufe0fﬁＡ😀\x00�〇々㐀𠀀⼀豈\u3000"
+# characters that jieba knows well, rare ones, and ones outside its range
+HAN = "的一是不了在人有我他这中国人民银行行长江大桥研究生命起源乒乓球拍卖完了𠀀㐀〇々龘䶮鿕鿖"
+TEXTS = st.lists(st.text(ODD, max_size=60) | st.text(HAN, max_size=40) | st.text(max_size=40), max_size=6)
+DATA = Path(os.environ.get("BLOOMERY_DATA", "../shared/data")) / "corpora" / "zh"
+
+
+def texts_of(encoded: tuple[np.ndarray, np.ndarray, np.ndarray], texts: list[str]) -> list[list[str]]:
+    ends, begin, stop = encoded
+    data = [text.encode() for text in texts]
+    return [
+        [words.fold(data[d][begin[i] : stop[i]].decode()) for i in range(ends[d], ends[d + 1])]
+        for d in range(len(texts))
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS)
+def test_words_are_those_of_the_definition(texts: list[str]) -> None:
+    found = column.words(pa.array(texts, pa.large_string()))
+    assert texts_of(found, texts) == [words.words(text) for text in texts]
+
+
+def test_a_slice_of_a_column_gives_the_words_of_its_own_texts() -> None:
+    whole = pa.array(["left out", "a b", "中国人民", "left out"], pa.large_string())
+    ends, begin, stop = column.words(whole.slice(1, 2))
+    assert ends.tolist() == [0, 2, 4]
+    assert begin.tolist() == [0, 2, 0, 6] and stop.tolist() == [1, 3, 6, 12]
+
+
+@pytest.mark.parametrize("text", ["", "a", "中", "a" * 100_000, "中" * 2_000, "中国" * 20_000, "\n" * 9])
+def test_no_text_is_too_odd_to_split(text: str) -> None:
+    assert texts_of(column.words(pa.array([text], pa.large_string())), [text]) == [words.words(text)]
+
+
+def native_words(run: str) -> list[str]:
+    room = segment.run_of(4 * len(run))
+    room.points[: len(run)] = np.frombuffer(run.encode("utf-32-le"), np.int32)
+    segment.segment(room, len(run), segment.dictionary())
+    cuts = [0, *(np.flatnonzero(room.ends[: len(run)]) + 1).tolist()]
+    return [run[one:two] for one, two in zip(cuts, cuts[1:], strict=False)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(HAN, min_size=1, max_size=50)
+    | st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1)
+)
+def test_a_run_is_cut_as_jieba_cuts_it(run: str) -> None:
+    assert native_words(run) == chinese_words.words_of_run(run)
+
+
+def test_unknown_names_are_found_as_jieba_finds_them() -> None:
+    run = "小明硕士毕业于中国科学院计算所后在日本京都大学深造他来到了网易杭研大厦"
+    assert "杭研" in native_words(run)
+    assert native_words(run) == chinese_words.words_of_run(run)
+
+
+def runs_of_corpora(characters: int) -> Iterator[str]:
+    for path in sorted(DATA.glob("*.jsonl.gz")):
+        left = characters
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                text = "\n".join(value for value in json.loads(line).values() if isinstance(value, str))
+                text, left = text[:left], left - len(text)
+                yield from "".join(c if words.is_han(c) else " " for c in text).split()
+                if left <= 0:
+                    break
+
+
+def compare(characters: int) -> None:
+    if not DATA.is_dir():
+        pytest.skip(f"{DATA} is not there: set BLOOMERY_DATA")
+    wrong = [run for run in runs_of_corpora(characters) if native_words(run) != chinese_words.words_of_run(run)]
+    assert not wrong
+
+
+def test_the_corpora_are_cut_as_jieba_cuts_them() -> None:
+    compare(4_000)
+
+
+@pytest.mark.long
+def test_all_of_the_corpora_is_cut_as_jieba_cuts_it() -> None:
+    compare(1 << 40)

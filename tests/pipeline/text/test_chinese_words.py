@@ -1,0 +1,46 @@
+"""The door to jieba: what it declares, that it leaves no file behind, and what is said when it is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.text import chinese_words, words
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """No answer of before is remembered, nor any of this test afterwards."""
+    asked = (chinese_words._folder, chinese_words._tokenizer, chinese_words.identity)
+    for question in asked:
+        question.cache_clear()
+    yield
+    for question in asked:
+        question.cache_clear()
+
+
+def test_the_segmenter_declares_its_version_and_its_dictionary() -> None:
+    assert re.fullmatch(r"jieba \d[\d.]*, dictionary [0-9a-f]{16}", chinese_words.identity())
+
+
+def test_no_cache_file_is_shared_with_others(fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert chinese_words.words_of_run("铁匠打铁") == ["铁匠", "打铁"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_is_told_with_the_command_at_the_first_chinese_word(
+    fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert words.words("no Chinese here") == ["no", "chinese", "here"]
+    with pytest.raises(UserError, match="pip install 'bloomery"):
+        words.words("铁匠")
+    with pytest.raises(UserError, match="need jieba, which is not installed"):
+        chinese_words.identity()

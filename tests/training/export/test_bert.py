@@ -1,0 +1,99 @@
+"""An encoder of ours as BertForMaskedLM: the same scores, the same ids, and a pipeline that fills gaps."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from pipeline.core.errors import StageFailed
+from pipeline.tokenizers.subword import load as load_tokenizer
+from training.export import huggingface
+from training.export.base import Source
+from training.export.bert import framed
+from training.export.huggingface import Huggingface
+from training.export.section import Huggingface as Options
+from training.models.base import build
+from training.models.saved import save
+
+MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@pytest.fixture(scope="module")
+def source(corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """The usual corpus under an encoder, its tokenizer of bytes with the marks."""
+    folder, plain = tmp_path_factory.mktemp("bert"), Source.of(corpus.inputs)
+    tokenizer = json.loads(plain.tokenizer.read_text())
+    first, like = load_tokenizer(plain.tokenizer).vocabulary, tokenizer["added_tokens"][0]
+    tokenizer["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    torch.manual_seed(5)
+    model = build("bert", {"layers": 2, "heads": 4, "width": 32}, vocabulary=first + len(MARKS), context=34)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, 0.3 if parameter.dim() == 1 else 0.0, 0.2)
+    save(model, folder / "model")
+    return dataclasses.replace(plain, model=folder / "model", tokenizer=folder / "tokenizer.json")
+
+
+def test_the_folder_is_checked_by_its_consumer_and_has_the_same_bytes_anywhere(source: Source, tmp_path: Path) -> None:
+    export = Huggingface(Options())
+    names = export.write(source, tmp_path / "a")
+    export.check(source, tmp_path / "a")
+    assert names == export.write(source, tmp_path / "b") and "generation_config.json" not in names
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["architectures"] == ["BertForMaskedLM"] and config["max_position_embeddings"] == 34
+
+
+def test_other_weights_are_found_out(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = Huggingface(Options())
+    export.write(source, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 0.1}))
+    with pytest.raises(StageFailed, match="logits differ"):
+        export.check(source, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["the quiet [MASK] carries a letter", "今天天气很[MASK]，我们去图书馆看书。"])
+def test_a_pipeline_fills_a_gap_in_english_and_chinese(source: Source, tmp_path: Path, text: str) -> None:
+    Huggingface(Options()).write(source, tmp_path)
+    fill = transformers.pipeline(
+        "fill-mask",
+        model=transformers.AutoModelForMaskedLM.from_pretrained(tmp_path),
+        tokenizer=transformers.AutoTokenizer.from_pretrained(tmp_path),
+    )
+    found = fill(text)
+    assert len(found) == 5 and all(isinstance(one["token_str"], str) for one in found)
+
+
+def test_every_tensor_has_its_place_and_none_is_drawn_anew(source: Source, tmp_path: Path) -> None:
+    Huggingface(Options()).write(source, tmp_path)
+    _, said = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not said["missing_keys"] and not said["unexpected_keys"] and not said["mismatched_keys"]
+
+
+def test_a_text_gets_its_marks_and_a_hidden_word_its_space(source: Source, tmp_path: Path) -> None:
+    Huggingface(Options()).write(source, tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    one = tokenizer("the [MASK] carries")
+    assert tokenizer.convert_ids_to_tokens(one["input_ids"])[0] == "[CLS]"
+    hidden = tokenizer.convert_ids_to_tokens(one["input_ids"]).index("[MASK]")
+    assert tokenizer.decode(one["input_ids"][1:hidden]) == "the"  # no space left behind
+    both = tokenizer("河流", "车站", return_token_type_ids=True)
+    assert both["token_type_ids"][0] == 0 and both["token_type_ids"][-1] == 1
+    assert both["input_ids"].count(tokenizer.sep_token_id) == 2
+
+
+def test_a_tokenizer_that_frames_already_is_left_alone() -> None:
+    own = {"added_tokens": [{"id": 0, "content": "[CLS]"}, {"id": 1, "content": "[SEP]"}]}
+    own["post_processor"] = {"type": "TemplateProcessing"}  # type: ignore[assignment]
+    assert framed(own) is own
+    without = {"added_tokens": [{"id": 0, "content": "[MASK]"}], "post_processor": None}
+    assert framed(without) is without
+    assert huggingface.TOLERANCE == 1e-4

@@ -1,34 +1,47 @@
 """A folder that `transformers` loads, offline and without remote code: the one file that imports it for export.
 
 Written from the saved tensors, one copy in memory; checked by loading it as a user would, after our own model is gone.
+What a family is called there, and where its weights go, is its own translation (translation.py).
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing, write_json
 from pipeline.tokenizers import adversarial
-from pipeline.tokenizers.base import END_OF_TEXT
 from pipeline.tokenizers.subword import load as load_tokenizer
 from training.evaluation.section import Sampling
-from training.export import shapes
 from training.export.base import Format, Source
+from training.export.bert import FILLS, framed
+from training.export.translation import Head, Read, Specials, Translation, head_of, translation
+from training.models.base import build
 from training.models.saved import CONFIG, WEIGHTS, load
-from training.models.section import Gpt
 
 TOLERANCE = 1e-4
 ROWS = 4  # held-out rows, spread over the split, on which logits are compared
 TEXTS = 64  # held-out documents on which ids are compared, beside the adversarial texts
+
+FILL = """\
+A masked language model trained by Bloomery.
+
+```python
+from transformers import pipeline
+
+fill = pipeline("fill-mask", model=".")
+print(fill(f"Your text with a {fill.tokenizer.mask_token} in it."))
+```
+"""
 
 
 class Huggingface(Format):
@@ -38,82 +51,103 @@ class Huggingface(Format):
 
     def write(self, source: Source, folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
-        saved = read_json(source.model / CONFIG)
-        options, end_of_text = Gpt.model_validate(saved["options"]), load_tokenizer(source.tokenizer).end_of_text
-        shape = shapes.shape_of(saved["family"], options)
-        sizes = {"vocabulary": saved["vocabulary"], "context": saved["context"]}
-        config = shapes.config(shape, options, **sizes, end_of_text=end_of_text)
-        write_json(folder / "config.json", config)
-        write_json(folder / "generation_config.json", _generation(saved["context"], end_of_text))
-        write_json(folder / "tokenizer_config.json", _tokenizer(saved["context"]))
-        with replacing(folder / "tokenizer.json") as beside:
-            shutil.copyfile(source.tokenizer, beside)
-        parameters = _write_weights(source.model / WEIGHTS, folder / WEIGHTS, shape, options)
+        saved, specials = read_json(source.model / CONFIG), Specials.read(source.tokenizer)
+        with safe_open(source.model / WEIGHTS, framework="pt") as weights:
+            found = translation(saved, weights.get_tensor, specials)
+            parameters = _write_weights(found.weights, folder / WEIGHTS)
+        write_json(folder / "config.json", found.config)
+        write_json(folder / "tokenizer_config.json", _tokenizer(saved["context"], specials))
+        _write_tokenizer(source.tokenizer, folder / "tokenizer.json", head_of(found.config))
         with replacing(folder / "README.md") as beside:
-            beside.write_text(_card(source, config, parameters), encoding="utf-8")
-        names = ("config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json")
-        return [*names, "README.md"]
+            beside.write_text(_card(source, saved, found.config, parameters), encoding="utf-8")
+        names = ["config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "README.md"]
+        if head_of(found.config) == "masked":
+            return names
+        write_json(folder / "generation_config.json", _generation(saved["context"], specials))
+        return [*names, "generation_config.json"]
 
     def check(self, source: Source, folder: Path) -> None:
         tokens = _rows(source)
         ours = _our_logits(source.model, tokens)
-        transformers = _library()
+        transformers, where = _library(), {"local_files_only": True}
         try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True
-            )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            head = head_of(read_json(folder / "config.json"))
+            kind = transformers.AutoModelForMaskedLM if head == "masked" else transformers.AutoModelForCausalLM
+            model = kind.from_pretrained(folder, dtype=torch.float32, **where)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **where)
         except Exception as error:  # whatever stops a user stops us, in one sentence
             raise StageFailed(f"export: huggingface: transformers does not load the folder ({error}).") from error
         _compare_logits(ours, tokens, model.eval())
         _compare_ids(source, tokenizer)
-        _write_on(transformers, model, tokenizer)
+        _use(transformers, model, tokenizer, head)
 
 
-def _generation(context: int, end_of_text: int) -> dict[str, Any]:
+def architecture(saved: dict[str, Any], read: Read, specials: Specials) -> Translation:
+    """The translation of `hf`: what the library itself writes of the model, under the names that it reads again."""
+    model = build("hf", saved["options"], vocabulary=saved["vocabulary"], context=saved["context"])
+    model.load_state_dict({name: read(name) for name in model.state_dict()})
+    with tempfile.TemporaryDirectory() as folder:
+        model.write(Path(folder))  # type: ignore[operator]
+        config, weights = read_json(Path(folder) / "config.json"), load_file(Path(folder) / WEIGHTS)
+    config.pop("transformers_version", None)
+    names = ("pad_token",) if head_of(config) == "masked" else ("bos_token", "eos_token", "pad_token")
+    return Translation({**config, **specials.config(*names)}, weights)
+
+
+def _generation(context: int, specials: Specials) -> dict[str, Any]:
     """As our own samples are drawn: a small model that always takes the likeliest token runs in circles."""
     drawn = Sampling()
     return {
-        "bos_token_id": end_of_text, "eos_token_id": end_of_text, "pad_token_id": end_of_text, "do_sample": True,
+        **specials.config("bos_token", "eos_token", "pad_token"), "do_sample": True,
         "temperature": drawn.temperature, "top_k": drawn.top_k, "top_p": drawn.top_p,
         # a prompt of half the context may be written on: learned positions end with it
         "max_new_tokens": min(drawn.tokens, max(1, context // 2)),
     }  # fmt: skip
 
 
-def _tokenizer(context: int) -> dict[str, Any]:
+def _tokenizer(context: int, specials: Specials) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": END_OF_TEXT,
+        **specials.spelled,
         "model_max_length": context,
         "model_input_names": ["input_ids", "attention_mask"],
         "clean_up_tokenization_spaces": False,
     }
 
 
-def _write_weights(source: Path, target: Path, shape: Any, options: Gpt) -> int:
-    """Translate and write; how many parameters there are."""
-    with safe_open(source, framework="pt") as saved:
-        named = shapes.weights(shape, options, saved.get_tensor)
-        ordered = {name: named[name].contiguous() for name in sorted(named)}
+def _write_tokenizer(source: Path, target: Path, head: Head) -> None:
+    """As it is; for a model that fills gaps, one that frames a text by itself."""
+    if head == "masked":
+        write_json(target, framed(read_json(source)))
+    else:
         with replacing(target) as beside:
-            # one metadata key: with two, the file's hash differs from process to process
-            save_file(ordered, beside, metadata={"format": "pt"})
+            shutil.copyfile(source, beside)
+
+
+def _write_weights(named: dict[str, Tensor], target: Path) -> int:
+    """Write them by name; how many parameters there are."""
+    ordered = {name: named[name].contiguous() for name in sorted(named)}
+    with replacing(target) as beside:
+        # one metadata key: with two, the file's hash differs from process to process
+        save_file(ordered, beside, metadata={"format": "pt"})
     return sum(tensor.numel() for tensor in ordered.values())
 
 
-def _card(source: Source, config: dict[str, Any], parameters: int) -> str:
-    figures = {
-        "architecture": config["architectures"][0],
-        "parameters": f"{parameters:,}",
-        "layers": str(config.get("num_hidden_layers", config.get("n_layer"))),
-        "width": str(config.get("hidden_size", config.get("n_embd"))),
-        "vocabulary": f"{config['vocab_size']:,}",
-        "context": f"{config.get('max_position_embeddings', config.get('n_positions')):,}",
+def _card(source: Source, saved: dict[str, Any], config: dict[str, Any], parameters: int) -> str:
+    kind = config["architectures"][0]
+    known = {
+        "layers": config.get("num_hidden_layers", config.get("n_layer")),
+        "width": config.get("hidden_size", config.get("n_embd")),
     }
-    return source.card.text(title=f"{config['architectures'][0]}, {parameters:,} parameters", figures=figures)
+    figures = {
+        "architecture": kind, "parameters": f"{parameters:,}",
+        **{name: str(value) for name, value in known.items() if value is not None},
+        "vocabulary": f"{saved['vocabulary']:,}", "context": f"{saved['context']:,}",
+    }  # fmt: skip
+    title = f"{kind}, {parameters:,} parameters"
+    if head_of(config) == "masked":
+        return source.card.text(title=title, figures=figures, use=FILLS, task="fill-mask")
+    return source.card.text(title=title, figures=figures)
 
 
 def _rows(source: Source) -> list[Tensor]:
@@ -131,7 +165,8 @@ def _our_logits(folder: Path, tokens: list[Tensor]) -> list[Tensor]:
 
 def _compare_logits(ours: list[Tensor], tokens: list[Tensor], model: Any) -> None:
     with torch.inference_mode():
-        pairs = [(mine, model(row).logits) for mine, row in zip(ours, tokens, strict=True)]
+        # theirs may be wider: a vocabulary padded to a round number
+        pairs = [(mine, model(row).logits[..., : mine.shape[-1]]) for mine, row in zip(ours, tokens, strict=True)]
     difference = max(float((mine - theirs).abs().max()) for mine, theirs in pairs)
     if not difference <= TOLERANCE:  # a NaN fails too
         raise StageFailed(
@@ -143,8 +178,12 @@ def _compare_logits(ours: list[Tensor], tokens: list[Tensor], model: Any) -> Non
 def _compare_ids(source: Source, tokenizer: Any) -> None:
     reference = load_tokenizer(source.tokenizer)
     documents = (document.text.decode("utf-8", "replace") for document in source.held_out.documents())
-    texts = [*adversarial.texts([END_OF_TEXT]), *(text for text, _ in zip(documents, range(TEXTS), strict=False))]
-    for text in texts:
+    texts = [
+        *adversarial.texts([tokenizer.eos_token]),
+        *(text for text, _ in zip(documents, range(TEXTS), strict=False)),
+    ]
+    mask = tokenizer.mask_token  # takes the space before it with it (bert.framed), which no text of ours does
+    for text in (one for one in texts if mask is None or mask not in one):
         if tokenizer(text, add_special_tokens=False)["input_ids"] != reference.encode_text(text):
             raise StageFailed(
                 f"export: huggingface: AutoTokenizer gives other ids than the tokenizer stage on {text[:40]!r}. "
@@ -152,12 +191,17 @@ def _compare_ids(source: Source, tokenizer: Any) -> None:
             )
 
 
-def _write_on(transformers: Any, model: Any, tokenizer: Any) -> None:
-    """The shortest use of all: a pipeline that writes a few tokens."""
-    write = transformers.pipeline("text-generation", model=model, tokenizer=tokenizer)
-    found = write(END_OF_TEXT, max_new_tokens=4, do_sample=False)
-    if not isinstance(found[0].get("generated_text"), str):
-        raise StageFailed("export: huggingface: pipeline('text-generation') wrote nothing. Please report this.")
+def _use(transformers: Any, model: Any, tokenizer: Any, head: Head) -> None:
+    """The shortest use of all: a pipeline that writes a few tokens, or fills a gap."""
+    if head == "masked":
+        fill = transformers.pipeline("fill-mask", model=model, tokenizer=tokenizer)
+        answers = [one.get("token_str") for one in fill(f"a {tokenizer.mask_token} 。")]
+    else:
+        write = transformers.pipeline("text-generation", model=model, tokenizer=tokenizer)
+        prompt = tokenizer.eos_token
+        answers = [one.get("generated_text") for one in write(prompt, max_new_tokens=4, do_sample=False)]
+    if not answers or not all(isinstance(one, str) for one in answers):
+        raise StageFailed(f"export: huggingface: the pipeline of a {head} model said nothing. Please report this.")
 
 
 def _library() -> Any:

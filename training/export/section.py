@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.core.config import Component, Section, component
 from training import export, models
+from training.families import FAMILIES
 
 
 class Huggingface(Section):
     """A folder that `transformers` loads, offline and without remote code; no options."""
+
+
+class Safetensors(Section):
+    """The saved model as it is, with its tokenizer and a card: config.json and model.safetensors; no options."""
+
+
+class Onnx(Section):
+    """A graph that `onnxruntime` runs; no options."""
+
+
+class Vectors(Section):
+    """The formats of word2vec, as `gensim` loads them: `text`, `binary`, or both."""
+
+    text: bool = True
+    binary: bool = True
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Vectors:
+        if not (self.text or self.binary):
+            raise ValueError("text and binary are both false; leave one of them true")
+        return self
 
 
 if TYPE_CHECKING:
@@ -35,13 +58,22 @@ class Export(Section):
 
 def shape_problem(section: Export, model: Component) -> str | None:
     """Why a model (`pretrain.model`) cannot be exported in one of the formats; None if it can."""
-    if all(one.name != "huggingface" for one in section.formats):
+    if model.name not in FAMILIES:
+        return None
+    known = FAMILIES[model.name].formats
+    if wrong := [one.name for one in section.formats if one.name in export.SECTIONS.table and one.name not in known]:
+        return f"a {model.name} is not exported as {wrong[0]}. Write export.formats: [{', '.join(known)}]."
+    if model.name != "gpt" or all(one.name != "huggingface" for one in section.formats):
         return None
     options = models.SECTIONS.load(model.name).model_validate(model.options)
-    return None if options.exports_as else REFUSED
+    return None if options.exports_as else refusal(options)
 
 
-REFUSED = (
-    "no Hugging Face class computes this mixture of norm, positions, mlp and qk_norm. "
-    "Write shape: llama, qwen3 or gpt2 and leave those out."
-)
+def refusal(options: Any) -> str:
+    """What is said of a GPT that no Hugging Face class computes."""
+    named = ("norm", "positions", "mlp", "qk_norm", "bias", "kv_heads", "logit_cap")
+    mixture = ", ".join(f"{name}: {json.dumps(getattr(options, name))}" for name in named)
+    return (
+        f"no Hugging Face class computes this mixture ({mixture}). Write shape: llama, qwen3 or gpt2 and leave those "
+        "out; a llama may have one of mlp: relu2 or gelu, bias, and (without bias) logit_cap; a gpt2 mlp: relu2."
+    )

@@ -6,35 +6,41 @@ joined query, key and value are copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pipeline.core.errors import StageFailed
-from training.export.section import REFUSED
+from training.export.section import refusal
+from training.export.translation import Read, Specials, Translation
 from training.models.layers import EPS
-from training.models.section import Gpt, Shape
+from training.models.sections.gpt import Architecture, Gpt
 
-Read = Callable[[str], Tensor]
 Named = Iterator[tuple[str, Tensor]]
 
-CLASSES: dict[Shape, str] = {"llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM", "gpt2": "GPT2LMHeadModel"}
+CLASSES: dict[Architecture, str] = {
+    "llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM", "gpt2": "GPT2LMHeadModel", "arcee": "ArceeForCausalLM",
+    "vaultgemma": "VaultGemmaForCausalLM",
+}  # fmt: skip
 
 
-def shape_of(family: str, options: Gpt) -> Shape:
-    """The architecture that computes exactly this model.
+def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Translation:
+    """A saved GPT as the architecture that computes exactly this model.
 
     Raises: StageFailed when there is none.
     """
-    shape = options.exports_as if family == "gpt" else None
+    options = Gpt.model_validate(saved["options"])
+    shape = options.exports_as
     if shape is None:
-        raise StageFailed(f"export: huggingface: {REFUSED}")
-    return shape
+        raise StageFailed(f"export: huggingface: {refusal(options)}")
+    sizes = {"vocabulary": saved["vocabulary"], "context": saved["context"]}
+    written = config(shape, options, **sizes, end_of_text=specials.ids["eos_token"])
+    return Translation(written, weights(shape, options, read))
 
 
-def config(shape: Shape, options: Gpt, *, vocabulary: int, context: int, end_of_text: int) -> dict[str, Any]:
+def config(shape: Architecture, options: Gpt, *, vocabulary: int, context: int, end_of_text: int) -> dict[str, Any]:
     """config.json. Written out here, not by the library: its other defaults and its version stay out of our bytes."""
     common = {
         "architectures": [CLASSES[shape]],
@@ -58,7 +64,7 @@ def _gpt2_config(options: Gpt, context: int) -> dict[str, Any]:
         "n_head": options.heads,
         "n_inner": options.hidden,
         "n_positions": context,
-        "activation_function": "gelu",
+        "activation_function": options.mlp,
         "layer_norm_epsilon": EPS,
         "attn_pdrop": options.dropout,
         "embd_pdrop": options.dropout,
@@ -66,8 +72,8 @@ def _gpt2_config(options: Gpt, context: int) -> dict[str, Any]:
     }
 
 
-def _llama_config(shape: Shape, options: Gpt, context: int) -> dict[str, Any]:
-    found = {
+def _llama_config(shape: Architecture, options: Gpt, context: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "hidden_size": options.width,
         "intermediate_size": options.hidden,
         "num_hidden_layers": options.layers,
@@ -75,39 +81,63 @@ def _llama_config(shape: Shape, options: Gpt, context: int) -> dict[str, Any]:
         "num_key_value_heads": options.kv_heads or options.heads,
         "head_dim": options.width // options.heads,
         "max_position_embeddings": context,
-        "hidden_act": "silu",
+        "hidden_act": "silu" if options.mlp == "swiglu" else options.mlp,
         "rms_norm_eps": EPS,
-        "attention_bias": False,
+        "attention_bias": options.bias,
         "attention_dropout": options.dropout,
         # once as transformers 5 has it, once as everything before and beside it does
         "rope_parameters": {"rope_type": "default", "rope_theta": options.rope_theta},
         "rope_theta": options.rope_theta,
     }
-    return found | ({"mlp_bias": False} if shape == "llama" else {"use_sliding_window": False})
+    if shape == "vaultgemma":
+        return found | {
+            "hidden_activation": found.pop("hidden_act"),
+            "query_pre_attn_scalar": options.width // options.heads,
+            "layer_types": ["full_attention"] * options.layers,
+            "attn_logit_softcapping": None,
+            "final_logit_softcapping": options.logit_cap,
+        }
+    return found | ({"use_sliding_window": False} if shape == "qwen3" else {"mlp_bias": options.bias})
 
 
-def weights(shape: Shape, options: Gpt, read: Read) -> dict[str, Tensor]:
+def weights(shape: Architecture, options: Gpt, read: Read) -> dict[str, Tensor]:
     """Every tensor under its Hugging Face name."""
     found = dict(_gpt2(options, read) if shape == "gpt2" else _llama(shape, options, read))
     if not options.tied:
         found["lm_head.weight"] = read("head.weight")
-    return found
+    return _as_gemma(found, options) if shape == "vaultgemma" else found
 
 
-def _llama(shape: Shape, options: Gpt, read: Read) -> Named:
+def _llama(shape: Architecture, options: Gpt, read: Read) -> Named:
     yield "model.embed_tokens.weight", read("embed.weight")
     yield "model.norm.weight", read("norm.weight")
+    mlp_norm = "pre_feedforward_layernorm" if shape == "vaultgemma" else "post_attention_layernorm"
+    matrices = {f"attention.{part}": f"self_attn.{part[0]}_proj" for part in ("query", "key", "value", "out")}
+    matrices |= {f"mlp.{part}": f"mlp.{part}_proj" for part in ("up", "down")}
+    matrices |= {"mlp.gate": "mlp.gate_proj"} if options.mlp == "swiglu" else {}
     for layer in range(options.layers):
         ours, theirs = f"blocks.{layer}", f"model.layers.{layer}"
         yield f"{theirs}.input_layernorm.weight", read(f"{ours}.attention_norm.weight")
-        yield f"{theirs}.post_attention_layernorm.weight", read(f"{ours}.mlp_norm.weight")
-        for name, part in (("q", "query"), ("k", "key"), ("v", "value"), ("o", "out")):
-            yield f"{theirs}.self_attn.{name}_proj.weight", read(f"{ours}.attention.{part}.weight")
-        for part in ("gate", "up", "down"):
-            yield f"{theirs}.mlp.{part}_proj.weight", read(f"{ours}.mlp.{part}.weight")
-        if shape == "qwen3":
+        yield f"{theirs}.{mlp_norm}.weight", read(f"{ours}.mlp_norm.weight")
+        for part, name in matrices.items():
+            yield f"{theirs}.{name}.weight", read(f"{ours}.{part}.weight")
+            if options.bias:
+                yield f"{theirs}.{name}.bias", read(f"{ours}.{part}.bias")
+        if options.qk_norm:
             yield f"{theirs}.self_attn.q_norm.weight", read(f"{ours}.attention.query_norm.weight")
             yield f"{theirs}.self_attn.k_norm.weight", read(f"{ours}.attention.key_norm.weight")
+
+
+def _as_gemma(found: dict[str, Tensor], options: Gpt) -> dict[str, Tensor]:
+    """Gemma multiplies embeddings by √width and norms by 1 + weight: the weights undo both.
+
+    A tied head shares the divided embedding, so the last norm gives it back.
+    """
+    scale = options.width**0.5
+    norms = {name: tensor - 1.0 for name, tensor in found.items() if name.endswith("norm.weight")}
+    last = found["model.norm.weight"] * (scale if options.tied else 1.0) - 1.0
+    embed = found["model.embed_tokens.weight"] / scale
+    return {**found, **norms, "model.norm.weight": last, "model.embed_tokens.weight": embed}
 
 
 def _gpt2(options: Gpt, read: Read) -> Named:

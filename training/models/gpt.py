@@ -1,4 +1,4 @@
-"""A decoder-only transformer in the shapes of Llama, Qwen 3 and GPT-2 (section.py), whole in one file.
+"""A decoder-only transformer in the shapes of Llama, Qwen 3 and GPT-2 (sections/gpt.py), whole in one file.
 
 Weights by name: embed.weight, positions.weight (learned), blocks.N.{attention_norm, mlp_norm}.weight,
 blocks.N.attention.{query, key, value, out, query_norm, key_norm}, blocks.N.mlp.{gate, up, down}, norm.weight,
@@ -12,11 +12,24 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.models import section
 from training.models.base import Model
-from training.models.layers import Attention, Gelu, LayerNorm, Linear, Past, RmsNorm, Rope, Swiglu, head_loss
+from training.models.layers import (
+    Attention,
+    Gelu,
+    LayerNorm,
+    Linear,
+    Past,
+    Relu2,
+    RmsNorm,
+    Rope,
+    Swiglu,
+    head_loss,
+    scores,
+)
+from training.models.sections import gpt as section
 
 SPREAD = 0.02
+MLPS = {"swiglu": Swiglu, "gelu": Gelu, "relu2": Relu2}
 
 
 class Block(nn.Module):
@@ -30,8 +43,7 @@ class Block(nn.Module):
             config.width, config.heads, kv_heads=kv_heads, bias=config.bias, qk_norm=config.qk_norm, rope=rope,
             dropout=config.dropout,
         )  # fmt: skip
-        kind = Swiglu if config.mlp == "swiglu" else Gelu
-        self.mlp = kind(config.width, hidden, bias=config.bias)
+        self.mlp = MLPS[config.mlp](config.width, hidden, bias=config.bias)
         self.dropout = config.dropout
 
     def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
@@ -64,7 +76,9 @@ class Gpt(Model):
                 spread = SPREAD / (2 * self.config.layers) ** 0.5 if deep else SPREAD
                 nn.init.normal_(parameter, 0.0, spread)
 
-    def hidden(self, tokens: Tensor, pasts: Sequence[Past] | None = None) -> Tensor:
+    def hidden(
+        self, tokens: Tensor, pasts: Sequence[Past] | None = None, *, lengths: Tensor | None = None
+    ) -> Tensor:
         """The normalised stream after the last block: B, T, C. With `pasts` (`cache`), tokens go on where they end."""
         x = self.embed(tokens)
         if self.positions is not None:
@@ -76,12 +90,15 @@ class Gpt(Model):
         out: Tensor = self.norm(x)
         return out
 
-    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         x = self.hidden(tokens)
-        return head_loss(x.reshape(-1, x.shape[-1]), self._head(), targets.reshape(-1))
+        return head_loss(
+            x.reshape(-1, x.shape[-1]), self._head(), targets.reshape(-1),
+            label_smoothing=label_smoothing, cap=self.config.logit_cap,
+        )  # fmt: skip
 
     def logits(self, tokens: Tensor, cache: list[Past] | None = None) -> Tensor:
-        return F.linear(self.hidden(tokens, cache), self._head()).float()
+        return scores(self.hidden(tokens, cache), self._head(), self.config.logit_cap)
 
     def cache(self) -> list[Past]:
         return [Past() for _ in self.blocks]

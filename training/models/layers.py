@@ -145,6 +145,18 @@ class Gelu(nn.Module):
         return out
 
 
+class Relu2(nn.Module):
+    """Two matrices with a squared ReLU between (Primer, So et al. 2021, arXiv 2109.08668)."""
+
+    def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
+        super().__init__()
+        self.up, self.down = Linear(width, hidden, bias=bias), Linear(hidden, width, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(F.relu(self.up(x)).square())
+        return out
+
+
 class Swiglu(nn.Module):
     """Three matrices, one gating another through SiLU (Shazeer 2020, arXiv 2002.05202)."""
 
@@ -158,9 +170,26 @@ class Swiglu(nn.Module):
         return out
 
 
-def head_loss(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+def head_loss(
+    x: Tensor, weight: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, cap: float | None = None
+) -> Tensor:
     """The loss of every counted target in nats, summed. x: N, C; weight: vocabulary, C; targets: N, `IGNORE` = none."""
     if tuned.wanted(x):
-        return tuned.head_loss(x, weight, targets, IGNORE)
-    logits = F.linear(x, weight).float()
-    return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+        return tuned.head_loss(x, weight, targets, IGNORE, label_smoothing=label_smoothing, cap=cap)
+    return summed_loss(scores(x, weight, cap), targets, label_smoothing=label_smoothing)
+
+
+def summed_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of every counted target, summed. logits: N, vocabulary; targets: N, `IGNORE` = none."""
+    return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum", label_smoothing=label_smoothing)
+
+
+def scores(x: Tensor, weight: Tensor, cap: float | None = None) -> Tensor:
+    """Logits in fp32 (double stays double); with a cap, cap × tanh(logits / cap) (Gemma 2, arXiv 2408.00118)."""
+    logits = wide(F.linear(x, weight))
+    return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def wide(x: Tensor) -> Tensor:
+    """At least fp32: what softmax and sums are computed in."""
+    return x if x.dtype == torch.float64 else x.float()

@@ -42,9 +42,11 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return cast(Tensor, _RmsNorm.apply(x, weight, eps))  # type: ignore[no-untyped-call]
 
 
-def head_loss(x: Tensor, weight: Tensor, targets: Tensor, ignore: int) -> Tensor:
+def head_loss(
+    x: Tensor, weight: Tensor, targets: Tensor, ignore: int, *, label_smoothing: float = 0.0, cap: float | None = None
+) -> Tensor:
     """Head and cross-entropy as one, summed; the logits of a batch never live at once."""
-    return cast(Tensor, _HeadLoss.apply(x, weight, targets, ignore))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _HeadLoss.apply(x, weight, targets, ignore, label_smoothing, cap))  # type: ignore[no-untyped-call]
 
 
 class _Linear(Function):
@@ -94,11 +96,14 @@ class _HeadLoss(Function):
     """Sum of -log softmax(x @ w.T)[target] over rows, `LOGITS` at a time: the logits of a batch never live at once.
 
     The gradient is computed beside the loss, while a chunk is in the caches, and only scaled in `backward`. Rows
-    whose target is `ignore` count nothing.
+    whose target is `ignore` count nothing. With a cap, logits are bent in fp32; with smoothing, a share of each target
+    is spread over the vocabulary.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, ignore: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, ignore: int, smoothing: float, cap: float | None
+    ) -> Tensor:
         x, w = x.to(BF16), weight.to(BF16)
         chunk = max(64, LOGITS // len(weight))
         learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
@@ -106,10 +111,15 @@ class _HeadLoss(Function):
         for_x, for_w = torch.empty_like(x), torch.zeros_like(weight, dtype=torch.float32)
         for first in range(0, len(x), chunk):
             rows, wanted_ids = x[first : first + chunk], targets[first : first + chunk]
-            probabilities, chunk_loss = _softmax_loss(F.linear(rows, w), wanted_ids, ignore)
+            logits = F.linear(rows, w)
+            bend = None if cap is None else torch.tanh(logits.float() / cap)
+            logits = logits if bend is None or cap is None else bend * cap
+            probabilities, chunk_loss = _softmax_loss(logits, wanted_ids, ignore, smoothing)
             loss += chunk_loss
             if learning:
-                gradient = probabilities.to(BF16)
+                # the slope of cap × tanh(x / cap) is 1 - tanh²
+                slope = None if bend is None else bend.square_().neg_().add_(1.0)
+                gradient = (probabilities if slope is None else probabilities.mul_(slope)).to(BF16)
                 torch.mm(gradient, w, out=for_x[first : first + chunk])
                 turned = gradient.t().contiguous() if has_amx() else gradient.t()
                 for_w += turned @ rows
@@ -118,20 +128,32 @@ class _HeadLoss(Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         for_x, for_w = ctx.saved_tensors
-        return for_x * gradient, for_w * gradient, None, None
+        return for_x * gradient, for_w * gradient, None, None, None, None
 
 
-def _softmax_loss(logits: Tensor, targets: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
-    """softmax(logits) - one_hot(targets), zero in ignored rows, and the summed loss."""
+def _softmax_loss(logits: Tensor, targets: Tensor, ignore: int, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    """softmax(logits) - the targets' distribution, zero in ignored rows, and the summed loss.
+
+    That distribution is one_hot(targets); smoothed by e, (1 - e) one_hot(targets) + e / vocabulary.
+    """
     gradient = torch.softmax(logits, dim=-1, dtype=torch.float32)
     counted = targets != ignore
     column = torch.where(counted, targets, 0).unsqueeze(-1)
     chosen = gradient.gather(1, column)
     # fp32 softmax underflows to 0 beyond e^-103: the loss of such a token is cut there
     loss = -(chosen.clamp_min(1e-45).log().squeeze(-1) * counted).sum()
-    gradient.scatter_(1, column, chosen - 1.0)
+    if smoothing:
+        # the mean of -log p is log Σ exp(logits) less their mean; the largest p cannot underflow
+        total = logits.amax(-1).float() - gradient.amax(-1).log()
+        spread = ((total - logits.mean(-1, dtype=torch.float32)) * counted).sum()
+        loss = (1.0 - smoothing) * loss + smoothing * spread
+        each = smoothing / logits.shape[-1]
+        gradient.sub_(each)
+        gradient.scatter_(1, column, chosen - (1.0 - smoothing + each))
+    else:
+        gradient.scatter_(1, column, chosen - 1.0)
     gradient.index_fill_(0, (~counted).nonzero().squeeze(-1), 0.0)
     return gradient, loss
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed
-from training.export import huggingface
+from training.export import shapes
 from training.export.base import Source
 from training.export.huggingface import Huggingface
 from training.export.section import Export, shape_problem
@@ -21,6 +21,12 @@ SHAPES: list[dict[str, Any]] = [
     {"shape": "qwen3", "kv_heads": 1},
     {"shape": "gpt2"},
     {"shape": "gpt2", "bias": False, "hidden": 48},
+    {"shape": "gpt2", "mlp": "relu2", "tied": False},
+    {"shape": "llama", "bias": True},
+    {"shape": "llama", "mlp": "relu2", "kv_heads": 2},
+    {"shape": "llama", "mlp": "gelu", "bias": True, "tied": False},
+    {"shape": "llama", "logit_cap": 3.0, "kv_heads": 2},
+    {"shape": "llama", "logit_cap": 3.0, "tied": False},
 ]
 
 
@@ -36,13 +42,13 @@ def test_the_export_computes_what_the_saved_model_computes(
 
 def test_a_changed_weight_is_found(corpus: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     source, export = Source.of(corpus.inputs), Huggingface(Options())
-    right = huggingface.shapes.weights
+    right = shapes.weights
 
     def wrong(*arguments: Any) -> Any:
         found = right(*arguments)
         return {**found, "model.norm.weight": found["model.norm.weight"] * 1.001}
 
-    monkeypatch.setattr(huggingface.shapes, "weights", wrong)
+    monkeypatch.setattr(shapes, "weights", wrong)
     export.write(source, tmp_path)
     with pytest.raises(StageFailed, match="logits differ by"):
         export.check(source, tmp_path)
@@ -56,7 +62,27 @@ def test_a_folder_that_does_not_load_is_one_sentence(corpus: Any, tmp_path: Any)
         export.check(source, tmp_path)
 
 
-def test_a_model_that_no_class_computes_is_refused_before_any_work() -> None:
-    mixed = Component(name="gpt", options={"shape": "llama", "norm": "layer"})
-    assert "shape: llama, qwen3 or gpt2" in (shape_problem(Export(), mixed) or "")
-    assert shape_problem(Export(), Component(name="gpt", options={"shape": "qwen3"})) is None
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shape": "llama", "norm": "layer"},
+        {"shape": "qwen3", "mlp": "relu2"},
+        {"shape": "qwen3", "bias": True},
+        {"shape": "gpt2", "logit_cap": 30.0},
+        {"shape": "gpt2", "kv_heads": 2},
+        {"shape": "llama", "mlp": "relu2", "logit_cap": 30.0},
+        {"shape": "llama", "bias": True, "logit_cap": 30.0},
+    ],
+    ids=str,
+)
+def test_a_model_that_no_class_computes_is_refused_before_any_work(options: dict[str, Any]) -> None:
+    problem = shape_problem(Export(), Component(name="gpt", options=options)) or ""
+    assert "shape: llama, qwen3 or gpt2" in problem and "mlp: " in problem
+    shape = {"shape": options["shape"]}
+    assert shape_problem(Export(), Component(name="gpt", options=shape)) is None
+
+
+def test_a_format_of_another_family_is_refused_with_those_it_has() -> None:
+    problem = shape_problem(Export(), Component(name="lstm"))
+    assert problem == "a lstm is not exported as huggingface. Write export.formats: [safetensors, onnx]."
+    assert shape_problem(Export(formats=["safetensors"]), Component(name="lstm")) is None

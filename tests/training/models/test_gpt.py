@@ -16,7 +16,7 @@ from pipeline.core.errors import UserError
 from training.models.base import build
 from training.models.layers import IGNORE
 from training.models.saved import load, save
-from training.models.section import Gpt
+from training.models.sections.gpt import Gpt
 
 SHAPES = ["llama", "qwen3", "gpt2"]
 SMALL = {"layers": 2, "heads": 4, "width": 32}
@@ -85,9 +85,14 @@ def test_every_parameter_has_the_kind_its_optimizer_needs() -> None:
         ({"shape": "gpt2"}, "gpt2"),
         ({"shape": "gpt2", "bias": False}, "gpt2"),
         ({"shape": "llama", "qk_norm": True}, "qwen3"),
-        ({"shape": "llama", "mlp": "gelu"}, None),
-        ({"shape": "llama", "bias": True}, None),
-        ({"shape": "gpt2", "tied": False}, None),
+        ({"shape": "gpt2", "mlp": "relu2", "tied": False}, "gpt2"),
+        ({"shape": "llama", "mlp": "gelu"}, "arcee"),
+        ({"shape": "llama", "mlp": "relu2", "bias": True}, "arcee"),
+        ({"shape": "llama", "bias": True}, "llama"),
+        ({"shape": "llama", "logit_cap": 30.0}, "vaultgemma"),
+        ({"shape": "llama", "logit_cap": 30.0, "bias": True}, None),
+        ({"shape": "qwen3", "bias": True}, None),
+        ({"shape": "gpt2", "kv_heads": 2}, None),
     ],
 )
 def test_a_section_knows_which_architecture_it_is(options: dict[str, object], expected: str | None) -> None:
@@ -112,6 +117,57 @@ def test_defaults_are_filled_so_that_a_changed_default_is_a_changed_parameter() 
     assert section.hidden == 704 and section.kv_heads == 8
     assert Gpt.model_validate(section.model_dump(mode="json")) == section
     assert Gpt.model_validate({"shape": "gpt2", "width": 256}).hidden == 1024
+
+
+def test_options_that_came_later_leave_what_was_written_before_as_it_was() -> None:
+    """A fingerprint holds these; with an option left at "as before" it must not change."""
+    assert sorted(Gpt().model_dump()) == [
+        "bias", "context", "dropout", "heads", "hidden", "kv_heads", "layers", "mlp", "norm", "positions", "qk_norm",
+        "rope_theta", "shape", "tied", "width",
+    ]  # fmt: skip
+    assert Gpt(logit_cap=30.0).model_dump()["logit_cap"] == 30.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shape": "llama", "kv_heads": 1},
+        {"shape": "qwen3", "tied": False},
+        {"shape": "gpt2"},
+        {"shape": "llama", "mlp": "relu2", "logit_cap": 2.0},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_gradient_is_that_of_finite_differences(options: dict[str, object], smoothing: float) -> None:
+    torch.manual_seed(2)
+    small = {"layers": 1, "heads": 2, "width": 8, "hidden": 6}
+    model = build("gpt", {**options, **small}, vocabulary=5, context=4).double()
+    for parameter in model.parameters():  # far from zero, where a cap or a squared ReLU bends
+        torch.nn.init.normal_(parameter, 0.5 if parameter.dim() == 1 else 0.0, 0.5)
+    tokens, targets = torch.tensor([[1, 4, 0, 2], [3, 3, 1, 0]]), torch.tensor([[4, 0, 2, IGNORE], [3, 1, 0, 2]])
+    names, weights = zip(*model.named_parameters(), strict=True)
+
+    def loss(*values: torch.Tensor) -> torch.Tensor:
+        more = {"label_smoothing": smoothing}
+        found = torch.func.functional_call(model, dict(zip(names, values, strict=True)), (tokens, targets), more)
+        assert isinstance(found, torch.Tensor)
+        return found
+
+    assert torch.autograd.gradcheck(loss, tuple(w.detach().clone().requires_grad_() for w in weights))
+
+
+@pytest.mark.parametrize("cap", [None, 2.0])
+def test_a_smoothed_loss_is_that_of_pytorch_on_the_logits(cap: float | None) -> None:
+    torch.manual_seed(1)
+    model = build("gpt", {**SMALL, "logit_cap": cap}, vocabulary=50, context=16)
+    torch.nn.init.normal_(model.embed.weight, 0.0, 0.5)  # type: ignore[union-attr, arg-type]
+    tokens, targets = torch.randint(0, 50, (2, 16)), torch.randint(0, 50, (2, 16))
+    targets[0, 5:] = IGNORE
+    logits = model.logits(tokens).flatten(0, 1)
+    assert cap is None or logits.abs().max() <= cap
+    exact = torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum", label_smoothing=0.2)
+    assert model(tokens, targets, label_smoothing=0.2).item() == pytest.approx(exact.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -78,6 +79,34 @@ def test_head_loss_has_the_value_and_gradients_of_cross_entropy(rows: int, monke
     assert not found[1][: rows // 3].any(), "what is ignored has no gradient"
 
 
+@pytest.mark.parametrize("cap", [None, 4.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_head_loss_smooths_and_caps_as_pytorch_does(
+    smoothing: float, cap: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuned, "LOGITS", 1)
+    x, w = rounded(150, 32), rounded(300, 32, seed=1, scale=0.5)
+    targets = torch.randint(0, 300, (150,), generator=torch.Generator().manual_seed(4))
+    targets[:40] = IGNORE
+    more: dict[str, Any] = {"label_smoothing": smoothing}
+
+    def exact(x: Tensor, w: Tensor) -> Tensor:
+        logits = F.linear(x, w)
+        logits = logits if cap is None else cap * torch.tanh(logits / cap)
+        return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum", **more)
+
+    found = gradients(lambda x, w: tuned.head_loss(x, w, targets, IGNORE, cap=cap, **more), x, w)
+    assert_close(found, gradients(exact, x.double(), w.double()))
+    assert not found[1][:40].any(), "what is ignored has no gradient"
+
+
+def test_a_smoothed_loss_of_an_impossible_token_is_exact() -> None:
+    x, w = torch.zeros(1, 32), torch.zeros(2, 32)
+    x[0, 0], w[1, 0] = 80.0, 1.0
+    loss = tuned.head_loss(x, w, torch.tensor([0]), IGNORE, label_smoothing=0.5)
+    assert loss.item() == pytest.approx(0.75 * 80.0, rel=1e-3)
+
+
 def test_head_loss_without_any_target_is_nothing() -> None:
     targets = torch.full((70,), IGNORE)
     found = gradients(lambda x, w: tuned.head_loss(x, w, targets, IGNORE), rounded(70, 32), rounded(50, 32))
@@ -109,10 +138,14 @@ def test_attention_by_products_is_exact_in_double() -> None:
     assert torch.autograd.gradcheck(tuned.attend, (q, k, v))
 
 
-@pytest.mark.parametrize("shape", ["llama", "qwen3", "gpt2"])
-def test_a_tuned_model_has_the_loss_and_gradients_of_the_plain_one(shape: str) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{"shape": "llama"}, {"shape": "qwen3"}, {"shape": "gpt2"}, {"mlp": "relu2", "logit_cap": 5.0}],
+    ids=str,
+)
+def test_a_tuned_model_has_the_loss_and_gradients_of_the_plain_one(options: dict[str, object]) -> None:
     torch.manual_seed(1)
-    model = build("gpt", {"shape": shape, "layers": 2, "heads": 4, "width": 64}, vocabulary=200, context=48)
+    model = build("gpt", {**options, "layers": 2, "heads": 4, "width": 64}, vocabulary=200, context=48)
     tokens = torch.randint(0, 200, (4, 48))
     targets = torch.roll(tokens, -1, 1)
     targets[:, -1] = IGNORE

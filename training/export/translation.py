@@ -1,0 +1,91 @@
+"""A saved model as `transformers` has it: config.json and tensors under the library's names. One function a family.
+
+The folder itself (tokenizer, card, checks) is huggingface.py's; a family says only what is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import read_json
+from pipeline.core.registry import Registry
+from pipeline.tokenizers.subword import load
+
+Head = Literal["causal", "masked"]
+Read = Callable[[str], Tensor]
+"""The tensor of a name in the saved model; read when it is asked for, from a memory-mapped file."""
+
+# what `transformers` calls a special token, and how tokenizers spell it; the end of text is the tokenizer's own
+SPELLINGS: dict[str, tuple[str, ...]] = {
+    "pad_token": ("[PAD]", "<pad>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]",),
+    "sep_token": ("[SEP]",),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+
+
+@dataclass(frozen=True)
+class Specials:
+    """The special tokens of a tokenizer.json by the library's names (`pad_token`): how each is spelled, its id."""
+
+    spelled: Mapping[str, str]
+    ids: Mapping[str, int]
+
+    @classmethod
+    def read(cls, tokenizer: Path) -> Specials:
+        """Text begins, ends and is filled up with the end of text, where the tokenizer has nothing of its own."""
+        added = {token["content"]: token["id"] for token in read_json(tokenizer).get("added_tokens", ())}
+        end_of_text = load(tokenizer).end_of_text
+        end = next(word for word, token in added.items() if token == end_of_text)
+        chosen = dict.fromkeys(("bos_token", "eos_token", "pad_token"), end)
+        for name, words in SPELLINGS.items():
+            if found := [word for word in words if word in added]:
+                chosen[name] = found[0]
+        return cls(chosen, {name: added[word] for name, word in chosen.items()})
+
+    def config(self, *names: str) -> dict[str, int]:
+        """{"pad_token_id": …} for config.json, of those that there are."""
+        return {f"{name}_id": self.ids[name] for name in names if name in self.ids}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What goes into config.json (`architectures` names the class) and model.safetensors."""
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+# family → function(saved: config.json of the saved model, read: Read, specials: Specials) -> Translation
+TRANSLATIONS = Registry(
+    "model family with a Hugging Face class",
+    {
+        "gpt": "training.export.shapes:translation",
+        "bert": "training.export.bert:translation",
+        "hf": "training.export.huggingface:architecture",
+    },
+)
+
+
+def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Translation:
+    """The saved model, translated by its family.
+
+    Raises: StageFailed when no Hugging Face class computes it.
+    """
+    family = saved["family"]
+    if family not in TRANSLATIONS.table:
+        raise StageFailed(f"export: huggingface: no Hugging Face class is a {family}. Write formats: [safetensors].")
+    found: Translation = TRANSLATIONS.load(family)(saved, read, specials)
+    return found
+
+
+def head_of(config: dict[str, Any]) -> Head:
+    """What a folder's class predicts: the next token, or hidden ones."""
+    return "masked" if str(config["architectures"][0]).endswith("MaskedLM") else "causal"

@@ -97,7 +97,10 @@ def _counted(held_out: HeldOut) -> dict[str, list[Counter[int]]]:
 
 
 def _standing_out(documents: list[Counter[int]], named: dict[int, str]) -> list[int]:
-    """Tokens that are words of letters, by falling tf · idf; those of one document alone come after all others."""
+    """Tokens that are words of letters, by falling tf · idf.
+
+    A name of one document alone, and a word of more than half of them, which joins others in a sentence, come last.
+    """
     often, within = Counter[int](), Counter[int]()
     for counts in documents:
         often.update(counts)
@@ -105,7 +108,7 @@ def _standing_out(documents: list[Counter[int]], named: dict[int, str]) -> list[
 
     def rank(token: int) -> tuple[bool, float, int]:
         weight = often[token] * math.log((1 + len(documents)) / within[token])
-        return within[token] < min(2, len(documents)), -weight, token
+        return not 2 <= within[token] <= len(documents) / 2, -weight, token
 
     return sorted((token for token in often if _is_word(named.get(token, ""))), key=rank)
 

@@ -69,10 +69,13 @@ def test_a_float_whose_shortest_spelling_a_double_would_shift_is_spelled_longer(
     draw = np.random.default_rng(5)
     odd = draw.integers(0, 1 << 32, 60_000, dtype=np.uint32).view(np.float32)
     matrix = odd[np.isfinite(odd)][:50_000].reshape(-1, 10)
+    # its shortest spelling is 7.038531e-26; as a double that lies just behind the middle to the next float
+    matrix[0, 0] = np.uint32(363742205).view(np.float32)
     words = tuple(f"w{at}" for at in range(len(matrix)))
     vectors._write(tmp_path / "x.txt", words, matrix, vectors._as_text)
     lines = (tmp_path / "x.txt").read_text(encoding="utf-8").splitlines()
     assert lines[0] == f"{len(words)} 10" and len(lines) == len(words) + 1
+    assert lines[1].startswith("w0 7.03853")
     back = np.array([[np.float32(number) for number in line.split(" ")[1:]] for line in lines[1:]])
     assert np.array_equal(back.view(np.uint32), matrix.view(np.uint32))
 

@@ -42,6 +42,7 @@ class Facts:
     training: list[tuple[str, str]] = field(default_factory=list)
     scores: Table = field(default_factory=list)
     samples: Table = field(default_factory=list)
+    neighbours: Table = field(default_factory=list)
     stages: Table = field(default_factory=list)
     raw: Table = field(default_factory=list)
     config: str = ""
@@ -64,6 +65,7 @@ def gather(run: Run, store: Store) -> Facts:
     facts.charts, facts.training = training_charts(points), training_figures(points, made.get("pretrain"))
     facts.scores = _json(made.get("evaluate"), "scores.json") or []
     facts.samples = _samples(_json(made.get("evaluate"), "samples.json") or [])
+    facts.neighbours = _json(made.get("evaluate"), "neighbours.json") or []
     facts.stages = stage_rows(run, made, events)
     facts.raw = _json(made.get("ingest"), "raw.json") or []
     facts.config = (run.path / "config.yaml").read_text(encoding="utf-8")

@@ -99,6 +99,14 @@ SAMPLES = [
     {"prompt": "今天天气", "text": "很好，铁匠把炉子点着了，孩子们都跑来看。", "language": "zh", "seed": 17,
      "temperature": 0.8},
 ]  # fmt: skip
+NEIGHBOURS = [
+    {
+        "word": "铁匠",
+        "language": "zh",
+        "neighbours": [{"word": "炉子", "cosine": 0.8123}, {"word": "<b>", "cosine": 0.5}],
+    },
+    {"word": "bloomery", "language": None, "neighbours": None},
+]
 LANGUAGES = {
     "en": {"documents": 400, "bytes": 1_600_000, "tokens": 381_000, "bytes_per_token": 4.2,
            "corpus": {"documents": 4021, "bytes": 18_200_000}},
@@ -157,7 +165,8 @@ def files_of(stage: str, folder: Path) -> list[FileEntry]:
         (folder / entry.path).rename(folder / "curve.parquet")
         return [entry_of(folder, "curve.parquet")]
     named: dict[str, dict[str, Any]] = {
-        "tokenizer": {"stats": STATS}, "pack": {"splits": SPLITS}, "evaluate": {"scores": SCORES, "samples": SAMPLES},
+        "tokenizer": {"stats": STATS}, "pack": {"splits": SPLITS}, 
+        "evaluate": {"scores": SCORES, "samples": SAMPLES, "neighbours": NEIGHBOURS},
     }  # fmt: skip
     return jsons(folder, **named.get(stage, {"config": {}}))
 

@@ -71,6 +71,12 @@ def test_a_duplicate_is_shown_beside_the_document_that_stays(page: str) -> None:
     assert "块炼炉" in dropped and "The bloomery turns ore" in dropped and "kept <code>doc-" in dropped
 
 
+def test_words_stand_beside_their_nearest_words(page: str) -> None:
+    shown = page[page.index('<section id="neighbours">') : page.index('<section id="cost">')]
+    for expected in ("铁匠", "zh", "炉子", "0.81", "&lt;b&gt;", "bloomery", "not in the vocabulary"):
+        assert expected in shown, expected
+
+
 def test_scores_samples_tokenizer_and_curves_are_there(page: str) -> None:
     for expected in (
         "1.8520",

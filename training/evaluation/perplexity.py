@@ -3,6 +3,7 @@
 Every row is scored once, as it was packed: a token is predicted from those before it in its row, the first token of a
 row from nothing and so not at all. The loss of every predicted token, end-of-text included, is divided by the bytes
 those tokens spell: the only figure that compares vocabularies and languages. Cost: one forward pass in fp32.
+A model that fills gaps is asked otherwise, and its figures are called otherwise (pseudo.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.core.errors import StageFailed
+from training.evaluation import pseudo
 from training.evaluation.base import Finding, Piece, Score, Subject, Task
 from training.evaluation.held_out import HeldOut, Row
 from training.evaluation.ratio import interval, ratio
@@ -50,6 +52,8 @@ class Perplexity(Task):
         """For each row, the loss of each document's span in it; or the text through xz, by language."""
         if "xz" in piece:
             return _xz(subject.held_out)
+        if pseudo.fills_gaps(subject.model):
+            return pseudo.work(piece, subject)
         rows = subject.held_out.rows(piece["start"], piece["stop"])
         found = []
         while batch := list(islice(rows, piece["batch"])):
@@ -58,6 +62,8 @@ class Perplexity(Task):
         return found
 
     def merge(self, held_out: HeldOut, results: list[Any]) -> Finding:
+        if isinstance(results[1], dict):
+            return self._merge_pseudo(held_out, results)
         spans = iter([loss for rows in results[1:] for row in rows for loss in row])
         documents = [
             _Scored(
@@ -76,6 +82,19 @@ class Perplexity(Task):
             "predicted_bytes": sum(document.bytes for document in documents),
         }
         return Finding(scores, counts=counts)
+
+    def _merge_pseudo(self, held_out: HeldOut, results: list[Any]) -> Finding:
+        asked, found = pseudo.documents(held_out, results[1:]), list[Score]()
+        for language, xz_bits in results[0]:
+            found += pseudo.scores(asked, language)
+            items = sum(language in (None, one.language) for one in asked)
+            found.append(Score("perplexity", "xz_bits_per_byte", xz_bits, None, items, language))
+        counts = {
+            "documents": len(asked),
+            "predicted_tokens": sum(one.tokens for one in asked),
+            "predicted_bytes": sum(one.bytes for one in asked),
+        }
+        return Finding(found, counts=counts)
 
 
 def token_losses(model: Model, batch: Sequence[Row]) -> list[NDArray[np.float64]]:

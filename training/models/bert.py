@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from training.models import tuned
 from training.models.base import Kind, Model
 from training.models.dropout import dropout
-from training.models.layers import IGNORE, SHORT, Gelu, LayerNorm, Linear
+from training.models.layers import IGNORE, SHORT, Gelu, LayerNorm, Linear, summed_loss, wide
 from training.models.sections import bert as section
 
 SPREAD = 0.02
@@ -37,9 +37,9 @@ class Attention(nn.Module):
         if tuned.wanted(x) and T <= SHORT:
             y = _attend(q, k, v, mask, self.dropout if self.training else 0.0)
         else:
-            wide = None if mask is None else mask.to(q.dtype)[:, None, None]  # B, 1, 1, T
+            shown = None if mask is None else mask.to(q.dtype)[:, None, None]  # B, 1, 1, T
             rate = self.dropout if self.training else 0.0
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=wide, dropout_p=rate)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=shown, dropout_p=rate)
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
         return out
 
@@ -100,15 +100,20 @@ class Bert(Model):
         x = self.hidden(tokens, more.get("lengths"), more.get("segments"))
         chosen = (targets != IGNORE).flatten().nonzero().squeeze(-1)  # M
         logits = self._scores(x.flatten(0, 1).index_select(0, chosen))
-        loss = F.cross_entropy(logits, targets.flatten()[chosen], reduction="sum", label_smoothing=label_smoothing)
+        loss = summed_loss(logits, targets.flatten()[chosen], label_smoothing=label_smoothing)
         if (pairs := more.get("pairs")) is not None:
-            apart = F.cross_entropy(_wide(self.paired(x)), pairs, ignore_index=IGNORE, reduction="none")
+            apart = F.cross_entropy(wide(self.paired(x)), pairs, ignore_index=IGNORE, reduction="none")
             loss = loss + (apart * (targets != IGNORE).sum(1)).sum()
         return loss
 
     def logits(self, tokens: Tensor, cache: Any = None, *, lengths: Tensor | None = None) -> Tensor:
         """float32 scores of the token that stands at every position, itself seen: B, T, vocabulary."""
         return self._scores(self.hidden(tokens, lengths))
+
+    def logits_at(self, tokens: Tensor, places: Tensor) -> Tensor:
+        """Scores at one place of each row alone: B, vocabulary. places: B."""
+        rows = torch.arange(len(tokens), device=tokens.device)
+        return self._scores(self.hidden(tokens)[rows, places])
 
     def paired(self, hidden: Tensor) -> Tensor:
         """Scores of "in order" and "not": B, 2, from what the last block made of the first token."""
@@ -117,7 +122,7 @@ class Bert(Model):
 
     def _scores(self, x: Tensor) -> Tensor:
         x = self.transform_norm(F.gelu(self.transform(x)))
-        return _wide(F.linear(x, self.embed.weight, self.bias))
+        return wide(F.linear(x, self.embed.weight, self.bias))
 
     def kind(self, name: str) -> Kind:
         heads = ("embed", "positions", "types", "pair")
@@ -137,11 +142,6 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float) -
     if mask is None:
         scores = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=D**-0.5)
     else:
-        wide = mask.to(q.dtype).repeat_interleave(H, 0).unsqueeze(1)  # B × H, 1, T
-        scores = torch.baddbmm(wide, q, k.transpose(1, 2), alpha=D**-0.5)
+        shown = mask.to(q.dtype).repeat_interleave(H, 0).unsqueeze(1)  # B × H, 1, T
+        scores = torch.baddbmm(shown, q, k.transpose(1, 2), alpha=D**-0.5)
     return (dropout(torch.softmax(scores, dim=-1), rate) @ v).view(B, H, T, D)
-
-
-def _wide(logits: Tensor) -> Tensor:
-    """At least float32: what a softmax over a vocabulary needs."""
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

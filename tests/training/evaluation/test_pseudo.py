@@ -1,0 +1,116 @@
+"""Pseudo-perplexity against a computation by hand, one hidden token at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.core.errors import StageFailed
+from pipeline.tokenizers.subword import load as load_tokenizer
+from training.evaluation import perplexity, pseudo
+from training.evaluation.base import Score, Subject
+from training.evaluation.held_out import HeldOut
+from training.evaluation.perplexity import Perplexity
+from training.evaluation.section import Perplexity as Options
+from training.models.base import build
+from training.models.saved import load, save
+from training.objectives import marks
+
+MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@pytest.fixture(scope="module")
+def subject(corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """The usual corpus under an encoder, its tokenizer with the marks."""
+    folder, held_out = tmp_path_factory.mktemp("bert"), HeldOut.of(corpus.inputs)
+    tokenizer = json.loads(held_out.tokenizer.read_text())
+    first, like = load_tokenizer(held_out.tokenizer).vocabulary, tokenizer["added_tokens"][0]
+    tokenizer["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    torch.manual_seed(5)
+    model = build("bert", {"layers": 1, "heads": 2, "width": 32}, vocabulary=first + 4, context=34)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, 0.3 if parameter.dim() == 1 else 0.0, 0.2)
+    save(model, folder / "model")
+    return Subject(
+        folder / "model", dataclasses.replace(held_out, tokenizer=folder / "tokenizer.json"), torch.device("cpu")
+    )
+
+
+def scores_of(subject: Subject) -> dict[tuple[str, str | None], Score]:
+    task = Perplexity(Options(), 0)
+    results = [task.work(piece, subject) for piece in task.cut(subject.held_out)]
+    return {(score.metric, score.language): score for score in task.merge(subject.held_out, results).scores}
+
+
+def by_hand(subject: Subject, every: int) -> tuple[float, int, int]:
+    """Nats, tokens and bytes of every so many tokens, end of text left out."""
+    model, own, nats, count, size, at = load(subject.folder), marks.read(subject.held_out.tokenizer), 0.0, 0, 0, -1
+    for row in subject.held_out.rows():
+        for place, token in enumerate(row.tokens.tolist()):
+            at += 1
+            if at % every or token == own.end_of_text:
+                continue
+            asked = [own.start, *row.tokens.tolist(), own.end]
+            asked[place + 1] = own.mask
+            with torch.inference_mode():
+                chances = torch.log_softmax(model.logits(torch.tensor([asked]))[0, place + 1].double(), -1)
+            nats -= float(chances[token])
+            count, size = count + 1, size + len(subject.held_out.pieces.spelled[token])
+    return nats, count, size
+
+
+@pytest.mark.parametrize("read", [1 << 30, 4000])
+def test_it_is_the_loss_of_tokens_hidden_one_at_a_time(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, read: int
+) -> None:
+    monkeypatch.setattr(pseudo, "READ", read)
+    every = pseudo.step(subject.held_out)
+    assert (every == 1) == (read == 1 << 30)
+    nats, count, size = by_hand(subject, every)
+    found = scores_of(subject)
+    assert found["pseudo_loss", None].value == pytest.approx(nats / count, rel=1e-5)
+    assert found["pseudo_perplexity", None].value == pytest.approx(math.exp(nats / count), rel=1e-4)
+    assert found["pseudo_bits_per_byte", None].value == pytest.approx(nats / math.log(2) / size, rel=1e-5)
+    assert ("loss", None) not in found and found["xz_bits_per_byte", None].value > 0
+
+
+def test_languages_have_figures_with_intervals(subject: Subject) -> None:
+    found = scores_of(subject)
+    for language in ("en", "zh"):
+        score = found["pseudo_loss", language]
+        assert score.interval is not None and score.interval[0] < score.value < score.interval[1]
+    parts = [found["pseudo_loss", language].items for language in ("en", "zh", "unknown")]
+    assert sum(parts) == found["pseudo_loss", None].items
+
+
+def test_figures_do_not_depend_on_how_the_work_is_cut(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scores_of(subject)
+    monkeypatch.setattr(perplexity, "PIECE_TOKENS", 64)
+    monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
+    assert scores_of(subject) == whole
+
+
+def test_asked_tokens_come_from_every_place_of_a_row(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    for read in (1000, 5000, 20_000, 1 << 20):
+        monkeypatch.setattr(pseudo, "READ", read)
+        assert math.gcd(pseudo.step(subject.held_out), subject.held_out.length) == 1
+
+
+def test_weights_that_diverged_are_told(subject: Subject, tmp_path: Path) -> None:
+    model = load(subject.folder)
+    torch.nn.init.constant_(model.get_parameter("bias"), float("nan"))
+    save(model, tmp_path)
+    with pytest.raises(StageFailed, match="not a finite number"):
+        scores_of(dataclasses.replace(subject, folder=tmp_path))
+
+
+def test_it_is_asked_of_models_that_fill_gaps_alone(corpus: Any, subject: Subject) -> None:
+    assert pseudo.fills_gaps(subject.model)
+    assert not pseudo.fills_gaps(load(corpus.inputs["model"].path / "model"))

@@ -15,6 +15,8 @@ SECTIONS = Registry(
         "similarity": f"{_OPTIONS}:Similarity",
         "analogies": f"{_OPTIONS}:Analogies",
         "neighbours": f"{_OPTIONS}:Neighbours",
+        "embeddings": f"{_OPTIONS}:Embeddings",
+        "probe": f"{_OPTIONS}:Probe",
     },
 )
 TASKS = Registry(
@@ -25,5 +27,7 @@ TASKS = Registry(
         "similarity": f"{_CODE}.similarity:Similarity",
         "analogies": f"{_CODE}.analogies:Analogies",
         "neighbours": f"{_CODE}.neighbours:Neighbours",
+        "embeddings": f"{_CODE}.embeddings:Embeddings",
+        "probe": f"{_CODE}.probe:Probe",
     },
 )

@@ -15,6 +15,7 @@ from typing import Any
 from torch import device
 
 from pipeline.core.config import Section
+from training.evaluation.beginning import first_weights
 from training.evaluation.held_out import HeldOut
 from training.models.base import Model
 from training.models.saved import load
@@ -48,15 +49,26 @@ class Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is examined: a saved model, and the text that it never saw. The model is loaded when first asked."""
+    """What is examined: a saved model, and the text that it never saw. The model is loaded when first asked.
+
+    `beginning`: how its training began (beginning.py), where that is known.
+    """
 
     folder: Path
     held_out: HeldOut
     device: device
+    beginning: dict[str, Any] | None = None
 
     @property
     def model(self) -> Model:
         return _loaded(self.folder, self.device)
+
+    @property
+    def first(self) -> Model | None:
+        """The model before its first step, made anew at each asking; None where that is not known."""
+        if self.beginning is None:
+            return None
+        return first_weights(self.folder, self.held_out.tokenizer, self.beginning, self.device)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
 """Files that a task reads: what they are enters the fingerprint, where they lie does not, and no score tells a path.
 
-A section names its options that are paths in `PATHS`, and its parser in `PARSED` where a mistake in a file can be told
-before any work. The stage reads copies in its draft, checked against the hashes of the plan. Pydantic only, no torch.
+A section names its options that are paths in `PATHS`, and in `PARSED` the parser of them all, or of each by name, where
+a mistake in a file can be told before any work. The stage reads copies in its draft, checked against the hashes of the
+plan. Pydantic only, no torch.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def placed(tasks: Sequence[Any], given: Sequence[Mapping[str, Any]], folder: Pat
 def problems(tasks: Sequence[Component]) -> Iterator[tuple[int, str]]:
     """(which task, one sentence) for every file that is not there or is not what its task reads."""
     for at, task in enumerate(tasks):
-        parse = getattr(_section(task.name), "PARSED", None)
-        for path in paths(task):
+        parsers = getattr(_section(task.name), "PARSED", {})
+        for option, path in _named(task):
+            parse = parsers if isinstance(parsers, str) else parsers.get(option)
             try:
                 file = present(path)
                 if parse:
@@ -65,8 +67,14 @@ def problems(tasks: Sequence[Component]) -> Iterator[tuple[int, str]]:
 
 def paths(task: Component) -> list[str]:
     """The paths among a task's options, in their order."""
-    values = [task.options.get(option) for option in getattr(_section(task.name), "PATHS", ())]
-    return [path for value in values for path in ([value] if isinstance(value, str) else value or [])]
+    return [path for _, path in _named(task)]
+
+
+def _named(task: Component) -> list[tuple[str, str]]:
+    """The paths with the option that each stands in."""
+    options = getattr(_section(task.name), "PATHS", ())
+    values = [(option, task.options.get(option) or []) for option in options]
+    return [(option, path) for option, value in values for path in ([value] if isinstance(value, str) else value)]
 
 
 def present(path: str) -> Path:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from pipeline.core.config import Component, Section, component
 from training import evaluation
@@ -13,7 +21,7 @@ from training.evaluation import files
 from training.families import FAMILIES
 
 # tasks whose result no seed changes
-SEEDLESS = ("perplexity", "similarity", "analogies", "neighbours")
+SEEDLESS = ("perplexity", "similarity", "analogies", "neighbours", "embeddings", "probe")
 
 
 class Perplexity(Section):
@@ -44,12 +52,12 @@ def _names_differ(paths: list[str]) -> list[str]:
     return paths
 
 
-Files = Annotated[
+Listed = Annotated[
     list[str],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     AfterValidator(_names_differ),
-    Field(min_length=1),
 ]
+Files = Annotated[Listed, Field(min_length=1)]
 
 
 class Similarity(Section):
@@ -76,6 +84,38 @@ class Neighbours(Section):
     words: list[str] | None = Field(None, min_length=1)
     count: PositiveInt = 10
     per_language: PositiveInt = 6
+
+
+class Embeddings(Section):
+    """Whether texts of one topic lie together (`topics`), and questions near their passages (`pairs`)."""
+
+    PATHS: ClassVar[tuple[str, ...]] = ("topics", "pairs")
+    PARSED: ClassVar[dict[str, str]] = {
+        "topics": "training.evaluation.texts:read_topics",
+        "pairs": "training.evaluation.texts:read_pairs",
+    }
+    topics: Listed = []
+    pairs: Listed = []
+
+    @model_validator(mode="after")
+    def _some_file(self) -> Embeddings:
+        if not (self.topics or self.pairs):
+            raise ValueError(
+                "name files under `topics` (JSON lines with text and label), `pairs` (JSON lines with question and "
+                "context) or both"
+            )
+        _names_differ([*self.topics, *self.pairs])
+        return self
+
+
+class Probe(Section):
+    """What a logistic regression tells of the topics in `files` from each layer, and from a learned mix of them all."""
+
+    PATHS: ClassVar[tuple[str, ...]] = ("files",)
+    PARSED: ClassVar[str] = "training.evaluation.texts:read_split_topics"
+    files: Files
+    # half of it times the squared weights is added to the summed loss; of 0.1 … 1,000, this did best with 512 features
+    penalty: PositiveFloat = 100.0
 
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ def work(spec: dict[str, Any]) -> None:
         return
     torch.set_num_threads(spec["threads"])
     task, where = task_of(spec["task"], spec["options"], spec["seed"]), device()
-    subject = Subject(Path(spec["model"]), HeldOut.from_dict(spec["held_out"]), where)
+    subject = Subject(Path(spec["model"]), HeldOut.from_dict(spec["held_out"]), where, spec["beginning"])
     result = task.work(spec["piece"], subject)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"result": result, "numerics": numerics(where, spec["threads"])})

@@ -24,6 +24,7 @@ Spec = dict[str, Any]
 def run(job: Job) -> Outcome:
     """Cut every task, do the pieces that no earlier attempt finished, merge."""
     from training.evaluation.files import placed
+    from training.evaluation.beginning import beginning_of
     from training.evaluation.held_out import HeldOut
     from training.evaluation.section import Evaluate
     from training.evaluation.worker import result_of, task_of
@@ -34,6 +35,7 @@ def run(job: Job) -> Outcome:
     common = {
         "model": str(job.inputs["model"].path / "model"),
         "held_out": held_out.to_dict(),
+        "beginning": beginning_of(job.inputs),
         "seed": seed,
         # said, never the core count: another number of threads is another order of sums
         "threads": job.cluster.get("threads") or 1,

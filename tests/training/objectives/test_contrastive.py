@@ -1,0 +1,226 @@
+"""A text and its positive from a row, by chance alone and of one document; the loss in groups, in both directions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.config import Component
+from pipeline.core.errors import UserError
+from training import chance, objectives
+from training.components import make
+from training.models.base import Model, build
+from training.objectives.base import Objective, Task, Tensors
+from training.objectives.contrastive import SHORTEST, info_nce
+from training.objectives.sentences import Frame, embed
+
+END = 0
+Make = Callable[..., Objective]
+
+
+@pytest.fixture(scope="module")
+def make_objective(corpus: Any) -> Make:
+    """make_objective(positives="spans", group=4) with the tokenizer of the usual corpus."""
+    tokenizer = corpus.inputs["tokenizer"].path / "tokenizer.json"
+
+    def made(**options: Any) -> Objective:
+        found: Objective = make(
+            Component(name="contrastive", options={"group": 4, **options}), objectives.SECTIONS, objectives.OBJECTIVES,
+            tokenizer,
+        )  # fmt: skip
+        return found
+
+    return made
+
+
+def rows_of(count: int, *, width: int = 64, ends: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose token says where it stands: row × 100 + place + 1, with end-of-text at `ends`."""
+    rows = np.arange(1, width + 1)[None, :] + 100 * np.arange(count)[:, None]
+    rows[:, list(ends)] = END
+    return rows.astype(np.int64), np.full(count, width)
+
+
+def spans(batch: Tensors, name: str) -> list[list[int]]:
+    lengths = batch[f"{name}_lengths"].tolist()
+    return [row[:length] for row, length in zip(batch[name].tolist(), lengths, strict=True)]
+
+
+def model_of(family: str, *, dropout: float = 0.0, vocabulary: int = 420, context: int = 64) -> Model:
+    torch.manual_seed(4)
+    shapes: dict[str, dict[str, Any]] = {"lstm": {"layers": 1, "width": 16}}
+    options = shapes.get(family, {"layers": 1, "heads": 2, "width": 16})
+    return build(family, {**options, "dropout": dropout}, vocabulary=vocabulary, context=context)
+
+
+def test_a_positive_is_the_next_span_of_the_same_document(make_objective: Make) -> None:
+    tokens, lengths = rows_of(8, ends=(20, 40))
+    batch, counted = make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(8)))
+    assert counted.tolist() == [1] * 8
+    for one, other in zip(spans(batch, "tokens"), spans(batch, "positives"), strict=True):
+        assert min(len(one), len(other)) >= SHORTEST
+        together = [*one, *other]
+        assert together == list(range(together[0], together[0] + len(together)))
+        assert END not in together
+
+
+def test_by_dropout_a_text_is_its_own_positive(make_objective: Make) -> None:
+    tokens, lengths = rows_of(4, ends=(30,))
+    batch, counted = make_objective(positives="dropout").batch(tokens, lengths, chance.keys(1, 2, np.arange(4)))
+    assert "positives" not in batch and counted.tolist() == [1] * 4
+    assert all(len(one) >= SHORTEST and END not in one for one in spans(batch, "tokens"))
+
+
+def test_a_row_without_two_spans_of_one_document_counts_nothing(make_objective: Make) -> None:
+    tokens, lengths = rows_of(8, ends=(15, 31, 47, 63))  # documents of 15 tokens: one too few for two spans
+    tokens[:3] = rows_of(3)[0]
+    lengths[0] = 0
+    batch, counted = make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(8)))
+    assert counted.tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+    assert batch["tokens_lengths"].tolist()[3:] == [0] * 5
+
+
+def test_a_lone_anchor_of_a_group_counts_nothing(make_objective: Make) -> None:
+    tokens, lengths = rows_of(4)
+    lengths[1:] = 3
+    _, counted = make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(4)))
+    assert counted.tolist() == [0] * 4
+
+
+def test_what_is_chosen_follows_from_the_keys_alone(make_objective: Make) -> None:
+    tokens, lengths = rows_of(8)
+    keys = chance.keys(5, 9, np.arange(8))
+    whole, _ = make_objective().batch(tokens, lengths, keys)
+    for some in (slice(0, 4), slice(4, 8)):
+        part, _ = make_objective().batch(tokens[some], lengths[some], keys[some])
+        assert all(torch.equal(part[name], whole[name][some]) for name in whole)
+    other, _ = make_objective().batch(tokens, lengths, chance.keys(5, 10, np.arange(8)))
+    assert not torch.equal(other["tokens"], whole["tokens"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(0, 2**32))
+def test_any_row_of_documents_gives_texts_that_fit(make_objective: Make, documents: list[int], seed: int) -> None:
+    row = np.concatenate([[*range(1, size + 1), END] for size in documents])[None].repeat(4, 0)
+    for positives in ("spans", "dropout"):
+        batch, counted = make_objective(positives=positives).batch(
+            row, np.full(4, row.shape[1]), chance.keys(seed, 0, np.arange(4))
+        )
+        parts = 2 if positives == "spans" else 1
+        assert counted.tolist() == [int(max(documents) >= parts * SHORTEST)] * 4
+        assert batch["tokens"].shape[1] == row.shape[1] // parts
+
+
+def test_chinese_and_english_rows_are_taken_alike(make_objective: Make, corpus: Any) -> None:
+    from pipeline.tokenizers.subword import load
+
+    reference = load(corpus.inputs["tokenizer"].path / "tokenizer.json")
+    texts = [
+        "安静的河流带着一封信经过古老的车站。" * 4,
+        "The quiet river carries a letter past the old station. " * 4,
+    ] * 2
+    ids = [reference.encode_text(text)[:40] for text in texts]
+    lengths = np.array([len(one) for one in ids])
+    tokens = np.zeros((4, 40), np.int64)
+    for at, one in enumerate(ids):
+        tokens[at, : len(one)] = one
+    _, counted = make_objective().batch(tokens, lengths, chance.keys(1, 1, np.arange(4)))
+    assert counted.tolist() == [1] * 4
+
+
+def test_the_loss_is_the_formula_of_the_paper() -> None:
+    torch.manual_seed(1)
+    u, v = torch.randn(6, 5), torch.randn(6, 5)
+    counted = torch.tensor([True, True, True, True, False, True])
+    found = info_nce(u, v, counted, group=3, temperature=0.1)
+    expected = 0.0
+    for group in ([0, 1, 2], [3, 5]):
+        cosines = [[float(F.cosine_similarity(u[i], v[j], dim=0)) / 0.1 for j in group] for i in group]
+        for i in range(len(group)):
+            there = math.log(sum(math.exp(x) for x in cosines[i]))
+            back = math.log(sum(math.exp(row[i]) for row in cosines))
+            expected += (there + back) / 2 - cosines[i][i]
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_nothing_of_a_row_that_does_not_count_reaches_the_loss_or_a_gradient() -> None:
+    torch.manual_seed(1)
+    u, v = torch.randn(4, 5, requires_grad=True), torch.randn(4, 5, requires_grad=True)
+    counted = torch.tensor([True, False, True, True])
+    info_nce(u, v, counted, group=4, temperature=0.05).backward()  # type: ignore[no-untyped-call]
+    assert u.grad is not None and v.grad is not None
+    assert not u.grad[1].any() and not v.grad[1].any() and u.grad[0].any()
+    none = torch.zeros(4, 5, requires_grad=True)
+    loss = info_nce(none, none, torch.zeros(4, dtype=torch.bool), group=4, temperature=0.05)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0 and none.grad is not None and torch.isfinite(none.grad).all()
+
+
+def test_gradients_are_those_of_differences() -> None:
+    torch.manual_seed(2)
+    vectors = [torch.randn(6, 4, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    counted = torch.tensor([True, True, False, True, True, True])
+    assert torch.autograd.gradcheck(lambda u, v: info_nce(u, v, counted, group=3, temperature=0.3), vectors)
+
+
+@pytest.mark.parametrize("family", ["gpt", "bert", "lstm"])
+def test_what_fills_a_row_up_changes_no_vector(family: str) -> None:
+    model = model_of(family).eval()
+    tokens, lengths = torch.randint(0, 420, (3, 20)), torch.tensor([20, 7, 1])
+    other = torch.where(torch.arange(20) < lengths.unsqueeze(1), tokens, 5)
+    torch.testing.assert_close(embed(model, tokens, lengths), embed(model, other, lengths), rtol=1e-5, atol=1e-6)
+    alone = embed(model, tokens[1:2, :7], lengths[1:2])
+    torch.testing.assert_close(embed(model, tokens, lengths)[1:2], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt", "bert", "lstm"])
+def test_a_batch_cut_between_groups_adds_up(make_objective: Make, family: str) -> None:
+    objective = make_objective()
+    tokens, lengths = rows_of(8)
+    batch, _ = objective.batch(tokens % 400, lengths, chance.keys(1, 2, np.arange(8)))
+    task = Task(model_of(family).eval(), objective)
+    parts = [task(**{name: tensor[some] for name, tensor in batch.items()}) for some in (slice(0, 4), slice(4, 8))]
+    assert (parts[0] + parts[1]).item() == pytest.approx(task(**batch).item(), rel=1e-5)
+
+
+def test_two_masks_of_one_text_part_its_vectors(make_objective: Make) -> None:
+    objective = make_objective(positives="dropout")
+    tokens, lengths = rows_of(4)
+    batch, _ = objective.batch(tokens % 400, lengths, chance.keys(1, 2, np.arange(4)))
+    torch.manual_seed(3)
+    model = model_of("gpt", dropout=0.3).train()
+    assert objective.loss(model, batch).item() > objective.loss(model.eval(), batch).item()
+
+
+def test_dropout_without_dropout_is_refused(make_objective: Make) -> None:
+    objective = make_objective(positives="dropout")
+    tokens, lengths = rows_of(4)
+    batch, _ = objective.batch(tokens % 400, lengths, chance.keys(1, 2, np.arange(4)))
+    with pytest.raises(UserError, match="no dropout"):
+        objective.loss(model_of("gpt").train(), batch)
+
+
+def test_a_share_that_parts_a_group_is_refused(make_objective: Make) -> None:
+    tokens, lengths = rows_of(6)
+    with pytest.raises(UserError, match="whole groups of 4"):
+        make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(6)))
+
+
+def test_a_frame_is_drawn_where_the_tokenizer_has_one() -> None:
+    frame = Frame(before=(2,), after=(3,), end_of_text=1)
+    rows, lengths = frame.rows([np.array([7, 8]), np.array([], np.int64), np.array([9])], 3)
+    assert rows.tolist() == [[2, 7, 8, 3, 1], [1] * 5, [2, 9, 3, 1, 1]]
+    assert lengths.tolist() == [4, 0, 3] and frame.marks == 2
+
+
+def test_a_tokenizer_without_marks_gives_bare_texts(corpus: Any) -> None:
+    tokenizer: Path = corpus.inputs["tokenizer"].path / "tokenizer.json"
+    assert Frame.read(tokenizer) == Frame((), (), END)

@@ -32,17 +32,6 @@ TOLERANCE = 1e-4
 ROWS = 4  # held-out rows, spread over the split, on which logits are compared
 TEXTS = 64  # held-out documents on which ids are compared, beside the adversarial texts
 
-FILL = """\
-A masked language model trained by Bloomery.
-
-```python
-from transformers import pipeline
-
-fill = pipeline("fill-mask", model=".")
-print(fill(f"Your text with a {fill.tokenizer.mask_token} in it."))
-```
-"""
-
 
 class Huggingface(Format):
     """See the module."""

@@ -112,14 +112,14 @@ class _HeadLoss(Function):
         for first in range(0, len(x), chunk):
             rows, wanted_ids = x[first : first + chunk], targets[first : first + chunk]
             logits = F.linear(rows, w)
-            bend = None if cap is None else torch.tanh(logits.float() / cap)
+            bend = None if cap is None else logits.float().div_(cap).tanh_()
             logits = logits if bend is None or cap is None else bend * cap
             probabilities, chunk_loss = _softmax_loss(logits, wanted_ids, ignore, smoothing)
             loss += chunk_loss
             if learning:
-                # the slope of cap × tanh(x / cap) is 1 - tanh²
-                slope = None if bend is None else bend.square_().neg_().add_(1.0)
-                gradient = (probabilities if slope is None else probabilities.mul_(slope)).to(BF16)
+                # times the slope of cap × tanh(x / cap), which is 1 - tanh²
+                slid = probabilities if bend is None else torch.ops.aten.tanh_backward(probabilities, bend)
+                gradient = slid.to(BF16)
                 torch.mm(gradient, w, out=for_x[first : first + chunk])
                 turned = gradient.t().contiguous() if has_amx() else gradient.t()
                 for_w += turned @ rows

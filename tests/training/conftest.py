@@ -58,7 +58,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def make_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Corpus]:
-    """make_corpus(documents=24, length=32, shape="llama") → a Corpus; the rows are packed from all its documents."""
+    """make_corpus(documents=24, length=32, family="gpt", shape="llama") → a Corpus; rows of all its documents."""
 
     def make(documents: int = 24, *, length: int = 32, row_group: int = 5, **options: Any) -> Corpus:
         root = tmp_path_factory.mktemp("corpus")
@@ -146,8 +146,9 @@ def _tokens(root: Path, texts: list[tuple[str, str | None]], length: int, row_gr
 
 def _model(root: Path, length: int, options: dict[str, Any]) -> Artifact:
     torch.manual_seed(5)
-    small = {"layers": 2, "heads": 4, "width": 32, **options}
-    model = build("gpt", small, vocabulary=load(root / "tokenizer" / "tokenizer.json").vocabulary, context=length)
+    family = options.pop("family", "gpt")
+    small = {"layers": 2, "width": 32, **({"heads": 4} if family in ("gpt", "bert") else {}), **options}
+    model = build(family, small, vocabulary=load(root / "tokenizer" / "tokenizer.json").vocabulary, context=length)
     for parameter in model.parameters():  # far from the start's near-uniform guesses, biases and norms too
         torch.nn.init.normal_(parameter, 0.3 if parameter.dim() == 1 else 0.0, 0.2)
     save(model, root / "model" / "model")

@@ -19,7 +19,7 @@ from training.objectives.base import Objective, Tensors
 
 
 class Bidirectional(Objective):
-    """Beside tokens and targets: `turned`, a row's places read from its end, and `turned_targets`, what follows there."""
+    """Beside tokens and targets: `turned`, a row's places from its end, and `turned_targets`, what follows there."""
 
     def batch(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], keys: Keys) -> tuple[Tensors, Tensor]:
         rows, ends = torch.from_numpy(tokens), torch.from_numpy(lengths)

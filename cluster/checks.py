@@ -22,6 +22,7 @@ from pipeline.core.yaml_tree import Tree
 
 # by name: what these know of models and batches lies beside the model and the trainer
 BATCH = "training.section:batch_problem"
+FAMILY = "training.section:family_problems"
 SHAPE = "training.export.section:shape_problem"
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
@@ -37,7 +38,8 @@ def needs_are_made(config: RunConfig, tree: Tree) -> None:
     for spec in specs:
         if spec.section not in given:
             continue
-        missing = [kind for kind in spec.needs if kind not in made]
+        section = config.section(spec.section)
+        missing = [kind for kind in (spec.needs if section is None else spec.needs_of(section)) if kind not in made]
         if missing:
             makers = [next(other.section for other in specs if other.makes == kind) for kind in missing]
             what = f"the stage {spec.name} needs {' and '.join(missing)}; no section before it makes that."
@@ -106,6 +108,24 @@ def rows_fit(config: RunConfig, tree: Tree) -> None:
         tree.problem(("pretrain", "batch_tokens"), wrong)
 
 
+def parts_fit_the_family(config: RunConfig, tree: Tree) -> None:
+    """Objective, optimizer, schedule and engine are of the model's family."""
+    pretrain: Any = config.section("pretrain")
+    for option, wrong in load(FAMILY)(pretrain) if pretrain is not None else ():
+        tree.problem(("pretrain", option), wrong)
+
+
+def other_artifacts_are_there(config: RunConfig, tree: Tree) -> None:
+    """What other runs made and this one reads is published."""
+    for spec in stage_table():
+        section = config.section(spec.section)
+        try:
+            if section is not None:
+                spec.externals_of(section)
+        except UserError as error:
+            tree.problem((spec.section,), str(error))
+
+
 def model_can_be_exported(config: RunConfig, tree: Tree) -> None:
     """The formats that are asked for know this model: told now, not after it was trained."""
     pretrain: Any = config.section("pretrain")
@@ -114,4 +134,7 @@ def model_can_be_exported(config: RunConfig, tree: Tree) -> None:
         tree.problem(("pretrain", "model"), wrong)
 
 
-CHECKS: tuple[Check, ...] = (needs_are_made, workdir_is_writable, sources_match, rows_fit, model_can_be_exported)
+CHECKS: tuple[Check, ...] = (
+    needs_are_made, workdir_is_writable, sources_match, rows_fit, parts_fit_the_family, other_artifacts_are_there,
+    model_can_be_exported,
+)  # fmt: skip

@@ -141,6 +141,7 @@ def _order(supervisor: Supervisor, planned: Planned, attempt: int, folder: Path)
         if found is None:
             raise StageFailed(f"{planned.name}: its input {stage} is gone from the store. Run again from {stage}.")
         inputs[kind] = found
+    inputs |= planned.externals
     job = Job(
         stage=planned.name, version=planned.spec.version, kind=planned.spec.makes, run=planned.spec.run,
         fingerprint=planned.fingerprint, params=planned.params, seed=config.seed, inputs=inputs, folder=folder,

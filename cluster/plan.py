@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,7 @@ class Planned:
     why: str
     artifact: Artifact | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
+    externals: dict[str, Artifact] = field(default_factory=dict)  # artifacts of other runs, by what they are for
     numerics: str = ""  # why a published model's last bits are not those of a model trained here and now
 
     @property
@@ -67,11 +68,15 @@ def plan(loaded: Loaded, store: Store, *, hashed: Callable[[RawFile], None] | No
         assert section is not None  # chosen() left the others out
         params = spec.params_of(section, loaded.config.seed)
         sources = _sources(section, ledger, hashed) if not spec.needs else []
-        needs: dict[str, tuple[str, str]] = {kind: (newest[kind].name, newest[kind].fingerprint) for kind in spec.needs}
+        kinds, externals = spec.needs_of(section), spec.externals_of(section)
+        needs: dict[str, tuple[str, str]] = {kind: (newest[kind].name, newest[kind].fingerprint) for kind in kinds}
         inputs = dict(needs.values()) if spec.needs else _raw_input(sources)
+        # what another run made is known by what it holds: its digest
+        inputs |= {name: artifact.manifest.digest for name, artifact in externals.items()}
         found = _judge(
             spec, params, inputs, needs, store, {one.name: one for one in planned}, sources, loaded.config.cluster
         )
+        found = replace(found, externals=externals)
         planned.append(found)
         newest[spec.makes] = found
         if found.sources:
@@ -137,7 +142,7 @@ def _judge(
         else:
             state, why = ("stale" if earlier else "run"), reason
     numerics = other_class(artifact.manifest.numerics, cluster) if artifact is not None else ""
-    return Planned(spec, params, inputs, needs, identity, state, why, artifact, sources, numerics)
+    return Planned(spec, params, inputs, needs, identity, state, why, artifact, sources, numerics=numerics)
 
 
 def _changed(
@@ -157,7 +162,7 @@ def _changed(
             found.append(_changed_files(old, sources))
         elif was is None:
             found.append(f"it now reads {stage}")
-        elif before[stage].state != "done":
+        elif stage in before and before[stage].state != "done":
             found.append(f"its input {stage} is redone")
         else:
             found.append(f"its input {stage} changed ({was[:8]} → {identity[:8]})")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from pipeline.core.config import Component, Section, component
-from training import engines, models, objectives
+from training import augment, engines, models, objectives
+from training.families import FAMILIES, Family
 
 Precision = Literal["bf16", "fp32"]
+STEPS = 1000
 
 
 def _family_first(value: Any) -> Any:
@@ -33,24 +35,36 @@ if TYPE_CHECKING:
     Optimizer: TypeAlias = Component
     Schedule: TypeAlias = Component
     Engine: TypeAlias = Component
+    Augmentation: TypeAlias = Component
 else:
     Model = Annotated[component(models.SECTIONS), BeforeValidator(_family_first)]
     Objective = component(objectives.SECTIONS)
     Optimizer = component(engines.OPTIMIZERS)
     Schedule = component(engines.SCHEDULES)
     Engine = component(engines.SECTIONS)
+    Augmentation = component(augment.SECTIONS)
+
+
+class InitEmbeddings(Section):
+    """Begin from embeddings that were learned first: `artifact` is the folder of a word2vec or glove artifact."""
+
+    artifact: str = Field(min_length=1)
+    freeze_steps: NonNegativeInt = 0  # for which the embedding stays as it came
+    least_coverage: float = Field(0.5, ge=0, le=1)  # of the training tokens must find a vector
 
 
 class Pretrain(Section):
     """What is trained, on how much, and how. A batch is said once, globally, in tokens: workers never change it.
 
-    `steps` may differ by precision ({bf16: 500, fp32: 150}): what resolves is in the model's numerics.
-    `validate_every` and `save_every` are fractions of the steps below 1, steps from 1 on.
+    `steps` may differ by precision ({bf16: 500, fp32: 150}): what resolves is in the model's numerics. `epochs` says it
+    in passes over the rows instead. `validate_every` and `save_every` are fractions of the steps below 1, steps from 1
+    on. Objective, optimizer, schedule and engine are the family's own where they are not named (families.py).
     """
 
     model: Model = _named("gpt")
     objective: Objective = _named("causal")
-    steps: PositiveInt | dict[Precision, PositiveInt] = 1000
+    steps: PositiveInt | dict[Precision, PositiveInt] | None = None
+    epochs: PositiveFloat | None = None
     batch_tokens: PositiveInt = 16384
     optimizer: Optimizer = _named("adamw")
     schedule: Schedule = _named("wsd")
@@ -61,6 +75,14 @@ class Pretrain(Section):
     validate_tokens: PositiveInt = 16384  # of the validation split, the same ones every time
     save_every: PositiveFloat = 0.1
     keep: PositiveInt = 2  # checkpoints: the last one is enough to resume, one more survives a bad disk
+    augment: list[Augmentation] = []  # of training rows, in this order
+    init: str | None = Field(None, min_length=1)  # the folder of a model artifact whose weights are the first ones
+    init_embeddings: InitEmbeddings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _family_decides(cls, value: Any) -> Any:
+        return _filled(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _every_precision_has_steps(self) -> Pretrain:
@@ -70,23 +92,116 @@ class Pretrain(Section):
                 raise ValueError(f"steps has no entry for {' and '.join(sorted(missing))}")
         return self
 
-    def steps_at(self, precision: Precision) -> int:
-        """The number of steps at a resolved precision."""
-        return self.steps if isinstance(self.steps, int) else self.steps[precision]
+    @model_validator(mode="after")
+    def _one_duration(self) -> Pretrain:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("write steps or epochs, not both")
+        return self
+
+    def steps_at(self, precision: Precision, *, rows: int, batch_rows: int) -> int:
+        """The number of steps at a resolved precision, over so many rows."""
+        if self.epochs is not None:
+            return max(1, round(self.epochs * rows / batch_rows))
+        steps = STEPS if self.steps is None else self.steps
+        return steps if isinstance(steps, int) else steps[precision]
+
+
+# what came after the first artifacts were made, and the value that means what was done before
+EXTERNALS = ("init", "init_embeddings")
+ADDED_LATER: dict[str, Any] = {"epochs": None, "augment": [], "init": None, "init_embeddings": None}
 
 
 def pretrain_params(section: Pretrain, seed: int) -> dict[str, Any]:
-    """What enters the fingerprint: the section, and the seed of weights, order and dropout."""
-    return {**section.model_dump(mode="json"), "seed": seed}
+    """What enters the fingerprint: the section, and the seed of weights, order and dropout.
+
+    Where other artifacts lie does not enter; what they are does, as inputs (`externals`).
+    """
+    found = {key: value for key, value in section.model_dump(mode="json").items()
+             if key not in ADDED_LATER or value != ADDED_LATER[key]}  # fmt: skip
+    if "init" in found:
+        found["init"] = True
+    if "init_embeddings" in found:
+        found["init_embeddings"] = {k: v for k, v in found["init_embeddings"].items() if k != "artifact"}
+    if found["steps"] is None:
+        found["steps"] = STEPS if section.epochs is None else None
+    return {**found, "seed": seed}
+
+
+def section_of(params: dict[str, Any]) -> dict[str, Any]:
+    """The section that `pretrain_params` was made of, but for where other artifacts lie."""
+    found = {key: value for key, value in params.items() if key != "seed"}
+    if found.get("init"):
+        found["init"] = "an input"
+    if "init_embeddings" in found:
+        found["init_embeddings"] = {**found["init_embeddings"], "artifact": "an input"}
+    return found
+
+
+def needs(section: Pretrain) -> tuple[str, ...]:
+    """Kinds of artifact that this family needs beside tokens and tokenizer."""
+    known = FAMILIES.get(section.model.name)
+    return known.needs if known else ()
+
+
+def externals(section: Pretrain) -> dict[str, str]:
+    """Artifacts of other runs that are read: what for (one of EXTERNALS), and the folder as the user wrote it."""
+    embeddings = section.init_embeddings.artifact if section.init_embeddings else None
+    found = (section.init, embeddings)
+    return {name: folder for name, folder in zip(EXTERNALS, found, strict=True) if folder}
+
+
+def family_problems(section: Pretrain) -> list[tuple[str, str]]:
+    """What does not go together, as (option, sentence); empty when all does."""
+    known, name, found = FAMILIES.get(section.model.name), section.model.name, []
+    if known is None:
+        return []  # a user's own family knows what it takes
+    for option in ("objective", "optimizer", "schedule", "engine"):
+        fits, chosen = getattr(known, f"{option}s"), getattr(section, option).name
+        if chosen not in fits and ":" not in chosen:
+            found.append((option, f"{chosen} is not for {name}; it takes {' or '.join(fits)}.{_reason(option, known)}"))
+    if known.vectors and (section.augment or section.init or section.init_embeddings):
+        found.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
+    tied = section.model.options.get("tied", True)
+    if section.init_embeddings and section.init_embeddings.freeze_steps and not tied:
+        what = "frozen embeddings under an untied head: the head would fit an embedding that then moves away under it."
+        found.append(("init_embeddings", f"{what} Write tied: true, or leave freeze_steps out."))
+    return found
+
+
+def _reason(option: str, known: Family) -> str:
+    if known.vectors and option == "engine":
+        return " A step moves a few rows of the vectors: there is no gradient and no optimizer state for ZeRO to share."
+    return ""
+
+
+def _filled(value: dict[str, Any]) -> dict[str, Any]:
+    """Defaults that follow from the family."""
+    name = _family_first(value.get("model", "gpt"))
+    name = next(iter(name)) if isinstance(name, dict) and "name" not in name and len(name) == 1 else name
+    name = name.get("name") if isinstance(name, dict) else getattr(name, "name", name)
+    known = FAMILIES.get(str(name))
+    if known is None:
+        return value
+    options = ("objective", "optimizer", "schedule", "engine")
+    firsts: dict[str, Any] = {name: getattr(known, f"{name}s")[0] for name in options}
+    if known.vectors:
+        firsts |= {"epochs": 5, "precision": "fp32"} if value.get("steps") is None else {"precision": "fp32"}
+    return {**firsts, **value}
 
 
 def batch_problem(section: Pretrain, *, length: int, workers: int) -> str | None:
     """Why this batch cannot be cut into whole rows for every worker, with the nearest that can; None if it can."""
-    unit = length * workers
+    blocks, group = section.engine.options.get("blocks"), section.objective.options.get("group", 1)
+    if blocks and blocks % workers:
+        return (
+            f"{blocks} blocks cannot be shared evenly by {workers} workers. Set pretrain.engine.blocks to a multiple."
+        )
+    parts, unit = (f"{blocks} blocks", length * blocks) if blocks else (f"{workers} workers", length * workers * group)
     if section.batch_tokens % unit == 0:
         return None
     nearest = max(1, round(section.batch_tokens / unit)) * unit
+    rows = f"groups of {group} rows" if group > 1 else "rows"
     return (
-        f"batch_tokens {section.batch_tokens:,} is not a whole number of rows of {length:,} tokens for each of "
-        f"{workers} workers; {nearest:,} is."
+        f"batch_tokens {section.batch_tokens:,} is not a whole number of {rows} of {length:,} tokens for each of "
+        f"{parts}; {nearest:,} is."
     )

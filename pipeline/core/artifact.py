@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import UserError
 from pipeline.core.manifest import JOURNAL, NAME, Manifest
 
 
@@ -20,6 +21,23 @@ class Artifact:
     @classmethod
     def at(cls, path: Path) -> Artifact:
         return cls(path, Manifest.read(path / NAME))
+
+    @classmethod
+    def found(cls, folder: str, where: str) -> Artifact:
+        """The artifact that a user names: its folder, or a work directory in which one model alone is published.
+
+        Raises: UserError when there is none, or more than one.
+        """
+        path = Path(folder).absolute()
+        if (path / NAME).exists():
+            return cls.at(path)
+        models = sorted(path.glob(f"store/pretrain/*/{NAME}"))
+        if len(models) == 1:
+            return cls.at(models[0].parent)
+        if models:
+            listed = "\n".join(f"  {folder}/{model.parent.relative_to(path)}" for model in models)
+            raise UserError(f"{where}: {folder} holds several models. Name one of\n{listed}")
+        raise UserError(f"{where}: no artifact in {folder} ({NAME} is missing). Train it first, or name its folder.")
 
     def files(self, prefix: str = "") -> list[Path]:
         """The recorded files whose path begins so, in byte order of their paths: the order in which rows count."""

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline.core.errors import ConfigError, UserError
@@ -21,9 +28,19 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Section(BaseModel):
-    """The base of every section: frozen, unknown keys are errors, defaults are checked too."""
+    """The base of every section: frozen, unknown keys are errors, defaults are checked too.
+
+    `ADDED` names options that came after the first artifacts, with the value that means what was done before: while
+    they have it they are left out of what is written down, so that no fingerprint changes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    ADDED: ClassVar[dict[str, Any]] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = handler(self)
+        return {key: value for key, value in found.items() if key not in self.ADDED or value != self.ADDED[key]}
 
 
 class Component(Section):

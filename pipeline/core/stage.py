@@ -29,6 +29,8 @@ class StageSpec:
     """A stage by name: its section of the YAML, what it needs and makes, and the function that runs it.
 
     `params` names a function (section, seed) -> dict, what enters the fingerprint; None means the section as it is.
+    `more_needs` names a function (section) -> further kinds that these options need; `externals` one (section) ->
+    {what for: folder} of artifacts of other runs, which are inputs under that name, identified by their digest.
     A changed `version` makes every earlier artifact of the stage stale: raise it when the same params give other bytes.
     """
 
@@ -41,6 +43,20 @@ class StageSpec:
     run: str
     section_type: str
     params: str | None = None
+    more_needs: str | None = None
+    externals: str | None = None
+
+    def needs_of(self, section: BaseModel) -> tuple[Kind, ...]:
+        """Every kind that the stage needs with these options."""
+        return self.needs if self.more_needs is None else (*self.needs, *load(self.more_needs)(section))
+
+    def externals_of(self, section: BaseModel) -> dict[str, Artifact]:
+        """Artifacts of other runs that these options name.
+
+        Raises: UserError when a folder holds none.
+        """
+        named: dict[str, str] = {} if self.externals is None else load(self.externals)(section)
+        return {name: Artifact.found(folder, f"{self.section}.{name}") for name, folder in named.items()}
 
     def params_of(self, section: BaseModel, seed: int) -> dict[str, Any]:
         """What enters the fingerprint, defaults filled, JSON-able."""

@@ -35,7 +35,7 @@ def test_every_spelling_of_a_component_is_read(tmp_path: Path) -> None:
     assert (found.model.name, found.model.options["layers"]) == ("gpt", 3)
     assert (found.optimizer.name, found.optimizer.options["lr"]) == ("muon", 0.01)
     assert (found.schedule.name, found.engine.options["stage"]) == ("cosine", 3)
-    assert [found.steps_at("bf16"), found.steps_at("fp32")] == [400, 100]
+    assert [found.steps_at("bf16", rows=10, batch_rows=2), found.steps_at("fp32", rows=10, batch_rows=2)] == [400, 100]
 
 
 def test_what_enters_the_fingerprint_is_complete_and_reads_as_the_same(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_mistake_is_told_with_its_line_and_what_was_meant(tmp_path: Path, text
 
 
 def test_one_precision_needs_the_steps_of_one(tmp_path: Path) -> None:
-    assert section(tmp_path, "precision: bf16\nsteps: {bf16: 3}").steps_at("bf16") == 3
+    assert section(tmp_path, "precision: bf16\nsteps: {bf16: 3}").steps_at("bf16", rows=10, batch_rows=2) == 3
 
 
 def test_a_batch_is_whole_rows_for_every_worker() -> None:

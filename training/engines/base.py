@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from training.engines.optimizer import Optimizer
 from training.engines.section import Adamw, Muon
 from training.engines.share import Held, Kept, whole
-from training.objectives.base import Task
+from training.objectives.base import Task, Tensors
 from training.section import Precision
 
 
@@ -27,6 +28,7 @@ class Setting:
     micro_batches: int
     rank: int
     world: int
+    resting: Mapping[str, int] = field(default_factory=dict)  # parameter → steps for which it stays as it came
 
     @property
     def dtype(self) -> torch.dtype:
@@ -47,16 +49,20 @@ class Engine:
         """`kept` is what `joined` found in a checkpoint, or empty for a fresh start."""
         self.task, self.model, self.options, self.setting = task.to(setting.device), task.model, options, setting
         if kept:
-            self.model.load_state_dict({name: values["weights"] for name, values in kept.items()})
+            # what the objective never reaches stays as it was drawn, and is in no checkpoint
+            found = self.model.load_state_dict({name: v["weights"] for name, v in kept.items()}, strict=False)
+            trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+            assert not found.unexpected_keys and not trained & set(found.missing_keys)
         self.optimizer = Optimizer(
-            self.model, self.model.kinds(), setting.optimizer, dtype=setting.dtype, clip=setting.clip
-        )
+            self.model, self.model.kinds(), setting.optimizer, dtype=setting.dtype, clip=setting.clip,
+            resting=setting.resting,
+        )  # fmt: skip
 
-    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, batch: Tensors) -> Tensor:
         """The summed loss of this worker's micro-batch; every worker must make as many calls."""
         raise NotImplementedError
 
-    def backward(self, inputs: Tensor, targets: Tensor, *, scale: Tensor, last: bool) -> Tensor:
+    def backward(self, batch: Tensors, *, scale: Tensor, last: bool) -> Tensor:
         """Add this micro-batch's gradient, times `scale`; `last` meets the other workers. Returns its summed loss."""
         raise NotImplementedError
 
@@ -86,7 +92,7 @@ class Engine:
     def whole_parameters(self) -> list[Held]:
         """Every parameter as held by this worker alone."""
         named = self.model.named_parameters()
-        return [Held(p, (name,), whole(tuple(p.shape)), 0) for name, p in named]
+        return [Held(p, (name,), whole(tuple(p.shape)), 0) for name, p in named if p.requires_grad]
 
     def restore(self, kept: Kept) -> None:
         """Put a checkpoint's optimizer state where the weights it belongs to are held."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch.optim.adamw import adamw
 
 from pipeline.core.config import Component
 from training.engines import SCHEDULES
-from training.engines.section import Adamw, Cosine, Muon, Wsd
+from training.engines.section import Adamw, Constant, Cosine, Linear, Muon, Wsd
 from training.models.base import Kind
 
 # Newton-Schulz as in Jordan 2024 (kellerjordan.github.io/posts/muon): singular values end between about 0.7 and 1.2
@@ -38,22 +38,24 @@ class Optimizer(torch.optim.Optimizer):
 
     The learning rates of a step are set by `at` and nowhere else, so there is no scheduler state to save; a fresh one's
     rate is 0. `shares` maps a flat tensor to its matrices; empty where parameters are whole. `norm` gives the norm of
-    the whole gradient, over all groups and workers, which only the engine knows; it is clipped here.
+    the whole gradient, over all groups and workers, which only the engine knows; it is clipped here. `resting` says for
+    how many steps a parameter stays as it came.
     """
 
     def __init__(
-        self, model: nn.Module, kinds: Mapping[str, Kind], config: Adamw | Muon, *, dtype: torch.dtype, clip: float
-    ) -> None:
+        self, model: nn.Module, kinds: Mapping[str, Kind], config: Adamw | Muon, *, dtype: torch.dtype, clip: float,
+        resting: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self.dtype = dtype  # in which Newton-Schulz runs
         self.clip = clip
         self.norm: Callable[[], Tensor] = lambda: torch.zeros(())
         self.shares: dict[int, Share] = {}
-        named = dict(model.named_parameters())
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         groups = []
-        for kind in ("matrix", "embedding", "vector"):
-            names = [name for name in named if kinds[name] == kind]
-            if names:
-                groups.append({"params": [named[name] for name in names], "names": names, **_rule(kind, config)})
+        for kind in get_args(Kind):
+            for names, rests in _by_rest([name for name in named if kinds[name] == kind], resting or {}):
+                rule = {**_rule(kind, config), "rests": rests}
+                groups.append({"params": [named[name] for name in names], "names": names, **rule})
         super().__init__(groups, {"lr": 0.0})
 
     def at(self, step: int, factor: float) -> float:
@@ -66,6 +68,8 @@ class Optimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
+            if group["number"] <= group["rests"]:
+                continue
             if self.clip and parameters:
                 scale = clip_scale(self.norm(), self.clip)
                 for p in parameters:
@@ -146,25 +150,40 @@ def clip_scale(norm: Tensor, most: float) -> Tensor:
 
 def factor(step: int, steps: int, schedule: Component) -> float:
     """The learning rate of step `step` (from 0) of `steps`, as a fraction of its peak: a pure function."""
-    config: Wsd | Cosine = SCHEDULES.load(schedule.name).model_validate(schedule.options)
+    config: Wsd | Cosine | Linear | Constant = SCHEDULES.load(schedule.name).model_validate(schedule.options)
+    if isinstance(config, Constant):
+        return 1.0
     warmup = max(1, round(0.02 * steps)) if config.warmup_steps is None else config.warmup_steps
     if step < warmup:
         return (step + 1) / (warmup + 1)
     if isinstance(config, Cosine):
         progress = (step - warmup) / max(1, steps - warmup)
         return config.floor + (1 - config.floor) * (1 + math.cos(math.pi * progress)) / 2
-    left = (steps - step) / max(1.0, config.decay * steps)
+    left = (steps - step) / max(1.0, (config.decay if isinstance(config, Wsd) else 1.0) * steps)
     return config.floor + (1 - config.floor) * min(1.0, left)
 
 
-def _rule(kind: str, config: Adamw | Muon) -> dict[str, Any]:
+def _rule(kind: Kind, config: Adamw | Muon) -> dict[str, Any]:
     adam = {"rule": "adamw", "beta1": config.beta1, "beta2": config.beta2, "eps": config.eps, "number": 1}
     if isinstance(config, Adamw):
-        return {**adam, "peak": config.lr, "weight_decay": config.weight_decay if kind == "matrix" else 0.0}
+        return {**adam, "peak": config.lr, "weight_decay": _decay(config, kind)}
     if kind == "matrix":
         rule = {"rule": "muon", "momentum": config.momentum, "number": 1}
-        return {**rule, "peak": config.lr, "weight_decay": config.weight_decay}
-    return {**adam, "peak": config.rest_lr, "weight_decay": 0.0}
+        return {**rule, "peak": config.lr, "weight_decay": _decay(config, kind)}
+    return {**adam, "peak": config.rest_lr, "weight_decay": _decay(config, kind)}
+
+
+def _by_rest(names: Sequence[str], resting: Mapping[str, int]) -> list[tuple[list[str], int]]:
+    """Parameters of a kind that rest equally long."""
+    rests = sorted({resting.get(name, 0) for name in names})
+    return [([name for name in names if resting.get(name, 0) == steps], steps) for steps in rests]
+
+
+def _decay(config: Adamw | Muon, kind: Kind) -> float:
+    """A single number falls on matrices alone."""
+    if isinstance(config.weight_decay, float):
+        return config.weight_decay if kind == "matrix" else 0.0
+    return float(getattr(config.weight_decay, kind))
 
 
 def _gradient(p: Tensor) -> Tensor:

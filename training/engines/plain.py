@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.engines.base import Engine, Setting
 from training.engines.optimizer import total_norm
 from training.engines.share import Kept
-from training.models.layers import IGNORE
-from training.objectives.base import Task
+from training.objectives.base import Task, Tensors
 
 
 class Plain(Engine):
@@ -40,21 +39,24 @@ class Plain(Engine):
 
         Without this step on nothing, the first step after a resume would differ from the one it repeats.
         """
-        nothing = torch.zeros((1, 2), dtype=torch.long, device=self.setting.device)
+        rows = self.task.objective.group
+        none = np.zeros(rows, np.int64)
+        batch, _ = self.task.objective.batch(np.zeros((rows, 2), np.int64), none, none.astype(np.uint64))
         for _ in range(2):
-            self.module(nothing, torch.full_like(nothing, IGNORE)).backward()
+            self.module(**{name: tensor.to(self.setting.device) for name, tensor in batch.items()}).backward()
+        self.task.carried.clear()
         self.optimizer.zero_grad()
 
-    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, batch: Tensors) -> Tensor:
         with self.autocast():
-            loss: Tensor = self.task(inputs, targets)
+            loss: Tensor = self.task(**batch)
         return loss
 
-    def backward(self, inputs: Tensor, targets: Tensor, *, scale: Tensor, last: bool) -> Tensor:
+    def backward(self, batch: Tensors, *, scale: Tensor, last: bool) -> Tensor:
         waits = self.adds_up_here and not last and isinstance(self.module, DistributedDataParallel)
         with self.module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with self.autocast():
-                loss: Tensor = self.module(inputs, targets)
+                loss: Tensor = self.module(**batch)
             # DDP averages over workers; the loss is a sum over all of them
             (loss * scale * self.setting.world).backward()  # type: ignore[no-untyped-call]
         if not self.adds_up_here and self.setting.micro_batches > 1:
@@ -64,6 +66,8 @@ class Plain(Engine):
     def _add_up(self, last: bool) -> None:
         """Sum gradients that have met already."""
         for p in self.model.parameters():
+            if not p.requires_grad:
+                continue
             assert p.grad is not None
             met, p.grad = p.grad, None
             self.sums[p] = met.clone() if p not in self.sums else self.sums[p].add_(met)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -22,14 +22,43 @@ class Zero(Section):
     micro_batch_tokens: PositiveInt | None = None
 
 
+class Blocks(Section):
+    """Word vectors: a batch is `blocks` blocks of rows that start from the same vectors, and what each changed meets.
+
+    Workers share the blocks, so that their number changes nothing; a worker computes one block at a time.
+    """
+
+    blocks: PositiveInt = 8
+
+
+class Decay(Section):
+    """Weight decay by what a parameter is: a block's matrix, an embedding or head, or a vector (norm, bias)."""
+
+    matrix: float = Field(0.1, ge=0)
+    embedding: float = Field(0.0, ge=0)
+    vector: float = Field(0.0, ge=0)
+
+
+class Sgd(Section):
+    """Plain stochastic gradient descent, as word2vec has it."""
+
+    lr: PositiveFloat | None = None  # None: 0.025 for skip-gram, 0.05 for CBOW (word2vec.c)
+
+
+class Adagrad(Section):
+    """AdaGrad (Duchi et al. 2011), as GloVe has it."""
+
+    lr: PositiveFloat = 0.05
+
+
 class Adamw(Section):
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101). Decay falls on matrices, not on vectors nor embeddings."""
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101). A single `weight_decay` falls on matrices alone."""
 
     lr: PositiveFloat = 3e-3
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
     eps: PositiveFloat = 1e-8
-    weight_decay: float = Field(0.1, ge=0)
+    weight_decay: Annotated[float, Field(ge=0)] | Decay = 0.1
 
 
 class Muon(Section):
@@ -41,7 +70,7 @@ class Muon(Section):
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
     eps: PositiveFloat = 1e-8
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: Annotated[float, Field(ge=0)] | Decay = 0.01
 
 
 class Wsd(Section):
@@ -57,3 +86,14 @@ class Cosine(Section):
 
     warmup_steps: NonNegativeInt | None = None
     floor: float = Field(0.1, ge=0, le=1)
+
+
+class Linear(Section):
+    """Warm-up, then a straight line down to `floor`."""
+
+    warmup_steps: NonNegativeInt | None = 0
+    floor: float = Field(0.0, ge=0, le=1)
+
+
+class Constant(Section):
+    """Always the same rate."""

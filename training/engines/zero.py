@@ -19,7 +19,7 @@ from training.engines.base import Engine, Setting
 from training.engines.optimizer import total_norm
 from training.engines.section import Zero as Options
 from training.engines.share import Held, Kept, Shared, sliced, striped
-from training.objectives.base import Task
+from training.objectives.base import Task, Tensors
 
 
 class Zero(Engine):
@@ -29,8 +29,9 @@ class Zero(Engine):
 
     def __init__(self, options: Options, task: Task, setting: Setting, kept: Kept) -> None:
         super().__init__(options, task, setting, kept)
+        trained = [p for p in self.task.parameters() if p.requires_grad]
         self.module, *_ = _deepspeed(setting.device).initialize(
-            model=self.task, model_parameters=list(self.task.parameters()), optimizer=self.optimizer,
+            model=self.task, model_parameters=trained, optimizer=self.optimizer,
             config=_config(options.stage, setting), dist_init_required=False,
         )  # fmt: skip
         self.held = _shares(self.module, options.stage, setting) if options.stage else self.whole_parameters()
@@ -38,14 +39,14 @@ class Zero(Engine):
             self.optimizer.shares = {id(held.tensor): Shared(held.layout, setting.rank) for held in self.held}
         self.restore(kept)
 
-    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, batch: Tensors) -> Tensor:
         with self.autocast():
-            loss: Tensor = self.module(inputs, targets)
+            loss: Tensor = self.module(**batch)
         return loss
 
-    def backward(self, inputs: Tensor, targets: Tensor, *, scale: Tensor, last: bool) -> Tensor:
+    def backward(self, batch: Tensors, *, scale: Tensor, last: bool) -> Tensor:
         self.module.set_gradient_accumulation_boundary(last)
-        loss = self.forward(inputs, targets)
+        loss = self.forward(batch)
         # DeepSpeed averages over workers; the loss is a sum over all of them
         self.module.backward(loss * scale * self.setting.world, scale_wrt_gas=False)
         return loss.detach()

@@ -16,8 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from pipeline.tokenizers import subword
-from training.evaluation import pieces
+from pipeline.tokenizers import pieces, subword
 from training.evaluation.section import Sampling
 
 

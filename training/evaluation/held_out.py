@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.shards import batches, rows
-from training.evaluation import pieces
+from pipeline.tokenizers import pieces
 
 # the language of a document that has none, as the pack stage counts it; in scores, null is all languages together
 UNKNOWN = "unknown"

@@ -18,9 +18,16 @@ class Model(nn.Module):
     config: Any
     vocabulary: int
     context: int
+    # whether a state goes on from row to row of a stream: set before forward, left after it; rows on axis 1
+    carries: bool = False
+    state: list[Tensor] | None = None
 
-    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         """The loss of every counted target, in nats, summed (so that a batch can be cut anywhere). Both B, T."""
+        raise NotImplementedError
+
+    def hidden(self, tokens: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+        """What the last layer makes of every token: B, T, C. Who reads both ways needs to know where rows end (B)."""
         raise NotImplementedError
 
     def logits(self, tokens: Tensor, cache: Any = None) -> Tensor:

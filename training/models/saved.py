@@ -48,5 +48,11 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Model:
     model = build(
         described["family"], described["options"], vocabulary=described["vocabulary"], context=described["context"]
     )
-    model.load_state_dict(load_file(folder / WEIGHTS))
+    model.load_state_dict(read_weights(folder))
     return model.to(device).eval()
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a saved model by their names in it."""
+    found: dict[str, Tensor] = load_file(folder / WEIGHTS)
+    return found

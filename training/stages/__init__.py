@@ -9,6 +9,7 @@ STAGES: tuple[StageSpec, ...] = (
         name="pretrain", version=1, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
         run="training.stages.pretrain:run",
         section_type="training.section:Pretrain", params="training.section:pretrain_params",
+        more_needs="training.section:needs", externals="training.section:externals",
     ),
     StageSpec(
         name="evaluate", version=1, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),

@@ -10,6 +10,8 @@ from typing import Any
 from pipeline.core.files import read_json, write_json
 from pipeline.core.shards import FileEntry, entry_of
 from pipeline.core.stage import Job, Outcome
+from training.families import FAMILIES
+from training.section import EXTERNALS, Pretrain, section_of
 
 RESULT = "result.json"
 MODEL = ("model/config.json", "model/model.safetensors", "model/tokenizer.json")
@@ -22,15 +24,22 @@ def run(job: Job) -> Outcome:
         spec = spec_of(job)
         # for a torchrun of one's own: training/trainer/worker.py
         write_json(job.metrics / "pretrain.spec.json", spec)
-        job.launch().gang("training.trainer.worker:work", spec, processes=job.cluster.get("workers", 1), job=job)
+        job.launch().gang(_worker(spec), spec, processes=job.cluster.get("workers", 1), job=job)
     found = read_json(result)
     files = [FileEntry.from_dict(found["curve"]), *(entry_of(job.folder, path) for path in MODEL)]
     return Outcome(files, found["counts"], found["numerics"], found["journal"])
 
 
+def _worker(spec: dict[str, Any]) -> str:
+    """Who trains this family: the trainer, or the loops of the word vectors."""
+    family = FAMILIES.get(Pretrain.model_validate(spec["section"]).model.name)
+    return "training.vectors.worker:work" if family and family.vectors else "training.trainer.worker:work"
+
+
 def spec_of(job: Job) -> dict[str, Any]:
     """What a worker is told: plain values and absolute paths."""
     tokens, tokenizer = job.inputs["tokens"], job.inputs["tokenizer"].path / "tokenizer.json"
+    counts = job.inputs["counts"].files("parts/") if "counts" in job.inputs else []
     return {
         "stage": job.stage, "params": job.params, "threads": job.cluster.get("threads", 1),
         "folder": str(job.folder), "scratch": str(job.scratch), "metrics": str(job.metrics),
@@ -38,7 +47,17 @@ def spec_of(job: Job) -> dict[str, Any]:
         "train": [str(path) for path in tokens.files("train/")],
         "validation": [str(path) for path in tokens.files("validation/")],
         "digest": tokens.manifest.digest, "length": tokens.manifest.params["length"],
+        "section": section_of(job.params), "counts": [str(path) for path in counts],
+        "languages": _languages(tokens.manifest.counts),
+        "counts_digest": job.inputs["counts"].manifest.digest if counts else "",
+        "externals": {name: str(job.inputs[name].path) for name in EXTERNALS if name in job.inputs},
     }  # fmt: skip
+
+
+def _languages(counts: dict[str, Any]) -> dict[str, int]:
+    """Training tokens by language."""
+    found = counts.get("splits", {}).get("train", {}).get("languages", {})
+    return {language: one["tokens"] for language, one in found.items()}
 
 
 def vocabulary(tokenizer: dict[str, Any]) -> int:

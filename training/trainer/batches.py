@@ -1,7 +1,9 @@
 """Which rows a step sees: computed from (seed, step), never stored, the same at any number of workers.
 
-Rows are read in a new order each epoch, a keyed permutation of their numbers; a batch may span two epochs. So the
-position of a run in its data is one integer, the step. Cost: about 1 us a row (numpy), no memory.
+`shuffled`: rows are read in a new order each epoch, a keyed permutation of their numbers; a batch may span two epochs.
+`streams`, for models that carry a state from row to row: place b of every batch reads its own stretch of S consecutive
+rows, one a step, and begins it anew each epoch; the last rows, fewer than a batch, are left out. So the position of a
+run in its data is one integer, the step. Cost: about 1 us a row (numpy), no memory.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.errors import UserError
+from training.families import Order
+
 # rounds of the permutation: four make it look random (Luby and Rackoff 1988), two more serve very small numbers of rows
 ROUNDS = 6
 
 
-def rows_of_step(step: int, *, rows: int, batch_rows: int, seed: int) -> NDArray[np.int64]:
+def rows_of_step(step: int, *, rows: int, batch_rows: int, seed: int, order: Order = "shuffled") -> NDArray[np.int64]:
     """The global row numbers of step `step` (counted from 0), in the order of the batch."""
+    if order == "streams":
+        each = stream_rows(rows, batch_rows)
+        return np.arange(batch_rows) * each + step % each
     first = step * batch_rows
     found = np.empty(batch_rows, np.int64)
     for epoch in range(first // rows, (first + batch_rows - 1) // rows + 1):
@@ -24,6 +32,19 @@ def rows_of_step(step: int, *, rows: int, batch_rows: int, seed: int) -> NDArray
         places = np.arange(low - epoch * rows, high - epoch * rows)
         found[low - first : high - first] = permuted(places, size=rows, seed=seed, epoch=epoch)
     return found
+
+
+def stream_rows(rows: int, batch_rows: int) -> int:
+    """How many rows each stream of a batch holds.
+
+    Raises: UserError when there are fewer rows than streams.
+    """
+    if rows < batch_rows:
+        raise UserError(
+            f"pretrain.batch_tokens: a batch is {batch_rows:,} streams and there are {rows:,} rows of training tokens. "
+            "Lower batch_tokens or pack.length."
+        )
+    return rows // batch_rows
 
 
 def share(numbers: NDArray[np.int64], *, rank: int, world: int) -> NDArray[np.int64]:

@@ -14,12 +14,11 @@ import torch.distributed as dist
 from pipeline.core.errors import StageFailed
 from training.engines.base import Engine
 from training.engines.optimizer import factor
-from training.models.layers import IGNORE
 from training.section import Pretrain
 from training.trainer import batches, checkpoint
+from training.trainer.feed import Feed
 from training.trainer.meter import Curve, Meter
 from training.trainer.plan import Plan
-from training.trainer.stream import Rows
 
 
 @dataclass
@@ -29,8 +28,7 @@ class Run:
     section: Pretrain
     plan: Plan
     engine: Engine
-    train: Rows
-    held_out: Rows
+    feed: Feed
     curve: Curve
     meter: Meter
     folder: Path
@@ -58,21 +56,21 @@ def train(run: Run) -> None:
 
 def one_step(run: Run) -> None:
     """Every worker adds up the gradient of its rows, they meet, and the weights move once."""
-    engine, plan, setting = run.engine, run.plan, run.engine.setting
-    numbers = batches.rows_of_step(run.done, rows=len(run.train), batch_rows=plan.batch_rows, seed=run.seed)
-    mine = batches.share(numbers, rank=setting.rank, world=setting.world)
-    tokens, lengths = run.train.take(mine, setting.device)
-    inputs, targets = engine.task.objective.batch(tokens, lengths)
-    counted = engine.total((targets != IGNORE).sum().float())
+    engine, plan, setting, task = run.engine, run.plan, run.engine.setting, run.engine.task
+    batch, targets = run.feed.batch(run.done, setting.device, rank=setting.rank, world=setting.world)
+    counted = engine.total(targets.float().to(setting.device)).clamp_min(1)
+    if run.feed.begins_streams(run.done):
+        task.carried.clear()
 
     loss = torch.zeros((), device=setting.device)
     for index in range(plan.micro_batches):
         some = slice(index * plan.micro_rows, (index + 1) * plan.micro_rows)
+        task.slot = index
         last = index == plan.micro_batches - 1
-        loss += engine.backward(inputs[some], targets[some], scale=1 / counted, last=last)
+        loss += engine.backward({k: v[some] for k, v in batch.items()}, scale=1 / counted, last=last)
     norm, rate = engine.step(run.done, factor(run.done, plan.steps, run.section.schedule))
 
-    run.done += 1
+    numbers, run.done = run.feed.numbers(run.done), run.done + 1
     # one wait for the device a step: the loss and the norm are read here and nowhere else
     found = (engine.total(loss) / counted).item()
     if not math.isfinite(found):
@@ -83,30 +81,32 @@ def one_step(run: Run) -> None:
 
 @torch.no_grad()
 def validation_loss(run: Run) -> float:
-    """Nats a token over the same held-out rows every time, spread evenly over the split."""
-    engine, setting, total = run.engine, run.engine.setting, len(run.held_out)
-    wanted = min(total, max(1, run.section.validate_tokens // run.held_out.tokens.shape[1]))
+    """Nats a target over the same held-out rows every time, spread evenly over the split."""
+    engine, setting, held_out = run.engine, run.engine.setting, run.feed.held_out
+    total, group = len(held_out), engine.task.objective.group
+    wanted = min(total, max(group, run.section.validate_tokens // held_out.tokens.shape[1]))
     numbers = np.arange(wanted) * total // wanted
     # every worker makes as many calls (ZeRO 3 meets in each): the last ones may get rows without tokens
-    each = -(-wanted // setting.world)
+    each = -(-wanted // (setting.world * group)) * group
     padded = np.concatenate([numbers, np.full(each * setting.world - wanted, -1)])
     engine.task.eval()
     sums = torch.zeros(2, device=setting.device)
     mine = batches.share(padded, rank=setting.rank, world=setting.world)
     for first in range(0, each, run.plan.micro_rows):
-        tokens, lengths = run.held_out.take(mine[first : first + run.plan.micro_rows], setting.device)
-        inputs, targets = engine.task.objective.batch(tokens, lengths)
-        sums += torch.stack([engine.forward(inputs, targets).float(), (targets != IGNORE).sum().float()])
+        batch, targets = run.feed.validation(mine[first : first + run.plan.micro_rows], setting.device)
+        sums += torch.stack([engine.forward(batch).float(), targets.float().to(setting.device)])
     engine.task.train()
     loss, counted = engine.total(sums).tolist()
-    return float(loss / counted)
+    return float(loss / max(counted, 1))
 
 
 def save(run: Run) -> None:
     """A checkpoint after `done` steps: every worker writes its own, then worker 0 makes it count."""
     setting = run.engine.setting
     curve = {"curve": run.curve.columns} if setting.rank == 0 else {}
-    checkpoint.write(run.folder, run.done, setting.rank, {"engine": run.engine.state(), **curve})
+    carried = {slot: [t.cpu() for t in state] for slot, state in sorted(run.engine.task.carried.items())}
+    state = {"engine": run.engine.state(), "carried": carried, **curve}
+    checkpoint.write(run.folder, run.done, setting.rank, state)
     if setting.world > 1:
         dist.barrier()
     if setting.rank == 0:

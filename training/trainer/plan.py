@@ -28,19 +28,21 @@ class Plan:
         return step % self.save_every == 0 and step < self.steps
 
 
-def plan(section: Pretrain, *, length: int, world: int, micro_tokens: int, precision: Precision) -> Plan:
-    """Cut a run.
+def plan(
+    section: Pretrain, *, length: int, rows: int, world: int, micro_tokens: int, precision: Precision, group: int = 1
+) -> Plan:
+    """Cut a run over `rows` rows; a micro-batch is a multiple of `group` of them.
 
     Raises: UserError when a batch is no whole number of rows for every worker.
     """
     if problem := batch_problem(section, length=length, workers=world):
         raise UserError(f"pretrain: {problem}")
-    steps = section.steps_at(precision)
     batch_rows = section.batch_tokens // length
+    steps = section.steps_at(precision, rows=rows, batch_rows=batch_rows)
     each = batch_rows // world
-    fits = max(1, micro_tokens // length)
+    fits = max(group, micro_tokens // length)
     # the largest even cut that fits: batches are small powers of two in practice
-    micro_rows = max(rows for rows in range(1, min(each, fits) + 1) if each % rows == 0)
+    micro_rows = max(count for count in range(group, min(each, fits) + 1, group) if each % count == 0)
     return Plan(
         steps, batch_rows, micro_rows, each // micro_rows, _every(section.validate_every, steps),
         _every(section.save_every, steps),

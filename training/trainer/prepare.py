@@ -10,15 +10,18 @@ import torch.distributed as dist
 
 from pipeline.core.errors import UserError
 from pipeline.core.progress import Progress
-from training import engines, objectives
+from training import augment, engines, objectives
 from training.components import make
 from training.engines import device as devices
 from training.engines.base import Setting
 from training.engines.share import joined
-from training.models.base import build
-from training.objectives.base import Task
+from training.families import order_of
+from training.models.base import Model
+from training.objectives.base import Objective, State, Task
 from training.section import Pretrain
-from training.trainer import checkpoint
+from training.trainer import checkpoint, initial
+from training.trainer.feed import Feed
+from training.trainer.initial import EMBEDDING, first_model
 from training.trainer.loop import Run
 from training.trainer.meter import Curve, Meter, Silent
 from training.trainer.plan import Plan, plan
@@ -27,35 +30,60 @@ from training.trainer.stream import open_rows
 
 def prepare(spec: dict[str, Any], where: torch.device) -> Run:
     """Everything that `loop.train` needs; every worker calls it."""
-    section, folder = Pretrain.model_validate({k: v for k, v in spec["params"].items() if k != "seed"}), spec["folder"]
+    section, folder = Pretrain.model_validate(spec["section"]), Path(spec["folder"])
     rank, world, seed = dist.get_rank(), dist.get_world_size(), spec["params"]["seed"]
     precision = devices.precision(section.precision, where)
+    objective = make(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, Path(spec["tokenizer"]))
+    feed = _feed(spec, section, objective)
     micro_tokens = section.engine.options.get("micro_batch_tokens") or devices.micro_batch_tokens(where)
-    cut = plan(section, length=spec["length"], world=world, micro_tokens=micro_tokens, precision=precision)
+    cut = plan(section, length=spec["length"], rows=len(feed.train), world=world, micro_tokens=micro_tokens,
+               precision=precision, group=objective.group)  # fmt: skip
     numerics = _numerics(section, cut, where, spec["threads"], precision)
     meter = Silent() if rank else Meter(Path(spec["metrics"]), Progress(spec["progress"], spec["stage"]),
                                         steps=cut.steps, batch_tokens=section.batch_tokens)  # fmt: skip
-    found = _whole_checkpoint(Path(folder), numerics, meter)
+    found = _whole_checkpoint(folder, numerics, meter)
     states = [found.load(index) for index in range(found.world)] if found else []
 
-    checkpoint.seed(seed, 0)  # the same weights in every worker, at any number of them
-    model = build(section.model.name, section.model.options, vocabulary=spec["vocabulary"], context=spec["length"])
-    task = Task(model, make(section.objective, objectives.SECTIONS, objectives.OBJECTIVES))
+    task = Task(_first_model(spec, section, objective, meter), objective)
+    task.carries = task.model.carries and feed.order == "streams"
     optimizer = engines.OPTIMIZERS.load(section.optimizer.name).model_validate(section.optimizer.options)
-    setting = Setting(where, precision, optimizer, section.clip, cut.micro_batches, rank, world)
+    resting = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
+    setting = Setting(where, precision, optimizer, section.clip, cut.micro_batches, rank, world, resting)
     kept = joined([state["engine"] for state in states])
     engine = make(section.engine, engines.SECTIONS, engines.ENGINES, task, setting, kept)
 
+    run = Run(section, cut, engine, feed, Curve(), meter, folder, numerics, seed)
+    checkpoint.seed(seed, 1 + rank)
+    if found:
+        _go_on(run, found, states)
+    return run
+
+
+def _feed(spec: dict[str, Any], section: Pretrain, objective: Objective) -> Feed:
     rows = {
         split: open_rows([Path(path) for path in spec[split]], length=spec["length"],
                          name=f"{split}-{spec['digest'][:16]}", scratch=Path(spec["scratch"]))
         for split in ("train", "validation")
     }  # fmt: skip
-    run = Run(section, cut, engine, rows["train"], rows["validation"], Curve(), meter, Path(folder), numerics, seed)
-    checkpoint.seed(seed, 1 + rank)
-    if found:
-        _go_on(run, found, states)
-    return run
+    made = tuple(make(one, augment.SECTIONS, augment.AUGMENTATIONS, objective.tokenizer) for one in section.augment)
+    order = order_of(section.model.name, section.objective.name)
+    batch_rows = section.batch_tokens // spec["length"]
+    return Feed(rows["train"], rows["validation"], objective, made, order, batch_rows, spec["params"]["seed"])
+
+
+def _first_model(spec: dict[str, Any], section: Pretrain, objective: Objective, meter: Meter) -> Model:
+    """The model as training begins: drawn from the seed, or as another run left it, or with embeddings of another."""
+    model = first_model(
+        section.model.name, section.model.options, vocabulary=spec["vocabulary"],
+        context=spec["length"] + objective.marks, seed=spec["params"]["seed"],
+    )  # fmt: skip
+    externals = {name: Path(folder) for name, folder in spec["externals"].items()}
+    if folder := externals.get("init"):
+        initial.take_weights(model, folder)
+    if (folder := externals.get("init_embeddings")) and section.init_embeddings:
+        share = initial.take_embeddings(model, folder, spec, least=section.init_embeddings.least_coverage)
+        meter.note(f"embeddings of {folder.name[:12]}: {share:.1%} of the training tokens begin with a learned vector")
+    return model
 
 
 def _numerics(section: Pretrain, cut: Plan, where: torch.device, threads: int, precision: str) -> dict[str, Any]:
@@ -105,7 +133,22 @@ def _go_on(run: Run, found: checkpoint.Checkpoint, states: list[dict[str, Any]])
             f"goes on after step {found.step:,} with other last bits ({changed}); the same rows in each step"
         )
         run.numerics["earlier"] = [*run.numerics.get("earlier", []), {**before, "steps": found.step}]
+    run.engine.task.carried = _carried(run, states)
     if found.world == world:
         checkpoint.set_random_state(states[rank]["random"])
     else:
         checkpoint.seed(run.seed + found.step, 1 + rank)
+
+
+def _carried(run: Run, states: list[dict[str, Any]]) -> dict[int, State]:
+    """The states of this worker's streams, cut for its micro-batches, whoever carried them before."""
+    parts = [state["carried"][slot] for state in states for slot in sorted(state["carried"])]
+    if not parts:
+        return {}
+    whole = [torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)]  # layers, rows of the batch, H
+    rows, setting = run.plan.micro_rows, run.engine.setting
+    first = setting.rank * run.plan.micro_batches
+    return {
+        slot: [t[:, (first + slot) * rows : (first + slot + 1) * rows].to(setting.device) for t in whole]
+        for slot in range(run.plan.micro_batches)
+    }

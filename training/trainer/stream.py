@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing, write_json
@@ -36,11 +34,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def take(self, numbers: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
-        """These rows and their lengths as tensors; a number below 0 is a row without tokens."""
-        tokens = torch.from_numpy(self.tokens[numbers].astype(np.int64))
-        lengths = torch.from_numpy(np.where(numbers < 0, 0, self.lengths[numbers]).astype(np.int64))
-        return tokens.to(device), lengths.to(device)
+    def take(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """These rows and their lengths; a number below 0 is a row without tokens."""
+        lengths = np.where(numbers < 0, 0, self.lengths[numbers])
+        return self.tokens[numbers].astype(np.int64), lengths.astype(np.int64)
 
 
 def open_rows(files: Sequence[Path], *, length: int, name: str, scratch: Path) -> Rows:

@@ -83,8 +83,8 @@ def _leave_results(spec: dict[str, Any], run: Run, *, seconds: float, first: int
     tokens = run.plan.steps * run.section.batch_tokens
     speed = (run.done - first) * run.section.batch_tokens / seconds
     counts = {
-        "steps": run.plan.steps, "tokens": tokens, "rows": len(run.train), "batch_rows": run.plan.batch_rows,
-        "parameters": sum(weight.numel() for weight in weights.values()),
+        "steps": run.plan.steps, "tokens": tokens, "rows": len(run.feed.train), "batch_rows": run.plan.batch_rows,
+        "parameters": sum(weight.numel() for weight in weights.values()), "languages": spec["languages"],
     }  # fmt: skip
     journal = {
         "from_step": first, "training_seconds": round(seconds, 1), "tokens_per_second": round(speed, 1),

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import adversarial, subword
-from training.evaluation import pieces
+from pipeline.tokenizers import adversarial, pieces, subword
 
 
 def test_the_pieces_of_a_text_spell_its_bytes(corpus: Any) -> None:

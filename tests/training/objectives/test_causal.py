@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.core.config import Component
@@ -15,10 +19,20 @@ from training.models.base import Model, build
 from training.models.layers import IGNORE
 from training.objectives.base import Objective, Task
 
+KEYS = np.arange(1, 9, dtype=np.uint64)
+
+
+def made() -> Objective:
+    nowhere = Path("tokenizer.json")  # it is not asked
+    found: Objective = make(Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES, nowhere)
+    return found
+
 
 @pytest.fixture
 def causal() -> Objective:
-    found: Objective = make(Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES)
+    found: Objective = make(
+        Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json")
+    )
     return found
 
 
@@ -29,28 +43,32 @@ def model() -> Model:
 
 
 def test_each_token_is_predicted_from_those_before_it(causal: Objective) -> None:
-    rows = torch.tensor([[7, 3, 9, 4], [5, 6, 0, 0], [8, 0, 0, 0]])
-    inputs, targets = causal.batch(rows, torch.tensor([4, 2, 1]))
-    assert inputs.tolist() == rows.tolist()
-    assert targets.tolist() == [[3, 9, 4, IGNORE], [6, IGNORE, IGNORE, IGNORE], [IGNORE] * 4]
+    rows = np.array([[7, 3, 9, 4], [5, 6, 0, 0], [8, 0, 0, 0]])
+    batch, counted = causal.batch(rows, np.array([4, 2, 1]), KEYS[:3])
+    assert batch["tokens"].tolist() == rows.tolist()
+    assert batch["targets"].tolist() == [[3, 9, 4, IGNORE], [6, IGNORE, IGNORE, IGNORE], [IGNORE] * 4]
+    assert counted.tolist() == [3, 1, 0]
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6))
 def test_a_row_of_n_tokens_has_n_minus_one_targets(lengths: list[int]) -> None:
-    objective: Objective = make(Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES)
-    rows = torch.arange(len(lengths) * 12).view(-1, 12)
-    _, targets = objective.batch(rows, torch.tensor(lengths))
-    assert (targets != IGNORE).sum(1).tolist() == [max(0, length - 1) for length in lengths]
+    objective: Objective = make(
+        Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json")
+    )
+    rows = np.arange(len(lengths) * 12).reshape(-1, 12)
+    batch, counted = objective.batch(rows, np.array(lengths), KEYS[: len(lengths)])
+    assert counted.tolist() == [max(0, length - 1) for length in lengths]
+    assert (batch["targets"] != IGNORE).sum(1).tolist() == [max(0, length - 1) for length in lengths]
 
 
 def test_what_fills_a_short_row_up_changes_neither_loss_nor_gradient(causal: Objective, model: Model) -> None:
-    lengths, rows = torch.tensor([12, 5]), torch.randint(0, 50, (2, 12))
-    other = rows.clone()
+    lengths, rows = np.array([12, 5]), np.random.default_rng(1).integers(0, 50, (2, 12))
+    other = rows.copy()
     other[1, 5:] = 49
 
-    def found(rows: Tensor) -> list[Tensor]:
+    def found(rows: NDArray[np.int64]) -> list[Tensor]:
         model.zero_grad()
-        loss = causal.loss(model, *causal.batch(rows, lengths))
+        loss = causal.loss(model, causal.batch(rows, lengths, KEYS[:2])[0])
         loss.backward()  # type: ignore[no-untyped-call]
         return [loss.detach(), *(p.grad.clone() for p in model.blocks.parameters() if p.grad is not None)]  # type: ignore[union-attr]
 
@@ -60,9 +78,13 @@ def test_what_fills_a_short_row_up_changes_neither_loss_nor_gradient(causal: Obj
 
 def test_a_batch_can_be_cut_anywhere_since_its_loss_is_a_sum(causal: Objective, model: Model) -> None:
     task = Task(model, causal)
-    inputs, targets = causal.batch(torch.randint(0, 50, (6, 12)), torch.tensor([12, 3, 12, 1, 7, 12]))
-    whole = task(inputs, targets).item()
+    rows = np.random.default_rng(2).integers(0, 50, (6, 12))
+    batch, _ = causal.batch(rows, np.array([12, 3, 12, 1, 7, 12]), KEYS[:6])
+
+    def part(some: slice) -> float:
+        return float(task(**{name: tensor[some] for name, tensor in batch.items()}).detach())
+
+    whole = part(slice(0, 6))
     for cut in (1, 2, 5):
-        parts = task(inputs[:cut], targets[:cut]) + task(inputs[cut:], targets[cut:])
-        assert parts.item() == pytest.approx(whole, rel=1e-5)
-    assert task(inputs[3:4], targets[3:4]).item() == 0, "a row of one token predicts nothing"
+        assert part(slice(0, cut)) + part(slice(cut, 6)) == pytest.approx(whole, rel=1e-5)
+    assert part(slice(3, 4)) == 0, "a row of one token predicts nothing"

@@ -34,7 +34,7 @@ def test_rows_are_those_of_the_shards_in_order(inputs: dict[str, Artifact], tmp_
     rows = open_rows(files, length=16, name="train-x", scratch=tmp_path)
     exact = [row for path in files for row in pq.read_table(path)["tokens"].to_pylist()]
     assert len(rows) == len(exact) == 101
-    tokens, lengths = rows.take(np.array([100, 0, 73]), CPU)
+    tokens, lengths = rows.take(np.array([100, 0, 73]))
     assert lengths.tolist() == [len(exact[number]) for number in (100, 0, 73)]
     for row, length, number in zip(tokens, lengths, (100, 0, 73), strict=True):
         assert row[:length].tolist() == exact[number]
@@ -43,7 +43,7 @@ def test_rows_are_those_of_the_shards_in_order(inputs: dict[str, Artifact], tmp_
 
 def test_a_number_below_nought_is_a_row_without_tokens(inputs: dict[str, Artifact], tmp_path: Path) -> None:
     rows = open_rows(inputs["tokens"].files("validation/"), length=16, name="validation-x", scratch=tmp_path)
-    assert rows.take(np.array([0, -1]), CPU)[1].tolist() == [16, 0]
+    assert rows.take(np.array([0, -1]))[1].tolist() == [16, 0]
 
 
 def test_processes_that_start_together_write_it_once(inputs: dict[str, Artifact], tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""What goes with what: for each model family its objectives, optimizers, engines, tasks and formats. Names alone.
+
+The first of each is the default. One table, so that `check` can say before any work what would fail after hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Order = Literal["shuffled", "streams"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """`order`: how rows come (trainer/batches.py). `vectors`: trained by training/vectors, not by the trainer."""
+
+    objectives: tuple[str, ...]
+    tasks: tuple[str, ...]
+    formats: tuple[str, ...]
+    optimizers: tuple[str, ...] = ("adamw", "muon")
+    schedules: tuple[str, ...] = ("wsd", "cosine", "linear")
+    engines: tuple[str, ...] = ("plain", "zero")
+    order: Order = "shuffled"
+    vectors: bool = False
+    needs: tuple[str, ...] = ()  # kinds of artifact beside tokens and tokenizer
+
+
+_TEXT = ("perplexity", "samples", "embeddings")
+_WORDS = ("similarity", "analogies", "neighbours")
+_RECURRENT = Family(("causal",), ("perplexity", "samples"), ("safetensors", "onnx"), order="streams")
+
+FAMILIES: dict[str, Family] = {
+    "gpt": Family(("causal", "contrastive"), _TEXT, ("huggingface",)),
+    "bert": Family(("masked", "contrastive"), ("perplexity", "fill", "embeddings"), ("huggingface",)),
+    "rnn": _RECURRENT,
+    "lstm": Family(("causal", "contrastive"), _TEXT, ("safetensors", "onnx"), order="streams"),
+    "gru": _RECURRENT,
+    "bilstm": Family(("bidirectional",), ("perplexity", "probe"), ("safetensors", "onnx")),
+    "word2vec": Family(
+        ("skipgram", "cbow"), _WORDS, ("vectors",), optimizers=("sgd",), schedules=("linear",),
+        engines=("blocks",), vectors=True,
+    ),
+    "glove": Family(
+        ("glove",), _WORDS, ("vectors",), optimizers=("adagrad",), schedules=("constant",),
+        engines=("blocks",), vectors=True, needs=("counts",),
+    ),
+    "hf": Family(("causal", "masked"), ("perplexity", "samples"), ("huggingface",)),
+}  # fmt: skip
+
+
+def order_of(family: str, objective: str) -> Order:
+    """How the rows of a run come: streams carry a state from row to row, which only causal prediction wants."""
+    known = FAMILIES.get(family)
+    return known.order if known and objective == "causal" else "shuffled"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text.unicode import APOSTROPHE, CONNECTOR, DIGIT, KIND, LETTER, NEWLINE, SENTENCE_END, SPACE, tables
+from pipeline.text.scripts import NUMBER
+from pipeline.text.unicode import APOSTROPHE, CONNECTOR, DIGIT, KIND, LETTER, NEWLINE, SENTENCE_END, SPACE, UNIT, tables
 
 Points = NDArray[np.uint32]
 Flags = NDArray[np.bool_]
@@ -29,9 +30,20 @@ def unit_goes_on(of: Points) -> Flags:
     between[:1] = between[-1:] = False
     between[1:-1] &= inside[:-2] & solid[2:]
     inside |= between
-    inside[1:] &= inside[:-1].copy()
-    inside[:1] = False
-    return np.asarray(inside, np.bool_)
+    goes_on = inside.copy()
+    goes_on[1:] &= inside[:-1]
+    goes_on[:1] = False
+    # a run without a letter or a digit is no unit
+    run = np.cumsum(~goes_on)
+    holds = np.zeros(len(of) + 1, np.bool_)
+    holds[run[solid]] = True
+    return np.asarray(goes_on & holds[run], np.bool_)
+
+
+def is_han(of: Points) -> Flags:
+    """Whether each code point is Han (`words.is_han`): those of which words are longer than units."""
+    known = tables()
+    return np.asarray((known.classes[of] & KIND == UNIT) & (known.scripts[of] == NUMBER["Hani"]), np.bool_)
 
 
 def follows_space(of: Points) -> Flags:

@@ -62,7 +62,7 @@ class Masked(Objective):
     def _pairs(self, rows: Sequence[Row], keys: Keys) -> list[Pair]:
         if self.config.unit == "token" and self.config.pairs == "none":
             return [Pair((Text(row, np.zeros(len(row), np.bool_)),), IGNORE) for row in rows]
-        readings = [self._reader.read(row) for row in rows]
+        readings = self._reader.read(rows)
         texts = [Text(row, reading.goes_on) for row, reading in zip(rows, readings, strict=True)]
         if self.config.pairs == "none":
             return [Pair((text,), IGNORE) for text in texts]
@@ -113,8 +113,8 @@ class Masked(Objective):
         if self.config.pairs == "none":
             return None
         for row in rows:
-            text = Text(row, np.zeros(len(row), np.bool_))
-            if pairs.document(text, self._reader.read(row).begins, self._marks.end_of_text):
+            (reading,) = self._reader.read([row])
+            if pairs.document(Text(row, reading.goes_on), reading.begins, self._marks.end_of_text):
                 return None
         return (
             f"no row holds two sentences of one document, which pairs: {self.config.pairs} needs. "

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pipeline.text import borders, words
-from pipeline.text.unicode import CONNECTOR
 
 TEXTS = [
     "",
@@ -51,10 +50,6 @@ def drawn() -> list[str]:
     return ["".join(draw.choices(PIECES, k=draw.randint(1, 30))) for _ in range(2000)]
 
 
-def unit_ids(joined: np.ndarray) -> np.ndarray:
-    return np.cumsum(~joined)
-
-
 @pytest.mark.parametrize("texts", [TEXTS, drawn()], ids=["written", "drawn"])
 def test_code_points_of_a_unit_go_on_and_others_do_not(texts: list[str]) -> None:
     for text in texts:
@@ -62,10 +57,7 @@ def test_code_points_of_a_unit_go_on_and_others_do_not(texts: list[str]) -> None
         expected = np.zeros(len(text), bool)
         for start, end in words.spans(text):
             expected[start + 1 : end] = True
-        # connectors alone are no unit, but they are not parted either
-        alone = np.array([words.kind_of(character) == CONNECTOR for character in text], bool)
-        different = goes_on != expected
-        assert not (different & ~alone).any(), text
+        assert np.array_equal(goes_on, expected), text
 
 
 @pytest.mark.parametrize("texts", [TEXTS, drawn()], ids=["written", "drawn"])
@@ -78,3 +70,9 @@ def test_sentences_begin_where_they_are_split(texts: list[str]) -> None:
             expected.append(at)
             at += len(sentence)
         assert found.tolist() == expected, text
+
+
+def test_han_and_space_are_known() -> None:
+    text = "a 中\n文 ไ あ 〇"
+    assert borders.is_han(borders.points(text)).tolist() == [words.is_han(character) for character in text]
+    assert borders.follows_space(borders.points("a  b\nc")).tolist() == [False, False, True, True, False, False]

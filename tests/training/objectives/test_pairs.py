@@ -28,7 +28,8 @@ def laid(tokenizer: Path, pairs: str, rows: Rows, step: int) -> list[tuple[int, 
     lengths = (rows >= 0).sum(1)
     batch, _ = made(tokenizer, pairs).batch(np.maximum(rows, 0), lengths, keys(3, step, np.arange(len(rows))))
     tokens, targets = batch["tokens"].numpy(), batch["targets"].numpy()
-    whole, found = np.where(targets == IGNORE, tokens, targets), []
+    whole = np.where(targets == IGNORE, tokens, targets)
+    found: list[tuple[int, list[int], list[int]]] = []
     own = marks.read(tokenizer)
     sizes = batch["lengths"].tolist() if "lengths" in batch else [whole.shape[1]] * len(rows)
     for row, segments, label, size in zip(

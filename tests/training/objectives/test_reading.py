@@ -10,7 +10,7 @@ import pytest
 from pipeline.text import words
 from pipeline.tokenizers.subword import Reference
 from training.objectives import marks
-from training.objectives.reading import Reader
+from training.objectives.reading import Reader, Reading
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +18,14 @@ def reader(tokenizer: Path) -> Reader:
     return Reader(tokenizer, marks.read(tokenizer).special)
 
 
+def one(reader: Reader, ids: list[int]) -> Reading:
+    (found,) = reader.read([np.array(ids, np.int64)])
+    return found
+
+
 def groups(reader: Reader, reference: Reference, ids: list[int]) -> list[str]:
     """The text of each word of a row."""
-    goes_on = reader.read(np.array(ids)).goes_on
+    goes_on = one(reader, ids).goes_on
     found: list[list[int]] = []
     for token, on in zip(ids, goes_on.tolist(), strict=True):
         if on:
@@ -47,7 +52,7 @@ def test_a_character_is_never_parted(reader: Reader, reference: Reference) -> No
 def test_special_tokens_part_words_and_sentences(reader: Reader, reference: Reference) -> None:
     end = reference.end_of_text
     ids = [*reference.encode_text("river"), end, *reference.encode_text("river")]
-    found = reader.read(np.array(ids))
+    found = one(reader, ids)
     at = ids.index(end)
     assert not found.goes_on[at] and not found.goes_on[at + 1]
     assert found.begins[0] and found.begins[at + 1] and not found.begins[at]
@@ -63,7 +68,7 @@ def test_special_tokens_part_words_and_sentences(reader: Reader, reference: Refe
 )
 def test_sentences_begin_where_the_words_module_splits_them(reader: Reader, reference: Reference, text: str) -> None:
     ids = reference.encode_text(text)
-    starts = [*np.flatnonzero(reader.read(np.array(ids)).begins), len(ids)]
+    starts = [*np.flatnonzero(one(reader, ids).begins), len(ids)]
     found = [reference.decode(ids[a:b]).strip() for a, b in zip(starts, starts[1:], strict=False)]
     assert found == words.sentences(text)
 
@@ -72,10 +77,61 @@ def test_a_row_that_begins_inside_a_character_is_read(reader: Reader, reference:
     ids = reference.encode_text("鑫鑫 river.")
     assert len(ids) > 4
     for cut in range(1, 4):
-        found = reader.read(np.array(ids[cut:]))
+        found = one(reader, ids[cut:])
         assert not found.goes_on[0] and len(found.goes_on) == len(ids) - cut
 
 
 def test_an_empty_row_is_read(reader: Reader) -> None:
-    found = reader.read(np.zeros(0, np.int64))
+    found = one(reader, [])
     assert len(found.goes_on) == len(found.begins) == 0
+
+
+def test_a_chinese_word_is_that_of_jieba(reader: Reader, reference: Reference) -> None:
+    for text in (
+        "北京大学的学生在图书馆里学习语言模型。",
+        "今天天气很好，我们去图书馆看书。",
+        "混合 English 和中文模型",
+    ):
+        found = [part.strip() for part in groups(reader, reference, reference.encode_text(text))]
+        whole = words.words(text, folded=False)
+        # where a token holds the end of one word and the start of another, both are one
+        assert "".join(found) == text.replace(" ", "")
+        borders, own = _borders(found), _borders(words_and_marks(text, whole))
+        assert borders <= own
+    # characters that were never learned: tokens of bytes, so every word of jieba stands alone
+    assert groups(reader, reference, reference.encode_text("乌鲁木齐鳄鱼")) == ["乌鲁木齐", "鳄鱼"]
+
+
+def words_and_marks(text: str, whole: list[str]) -> list[str]:
+    """Words, and each character between them by itself."""
+    found, at = [], 0
+    for word in whole:
+        start = text.index(word, at)
+        found += [*text[at:start].replace(" ", ""), word]
+        at = start + len(word)
+    return [*found, *text[at:].replace(" ", "")]
+
+
+def _borders(parts: list[str]) -> set[int]:
+    return set(np.cumsum([len(part) for part in parts]).tolist())
+
+
+def test_rows_are_read_together_as_they_are_alone(reader: Reader, rows: np.ndarray) -> None:
+    parts = [row[: 64 - 7 * at] for at, row in enumerate(rows[:9])]
+    for part, found in zip(parts, reader.read(parts), strict=True):
+        alone = one(reader, part.tolist())
+        assert np.array_equal(alone.goes_on, found.goes_on) and np.array_equal(alone.begins, found.begins)
+    assert reader.read([]) == []
+
+
+def test_what_stands_beside_a_row_changes_nothing_of_it(reader: Reader, reference: Reference) -> None:
+    """Chinese anywhere in a batch means another way to find words: it must find the same."""
+    draw = np.random.default_rng(3)
+    chinese = np.array(reference.encode_text("安静的河流带着一封信"))
+    texts = ["__ _a a' don't x_'y 3.14 ___", "naïve \u200d\u200d co\u00adop e\u0301 ไทย 한국어 あ"]
+    parts = [np.array(reference.encode_text(text)) for text in texts]
+    parts += [draw.integers(0, 420, 40) for _ in range(60)]
+    for part in parts:
+        alone = one(reader, part.tolist())
+        beside = reader.read([chinese, part])[1]
+        assert np.array_equal(alone.goes_on, beside.goes_on) and np.array_equal(alone.begins, beside.begins)

@@ -22,18 +22,15 @@ from training.objectives.base import Objective, Task
 KEYS = np.arange(1, 9, dtype=np.uint64)
 
 
-def made() -> Objective:
-    nowhere = Path("tokenizer.json")  # it is not asked
-    found: Objective = make(Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES, nowhere)
+def made(**options: float) -> Objective:
+    nowhere, one = Path("tokenizer.json"), Component(name="causal", options=options)  # no tokenizer is asked
+    found: Objective = make(one, objectives.SECTIONS, objectives.OBJECTIVES, nowhere)
     return found
 
 
 @pytest.fixture
 def causal() -> Objective:
-    found: Objective = make(
-        Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json")
-    )
-    return found
+    return made()
 
 
 @pytest.fixture
@@ -52,9 +49,7 @@ def test_each_token_is_predicted_from_those_before_it(causal: Objective) -> None
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6))
 def test_a_row_of_n_tokens_has_n_minus_one_targets(lengths: list[int]) -> None:
-    objective: Objective = make(
-        Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json")
-    )
+    objective = made()
     rows = np.arange(len(lengths) * 12).reshape(-1, 12)
     batch, counted = objective.batch(rows, np.array(lengths), KEYS[: len(lengths)])
     assert counted.tolist() == [max(0, length - 1) for length in lengths]
@@ -88,3 +83,16 @@ def test_a_batch_can_be_cut_anywhere_since_its_loss_is_a_sum(causal: Objective, 
     for cut in (1, 2, 5):
         assert part(slice(0, cut)) + part(slice(cut, 6)) == pytest.approx(whole, rel=1e-5)
     assert part(slice(3, 4)) == 0, "a row of one token predicts nothing"
+
+
+def test_label_smoothing_is_of_the_training_loss_alone(model: Model) -> None:
+    smooth = made(label_smoothing=0.2)
+    batch, counted = smooth.batch(np.random.default_rng(3).integers(0, 50, (3, 12)), np.array([12, 7, 1]), KEYS[:3])
+    logits, targets = model.logits(batch["tokens"]).flatten(0, 1), batch["targets"].flatten()
+    plain, smoothed = (
+        torch.nn.functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=share).item()
+        for share in (0.0, 0.2)
+    )
+    assert smooth.loss(model.eval(), batch).item() == pytest.approx(plain, rel=1e-5), "what is reported"
+    assert smooth.loss(model.train(), batch).item() == pytest.approx(smoothed, rel=1e-5)
+    assert smoothed != pytest.approx(plain, rel=1e-3) and counted.tolist() == [11, 6, 0]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -99,30 +99,33 @@ class HeldOut:
                 yield from _rows_of(path, start - at, stop - at)
             at += size
 
-    def documents(self) -> Iterator[Document]:
-        """The documents in their order, put together from the rows they lie in."""
+    def documents(self, *, unpredicted: Literal["first", "last"] = "first") -> Iterator[Document]:
+        """The documents in their order, put together from the rows they lie in.
+
+        `unpredicted`: which token of a row nothing predicts; for who reads from the end of a row it is the last.
+        """
         held: list[Tokens] = []
-        firsts: list[int] = []
-        name: str | None = None
+        predicted: list[Tokens] = []
+        name, ends = None, False  # ends: whether the last token so far is predicted
         for row in self.rows():
+            low, high = (1, len(row.tokens)) if unpredicted == "first" else (0, len(row.tokens) - 1)
             for document, start, end in row.spans:
                 if name is not None and document != name:
-                    yield self._document(name, held, firsts)
-                    held, firsts = [], []
-                name = document
+                    yield self._document(name, held, predicted, ends=ends)
+                    held, predicted = [], []
+                name, ends = document, max(start, low) < end <= high
                 held.append(row.tokens[start:end])
-                firsts.append(0 if start else 1)
+                predicted.append(row.tokens[max(start, low) : min(end, high)])
         if name is not None:
-            yield self._document(name, held, firsts)
+            yield self._document(name, held, predicted, ends=ends)
 
-    def _document(self, name: str, spans: Sequence[Tokens], firsts: Sequence[int]) -> Document:
-        """`firsts`: how many tokens at the start of each span are not predicted (1 where a row begins, else 0)."""
-        tokens = np.concatenate(spans)
+    def _document(self, name: str, spans: Sequence[Tokens], parts: Sequence[Tokens], *, ends: bool) -> Document:
+        """`parts`: what is predicted of each span; `ends`: with the last token of all."""
+        tokens, predicted = np.concatenate(spans), np.concatenate(parts)
         # the last token ends the document; the same id earlier is text that spells the special token
         ended = tokens[-1] == self.pieces.end_of_text
-        predicted = np.concatenate([span[first:] for span, first in zip(spans, firsts, strict=True)])
         size = int(self._sizes[predicted].sum())
-        if ended and len(predicted) and len(spans[-1]) > firsts[-1]:
+        if ended and ends:
             size -= int(self._sizes[self.pieces.end_of_text])
         text = self.pieces.text(tokens[:-1] if ended else tokens)
         return Document(name, len(spans), text, len(predicted), size)

@@ -8,8 +8,7 @@ guessed from both sides. Bits per byte are of the bytes that the asked tokens sp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -18,10 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.core.errors import StageFailed
-from training.evaluation.base import Piece, Score, Subject
+from training.evaluation.base import Piece, Subject
 from training.evaluation.held_out import HeldOut, Row
-from training.evaluation.ratio import interval, ratio
+from training.evaluation.scored import Losses, Scored, finite
 from training.models.base import Model
 from training.models.bert import Bert
 from training.objectives import marks
@@ -67,7 +65,7 @@ def work(piece: Piece, subject: Subject) -> dict[str, Any]:
     return {"pseudo": found}
 
 
-def _losses(model: Model, row: Row, places: list[int], own: marks.Marks) -> list[float]:
+def _losses(model: Model, row: Row, places: list[int], own: marks.Marks) -> Losses:
     """The loss of each of these tokens, hidden alone among all others, in nats."""
     framed = torch.tensor([own.start, *row.tokens.tolist(), own.end])
     batch = max(1, BATCH_TOKENS // len(framed))
@@ -80,12 +78,7 @@ def _losses(model: Model, row: Row, places: list[int], own: marks.Marks) -> list
         with torch.inference_mode():
             scores = scores_at(model, tokens, at)
             found += F.cross_entropy(scores, framed[at].to(scores.device), reduction="none").cpu().double().tolist()
-    if not np.isfinite(found).all():
-        raise StageFailed(
-            "evaluate: the model's loss on held-out text is not a finite number: its weights diverged. "
-            "Train it again with a lower optimizer.lr, or with clip."
-        )
-    return found
+    return finite(np.array(found))
 
 
 def scores_at(model: Model, tokens: Tensor, places: Tensor) -> Tensor:
@@ -97,38 +90,11 @@ def scores_at(model: Model, tokens: Tensor, places: Tensor) -> Tensor:
     return model.logits(tokens)[torch.arange(len(tokens), device=where), places]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was asked of one document."""
-
-    language: str
-    loss: float
-    tokens: int
-    bytes: int
-
-
-def documents(held_out: HeldOut, results: Sequence[Any]) -> list[Asked]:
+def documents(held_out: HeldOut, results: Sequence[Any]) -> list[Scored]:
     """The results of `work`, put together by document."""
     spans = iter([span for result in results for row in result["pseudo"] for span in row])
     found = []
     for document in held_out.documents():
         losses, tokens, sizes = zip(*islice(spans, document.spans), strict=True)
-        found.append(Asked(held_out.language_of[document.id], math.fsum(losses), sum(tokens), sum(sizes)))
+        found.append(Scored(held_out.language_of[document.id], math.fsum(losses), sum(tokens), sum(sizes)))
     return found
-
-
-def scores(asked: Sequence[Asked], language: str | None) -> Iterator[Score]:
-    """The figures of one language, or of all; none where nothing was asked."""
-    some = [one for one in asked if one.tokens and language in (None, one.language)]
-    losses, bits = [one.loss for one in some], [one.loss / math.log(2) for one in some]
-    tokens, sizes = [float(one.tokens) for one in some], [float(one.bytes) for one in some]
-
-    def score(metric: str, value: float, between: tuple[float, float] | None) -> Score:
-        return Score("perplexity", metric, value, between, len(some), language)
-
-    if some:
-        loss, around = ratio(losses, tokens), interval(losses, tokens)
-        yield score("pseudo_loss", loss, around)
-        yield score("pseudo_perplexity", math.exp(loss), around and (math.exp(around[0]), math.exp(around[1])))
-    if sum(sizes):
-        yield score("pseudo_bits_per_byte", ratio(bits, sizes), interval(bits, sizes))

@@ -12,6 +12,7 @@ SECTIONS = Registry(
     {
         "perplexity": f"{_OPTIONS}:Perplexity",
         "samples": f"{_OPTIONS}:Samples",
+        "fill": f"{_OPTIONS}:Fill",
         "similarity": f"{_OPTIONS}:Similarity",
         "analogies": f"{_OPTIONS}:Analogies",
         "neighbours": f"{_OPTIONS}:Neighbours",
@@ -24,6 +25,7 @@ TASKS = Registry(
     {
         "perplexity": f"{_CODE}.perplexity:Perplexity",
         "samples": f"{_CODE}.samples:Samples",
+        "fill": f"{_CODE}.fill:Fill",
         "similarity": f"{_CODE}.similarity:Similarity",
         "analogies": f"{_CODE}.analogies:Analogies",
         "neighbours": f"{_CODE}.neighbours:Neighbours",

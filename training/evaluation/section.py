@@ -12,6 +12,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -21,7 +22,8 @@ from training.evaluation import files
 from training.families import FAMILIES
 
 # tasks whose result no seed changes
-SEEDLESS = ("perplexity", "similarity", "analogies", "neighbours", "embeddings", "probe")
+SEEDLESS = ("perplexity", "fill", "similarity", "analogies", "neighbours", "embeddings", "probe")
+GAP = "[MASK]"  # how a prompt spells it, whatever the tokenizer
 
 
 class Perplexity(Section):
@@ -84,6 +86,23 @@ class Neighbours(Section):
     words: list[str] | None = Field(None, min_length=1)
     count: PositiveInt = 10
     per_language: PositiveInt = 6
+
+
+class Fill(Section):
+    """What a masked model puts into gaps: [MASK] in `prompts`, and `words` held-out words of each language, one at a
+    time; of these `shown` a language are written down with the `top` candidates."""
+
+    prompts: list[str] = []
+    words: PositiveInt = 200
+    shown: PositiveInt = 5
+    top: PositiveInt = 5
+
+    @field_validator("prompts")
+    @classmethod
+    def _have_gaps(cls, prompts: list[str]) -> list[str]:
+        if without := [prompt for prompt in prompts if GAP not in prompt]:
+            raise ValueError(f"{without[0][:40]!r} has no gap to fill: write {GAP} where a word is missing")
+        return prompts
 
 
 class Embeddings(Section):

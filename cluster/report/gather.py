@@ -43,6 +43,7 @@ class Facts:
     scores: Table = field(default_factory=list)
     samples: Table = field(default_factory=list)
     neighbours: Table = field(default_factory=list)
+    gaps: Table = field(default_factory=list)
     stages: Table = field(default_factory=list)
     raw: Table = field(default_factory=list)
     config: str = ""
@@ -66,6 +67,7 @@ def gather(run: Run, store: Store) -> Facts:
     facts.scores = _json(made.get("evaluate"), "scores.json") or []
     facts.samples = _samples(_json(made.get("evaluate"), "samples.json") or [])
     facts.neighbours = _json(made.get("evaluate"), "neighbours.json") or []
+    facts.gaps = _json(made.get("evaluate"), "fill.json") or []
     facts.stages = stage_rows(run, made, events)
     facts.raw = _json(made.get("ingest"), "raw.json") or []
     facts.config = (run.path / "config.yaml").read_text(encoding="utf-8")

@@ -107,6 +107,15 @@ NEIGHBOURS = [
     },
     {"word": "bloomery", "language": None, "neighbours": None},
 ]
+GAPS = [
+    {
+        "text": "铁匠把[MASK]点着了",
+        "language": "zh",
+        "answer": "炉子",
+        "candidates": [[{"text": "灯火", "probability": 0.4321}, {"text": "<i>", "probability": 0.25}]],
+    },
+    {"text": "a [MASK]", "language": None, "answer": None, "candidates": [[{"text": "letter", "probability": 0.5}]]},
+]
 LANGUAGES = {
     "en": {"documents": 400, "bytes": 1_600_000, "tokens": 381_000, "bytes_per_token": 4.2,
            "corpus": {"documents": 4021, "bytes": 18_200_000}},
@@ -166,7 +175,7 @@ def files_of(stage: str, folder: Path) -> list[FileEntry]:
         return [entry_of(folder, "curve.parquet")]
     named: dict[str, dict[str, Any]] = {
         "tokenizer": {"stats": STATS}, "pack": {"splits": SPLITS}, 
-        "evaluate": {"scores": SCORES, "samples": SAMPLES, "neighbours": NEIGHBOURS},
+        "evaluate": {"scores": SCORES, "samples": SAMPLES, "neighbours": NEIGHBOURS, "fill": GAPS},
     }  # fmt: skip
     return jsons(folder, **named.get(stage, {"config": {}}))
 

@@ -77,6 +77,12 @@ def test_words_stand_beside_their_nearest_words(page: str) -> None:
         assert expected in shown, expected
 
 
+def test_gaps_stand_beside_what_fills_them(page: str) -> None:
+    shown = page[page.index('<section id="gaps">') : page.index('<section id="cost">')]
+    for expected in ("铁匠把[MASK]点着了", "炉子", "灯火", "0.43", "&lt;i&gt;", "letter"):
+        assert expected in shown, expected
+
+
 def test_scores_samples_tokenizer_and_curves_are_there(page: str) -> None:
     for expected in (
         "1.8520",

@@ -38,7 +38,7 @@ bench: .venv/installed-dev  ## every benchmark, one after the other; tables on t
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing Bloomery and its pinned packages (about 2 GB; a minute or two)"
-	@$(INSTALL) -e .
+	@$(INSTALL) -e '.[all]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed

@@ -1,4 +1,4 @@
-"""What one section cannot know of another: inputs, lengths, batches, and whether this machine can begin at all.
+"""Whether this machine can begin at all: inputs, disk, what other runs made. What goes with what is in `fits`.
 
 Each check adds to `tree.problems`; it sees only the sections that are right by themselves, so that every mistake of a
 file is told at once, cross-checks included.
@@ -10,9 +10,8 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
-from cluster import figures
+from cluster import figures, fits
 from cluster.config import Check, RunConfig, stage_table
 from cluster.plan import MATCH
 from cluster.program import program
@@ -20,10 +19,6 @@ from pipeline.core.errors import UserError
 from pipeline.core.registry import load
 from pipeline.core.yaml_tree import Tree
 
-# by name: what these know of models and batches lies beside the model and the trainer
-BATCH = "training.section:batch_problem"
-FAMILY = "training.section:family_problems"
-SHAPE = "training.export.section:shape_problem"
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
 UNPACKED = 4  # text compresses to about a quarter
@@ -93,28 +88,6 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-def rows_fit(config: RunConfig, tree: Tree) -> None:
-    """A row is no longer than the model's context, and a batch is whole rows for every worker."""
-    pack: Any = config.section("pack")
-    pretrain: Any = config.section("pretrain")
-    if pack is None or pretrain is None:
-        return
-    context = pretrain.model.options.get("context")
-    if context is not None and pack.length > context:
-        what = f"rows of {pack.length:,} tokens do not fit the model's context of {context:,}."
-        tree.problem(("pack", "length"), what, "Shorten the rows or set pretrain.model.context.")
-    wrong = load(BATCH)(pretrain, length=pack.length, workers=config.cluster.workers)
-    if wrong:
-        tree.problem(("pretrain", "batch_tokens"), wrong)
-
-
-def parts_fit_the_family(config: RunConfig, tree: Tree) -> None:
-    """Objective, optimizer, schedule and engine are of the model's family."""
-    pretrain: Any = config.section("pretrain")
-    for option, wrong in load(FAMILY)(pretrain) if pretrain is not None else ():
-        tree.problem(("pretrain", option), wrong)
-
-
 def other_artifacts_are_there(config: RunConfig, tree: Tree) -> None:
     """What other runs made and this one reads is published."""
     for spec in stage_table():
@@ -126,15 +99,6 @@ def other_artifacts_are_there(config: RunConfig, tree: Tree) -> None:
             tree.problem((spec.section,), str(error))
 
 
-def model_can_be_exported(config: RunConfig, tree: Tree) -> None:
-    """The formats that are asked for know this model: told now, not after it was trained."""
-    pretrain: Any = config.section("pretrain")
-    export: Any = config.section("export")
-    if pretrain is not None and export is not None and (wrong := load(SHAPE)(export, pretrain.model)):
-        tree.problem(("pretrain", "model"), wrong)
-
-
 CHECKS: tuple[Check, ...] = (
-    needs_are_made, workdir_is_writable, sources_match, rows_fit, parts_fit_the_family, other_artifacts_are_there,
-    model_can_be_exported,
+    needs_are_made, workdir_is_writable, sources_match, other_artifacts_are_there, *fits.CHECKS,
 )  # fmt: skip

@@ -67,7 +67,7 @@ def plan(loaded: Loaded, store: Store, *, hashed: Callable[[RawFile], None] | No
         section = loaded.config.section(spec.section)
         assert section is not None  # chosen() left the others out
         params = spec.params_of(section, loaded.config.seed)
-        sources = _sources(section, ledger, hashed) if not spec.needs else []
+        sources = _sources(section, ledger, hashed) if not spec.needs else _files(spec, section)
         kinds, externals = spec.needs_of(section), spec.externals_of(section)
         needs: dict[str, tuple[str, str]] = {kind: (newest[kind].name, newest[kind].fingerprint) for kind in kinds}
         inputs = dict(needs.values()) if spec.needs else _raw_input(sources)
@@ -79,7 +79,7 @@ def plan(loaded: Loaded, store: Store, *, hashed: Callable[[RawFile], None] | No
         found = replace(found, externals=externals)
         planned.append(found)
         newest[spec.makes] = found
-        if found.sources:
+        if found.sources and not spec.needs:
             ledger.record_part(found.fingerprint, [f"{s['source']}/{f['name']}" for s in sources for f in s["files"]])
     if loaded.workdir.is_dir():
         ledger.save()
@@ -115,6 +115,12 @@ def _sources(section: Any, ledger: Ledger, hashed: Callable[[RawFile], None] | N
             for file in load_target(MATCH)(source)
         ]
         found.append({"source": source.name, "reader": source.reader, "files": entries})
+    return found
+
+
+def _files(spec: StageSpec, section: Any) -> list[dict[str, Any]]:
+    """Where the files lie whose content is among the parameters."""
+    found: list[dict[str, Any]] = load_target(spec.files)(section) if spec.files else []
     return found
 
 

@@ -38,7 +38,11 @@ DOORS = {
     "gigatoken": ("pipeline/tokenizers/",),
     "transformers": ("training/models/hf.py", "training/export/huggingface.py"),
     "torch": ("training/",),
-    "numba": ("pipeline/kernels/",),
+    # the loops over word vectors read and write a model, not text: they stand beside their trainer
+    "numba": ("pipeline/kernels/", "training/vectors/"),
+    "gensim": ("training/export/vectors.py",),
+    "onnx": ("training/export/onnx_graph.py",),
+    "onnxruntime": ("training/export/onnx_graph.py",),
     "jieba": ("pipeline/text/chinese_words.py",),
 }
 

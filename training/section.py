@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
 
-from pipeline.core.config import Component, Section, component
+from pipeline.core.config import Component, Section, component, name_and_options
 from training import augment, engines, models, objectives
 from training.families import FAMILIES, Family
+from training.models.sections import hf
 
 Precision = Literal["bf16", "fp32"]
 STEPS = 1000
@@ -122,14 +126,26 @@ def pretrain_params(section: Pretrain, seed: int) -> dict[str, Any]:
         found["init"] = True
     if "init_embeddings" in found:
         found["init_embeddings"] = {k: v for k, v in found["init_embeddings"].items() if k != "artifact"}
+    if section.model.options.get("folder"):
+        found["model"] = {"hf": {**section.model.options, "folder": hf.fingerprint_of(hf.Hf(**section.model.options))}}
     if found["steps"] is None:
         found["steps"] = STEPS if section.epochs is None else None
     return {**found, "seed": seed}
 
 
-def section_of(params: dict[str, Any]) -> dict[str, Any]:
+def file_sources(section: Pretrain) -> list[dict[str, Any]]:
+    """Where the folder lies whose content `pretrain_params` names."""
+    folder = section.model.options.get("folder")
+    return (
+        [{"source": "model", "reader": "file", "folder": str(Path(folder).absolute()), "files": []}] if folder else []
+    )
+
+
+def section_of(params: dict[str, Any], sources: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """The section that `pretrain_params` was made of, but for where other artifacts lie."""
     found = {key: value for key, value in params.items() if key != "seed"}
+    if sources:
+        found["model"] = {"hf": {**found["model"]["hf"], "folder": sources[0]["folder"]}}
     if found.get("init"):
         found["init"] = "an input"
     if "init_embeddings" in found:
@@ -176,17 +192,25 @@ def _reason(option: str, known: Family) -> str:
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:
     """Defaults that follow from the family."""
-    name = _family_first(value.get("model", "gpt"))
-    name = next(iter(name)) if isinstance(name, dict) and "name" not in name and len(name) == 1 else name
-    name = name.get("name") if isinstance(name, dict) else getattr(name, "name", name)
-    known = FAMILIES.get(str(name))
+    try:
+        name, given = _read(_family_first(value.get("model", "gpt")))
+    except PydanticCustomError:
+        return value  # told where the model itself is read
+    known = FAMILIES.get(name)
     if known is None:
         return value
     options = ("objective", "optimizer", "schedule", "engine")
     firsts: dict[str, Any] = {name: getattr(known, f"{name}s")[0] for name in options}
+    if name == "hf":  # which of the library's classes: the one of the objective
+        objective, _ = _read(value.get("objective", "causal"))
+        firsts["model"], value = {"hf": {**given, "head": objective}}, {k: v for k, v in value.items() if k != "model"}
     if known.vectors:
         firsts |= {"epochs": 5, "precision": "fp32"} if value.get("steps") is None else {"precision": "fp32"}
     return {**firsts, **value}
+
+
+def _read(value: Any) -> tuple[str, dict[str, Any]]:
+    return (value.name, value.options) if isinstance(value, Component) else name_and_options(value)
 
 
 def batch_problem(section: Pretrain, *, length: int, workers: int) -> str | None:

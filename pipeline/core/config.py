@@ -66,7 +66,7 @@ def _normalise(sections: Registry) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if isinstance(value, Component):
             return value
-        name, options = _name_and_options(value)
+        name, options = name_and_options(value)
         try:
             section = sections.load(name)
         except UserError as error:
@@ -88,7 +88,8 @@ def checked(section: type[M], options: Any, *, name: str) -> M:
         ) from error
 
 
-def _name_and_options(value: Any) -> tuple[str, dict[str, Any]]:
+def name_and_options(value: Any) -> tuple[str, dict[str, Any]]:
+    """A component as it is written, in any of its spellings."""
     if isinstance(value, str):
         return value, {}
     if isinstance(value, dict) and isinstance(value.get("name"), str):

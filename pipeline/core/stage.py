@@ -30,7 +30,8 @@ class StageSpec:
 
     `params` names a function (section, seed) -> dict, what enters the fingerprint; None means the section as it is.
     `more_needs` names a function (section) -> further kinds that these options need; `externals` one (section) ->
-    {what for: folder} of artifacts of other runs, which are inputs under that name, identified by their digest.
+    {what for: folder} of artifacts of other runs, which are inputs under that name, identified by their digest; `files`
+    one (section) -> sources of the job: where the files lie whose content is in `params`.
     A changed `version` makes every earlier artifact of the stage stale: raise it when the same params give other bytes.
     """
 
@@ -45,6 +46,7 @@ class StageSpec:
     params: str | None = None
     more_needs: str | None = None
     externals: str | None = None
+    files: str | None = None
 
     def needs_of(self, section: BaseModel) -> tuple[Kind, ...]:
         """Every kind that the stage needs with these options."""

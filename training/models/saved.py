@@ -29,7 +29,7 @@ def save(model: Model, folder: Path) -> None:
 def save_weights(weights: Mapping[str, Tensor], described: dict[str, Any], folder: Path) -> None:
     """Write weights under their names in the model; `described` is what `Model.described` said."""
     folder.mkdir(parents=True, exist_ok=True)
-    ready = {name: weights[name].detach().to("cpu", torch.float32).contiguous() for name in sorted(weights)}
+    ready = {name: _kept(weights[name]).contiguous() for name in sorted(weights)}
     with replacing(folder / WEIGHTS) as beside:
         save_file(ready, beside, metadata={"format": "pt"})
     write_json(folder / CONFIG, described)
@@ -56,3 +56,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """The tensors of a saved model by their names in it."""
     found: dict[str, Tensor] = load_file(folder / WEIGHTS)
     return found
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    """Weights in fp32; counts and other integers as they are."""
+    here = tensor.detach().to("cpu")
+    return here.float() if here.is_floating_point() else here

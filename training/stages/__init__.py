@@ -10,12 +10,14 @@ STAGES: tuple[StageSpec, ...] = (
         run="training.stages.pretrain:run",
         section_type="training.section:Pretrain", params="training.section:pretrain_params",
         more_needs="training.section:needs", externals="training.section:externals",
+        files="training.section:file_sources",
     ),
     StageSpec(
         name="evaluate", version=1, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
         makes="scores", work="task",
         run="training.stages.evaluate:run",
         section_type="training.evaluation.section:Evaluate", params="training.evaluation.section:evaluate_params",
+        files="training.evaluation.section:file_sources",
     ),
     StageSpec(
         name="export", version=1, section="export", needs=("tokenizer", "tokens", "model"), makes="files", work="task",

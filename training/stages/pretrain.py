@@ -47,7 +47,7 @@ def spec_of(job: Job) -> dict[str, Any]:
         "train": [str(path) for path in tokens.files("train/")],
         "validation": [str(path) for path in tokens.files("validation/")],
         "digest": tokens.manifest.digest, "length": tokens.manifest.params["length"],
-        "section": section_of(job.params), "counts": [str(path) for path in counts],
+        "section": section_of(job.params, job.sources), "counts": [str(path) for path in counts],
         "languages": _languages(tokens.manifest.counts),
         "counts_digest": job.inputs["counts"].manifest.digest if counts else "",
         "externals": {name: str(job.inputs[name].path) for name in EXTERNALS if name in job.inputs},

@@ -41,7 +41,7 @@ DOORS = {
     # the loops over word vectors read and write a model, not text: they stand beside their trainer
     "numba": ("pipeline/kernels/", "training/vectors/"),
     "gensim": ("training/export/vectors.py",),
-    "onnx": ("training/export/onnx_graph.py",),
+    "onnx": ("training/export/onnx_graph.py", "training/export/onnx_nodes.py"),
     "onnxruntime": ("training/export/onnx_graph.py",),
     "jieba": ("pipeline/text/chinese_words.py",),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ class Objective:
         `keys` (B), by `training.chance.uniform` and nothing else.
         """
         raise NotImplementedError
+
+    def examine(self, rows: Iterable[NDArray[Any]]) -> None:
+        """Look at the training rows before the first step.
+
+        Raises: UserError when nothing can be learned from them.
+        """
 
     def idle(self, model: Model) -> list[str]:
         """Parameters that this objective never reaches (a head that is not asked): they stay as they are."""

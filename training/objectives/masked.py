@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.core.errors import UserError
 from training.chance import Keys, uniform
 from training.models.base import Model
 from training.models.layers import IGNORE
@@ -108,23 +109,33 @@ class Masked(Objective):
         inputs[another] = self._ordinary[(other[another] * len(self._ordinary)).astype(np.int64)]
         return targets
 
-    def corpus_problem(self, rows: Iterable[Row]) -> str | None:
-        """Why these rows hold no pair at all; None at the first that does, or where none is asked for."""
+    def examine(self, rows: Iterable[NDArray[Any]]) -> None:
+        """Raises: UserError when pairs are asked for and no row holds one; ends at the first that does."""
         if self.config.pairs == "none":
-            return None
+            return
         for row in rows:
             (reading,) = self._reader.read([row])
             if pairs.document(Text(row, reading.goes_on), reading.begins, self._marks.end_of_text):
-                return None
-        return (
-            f"no row holds two sentences of one document, which pairs: {self.config.pairs} needs. "
-            "Use longer rows (pack.length), other texts, or pairs: none."
+                return
+        raise UserError(
+            f"pretrain.objective: pairs: {self.config.pairs} needs rows that hold two sentences of one document, and "
+            "there is none. Lengthen pack.length, take other texts, or write pairs: none."
         )
 
     def idle(self, model: Model) -> list[str]:
-        if self.config.pairs != "none":
-            return []
-        return [name for name, _ in model.named_parameters() if name.startswith(("pool.", "pair."))]
+        """The head that tells pairs apart, where there are none.
+
+        Raises: UserError when there are pairs and no such head.
+        """
+        head = [name for name, _ in model.named_parameters() if name.startswith(("pool.", "pair."))]
+        if self.config.pairs == "none":
+            return head
+        if not head:
+            raise UserError(
+                f"pretrain.objective: pairs: {self.config.pairs} needs the head of the family bert, which "
+                f"{model.family} has not. Write family: bert, or pairs: none."
+            )
+        return []
 
     def loss(self, model: Model, batch: Tensors) -> Tensor:
         smoothing = self.config.label_smoothing if model.training else 0.0

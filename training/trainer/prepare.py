@@ -35,6 +35,7 @@ def prepare(spec: dict[str, Any], where: torch.device) -> Run:
     precision = devices.precision(section.precision, where)
     objective = make(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, Path(spec["tokenizer"]))
     feed = _feed(spec, section, objective)
+    objective.examine(row[:length] for row, length in zip(feed.train.tokens, feed.train.lengths, strict=True))
     micro_tokens = section.engine.options.get("micro_batch_tokens") or devices.micro_batch_tokens(where)
     cut = plan(section, length=spec["length"], rows=len(feed.train), world=world, micro_tokens=micro_tokens,
                precision=precision, group=objective.group)  # fmt: skip

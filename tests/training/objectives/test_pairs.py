@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.core.errors import UserError
 from pipeline.tokenizers.subword import Reference
 from training.chance import keys
+from training.models.base import build
 from training.models.layers import IGNORE
 from training.objectives import marks
 from training.objectives.masked import Masked
@@ -121,6 +123,13 @@ def test_a_corpus_without_two_sentences_is_told_in_a_sentence(tokenizer: Path, r
     one = np.array(reference.encode_text("没有人来"))
     two = np.array(reference.encode_text("没有人来。为什么？"))
     objective = made(tokenizer, "sentence_order")
-    assert "sentence_order" in (objective.corpus_problem(iter([one, one])) or "")
-    assert objective.corpus_problem(iter([one, two])) is None
-    assert made(tokenizer, "none").corpus_problem(iter([one])) is None
+    with pytest.raises(UserError, match="two sentences of one document"):
+        objective.examine(iter([one, one]))
+    objective.examine(iter([one, two]))
+    made(tokenizer, "none").examine(iter([one]))
+
+
+def test_a_family_without_a_head_for_pairs_is_told(tokenizer: Path) -> None:
+    model = build("gpt", {"layers": 1, "heads": 2, "width": 16}, vocabulary=500, context=67)
+    with pytest.raises(UserError, match="needs the head of the family bert"):
+        made(tokenizer, "next_sentence").idle(model)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,14 +25,26 @@ from training.trainer.worker import leave
 VOCABULARY, LENGTH, ROWS, MICRO_BATCHES = 64, 16, 8, 2
 
 
-def engine_of(name: str, optimizer: str) -> Engine:
+# recurrent models with all their dropouts, of layers of two widths or a head of its own
+DROPS = {"dropout": 0.1, "embedding_dropout": 0.1, "weight_dropout": 0.2}
+MODELS: dict[str, dict[str, Any]] = {
+    "gpt": {"layers": 2, "heads": 2, "width": 32},
+    "lstm": {"layers": 1, "width": 32, "hidden": 48, "tied": False, **DROPS},
+    "gru": {"layers": 2, "width": 32, "hidden": 48, **DROPS},
+    "bilstm": {"layers": 2, "width": 32, "dropout": 0.1},
+}
+
+
+def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
     """`zero-2` is the engine zero at stage 2."""
     kind, _, stage = name.partition("-")
     torch.manual_seed(11)
-    model = build("gpt", {"layers": 2, "heads": 2, "width": 32}, vocabulary=VOCABULARY, context=LENGTH)
-    nowhere = Path("tokenizer.json")  # causal does not ask it
-    task = Task(model, make(Component(name="causal"), objectives.SECTIONS, objectives.OBJECTIVES, nowhere))
-    chosen = engines.OPTIMIZERS.load(optimizer).model_validate({})
+    model = build(family, MODELS[family], vocabulary=VOCABULARY, context=LENGTH)
+    nowhere, asked = Path("tokenizer.json"), "bidirectional" if family == "bilstm" else "causal"  # which do not ask it
+    task = Task(model, make(Component(name=asked), objectives.SECTIONS, objectives.OBJECTIVES, nowhere))
+    task.carries = model.carries
+    # recurrent models begin slowly
+    chosen = engines.OPTIMIZERS.load(optimizer).model_validate({} if family == "gpt" else {"lr": 0.03})
     setting = Setting(torch.device("cpu"), "fp32", chosen, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size())
     options = {"stage": int(stage)} if stage else {}
     engine: Engine = make(Component(name=kind, options=options), engines.SECTIONS, engines.ENGINES, task, setting, {})
@@ -41,6 +54,7 @@ def engine_of(name: str, optimizer: str) -> Engine:
 def losses(engine: Engine, steps: int) -> list[float]:
     """Every step has its own rows; a worker takes its part of them, in `MICRO_BATCHES`."""
     draw, found = torch.Generator().manual_seed(5), []
+    torch.manual_seed(engine.setting.rank)  # the same masks with every engine
     for step in range(steps):
         rows = torch.randint(0, VOCABULARY, (ROWS, LENGTH), generator=draw)
         rows[:, 1::2] = (rows[:, 0::2] * 5 + 1) % VOCABULARY  # every other token can be learned
@@ -49,6 +63,7 @@ def losses(engine: Engine, steps: int) -> list[float]:
         counted, loss = targets.sum(), torch.zeros(())
         mine = slice(engine.setting.rank, None, engine.setting.world)
         for number in range(MICRO_BATCHES):
+            engine.task.slot = number
             micro = {name: tensor[mine].chunk(MICRO_BATCHES)[number] for name, tensor in batch.items()}
             loss += engine.backward(micro, scale=1 / counted, last=number == MICRO_BATCHES - 1)
         engine.step(step, 1.0)
@@ -61,7 +76,7 @@ def main() -> None:
     torch.set_num_threads(1)
     store = dist.FileStore(str(Path(folder) / "store"), int(world))  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=int(rank), world_size=int(world))
-    # name is `muon/zero-2`
+    # name is `muon/zero-2`, or `lstm/muon/zero-2`
     found = {name: losses(engine_of(*name.split("/")[::-1]), int(steps)) for name in names.split(",")}
     if rank == "0":
         (Path(folder) / "curves.json").write_text(json.dumps(found))

@@ -13,6 +13,7 @@ import pytest
 
 WORKER = Path(__file__).with_name("engine_curves.py")
 ENGINES = ("plain", "zero-0", "zero-1", "zero-2", "zero-3")
+RECURRENT = ("lstm", "gru", "bilstm")
 COMPILERS = ("g++", "c++", "gcc", "cc", "clang", "clang++", "ninja", "nvcc", "hipcc")
 TOLERANCE = 1e-5  # nats a token, fp32
 STEPS = 20
@@ -44,6 +45,8 @@ def curves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
         (tools / name).write_text(f'#!/bin/sh\necho "{name} $@" >> "{folder}/called"\nexit 1\n')
         (tools / name).chmod(stat.S_IRWXU)
     names = [f"{optimizer}/{engine}" for optimizer in ("adamw", "muon") for engine in ENGINES]
+    names += [f"{family}/adamw/{engine}" for family in RECURRENT for engine in ENGINES]
+    names += ["gru/muon/plain", "gru/muon/zero-3"]
     return folder, train(folder, names, world=2, steps=STEPS, path=tools)
 
 
@@ -69,3 +72,20 @@ def test_it_starts_where_there_is_no_compiler(tmp_path: Path) -> None:
     (nothing := tmp_path / "tools").mkdir()
     found = train(tmp_path, ["adamw/zero-2"], world=1, steps=2, path=nothing)
     assert len(found["adamw/zero-2"]) == 2
+
+
+@pytest.mark.parametrize("stage", range(4))
+@pytest.mark.parametrize("family", RECURRENT)
+def test_recurrent_models_are_on_one_curve_too_with_their_states_and_masks(
+    curves: tuple[Path, dict[str, list[float]]], family: str, stage: int
+) -> None:
+    plain, zero = curves[1][f"{family}/adamw/plain"], curves[1][f"{family}/adamw/zero-{stage}"]
+    assert plain[-1] < plain[0] - 0.04, "it must learn, or agreeing says nothing"
+    assert max(abs(a - b) for a, b in zip(plain, zero, strict=True)) <= TOLERANCE
+
+
+def test_shared_matrices_of_a_recurrent_model_move_under_muon_as_whole_ones_do(
+    curves: tuple[Path, dict[str, list[float]]],
+) -> None:
+    pairs = zip(curves[1]["gru/muon/plain"], curves[1]["gru/muon/zero-3"], strict=True)
+    assert max(abs(a - b) for a, b in pairs) <= TOLERANCE

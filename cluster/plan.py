@@ -76,7 +76,9 @@ def plan(loaded: Loaded, store: Store, *, hashed: Callable[[RawFile], None] | No
         found = _judge(
             spec, params, inputs, needs, store, {one.name: one for one in planned}, sources, loaded.config.cluster
         )
-        found = replace(found, externals=externals)
+        # and is handed on with what was made of it: a model is held against the weights that it began with
+        handed_on = {name: artifact for kind in kinds for name, artifact in newest[kind].externals.items()}
+        found = replace(found, externals=handed_on | externals)
         planned.append(found)
         newest[spec.makes] = found
         if found.sources and not spec.needs:

@@ -13,6 +13,7 @@ from pipeline.core.config import Component, Section, component, name_and_options
 from training import augment, engines, models, objectives
 from training.families import FAMILIES, Family
 from training.models.sections import hf
+from training.objectives.section import masks_problem
 
 Precision = Literal["bf16", "fp32"]
 STEPS = 1000
@@ -177,6 +178,8 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
             found.append((option, f"{chosen} is not for {name}; it takes {' or '.join(fits)}.{_reason(option, known)}"))
     if known.vectors and (section.augment or section.init or section.init_embeddings):
         found.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
+    if wrong := masks_problem(section.objective.options, section.model.options):
+        found.append(("objective", wrong))
     tied = section.model.options.get("tied", True)
     if section.init_embeddings and section.init_embeddings.freeze_steps and not tied:
         what = "frozen embeddings under an untied head: the head would fit an embedding that then moves away under it."

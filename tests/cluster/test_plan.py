@@ -131,3 +131,16 @@ def test_an_unreadable_ledger_costs_a_reading_and_nothing_else(folder: Path) -> 
     status = path.stat()
     digest = Ledger(folder / "work").sha256(RawFile(str(path), "a.jsonl", status.st_size, status.st_mtime))
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_weights_to_begin_with_are_known_by_their_digest_and_handed_on_to_what_judges(folder: Path) -> None:
+    begun = folder / "begun"
+    begun.mkdir()
+    manifest = Manifest("pretrain", 1, "0" * 64, "model", {}, {}, (), {}, "d" * 64, "")
+    write_json(begun / "manifest.json", manifest.to_dict())
+    stages = f"tokenizer: {{}}\npack: {{}}\npretrain: {{init: {begun}}}\nevaluate: {{tasks: [perplexity]}}\n"
+    (folder / "run.yaml").write_text(TEXT.format(work=folder / "work", data=folder / "data") + stages)
+    found = planned(folder)
+    assert found["pretrain"].inputs["init"] == "d" * 64
+    assert found["evaluate"].externals["init"].path == begun
+    assert "init" not in found["evaluate"].inputs, "the model's own fingerprint says it"

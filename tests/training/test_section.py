@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.core.config import validate
 from pipeline.core.errors import ConfigError
 from pipeline.core.yaml_tree import read_tree
-from training.section import Pretrain, batch_problem, pretrain_params
+from training.section import Pretrain, batch_problem, family_problems, pretrain_params
 
 WRITTEN = """\
 model: {family: gpt, layers: 3, heads: 2, width: 64}
@@ -85,3 +86,17 @@ def test_planning_loads_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong"),
+    [
+        ({"family": "gpt"}, True),
+        ({"family": "gpt", "dropout": 0.1}, False),
+        ({"family": "bert"}, False),
+        ({"family": "lstm", "weight_dropout": 0.2}, False),
+    ],
+)
+def test_positives_by_dropout_need_a_model_with_dropout(model: dict[str, Any], wrong: bool) -> None:
+    section = Pretrain.model_validate({"model": model, "objective": {"contrastive": {"positives": "dropout"}}})
+    assert [option for option, _ in family_problems(section)] == (["objective"] if wrong else [])

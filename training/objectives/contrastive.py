@@ -10,7 +10,6 @@ of the same document (Giorgi et al. 2021, arXiv 2006.03659). Cost: two passes ov
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,15 +22,12 @@ from training.chance import Keys, uniform
 from training.models.base import Model
 from training.objectives import section
 from training.objectives.base import Objective, Tensors
+from training.objectives.section import masks_problem
 from training.objectives.sentences import Frame, embed, exact
 
 Rows = NDArray[np.int64]
 # tokens of the shortest span that is taken for a text: a few words say little of what they are about
 SHORTEST = 8
-NO_DROPOUT = (
-    "pretrain.objective: positives by dropout are the same text under another mask, and this model has no dropout. "
-    "Set pretrain.model.dropout (0.1 is usual), or positives: spans."
-)
 FEW = 2  # anchors of a group, without which there is nothing to tell a positive from
 
 
@@ -65,8 +61,8 @@ class Contrastive(Objective):
         return {**found, "counted": torch.from_numpy(counted)}, torch.from_numpy(counted.astype(np.int64))
 
     def loss(self, model: Model, batch: Tensors) -> Tensor:
-        if self._same and model.training and not dropout_of(model.config.model_dump()):
-            raise UserError(NO_DROPOUT)
+        if model.training and (wrong := masks_problem(self.config.model_dump(), model.config.model_dump())):
+            raise UserError(f"pretrain.objective: {wrong}")
         first, lengths = batch["tokens"], batch["tokens_lengths"]
         other, others = batch.get("positives", first), batch.get("positives_lengths", lengths)
         # one pass for both: what an engine hooks to a module sees it once a step
@@ -96,11 +92,6 @@ class Contrastive(Objective):
         enough = groups.sum(axis=1, keepdims=True) >= FEW
         counted: NDArray[np.bool_] = (groups & enough).reshape(-1)
         return counted
-
-
-def dropout_of(options: dict[str, Any]) -> float:
-    """The largest rate of dropout among a model's options, of whichever kind."""
-    return max((rate for name, rate in options.items() if name.endswith("dropout")), default=0.0)
 
 
 def _document(row: Rows, end_of_text: int, *, least: int, chance: float) -> tuple[int, int]:

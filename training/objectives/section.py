@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -57,6 +58,17 @@ class Glove(Section):
 
     x_max: PositiveFloat = 100.0
     alpha: PositiveFloat = 0.75
+
+
+def masks_problem(objective: Mapping[str, Any], model: Mapping[str, Any]) -> str | None:
+    """Why these options of an objective and a model cannot go together; None if they can."""
+    rates = [rate for name, rate in model.items() if name.endswith("dropout")]
+    if objective.get("positives") != "dropout" or any(rates):
+        return None
+    return (
+        "positives by dropout are the same text under another mask, and this model has no dropout. "
+        "Set pretrain.model.dropout (0.1 is usual), or positives: spans."
+    )
 
 
 class Contrastive(Section):

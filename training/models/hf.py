@@ -40,6 +40,8 @@ class Hf(Model):
         self.config = config.model_copy(update={"config": _plain(self.inner.config), "folder": None})
         if problem := _problem(self):
             raise UserError(f"pretrain.model: {problem}")
+        for parameter in _unreached(self.inner, min(8, self.context)):
+            parameter.requires_grad_(False)
         # the library gives its padding token no gradient; here it may be a real token, and padding is never looked at
         self.inner.get_input_embeddings().padding_idx = None
         self.register_state_dict_post_hook(_without_ties)  # type: ignore[no-untyped-call]
@@ -196,6 +198,18 @@ def _looks_ahead(inner: Any) -> bool:
         one, two = (inner(input_ids=torch.tensor([[1, second]]), use_cache=False).logits[0, 0] for second in (2, 3))
     inner.train(learning)
     return not torch.allclose(one, two, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+
+
+def _unreached(inner: Any, length: int) -> list[nn.Parameter]:
+    """Parameters that no logit depends on (a pooler that another head would ask): they stay as they came.
+
+    Workers would wait for their gradients for ever. One pass over `length` tokens, forward and back.
+    """
+    learning, parameters = inner.training, list(inner.parameters())
+    logits = inner.eval()(input_ids=torch.arange(length).unsqueeze(0)).logits
+    found = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
+    inner.train(learning)
+    return [parameter for parameter, gradient in zip(parameters, found, strict=True) if gradient is None]
 
 
 def _without_ties(model: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:

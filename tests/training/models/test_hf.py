@@ -103,6 +103,13 @@ def test_every_parameter_learns_and_has_a_kind(head: str, config: dict[str, Any]
     assert embedding[:32].abs().sum(1).all(), "a padding token of the library's is a token like others"
 
 
+def test_a_part_that_no_logit_depends_on_stays_as_it_came() -> None:
+    small = {"embedding_size": 16, **SMALL, "q_groups": 2, "k_groups": 2, "v_groups": 2}
+    model = made("masked", {"model_type": "squeezebert", **small})
+    stay = sorted(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+    assert stay == ["inner.transformer.pooler.dense.bias", "inner.transformer.pooler.dense.weight"]
+
+
 def test_sizes_that_are_not_written_are_those_of_the_data() -> None:
     inner: Any = made("causal", {"model_type": "llama", **SMALL}, context=24).inner
     assert (inner.config.vocab_size, inner.config.max_position_embeddings) == (50, 24)

@@ -205,7 +205,7 @@ def _unreached(inner: Any, length: int) -> list[nn.Parameter]:
 
     Workers would wait for their gradients for ever. One pass over `length` tokens, forward and back.
     """
-    learning, parameters = inner.training, list(inner.parameters())
+    learning, parameters = inner.training, [p for p in inner.parameters() if p.requires_grad]
     logits = inner.eval()(input_ids=torch.arange(length).unsqueeze(0)).logits
     found = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
     inner.train(learning)

@@ -18,7 +18,7 @@ from pipeline.core.errors import StageFailed
 from pipeline.kernels import column
 from pipeline.tokenizers import subword
 from training.models.base import Model
-from training.objectives.sentences import Frame, Ids, mean
+from training.objectives.sentences import Frame, Ids, mean, rows_of
 
 WINDOWS = 16
 BATCH_TOKENS = 4096  # of a batch, with what fills its rows up
@@ -66,7 +66,7 @@ def language_of(texts: Sequence[str]) -> str | None:
 
 def _vectors(hidden: Hidden, model: Model, tokenizer: Path, texts: Sequence[str]) -> Tensor:
     frame, reference = Frame.read(tokenizer), subword.load(tokenizer)
-    width = model.context - frame.marks
+    width = model.context - frame.size(model)
     windows: list[tuple[int, Ids]] = []
     for at, text in enumerate(texts):
         ids = np.asarray(reference.encode_text(text)[: WINDOWS * width], np.int64)
@@ -76,9 +76,10 @@ def _vectors(hidden: Hidden, model: Model, tokenizer: Path, texts: Sequence[str]
     device = next(model.parameters()).device
     with torch.inference_mode():
         for batch in _batches(windows):
-            tokens, lengths = frame.rows([ids for _, ids in batch], max(len(ids) for _, ids in batch))
-            found = [mean(one, lengths.to(device)).cpu() for one in hidden(tokens.to(device), lengths.to(device))]
-            places = torch.tensor([at for at, _ in batch])
+            bare = rows_of([ids for _, ids in batch], max(len(ids) for _, ids in batch), frame.end_of_text)
+            tokens, lengths = (one.to(device) for one in frame.around(model, *bare))
+            found = [mean(one, lengths).cpu() for one in hidden(tokens, lengths)]
+            places, lengths = torch.tensor([at for at, _ in batch]), lengths.cpu()
             summed = torch.zeros(len(texts), len(found), found[0].shape[1]) if summed is None else summed
             summed.index_add_(0, places, torch.stack(found, 1) * lengths.view(-1, 1, 1))
             weights.index_add_(0, places, lengths.float())

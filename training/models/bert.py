@@ -64,6 +64,7 @@ class Bert(Model):
     """See the module. `context` is the longest row with its marks."""
 
     family = "bert"
+    framed = True
 
     def __init__(self, config: section.Bert, *, vocabulary: int, context: int) -> None:
         super().__init__()

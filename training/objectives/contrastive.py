@@ -23,7 +23,7 @@ from training.models.base import Model
 from training.objectives import section
 from training.objectives.base import Objective, Tensors
 from training.objectives.section import masks_problem
-from training.objectives.sentences import Frame, embed, exact
+from training.objectives.sentences import Frame, embed, exact, rows_of
 
 Rows = NDArray[np.int64]
 # tokens of the shortest span that is taken for a text: a few words say little of what they are about
@@ -42,7 +42,7 @@ class Contrastive(Objective):
     def __init__(self, config: section.Contrastive, tokenizer: Path) -> None:
         super().__init__(config, tokenizer)
         self.frame = Frame.read(tokenizer)
-        self.group, self.marks = config.group, self.frame.marks
+        self.group = config.group
 
     def batch(self, tokens: Rows, lengths: Rows, keys: Keys) -> tuple[Tensors, Tensor]:
         if len(tokens) % self.group:
@@ -51,13 +51,16 @@ class Contrastive(Objective):
                 "Choose a divisor of them, or raise pretrain.batch_tokens."
             )
         chances = uniform(keys, 4, "contrastive")
-        chosen = [self._spans(row[:length], u) for row, length, u in zip(tokens, lengths, chances, strict=True)]
-        width = tokens.shape[1] if self._same else tokens.shape[1] // 2
+        # with marks around it a text is no longer than a row: the context of the rows serves
+        width = max(1, min(tokens.shape[1] if self._same else tokens.shape[1] // 2, tokens.shape[1] - 2))
+        chosen = [
+            self._spans(row[:length], u, most=width) for row, length, u in zip(tokens, lengths, chances, strict=True)
+        ]
         counted = self._counted(np.array([len(first) > 0 for first, _ in chosen]))
         found = {}
         for name, spans in (("tokens", [first for first, _ in chosen]), ("positives", [other for _, other in chosen])):
             if name == "tokens" or not self._same:
-                found[name], found[f"{name}_lengths"] = self.frame.rows(spans, width)
+                found[name], found[f"{name}_lengths"] = rows_of(spans, width, self.frame.end_of_text)
         return {**found, "counted": torch.from_numpy(counted)}, torch.from_numpy(counted.astype(np.int64))
 
     def loss(self, model: Model, batch: Tensors) -> Tensor:
@@ -66,7 +69,7 @@ class Contrastive(Objective):
         first, lengths = batch["tokens"], batch["tokens_lengths"]
         other, others = batch.get("positives", first), batch.get("positives_lengths", lengths)
         # one pass for both: what an engine hooks to a module sees it once a step
-        vectors = embed(model, torch.cat([first, other]), torch.cat([lengths, others]))
+        vectors = embed(model, self.frame, torch.cat([first, other]), torch.cat([lengths, others]))
         anchors, positives = vectors.chunk(2)
         return info_nce(anchors, positives, batch["counted"], group=self.group, temperature=self.config.temperature)
 
@@ -74,11 +77,11 @@ class Contrastive(Objective):
     def _same(self) -> bool:
         return self.config.positives == "dropout"
 
-    def _spans(self, row: Rows, chances: NDArray[np.float64]) -> tuple[Rows, Rows]:
+    def _spans(self, row: Rows, chances: NDArray[np.float64], *, most: int) -> tuple[Rows, Rows]:
         """A text of one document of the row, and its positive; empty where no document is long enough."""
         parts = 1 if self._same else 2
         start, end = _document(row, self.frame.end_of_text, least=parts * SHORTEST, chance=chances[0])
-        most = (end - start) // parts
+        most = min((end - start) // parts, most)
         if most < SHORTEST:
             return row[:0], row[:0]
         sizes = [SHORTEST + int(chance * (most - SHORTEST + 1)) for chance in chances[1 : 1 + parts]]

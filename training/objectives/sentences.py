@@ -1,7 +1,7 @@
 """A text as a model is shown it, and the one vector that is made of what the model answers: for training and judging.
 
-A text stands between [CLS] and [SEP] where the tokenizer has them, else as it is. Its vector is the mean over its
-tokens, marks too, of the last layer: for models that read to the right as well (README: it beats the last token's).
+For a family that knows texts between [CLS] and [SEP] (`Model.framed`) a text stands between them, else as it is. Its
+vector is the mean over its tokens, marks too, of the last layer: also for families that read to the right alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,38 +26,43 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Frame:
-    """The tokens around a text, and the one that parts documents; what fills a row up is never looked at."""
+    """The tokens around a text, if the tokenizer has them, and the one that parts documents."""
 
-    before: tuple[int, ...]
-    after: tuple[int, ...]
+    marks: tuple[int, int] | None
     end_of_text: int
 
     @classmethod
     def read(cls, tokenizer: Path) -> Frame:
         added = {token["content"]: token["id"] for token in read_json(tokenizer)["added_tokens"]}
         end_of_text, spelled = added[END_OF_TEXT], marks.spelling(added)
-        if spelled is None:
-            return cls((), (), end_of_text)
-        first, last, _ = spelled
-        return cls((added[first],), (added[last],), end_of_text)
+        return cls(None if spelled is None else (added[spelled[0]], added[spelled[1]]), end_of_text)
 
-    @property
-    def marks(self) -> int:
-        return len(self.before) + len(self.after)
+    def size(self, model: Model) -> int:
+        """How many tokens `around` adds to a text of this model."""
+        return 2 if self.marks and model.framed else 0
 
-    def rows(self, texts: Sequence[Ids], width: int) -> tuple[Tensor, Tensor]:
-        """Texts of at most `width` tokens, framed, as rows (B, width + marks), and their lengths (B); none is 0."""
-        rows = np.full((len(texts), width + self.marks), self.end_of_text, np.int64)
-        lengths = np.zeros(len(texts), np.int64)
-        for at, text in enumerate(texts):
-            if len(text):
-                framed = [*self.before, *text, *self.after]
-                rows[at, : len(framed)], lengths[at] = framed, len(framed)
-        return torch.from_numpy(rows), torch.from_numpy(lengths)
+    def around(self, model: Model, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Texts (B, T; their lengths: B) as this model is shown them, and their lengths there; no text stays none."""
+        if not (self.marks and model.framed):
+            return tokens, lengths
+        first, last = self.marks
+        rows = F.pad(tokens, (1, 1), value=last)
+        rows[:, 0] = first
+        rows.scatter_(1, (lengths + 1).unsqueeze(1), last)
+        return rows, torch.where(lengths > 0, lengths + 2, 0)
 
 
-def embed(model: Model, tokens: Tensor, lengths: Tensor) -> Tensor:
-    """The vectors of framed texts (B, T; their lengths: B): B, C in fp32 whatever the model computes in."""
+def rows_of(texts: Sequence[Ids], width: int, fill: int) -> tuple[Tensor, Tensor]:
+    """Texts of at most `width` tokens as rows, B, width, and their lengths (B); `fill` is never looked at."""
+    rows = np.full((len(texts), width), fill, np.int64)
+    for row, text in zip(rows, texts, strict=True):
+        row[: len(text)] = text
+    return torch.from_numpy(rows), torch.tensor([len(text) for text in texts], dtype=torch.long)
+
+
+def embed(model: Model, frame: Frame, tokens: Tensor, lengths: Tensor) -> Tensor:
+    """The vectors of texts (B, T; their lengths: B): B, C in fp32 whatever the model computes in."""
+    tokens, lengths = frame.around(model, tokens, lengths)
     return mean(model.hidden(tokens, lengths=lengths), lengths)
 
 

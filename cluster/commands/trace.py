@@ -20,12 +20,14 @@ from cluster.program import program
 from cluster.run import Run, artifacts_of, find
 from cluster.table import table
 from pipeline.core.artifact import Artifact
+from pipeline.core.config import name_and_options
 from pipeline.core.errors import UserError
 from pipeline.core.registry import load
 from pipeline.core.shards import batches, rows
 from pipeline.core.store import Store
 
 ROWS_OF_STEP = "training.trainer.batches:rows_of_step"
+ORDER = "training.families:order_of"
 MOST_SHOWN = 200
 
 
@@ -68,10 +70,11 @@ def training_of(run: Run, made: dict[str, Artifact]) -> Training:
         total += rows(file)
     length = made["pack"].manifest.params["length"]
     batch_rows = manifest.params["batch_tokens"] // length
-    rows_of_step = load(ROWS_OF_STEP)
+    rows_of_step, seed = load(ROWS_OF_STEP), manifest.params["seed"]
+    order = load(ORDER)(*(name_and_options(manifest.params[key])[0] for key in ("model", "objective")))
 
     def rows_of(step: int) -> list[int]:
-        found: list[int] = rows_of_step(step, rows=total, batch_rows=batch_rows, seed=manifest.params["seed"]).tolist()
+        found: list[int] = rows_of_step(step, rows=total, batch_rows=batch_rows, seed=seed, order=order).tolist()
         return found
 
     return Training(files, tuple(firsts), total, manifest.counts["steps"], rows_of)

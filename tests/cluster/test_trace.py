@@ -71,7 +71,7 @@ def work(tmp_path: Path) -> Path:
     """A work directory with one run whose model was trained on 20 rows."""
     plan = [publish(tmp_path, "dedupe", "documents", {}, {})]
     plan.append(publish(tmp_path, "pack", "tokens", {"length": LENGTH}, {"dedupe": "dedupe" * 4}))
-    params: dict[str, object] = {"batch_tokens": BATCH * LENGTH, "seed": SEED}
+    params: dict[str, object] = {"batch_tokens": BATCH * LENGTH, "seed": SEED, "model": "gpt", "objective": "causal"}
     plan.append(publish(tmp_path, "pretrain", "model", params, {"pack": "pack" * 4}))
     run = Run(tmp_path / "runs" / "one")
     run.path.mkdir(parents=True)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.errors import UserError
 from training.trainer.batches import fingerprint, permuted, rows_of_step, share
 
 
@@ -43,3 +44,19 @@ def test_the_order_is_pinned() -> None:
     # it decides which documents a published model saw in which step: a change here is a new version of the stage
     assert rows_of_step(0, rows=10, batch_rows=10, seed=17).tolist() == [4, 6, 2, 0, 5, 8, 9, 3, 1, 7]
     assert fingerprint(rows_of_step(123, rows=100_003, batch_rows=64, seed=17)) == "56426e7e92071d41"
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 11))
+def test_a_stream_reads_its_own_rows_one_after_the_other(batch_rows: int, each: int, left_over: int) -> None:
+    rows = batch_rows * each + left_over % batch_rows
+    seen = np.stack(
+        [rows_of_step(step, rows=rows, batch_rows=batch_rows, seed=1, order="streams") for step in range(each + 1)]
+    )
+    assert sorted(seen[:each].ravel().tolist()) == list(range(batch_rows * each))
+    assert (np.diff(seen[:each], axis=0) == 1).all()
+    assert np.array_equal(seen[each], seen[0]), "an epoch later every stream begins anew"
+
+
+def test_fewer_rows_than_streams_are_refused() -> None:
+    with pytest.raises(UserError, match="a batch is 8 streams and there are 7 rows"):
+        rows_of_step(0, rows=7, batch_rows=8, seed=1, order="streams")

@@ -1,0 +1,198 @@
+"""Masked tokens trained a CPU-second: our trainer's step beside a bare PyTorch loop of transformers' BertForMaskedLM.
+
+The bare loop hides tokens as transformers' collator does (single tokens, 80/10/10), takes bf16 by autocast, the fused
+attention, the library's own loss, clipping and fused AdamW. Ours is the trainer's step, all of it, and hides whole
+words of English and Chinese (jieba). They take turns, so that a busy machine slows both; a figure is the median of the
+rounds, a ratio the median of the rounds' ratios. One thread. Reads BLOOMERY_DATA. About four minutes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measured import DATA, table
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import BertConfig, BertForMaskedLM
+
+from pipeline.tokenizers.subword import BytePair, load
+from training import engines
+from training.chance import keys
+from training.engines import device
+from training.engines.base import Setting
+from training.models.base import build
+from training.objectives import marks
+from training.objectives.base import Task
+from training.objectives.masked import Masked
+from training.objectives.section import Masked as Options
+from training.section import Precision, Pretrain
+from training.trainer.feed import Feed
+from training.trainer.loop import Run, one_step
+from training.trainer.meter import Curve, Silent
+from training.trainer.plan import plan
+from training.trainer.stream import Rows
+
+VOCABULARY, LENGTH, BATCH_ROWS = 8192, 128, 32
+SHAPE = {"layers": 4, "heads": 4, "width": 256}
+ROUNDS, STEPS = 5, 3
+MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
+CPU = torch.device("cpu")
+FILES = ("en/gutenberg.jsonl.gz", "zh/zhwiki.jsonl.gz", "zh/laws.jsonl.gz")
+
+Step = Callable[[int], object]
+Ids = NDArray[np.int64]
+
+
+def texts(characters: int) -> Iterator[str]:
+    """So many characters of each corpus."""
+    for name in FILES:
+        left = characters
+        with gzip.open(DATA / "corpora" / name, "rt", encoding="utf-8") as lines:
+            while left > 0 and (line := next(lines, None)):
+                record = json.loads(line)
+                text = str(record.get("text") or record.get("content"))[: min(left, 20_000)]
+                left -= len(text)
+                yield text
+
+
+def prepared(folder: Path) -> tuple[Path, Ids]:
+    """A tokenizer with the marks, and packed rows of both languages."""
+    made = json.loads(BytePair().train(texts(600_000), VOCABULARY - len(MARKS)))
+    first, like = len(made["model"]["vocab"]), made["added_tokens"][0]
+    made["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(made), encoding="utf-8")
+    reference = load(path)
+    stream = [token for text in texts(120_000) for token in (*reference.encode_text(text), reference.end_of_text)]
+    rows = np.array(stream[: len(stream) // LENGTH * LENGTH], np.int64).reshape(-1, LENGTH)
+    return path, np.random.default_rng(1).permutation(rows)
+
+
+def ours(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, dropout: float) -> Step:
+    """A step of the trainer, in one process."""
+    section = Pretrain.model_validate(
+        {
+            "model": {"family": "bert", **SHAPE, "dropout": dropout}, "steps": 1000,
+            "batch_tokens": BATCH_ROWS * LENGTH, "precision": precision, "optimizer": {"adamw": {"lr": 1e-3}},
+        }
+    )  # fmt: skip
+    objective = Masked(Options.model_validate({}), tokenizer)
+    model = build("bert", section.model.options, vocabulary=vocabulary, context=LENGTH + objective.marks)
+    micro = device.micro_batch_tokens(CPU)
+    cut = plan(section, length=LENGTH, rows=len(rows), world=1, micro_tokens=micro, precision=precision)
+    chosen = engines.OPTIMIZERS.load("adamw").model_validate(section.optimizer.options)
+    setting = Setting(CPU, precision, chosen, 1.0, cut.micro_batches, 0, 1)
+    engine = engines.ENGINES.load("plain")(None, Task(model, objective), setting, {})  # type: ignore[operator]
+    split = Rows(rows, np.full(len(rows), LENGTH, np.int32))
+    feed = Feed(split, split, objective, (), "shuffled", BATCH_ROWS, 17)
+    run = Run(section, cut, engine, feed, Curve(), Silent(), Path(tempfile.gettempdir()), {}, 17)
+    return lambda number: one_step(run)
+
+
+def bare(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, dropout: float) -> Step:
+    """A step as one writes it with the library's class."""
+    config = BertConfig(
+        vocab_size=vocabulary, hidden_size=SHAPE["width"], num_hidden_layers=SHAPE["layers"],
+        num_attention_heads=SHAPE["heads"], intermediate_size=4 * SHAPE["width"], hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout, max_position_embeddings=LENGTH + 2,
+    )  # fmt: skip
+    model, own = BertForMaskedLM(config).train(), marks.read(tokenizer)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    special = torch.from_numpy(own.special)
+
+    def step(number: int) -> float:
+        first = number * BATCH_ROWS % (len(rows) - BATCH_ROWS)
+        some = torch.from_numpy(rows[first : first + BATCH_ROWS])
+        start, end = (torch.full((BATCH_ROWS, 1), token) for token in (own.start, own.end))
+        inputs, labels = hidden(torch.cat([start, some, end], 1), special, mask=own.mask, vocabulary=vocabulary)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(input_ids=inputs, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return float(loss.detach())
+
+    return step
+
+
+def hidden(tokens: Tensor, special: Tensor, *, mask: int, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """Inputs and labels by the collator's recipe: 15 % of the tokens, 80 % of them masked, 10 % any other."""
+    labels, inputs = tokens.clone(), tokens.clone()
+    chances = torch.full(labels.shape, 0.15).masked_fill_(torch.isin(labels, special), 0.0)
+    chosen = torch.bernoulli(chances).bool()
+    labels[~chosen] = -100
+    masked = torch.bernoulli(torch.full(labels.shape, 0.8)).bool() & chosen
+    inputs[masked] = mask
+    other = torch.bernoulli(torch.full(labels.shape, 0.5)).bool() & chosen & ~masked
+    inputs[other] = torch.randint(vocabulary, labels.shape)[other]
+    return inputs, labels
+
+
+def speeds(steps: dict[str, Step]) -> dict[str, list[float]]:
+    """Tokens a CPU-second of each in every round, in turn, after one step to warm up."""
+    for step in steps.values():
+        step(0)
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for round_number in range(ROUNDS):
+        for name, step in steps.items():
+            start = time.process_time()
+            for number in range(STEPS):
+                step(round_number * STEPS + number)
+            found[name].append(STEPS * BATCH_ROWS * LENGTH / (time.process_time() - start))
+    return found
+
+
+def compared(precision: Precision, tokenizer: Path, rows: Ids, dropout: float) -> list[object]:
+    """A row of the table."""
+    torch.manual_seed(0)
+    given: dict[str, Any] = {"vocabulary": load(tokenizer).vocabulary, "dropout": dropout}
+    found = speeds(
+        {"bare": bare(tokenizer, rows, precision, **given), "ours": ours(tokenizer, rows, precision, **given)}
+    )
+    ratios = sorted(mine / theirs for mine, theirs in zip(found["ours"], found["bare"], strict=True))
+    medians = [f"{statistics.median(found[name]):,.0f}" for name in ("bare", "ours")]
+    spread = f"{ratios[0]:.2f}–{ratios[-1]:.2f}"
+    return [f"{precision}, dropout {dropout}", *medians, statistics.median(ratios), spread]
+
+
+def read_speeds(tokenizer: Path, rows: Ids) -> list[list[object]]:
+    """Tokens a CPU-second that the objective makes ready, by what it hides."""
+    printed: list[list[object]] = []
+    for unit in ("token", "word", "span"):
+        objective = Masked(Options.model_validate({"unit": unit}), tokenizer)
+        full = np.full(BATCH_ROWS, LENGTH)
+        batches = [rows[at : at + BATCH_ROWS] for at in range(0, len(rows) - BATCH_ROWS, BATCH_ROWS)]
+        objective.batch(batches[0], full, keys(0, 0, np.arange(BATCH_ROWS)))
+        start = time.process_time()
+        for number, some in enumerate(batches):
+            objective.batch(some, full, keys(0, number, np.arange(BATCH_ROWS)))
+        printed.append([unit, f"{len(batches) * some.size / (time.process_time() - start):,.0f}"])
+    return printed
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer, rows = prepared(Path(folder))
+        fast = device.precision("auto", CPU)
+        kinds: list[Precision] = [fast] if fast == "fp32" else [fast, "fp32"]
+        printed = [compared(kind, tokenizer, rows, dropout) for kind in kinds for dropout in (0.1, 0.0)]
+        title = f"Masked training, tokens a CPU-second, one thread, {BATCH_ROWS} rows of {LENGTH} tokens a step"
+        table(title, ["setting", "BertForMaskedLM", "ours", "ratio", "of rounds"], printed)
+        table("Tokens a CPU-second made ready", ["unit", "tokens"], read_speeds(tokenizer, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -223,6 +223,8 @@ def batch_problem(section: Pretrain, *, length: int, workers: int) -> str | None
         return (
             f"{blocks} blocks cannot be shared evenly by {workers} workers. Set pretrain.engine.blocks to a multiple."
         )
+    if "counts" in needs(section):  # a batch of cells of the table, of any number
+        return None
     parts, unit = (f"{blocks} blocks", length * blocks) if blocks else (f"{workers} workers", length * workers * group)
     if section.batch_tokens % unit == 0:
         return None

@@ -9,7 +9,9 @@ of the same document (Giorgi et al. 2021, arXiv 2006.03659). Cost: two passes ov
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +64,24 @@ class Contrastive(Objective):
             if name == "tokens" or not self._same:
                 found[name], found[f"{name}_lengths"] = rows_of(spans, width, self.frame.end_of_text)
         return {**found, "counted": torch.from_numpy(counted)}, torch.from_numpy(counted.astype(np.int64))
+
+    def examine(self, rows: Iterable[NDArray[Any]]) -> None:
+        """Raises: UserError when no row holds a text and its positive; ends at the first that does."""
+        least = SHORTEST if self._same else 2 * SHORTEST
+        if any(_document(row, self.frame.end_of_text, least=least, chance=0.0)[1] for row in rows):
+            return
+        raise UserError(
+            f"pretrain.objective: no row holds a document of {least} tokens, and contrastive prediction by "
+            f"{self.config.positives} needs one. Lengthen pack.length, or train on longer documents."
+        )
+
+    def idle(self, model: Model) -> list[str]:
+        """Heads over the vocabulary and the like: all that does not make the last layer what it is."""
+        named, learning = {name: p for name, p in model.named_parameters() if p.requires_grad}, model.training
+        made = model.eval().hidden(torch.zeros(1, 2, dtype=torch.long), lengths=torch.tensor([2])).sum()
+        model.train(learning)
+        found = torch.autograd.grad(made, list(named.values()), allow_unused=True)
+        return [name for name, gradient in zip(named, found, strict=True) if gradient is None]
 
     def loss(self, model: Model, batch: Tensors) -> Tensor:
         if model.training and (wrong := masks_problem(self.config.model_dump(), model.config.model_dump())):

@@ -24,6 +24,12 @@ def first_model(family: str, options: dict[str, Any], *, vocabulary: int, contex
     return build(family, options, vocabulary=vocabulary, context=context)
 
 
+def context(needed: int, artifact: Path | None) -> int:
+    """The longest row of a new model: what its rows need, or what the model it goes on from was made for."""
+    theirs: int = read_json(artifact / "model" / CONFIG)["context"] if artifact else 0
+    return max(needed, theirs)
+
+
 def take_weights(model: Model, artifact: Path) -> None:
     """Begin with the weights of a model artifact; a head that one of the two lacks keeps its own weights.
 

@@ -74,11 +74,12 @@ def _feed(spec: dict[str, Any], section: Pretrain, objective: Objective) -> Feed
 
 def _first_model(spec: dict[str, Any], section: Pretrain, objective: Objective, meter: Meter) -> Model:
     """The model as training begins: drawn from the seed, or as another run left it, or with embeddings of another."""
-    model = first_model(
-        section.model.name, section.model.options, vocabulary=spec["vocabulary"],
-        context=spec["length"] + objective.marks, seed=spec["params"]["seed"],
-    )  # fmt: skip
     externals = {name: Path(folder) for name, folder in spec["externals"].items()}
+    context = initial.context(spec["length"] + objective.marks, externals.get("init"))
+    model = first_model(
+        section.model.name, section.model.options, vocabulary=spec["vocabulary"], context=context,
+        seed=spec["params"]["seed"],
+    )  # fmt: skip
     if folder := externals.get("init"):
         initial.take_weights(model, folder)
     if (folder := externals.get("init_embeddings")) and section.init_embeddings:

@@ -56,11 +56,11 @@ def spans(batch: Tensors, name: str) -> list[list[int]]:
     return [row[:length] for row, length in zip(batch[name].tolist(), lengths, strict=True)]
 
 
-def model_of(family: str, *, dropout: float = 0.0, vocabulary: int = 420, context: int = 64) -> Model:
+def model_of(family: str, *, dropout: float = 0.0, vocabulary: int = 420, context: int = 64, **more: Any) -> Model:
     torch.manual_seed(4)
     shapes: dict[str, dict[str, Any]] = {"lstm": {"layers": 1, "width": 16}}
     options = shapes.get(family, {"layers": 1, "heads": 2, "width": 16})
-    return build(family, {**options, "dropout": dropout}, vocabulary=vocabulary, context=context)
+    return build(family, {**options, "dropout": dropout, **more}, vocabulary=vocabulary, context=context)
 
 
 def test_a_positive_is_the_next_span_of_the_same_document(make_objective: Make) -> None:
@@ -238,3 +238,23 @@ def test_a_vector_of_a_framed_text_is_the_mean_with_its_marks() -> None:
 def test_a_tokenizer_without_marks_gives_bare_texts(corpus: Any) -> None:
     tokenizer: Path = corpus.inputs["tokenizer"].path / "tokenizer.json"
     assert Frame.read(tokenizer) == BARE
+
+
+def test_a_corpus_of_snippets_is_refused_before_the_first_step(make_objective: Make) -> None:
+    short, _ = rows_of(3, ends=(11, 23, 35, 47, 59))
+    make_objective(positives="dropout").examine(short)
+    with pytest.raises(UserError, match="no row holds a document of 16 tokens"):
+        make_objective().examine(short)
+    make_objective().examine([*short, *rows_of(1)[0]])
+
+
+def test_what_does_not_make_the_last_layer_stays_as_it_is(make_objective: Make) -> None:
+    for family, heads in (("gpt", ["head"]), ("bert", ["transform", "bias", "pool", "pair"]), ("lstm", ["head"])):
+        model = model_of(family, **({} if family == "bert" else {"tied": False})).train()
+        idle = make_objective().idle(model)
+        assert {name.split(".")[0].removesuffix("_norm") for name in idle} == set(heads)
+        assert model.training
+        batch, _ = make_objective().batch(*rows_of(4, width=60), chance.keys(1, 2, np.arange(4)))
+        task = Task(model, make_objective())
+        task(**{**batch, "tokens": batch["tokens"] % 400, "positives": batch["positives"] % 400}).backward()
+        assert all((p.grad is None) == (name in idle) for name, p in model.named_parameters())

@@ -13,10 +13,12 @@ from pipeline.core.config import Component, Section, component, name_and_options
 from training import augment, engines, models, objectives
 from training.families import FAMILIES, Family
 from training.models.sections import hf
+from training.objectives import marks
 from training.objectives.section import masks_problem
 
 Precision = Literal["bf16", "fp32"]
 STEPS = 1000
+WORDS = "words"  # in the fingerprint: what a masked objective takes for words
 
 
 def _family_first(value: Any) -> Any:
@@ -131,6 +133,8 @@ def pretrain_params(section: Pretrain, seed: int) -> dict[str, Any]:
         found["model"] = {"hf": {**section.model.options, "folder": hf.fingerprint_of(hf.Hf(**section.model.options))}}
     if found["steps"] is None:
         found["steps"] = STEPS if section.epochs is None else None
+    if words := marks.declared(section.objective):
+        found[WORDS] = words
     return {**found, "seed": seed}
 
 
@@ -144,7 +148,7 @@ def file_sources(section: Pretrain) -> list[dict[str, Any]]:
 
 def section_of(params: dict[str, Any], sources: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """The section that `pretrain_params` was made of, but for where other artifacts lie."""
-    found = {key: value for key, value in params.items() if key != "seed"}
+    found = {key: value for key, value in params.items() if key not in ("seed", WORDS)}
     if sources:
         found["model"] = {"hf": {**found["model"]["hf"], "folder": sources[0]["folder"]}}
     if found.get("init"):

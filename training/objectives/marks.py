@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.core.config import Component
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
+from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers.base import END_OF_TEXT
 
 # as BERT spells them, and as RoBERTa does: start of a row, end of a text, hidden token
@@ -74,6 +75,19 @@ def tokenizer_problem(objective: Component, *, kind: str, specials: Collection[s
         return None  # the tokenizer's own check tells
     pieces = [token.get("content") for token in read_json(file).get("added_tokens", [])]
     return None if spelling(pieces) else _MISSING
+
+
+def declared(objective: Component) -> dict[str, str | None]:
+    """What else decides which tokens are hidden: the tables of characters, and of Chinese the words' dictionary (None
+    where it is not installed: then the first Chinese row is refused). For the fingerprint."""
+    options = objective.options
+    if objective.name != "masked" or (options["unit"] == "token" and options["pairs"] == "none"):
+        return {}
+    try:
+        segmenter = chinese_words.identity()
+    except UserError:
+        segmenter = None
+    return {"segmenter": segmenter, "unicode": unicode.version()}
 
 
 def _vocabulary(tokenizer: dict[str, Any]) -> Collection[int]:

@@ -21,6 +21,7 @@ from training.objectives import marks
 from training.objectives.base import Task
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as Options
+from training.section import Pretrain, pretrain_params, section_of
 
 Rows = NDArray[np.int64]
 UNITS = ["token", "word", "span"]
@@ -182,3 +183,13 @@ def test_marks_are_found_as_roberta_spells_them(tmp_path: Path) -> None:
     found = marks.read(path)
     assert (found.start, found.end, found.mask, found.vocabulary) == (size, size + 1, size + 2, size + 3)
     assert len(found.ordinary) == size - 1  # less the end of text
+
+
+def test_what_words_are_is_declared_where_it_decides() -> None:
+    section = Pretrain.model_validate({"model": "bert", "steps": 9})
+    declared = pretrain_params(section, 1)["words"]
+    assert declared["segmenter"].startswith("jieba") and declared["unicode"]
+    assert Pretrain.model_validate(section_of(pretrain_params(section, 1))) == section
+    tokens = Pretrain.model_validate({"model": "bert", "objective": {"masked": {"unit": "token"}}})
+    assert "words" not in pretrain_params(tokens, 1)
+    assert "words" not in pretrain_params(Pretrain.model_validate({}), 1)

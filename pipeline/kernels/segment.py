@@ -128,7 +128,7 @@ def segment(run: Run, n: Whole, dictionary: Dictionary) -> None:
         begin = end + 1
 
 
-@inlined
+@kernel
 def route(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
     """From the end: the best sum of weights from each character on, and the last character of the word it begins."""
     following = 0.0
@@ -147,56 +147,64 @@ def route(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
         run.score[i], run.last[i], following = best, last, best
 
 
-@inlined
+@kernel
 def mark(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
-    """Follow the route; `held` is where the single characters began that wait for the Viterbi path."""
+    """Follow the route; `held` is where the single characters began that stand beside each other."""
+    lasts, ends = run.last, run.ends
     held, i = begin, begin
     while i < end:
-        last = run.last[i]
+        last = lasts[i]
         if last > i:
-            cut_singles(run, held, i, dictionary)
-            run.ends[last] = 1
+            ends[last] = 1
+            if i == held + 1:
+                ends[held] = 1
+            elif i > held:
+                cut_singles(run, held, i, dictionary)
             held = last + 1
         i = last + 1
-    cut_singles(run, held, end, dictionary)
+    if end == held + 1:
+        ends[held] = 1
+    elif end > held:
+        cut_singles(run, held, end, dictionary)
 
 
-@inlined
+@kernel
 def cut_singles(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
     """Single characters beside each other: words that the dictionary lacks, unless together they are one it has."""
-    if end - begin == 1:
-        run.ends[begin] = 1
-    elif end > begin:
-        node, i = -1, begin
-        while i < end:
-            node = child(dictionary.keys, node, run.points[i])
-            i = end if node < 0 else i + 1
-        if node >= 0 and dictionary.weights[node] != 0.0:
-            run.ends[begin:end] = 1
-        else:
-            viterbi(run, begin, end, dictionary)
+    node, i = -1, begin
+    while i < end:
+        node = child(dictionary.keys, node, run.points[i])
+        i = end if node < 0 else i + 1
+    if node >= 0 and dictionary.weights[node] != 0.0:
+        run.ends[begin:end] = 1
+    else:
+        viterbi(run, begin, end, dictionary)
 
 
-@inlined
+@kernel
 def viterbi(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
-    """The likeliest states of points[begin:end]; a word ends where the state is END or SINGLE."""
-    odds, before = run.odds[:4], run.odds[4:]
+    """The likeliest states of points[begin:end]; a word ends where the state is END or SINGLE.
+
+    odds[s] is of state s here, odds[4 + s] one character before.
+    """
+    points, back, ends, odds = run.points, run.back, run.ends, run.odds
+    start, step, emit = dictionary.start, dictionary.step, dictionary.emit
     for state in range(4):
-        odds[state] = dictionary.start[state] + dictionary.emit[run.points[begin] - FIRST, state]
+        odds[state] = start[state] + emit[points[begin] - FIRST, state]
     for i in range(begin + 1, end):
-        before[:] = odds
         for state in range(4):
-            emit = dictionary.emit[run.points[i] - FIRST, state]
+            odds[4 + state] = odds[state]
+        for state in range(4):
             one, two = BEFORE[state]
-            first = before[one] + dictionary.step[one, state] + emit
-            second = before[two] + dictionary.step[two, state] + emit
+            first = odds[4 + one] + step[one, state] + emit[points[i] - FIRST, state]
+            second = odds[4 + two] + step[two, state] + emit[points[i] - FIRST, state]
             odds[state] = second if second >= first else first
-            run.back[4 * i + state] = two if second >= first else one
+            back[4 * i + state] = two if second >= first else one
     here: Whole = SINGLE if odds[SINGLE] >= odds[END] else END
     for i in range(end - 1, begin - 1, -1):
-        run.ends[i] = here in (END, SINGLE)
+        ends[i] = here in (END, SINGLE)
         if i > begin:
-            here = run.back[4 * i + here]
+            here = back[4 * i + here]
 
 
 @inlined

@@ -28,11 +28,17 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="tokenizer", version=1, section="tokenizer", needs=("documents",), makes="tokenizer", work="task",
         run="pipeline.stages.tokenizer:run",
-        section_type="pipeline.tokenizers.section:Tokenizer",
+        section_type="pipeline.tokenizers.section:Tokenizer", params="pipeline.tokenizers.section:tokenizer_params",
+        files="pipeline.tokenizers.section:tokenizer_files",
     ),
     StageSpec(
         name="pack", version=1, section="pack", needs=("documents", "tokenizer"), makes="tokens", work="beam",
         run="pipeline.stages.pack:run",
         section_type="pipeline.tokenizers.section:Pack",
+    ),
+    StageSpec(
+        name="count", version=1, section="count", needs=("tokens", "tokenizer"), makes="counts", work="beam",
+        run="pipeline.stages.count:run",
+        section_type="pipeline.counts.section:Count",
     ),
 )  # fmt: skip

@@ -32,7 +32,7 @@ from pipeline.core.stage import Job, Outcome
 from pipeline.tokenizers import draw
 from pipeline.tokenizers.base import Encoded, Encoder
 from pipeline.tokenizers.guard import Guarded, encoder
-from pipeline.tokenizers.rows import pieces, table, with_end_of_text
+from pipeline.tokenizers.rows import occurrences, pieces, table, with_end_of_text
 from pipeline.tokenizers.section import Pack
 from pipeline.tokenizers.streams import Piece, StreamWriter, read
 from pipeline.tokenizers.subword import load
@@ -65,7 +65,7 @@ def run(job: Job) -> Outcome:
         "splits": splits,
     }
     files = [*number(job.folder, entries), entry_of(job.folder, "splits.json")]
-    return Outcome(files, counts, journal={"encoder": fallback or "gigatoken"})
+    return Outcome(files, counts, journal={"encoder": fallback or encoded[0].get("encoder", "gigatoken")})
 
 
 def _file_tasks(job: Job) -> list[Task]:
@@ -127,7 +127,7 @@ def encode(job: Job, task: Task) -> dict[str, Any]:
             for split, stream, mask in zip(SPLITS, streams, (~held, held), strict=True):
                 tokens = encoded.ids[np.repeat(mask, sizes)]
                 stream.write(tokens, batch["id"].combine_chunks().filter(pa.array(mask)), sizes[mask])
-                _count(counts[split], batch, mask, sizes)
+                _count(counts[split], batch, mask, {"tokens": sizes, **pack.counted(encoded)})
             documents += len(batch)
     return {
         "documents": documents,
@@ -135,6 +135,7 @@ def encode(job: Job, task: Task) -> dict[str, Any]:
         "counts": counts,
         "fallback": pack.encoder.fallback if isinstance(pack.encoder, Guarded) else None,
         "doubtful": isinstance(pack.encoder, Guarded) and pack.encoder.doubtful,
+        "encoder": pack.encoder.name if isinstance(pack.encoder, Guarded) else "tokenizers",
     }
 
 
@@ -152,9 +153,16 @@ class _Packer:
     encoder: Encoder
     end_of_text: int
     vocabulary: int
+    unknown: int | None = None
+    sentence: int | None = None
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
         return with_end_of_text(self.encoder.encode(column), self.end_of_text, self.dtype)
+
+    def counted(self, encoded: Encoded) -> dict[str, NDArray[np.int64]]:
+        """By name, how many of a document's tokens say more than text: nothing for a tokenizer without such tokens."""
+        named = {"unknown": self.unknown, "sentences": self.sentence}
+        return {name: occurrences(encoded, token) for name, token in named.items() if token is not None}
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -170,7 +178,7 @@ def _packer_of(path: Path, fast: bool, thread: int) -> _Packer:
     """One encoder a thread, kept from file to file: its word cache makes the second file faster than the first."""
     reference = load(path)
     chosen = encoder(path.read_text(encoding="utf-8")) if fast else reference
-    return _Packer(chosen, reference.end_of_text, reference.vocabulary)
+    return _Packer(chosen, reference.end_of_text, reference.vocabulary, reference.unknown, reference.sentence)
 
 
 def _held_out(batch: pa.Table, cutoffs: Cutoffs) -> NDArray[np.bool_]:
@@ -182,15 +190,15 @@ def _held_out(batch: pa.Table, cutoffs: Cutoffs) -> NDArray[np.bool_]:
     return held
 
 
-def _count(counts: Counts, batch: pa.Table, mask: NDArray[np.bool_], sizes: NDArray[np.int64]) -> None:
-    text_bytes = pc.binary_length(batch["text"].combine_chunks()).to_numpy()
+def _count(counts: Counts, batch: pa.Table, mask: NDArray[np.bool_], named: dict[str, NDArray[np.int64]]) -> None:
+    named = {**named, "bytes": pc.binary_length(batch["text"].combine_chunks()).to_numpy()}
     for language, rows in _by_language(batch):
         chosen = rows[mask[rows]]
         if len(chosen):
-            one = counts.setdefault(language, {"documents": 0, "tokens": 0, "bytes": 0})
+            one = counts.setdefault(language, {"documents": 0, **dict.fromkeys(named, 0)})
             one["documents"] += len(chosen)
-            one["tokens"] += int(sizes[chosen].sum())
-            one["bytes"] += int(text_bytes[chosen].sum())
+            for name, values in named.items():
+                one[name] += int(values[chosen].sum())
 
 
 def _totals(job: Job, encoded: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -204,7 +212,8 @@ def _totals(job: Job, encoded: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 held = languages.setdefault(language, dict.fromkeys(one, 0))
                 for name, value in one.items():
                     held[name] += value
-        sums = {name: sum(one[name] for one in languages.values()) for name in ("documents", "tokens", "bytes")}
+        names = next(iter(languages.values()), ("documents", "tokens", "bytes"))
+        sums = {name: sum(one[name] for one in languages.values()) for name in names}
         splits[split] = {**sums, "rows": -(-sums["tokens"] // length), "languages": dict(sorted(languages.items()))}
     return splits
 

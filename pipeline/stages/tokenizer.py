@@ -1,13 +1,15 @@
-"""tokenizer: documents → tokenizer.json and stats.json, learned from a sample of bounded size.
+"""tokenizer: documents → tokenizer.json and stats.json, learned from a sample of bounded size (or taken from a file).
 
 The sample follows from the documents' ids alone: each has a number drawn from its id, and the smallest are taken,
 languages in proportion to their bytes, one document each at least. One pass over the text at 190 MB a CPU-second, then
-training, about 0.6 CPU-seconds a MB: twice the default 16 MB would gain under 1 % (README).
+training, about 0.6 CPU-seconds a MB: twice the default 16 MB would gain under 1 % (README). The sample stays on disk
+and is read in pieces: a kind that counts (`word`) may see hundreds of MB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,35 +25,51 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing, write_json
 from pipeline.core.shards import batches, entry_of
 from pipeline.core.stage import Job, Outcome
-from pipeline.tokenizers import TOKENIZERS, draw
-from pipeline.tokenizers.base import Kind
+from pipeline.tokenizers import TOKENIZERS, draw, local
+from pipeline.tokenizers.base import Kind, Options
 from pipeline.tokenizers.guard import encoder
-from pipeline.tokenizers.section import Tokenizer
+from pipeline.tokenizers.rows import occurrences
+from pipeline.tokenizers.section import OPTIONS, OWN_KIND
 from pipeline.tokenizers.subword import Reference
 
 UNKNOWN = "unknown"  # the language of a document without one
 DRAWN = pa.schema([("language", pa.string()), ("number", pa.int64()), ("text", pa.large_string())])
 LEAST_BYTES = 4096  # of a language, where there is so much: its characters should be known
+BATCH_ROWS = 256
 MARGIN = 1.5  # how much more than the sample is drawn: the numbers of a language are not spread quite evenly
 
 
 def run(job: Job) -> Outcome:
     """Draw the sample, train, say how many bytes a token holds in each language."""
-    section = Tokenizer.model_validate(job.params)
-    results = run_tasks(job, "draw", _file_tasks(job, section.sample_bytes), draw_from_file)
+    params = {**OPTIONS.get(job.params.get("kind", "bpe"), OWN_KIND), **job.params}
+    results = run_tasks(job, "draw", _file_tasks(job, params["sample_bytes"]), draw_from_file)
     corpus = _sum(result["languages"] for result in results)
     if not corpus:
         raise StageFailed("tokenizer: no document came in: the stages before dropped everything. Look at their counts.")
-    sample = _sample(job, results, corpus, section.sample_bytes)
-    kind: Kind = TOKENIZERS.load(section.kind)()
-    job.progress.note("train", f"training on {sample.nbytes:,} bytes of {len(sample):,} documents")
-    json_text = kind.train(sample["text"].to_pylist(), section.vocabulary)
+    sample = _sample(job, results, corpus, params["sample_bytes"])
+    kind = _kind(job, params)
+    job.progress.note("train", f"training on {sample.size_bytes:,} bytes of {len(sample.rows):,} documents")
+    texts = (text for batch in sample.batches() for text in batch["text"].to_pylist())
+    json_text = kind.train(texts, params.get("vocabulary") or 0)
     with replacing(job.folder / "tokenizer.json") as beside:
         beside.write_text(json_text, encoding="utf-8")
     write_json(job.folder / "stats.json", _stats(json_text, corpus, sample))
     documents = sum(one["documents"] for one in corpus.values())
     files = [entry_of(job.folder, name) for name in ("tokenizer.json", "stats.json")]
-    return Outcome(files, {"in": documents, "out": documents, "dropped": {}, "sampled": len(sample)})
+    return Outcome(files, {"in": documents, "out": documents, "dropped": {}, "sampled": len(sample.rows)})
+
+
+def _kind(job: Job, params: dict[str, Any]) -> Kind:
+    """The kind with its options; a file is what was planned, to the byte."""
+    options = Options(tuple(params.get("specials", ())), params.get("min_count"), params.get("lowercase"))
+    if "sha256" in params:
+        path = job.sources[0]["files"][0]["path"]
+        if local.read(path).sha256 != params["sha256"]:
+            raise StageFailed(f"tokenizer: {path} has changed since this run began. Run again.")
+        options = replace(options, path=path)
+    made = TOKENIZERS.load(params.get("kind", "bpe"))
+    found: Kind = made(options) if options != Options() else made()
+    return found
 
 
 def _file_tasks(job: Job, sample_bytes: int) -> list[Task]:
@@ -111,52 +129,87 @@ def _sum(results: Iterator[dict[str, dict[str, int]]]) -> dict[str, dict[str, in
     return dict(sorted(corpus.items()))
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Rows of `drawn`, in their order; of each, `kept` bytes: all, but for the last of a language."""
+
+    drawn: pa.Table
+    rows: NDArray[np.int64]
+    kept: NDArray[np.int64]
+
+    @property
+    def size_bytes(self) -> int:
+        return int(self.kept.sum())
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Language and text, some documents at a time, read from the files where they lie."""
+        chunks = {name: self.drawn[name].chunks for name in ("language", "text")}
+        starts = np.cumsum([0, *map(len, chunks["text"])])
+        for first in range(0, len(self.rows), BATCH_ROWS):
+            rows = self.rows[first : first + BATCH_ROWS]
+            of_chunk = np.searchsorted(starts, rows, side="right") - 1
+            places = list(zip(of_chunk.tolist(), (rows - starts[of_chunk]).tolist(), strict=True))
+            languages = [chunks["language"][chunk][at].as_py() for chunk, at in places]
+            whole = [chunks["text"][chunk][at].as_py().encode() for chunk, at in places]
+            kept = self.kept[first : first + BATCH_ROWS].tolist()
+            texts = [text[:size].decode(errors="ignore") for text, size in zip(whole, kept, strict=True)]
+            yield pa.table({"language": pa.array(languages), "text": pa.array(texts, pa.large_string())})
+
+
 def _sample(
     job: Job, results: Sequence[dict[str, Any]], corpus: dict[str, dict[str, int]], sample_bytes: int
-) -> pa.Table:
+) -> Sample:
     """Of each language the documents with the smallest numbers, up to its share of the bytes; the last one is cut."""
     tables = []
     for result in results:
         with pa.memory_map(str(job.folder / result["file"])) as source:
             tables.append(pa.ipc.open_file(source).read_all())
-    drawn = pa.concat_tables(tables).sort_by([("number", "ascending"), ("text", "ascending")])
+    drawn = pa.concat_tables(tables)
+    order = pc.sort_indices(drawn, [("number", "ascending"), ("text", "ascending")]).to_numpy().astype(np.int64)
+    size = pc.binary_length(drawn["text"]).to_numpy()[order]
+    of_language = drawn["language"].combine_chunks().take(pa.array(order))
     total = sum(one["bytes"] for one in corpus.values())
-    shares = {language: sample_bytes * one["bytes"] // max(total, 1) for language, one in corpus.items()}
-    left = {language: max(share, LEAST_BYTES) for language, share in shares.items()}
-    taken = []
-    for record in _records(drawn):
-        if left[record["language"]] > 0:
-            text = record["text"].encode()[: left[record["language"]]]
-            left[record["language"]] -= len(text)
-            taken.append({**record, "text": text.decode(errors="ignore")})
-    return pa.Table.from_pylist(taken, schema=DRAWN)
+    room = np.zeros(len(order), np.int64)  # what is left of the language's share when a document's turn comes
+    for language, one in corpus.items():
+        mine = np.flatnonzero(pc.equal(of_language, language))
+        share = max(sample_bytes * one["bytes"] // max(total, 1), LEAST_BYTES)
+        room[mine] = share - (np.cumsum(size[mine]) - size[mine])
+    taken = np.flatnonzero(room > 0)
+    return Sample(drawn, order[taken], np.minimum(room, size)[taken])
 
 
-def _records(drawn: pa.Table) -> Iterator[dict[str, Any]]:
-    for batch in drawn.to_batches(max_chunksize=256):
-        yield from batch.to_pylist()
-
-
-def _stats(json_text: str, corpus: dict[str, dict[str, int]], sample: pa.Table) -> dict[str, Any]:
-    """Bytes per token, all together and by language, on the sample; how large sample and corpus are."""
-    encoded = encoder(json_text).encode(sample["text"].combine_chunks())
-    tokens, size = np.diff(encoded.offsets), pc.binary_length(sample["text"]).to_numpy()
-    languages: dict[str, dict[str, Any]] = {}
-    for language in sorted(corpus):
-        rows = np.flatnonzero(pc.equal(sample["language"], language))
-        languages[language] = {**_figures(tokens[rows], size[rows]), "corpus": corpus[language]}
+def _stats(json_text: str, corpus: dict[str, dict[str, int]], sample: Sample) -> dict[str, Any]:
+    """Bytes per token, all together and by language, on the sample; how large it is, and how much of it is unknown."""
+    chosen, reference = encoder(json_text), Reference(json_text)
+    sums = {language: np.zeros(4, np.int64) for language in sorted(corpus)}
+    for batch in sample.batches():
+        encoded = chosen.encode(batch["text"].combine_chunks())
+        tokens, size = np.diff(encoded.offsets), pc.binary_length(batch["text"]).to_numpy()
+        unknown = occurrences(encoded, reference.unknown)
+        for language, found in sums.items():
+            rows = np.flatnonzero(pc.equal(batch["language"], language))
+            found += [len(rows), size[rows].sum(), tokens[rows].sum(), unknown[rows].sum()]
+    known_unknown = reference.unknown is not None
+    whole = _figures(np.sum(list(sums.values()), axis=0), known_unknown)
+    languages = {
+        language: {**_figures(found, known_unknown), "corpus": corpus[language]} for language, found in sums.items()
+    }
     return {
-        "vocabulary": Reference(json_text).vocabulary,
-        "sample": _figures(tokens, size),
+        "vocabulary": reference.vocabulary,
+        "sample": whole,
         "languages": languages,
         "bytes_per_token": {
-            "all": _figures(tokens, size)["bytes_per_token"],
+            "all": whole["bytes_per_token"],
             **{language: one["bytes_per_token"] for language, one in languages.items()},
         },
     }
 
 
-def _figures(tokens: NDArray[np.int64], size: NDArray[np.int64]) -> dict[str, Any]:
-    token_count, byte_count = int(tokens.sum()), int(size.sum())
-    found = {"documents": len(tokens), "bytes": byte_count, "tokens": token_count}
-    return {**found, "bytes_per_token": round(byte_count / token_count, 4) if token_count else None}
+def _figures(sums: NDArray[np.int64], with_unknown: bool) -> dict[str, Any]:
+    """Documents, bytes, tokens and unknown tokens as a person reads them."""
+    documents, size, tokens, unknown = sums.tolist()
+    found = {"documents": documents, "bytes": size, "tokens": tokens}
+    found["bytes_per_token"] = round(size / tokens, 4) if tokens else None
+    if with_unknown:
+        found |= {"unknown": unknown, "unknown_share": round(unknown / tokens, 6) if tokens else None}
+    return found

@@ -2,4 +2,12 @@
 
 from pipeline.core.registry import Registry
 
-TOKENIZERS = Registry("tokenizer", {"bpe": "pipeline.tokenizers.subword:BytePair"})
+TOKENIZERS = Registry(
+    "tokenizer",
+    {
+        "bpe": "pipeline.tokenizers.subword:BytePair",
+        "wordpiece": "pipeline.tokenizers.wordpiece:WordPiece",
+        "word": "pipeline.tokenizers.word:Word",
+        "file": "pipeline.tokenizers.existing:Existing",
+    },
+)

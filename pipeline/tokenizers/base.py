@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-END_OF_TEXT = "<|endoftext|>"
+from pipeline.tokenizers.special import END_OF_TEXT as END_OF_TEXT
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,22 @@ class Encoder(ABC):
         """The ids of a column of texts (no nulls), without any token that a template would add."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a kind may be told beside its size; None is the kind's own default. `specials` follow its own special ones;
+    `path` is of the file that the kind `file` takes."""
+
+    specials: tuple[str, ...] = ()
+    min_count: int | None = None
+    lowercase: bool | None = None
+    path: str | None = None
+
+
 class Kind(ABC):
     """A kind of tokenizer that can be trained: the class a name in YAML stands for."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options or Options()
 
     @abstractmethod
     def train(self, texts: Iterable[str], vocabulary: int) -> str:

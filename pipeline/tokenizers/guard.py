@@ -46,12 +46,19 @@ class Guarded(Encoder):
 
     def __init__(self, json_text: str, make: Callable[[str], Encoder]) -> None:
         self.reference = Reference(json_text)
-        self.fallback: str | None = refusal(json.loads(json_text))
+        # words are looked up by our own kernels: there is nothing faster to be held against them
+        self.is_native = self.reference.sentence is not None
+        self.fallback: str | None = None if self.is_native else refusal(json.loads(json_text))
         self.doubtful = False
         self._documents = 0
         self._fast: Encoder | None = None
-        if self.fallback is None:
+        if self.fallback is None and not self.is_native:
             self._load(json_text, make)
+
+    @property
+    def name(self) -> str:
+        """Which path is used, for people."""
+        return self.fallback or ("words" if self.is_native else "gigatoken")
 
     def _load(self, json_text: str, make: Callable[[str], Encoder]) -> None:
         special = [token["content"] for token in json.loads(json_text)["added_tokens"]]

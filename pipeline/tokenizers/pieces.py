@@ -1,11 +1,14 @@
-"""The bytes of every token: what makes text byte-exact and loss comparable between vocabularies and languages.
+"""The bytes of every token: what makes text of tokens, and loss comparable between vocabularies and languages.
 
-Reads tokenizer.json itself; one table a process, about 0.1 s for 100,000 pieces.
+Reads tokenizer.json itself; one table a process, about 0.1 s for 100,000 pieces. Pieces of byte-level BPE are the text
+byte for byte (`exact`). Those of other kinds are the text as well as their kind keeps it: a piece that begins a word of
+letters has a blank before it, a Chinese word and a mark have none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,22 +16,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
-from pipeline.tokenizers.base import END_OF_TEXT
+from pipeline.text.unicode import CONNECTOR, DIGIT, LETTER
+from pipeline.text.words import kind_of
+from pipeline.tokenizers import description
+from pipeline.tokenizers.special import SENTENCE
+
+BLANK = "\u2581"  # what SentencePiece writes for a blank
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """`spelled[i]` is the bytes of token i; `end_of_text` ends a document and spells nothing there."""
+    """`spelled[i]` is the bytes of token i; `end_of_text` ends a document and spells nothing there.
+
+    `exact`: the bytes are the text's own. `unknown` stands for text that is lost; it counts for no bytes.
+    """
 
     spelled: tuple[bytes, ...]
     end_of_text: int
+    exact: bool = True
+    unknown: int | None = None
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """How many bytes each token spells."""
-        return np.fromiter(map(len, self.spelled), np.int64, len(self.spelled))
+        """How many bytes each token spells; 0 for the unknown, so that what is lost never flatters a loss."""
+        found = np.fromiter(map(len, self.spelled), np.int64, len(self.spelled))
+        if self.unknown is not None:
+            found[self.unknown] = 0
+        return found
 
     def text(self, tokens: Sequence[int] | NDArray[np.int64]) -> bytes:
         """The bytes that the tokens spell, end to end."""
@@ -36,31 +52,62 @@ class Pieces:
 
 
 def read(path: Path) -> Pieces:
-    """The pieces of a tokenizer.json.
+    """The pieces of a tokenizer.json of any kind.
 
-    Raises: UserError when its tokens are not bytes, or none ends a document.
+    Raises: UserError when none ends a document.
     """
-    tokenizer = read_json(path)
-    if not _is_byte_level(tokenizer):
-        raise UserError(f"{path.name}: its tokens are not bytes, so bits per byte has no meaning. Use kind: bpe.")
-    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    if END_OF_TEXT not in added:
-        raise UserError(f"{path.name}: has no {END_OF_TEXT} piece. Train it with the tokenizer stage.")
-    vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
-    byte_of = {character: value for value, character in enumerate(_alphabet())}
-    spelled = [b""] * (max([*vocabulary.values(), *added.values()]) + 1)
-    for piece, token in vocabulary.items():
-        if piece not in added:
-            spelled[token] = bytes(byte_of[character] for character in piece)
+    return of(read_json(path), path.name)
+
+
+def of(tree: dict[str, Any], name: str = "tokenizer.json") -> Pieces:
+    """The pieces of a parsed tokenizer.json."""
+    end, added = description.end_of_text(tree, name), description.added(tree)
+    known = description.ids(tree)
+    spelled = [b""] * (max(known.values()) + 1)
+    for piece, text in _spelled(tree, [piece for piece in known if piece not in added]):
+        spelled[known[piece]] = text
     for piece, token in added.items():
         spelled[token] = piece.encode()
-    return Pieces(tuple(spelled), added[END_OF_TEXT])
+    if tree["model"].get("type") == "WordLevel" and SENTENCE in known:
+        spelled[known[SENTENCE]] = b"\n"
+    return Pieces(tuple(spelled), end, _is_exact(tree), description.unknown(tree))
 
 
-def _is_byte_level(tokenizer: dict[str, Any]) -> bool:
-    decoder = tokenizer.get("decoder") or {}
+def _spelled(tree: dict[str, Any], pieces: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    model = tree["model"]
+    if _is_byte_level(tree):
+        byte_of = {character: value for value, character in enumerate(_alphabet())}
+        for piece in pieces:
+            yield piece, bytes(byte_of[character] for character in piece)
+    elif model.get("type") == "WordPiece":
+        inside = model.get("continuing_subword_prefix") or "##"
+        for piece in pieces:
+            yield piece, piece.removeprefix(inside).encode() if piece.startswith(inside) else _as_word(piece)
+    elif model.get("type") == "WordLevel":
+        yield from ((piece, _as_word(piece)) for piece in pieces)
+    else:
+        for piece in pieces:
+            byte = BYTE.fullmatch(piece)
+            yield piece, bytes([int(byte[1], 16)]) if byte else piece.replace(BLANK, " ").encode()
+
+
+def _as_word(piece: str) -> bytes:
+    """With the blank that stands before a word in scripts that have blanks."""
+    apart = kind_of(piece[:1] or " ") in (LETTER, DIGIT, CONNECTOR)
+    return f" {piece}".encode() if apart else piece.encode()
+
+
+def _is_exact(tree: dict[str, Any]) -> bool:
+    """Byte-level, and neither changed nor preceded by a blank of its own."""
+    split = tree.get("pre_tokenizer") or {}
+    blank = any(part.get("add_prefix_space") for part in split.get("pretokenizers", [split]))
+    return _is_byte_level(tree) and tree.get("normalizer") is None and not blank
+
+
+def _is_byte_level(tree: dict[str, Any]) -> bool:
+    decoder = tree.get("decoder") or {}
     parts = decoder.get("decoders", [decoder]) if decoder.get("type") == "Sequence" else [decoder]
-    return tokenizer["model"].get("type") == "BPE" and [part.get("type") for part in parts] == ["ByteLevel"]
+    return tree["model"].get("type") == "BPE" and [part.get("type") for part in parts] == ["ByteLevel"]
 
 
 def _alphabet() -> list[str]:

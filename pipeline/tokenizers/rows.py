@@ -20,6 +20,16 @@ def with_end_of_text(encoded: Encoded, end_of_text: int, dtype: np.dtype[np.unsi
     return Encoded(ids, encoded.offsets + np.arange(len(encoded.offsets)))
 
 
+def occurrences(encoded: Encoded, token: int | None) -> Array:
+    """How often a token occurs in each document."""
+    if token is None:
+        return np.zeros(len(encoded), np.int64)
+    found = np.zeros(len(encoded.ids) + 1, np.int64)
+    np.cumsum(encoded.ids == token, out=found[1:])
+    counts: Array = np.diff(found[encoded.offsets])
+    return counts
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Tokens that begin at a row's start, and the documents they belong to.

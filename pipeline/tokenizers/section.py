@@ -2,31 +2,130 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Any, ClassVar
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import Section
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import TOKENIZERS
+from pipeline.text import chinese_words, unicode
+from pipeline.tokenizers import TOKENIZERS, local
+from pipeline.tokenizers.special import OWN
 
-# 256 bytes and the end of text: fewer pieces cannot spell every document
-SMALLEST_VOCABULARY = 257
+BYTES = 256  # byte-level pieces: fewer cannot spell every document
+TRAINED = {"vocabulary": 32_000, "sample_bytes": 16_000_000, "specials": []}
+# the options of each kind and their defaults (README says why); a kind of the user's own takes what a trained one may
+OPTIONS: dict[str, dict[str, Any]] = {
+    "bpe": TRAINED,
+    "wordpiece": {**TRAINED, "lowercase": False},
+    "word": {**TRAINED, "sample_bytes": 256_000_000, "lowercase": True, "min_count": 5},
+    "file": {"path": None, "sample_bytes": 16_000_000},
+}
+OWN_KIND: dict[str, Any] = {**TRAINED, "lowercase": None, "min_count": None}
 
 
 class Tokenizer(Section):
-    """`kind`: a name of the registry or "module:Class"; `sample_bytes` bounds the text that training sees (README)."""
+    """`kind`: a name of the registry or "module:Class"; `sample_bytes` bounds the text that training sees (README).
+
+    `specials` follow the kind's own special tokens; `lowercase` is of the kinds wordpiece and word, `min_count` of
+    word, `path` of file: a folder or a tokenizer.json.
+    """
+
+    ADDED: ClassVar[dict[str, Any]] = {
+        "vocabulary": None, "sample_bytes": None, "specials": [], "lowercase": None, "min_count": None, "path": None,
+    }  # fmt: skip
 
     kind: str = "bpe"
-    vocabulary: int = Field(32_000, ge=SMALLEST_VOCABULARY)
-    sample_bytes: int = Field(16_000_000, ge=1)
+    vocabulary: PositiveInt | None = None
+    sample_bytes: PositiveInt | None = None
+    specials: list[str] = []
+    lowercase: bool | None = None
+    min_count: PositiveInt | None = None
+    path: str | None = Field(None, min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_decides(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        defaults = OPTIONS.get(str(value.get("kind", "bpe")), OWN_KIND)
+        return {**defaults, **{name: option for name, option in value.items() if option is not None}}
 
     @field_validator("kind")
     @classmethod
     def _known(cls, kind: str) -> str:
         try:
             TOKENIZERS.target(kind)
+            if kind == "word":
+                chinese_words.identity()
         except UserError as error:
             raise ValueError(str(error)) from error
         return kind
+
+    @model_validator(mode="after")
+    def _options_are_of_the_kind(self) -> Tokenizer:
+        problems = [*self._foreign(), *self._too_small(), *self._specials_twice(), *self._no_file()]
+        if problems:
+            inner = [((name,), what, "") for name, what in problems]
+            raise PydanticCustomError("component", "{what}", {"what": "wrong options", "inner": inner})
+        return self
+
+    def _foreign(self) -> list[tuple[str, str]]:
+        known = OPTIONS.get(self.kind, OWN_KIND)
+        given = [name for name, neutral in self.ADDED.items() if getattr(self, name) != neutral and name not in known]
+        owners = {name: [kind for kind, options in OPTIONS.items() if name in options] for name in given}
+        return [(name, f"is no option of kind: {self.kind}, but of {', '.join(owners[name])}.") for name in given]
+
+    def _too_small(self) -> list[tuple[str, str]]:
+        own = OWN.get(self.kind, ())
+        least = len(own) + len(self.specials) + (BYTES if self.kind == "bpe" else 1)
+        if self.vocabulary is None or self.vocabulary >= least:
+            return []
+        return [("vocabulary", f"should be at least {least} for kind: {self.kind}, is {self.vocabulary}.")]
+
+    def _specials_twice(self) -> list[tuple[str, str]]:
+        own = OWN.get(self.kind, ())
+        twice = [name for at, name in enumerate(self.specials) if name in (*own, *self.specials[:at]) or not name]
+        return [("specials", f"{name!r} is there already, or empty. Leave it out.") for name in twice]
+
+    def _no_file(self) -> list[tuple[str, str]]:
+        if self.kind != "file":
+            return []
+        if self.path is None:
+            return [("path", "is missing. Write the folder or the tokenizer.json to be taken.")]
+        try:
+            local.read(self.path)
+        except UserError as error:
+            return [("path", str(error))]
+        return []
+
+
+def tokenizer_params(section: Tokenizer, seed: int) -> dict[str, Any]:
+    """What enters the fingerprint: the section; of a file what it holds and not where it lies; what parts words."""
+    found = section.model_dump(mode="json")
+    if section.kind == "word":
+        return {**found, "segmenter": chinese_words.identity(), "unicode": unicode.version()}
+    if section.path is not None:
+        return {
+            **{name: value for name, value in found.items() if name != "path"},
+            "sha256": local.read(section.path).sha256,
+        }
+    return found
+
+
+def tokenizer_files(section: Tokenizer) -> list[dict[str, Any]]:
+    """Where the file lies whose content `tokenizer_params` names."""
+    if section.path is None:
+        return []
+    found = local.read(section.path)
+    return [
+        {
+            "source": "tokenizer",
+            "reader": "file",
+            "files": [{"path": str(found.path.absolute()), "sha256": found.sha256}],
+        }
+    ]
 
 
 class Pack(Section):

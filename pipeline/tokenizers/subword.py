@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +14,19 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers.base import END_OF_TEXT, Encoded, Encoder, Kind
+from pipeline.tokenizers import description, pieces
+from pipeline.tokenizers.base import Encoded, Encoder, Kind
+from pipeline.tokenizers.special import OWN, SENTENCE
+
+if TYPE_CHECKING:
+    from pipeline.tokenizers.words import WordEncoder
 
 
 class BytePair(Kind):
-    """BPE over bytes, split by the GPT-2 expression (Radford et al. 2019): any text can be spelled, none is unknown."""
+    """BPE over bytes, split by the GPT-2 expression (Radford et al. 2019): any text can be spelled, none is unknown.
+
+    Special tokens: `<|endoftext|>`, then those of the options (fill-in-the-middle, [MASK] …).
+    """
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
         tokenizer = tokenizers.Tokenizer(models.BPE())
@@ -24,7 +35,7 @@ class BytePair(Kind):
         tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
         trainer = trainers.BpeTrainer(
             vocab_size=vocabulary,
-            special_tokens=[END_OF_TEXT],
+            special_tokens=[*OWN["bpe"], *self.options.specials],
             # all 256 bytes, whether the sample holds them or not; the trainer sorts them
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
@@ -34,30 +45,47 @@ class BytePair(Kind):
 
 
 class Reference(Encoder):
-    """A loaded tokenizer.json. Its ids are right by definition; every faster path is held against it."""
+    """A loaded tokenizer.json of any kind. Its ids are right by definition; every faster path is held against it."""
 
     def __init__(self, json_text: str) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_str(json_text)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._json_text = json_text
+        tree = json.loads(json_text)
+        self._added, self._unknown = description.added(tree), description.unknown(tree)
+        self._words = _words_of(tree)
 
     @property
     def vocabulary(self) -> int:
         """One more than the largest id: what an embedding needs."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
-    @property
+    @cached_property
     def end_of_text(self) -> int:
         """The id that follows each document.
 
         Raises: UserError when the tokenizer has no such piece.
         """
-        found = self._tokenizer.token_to_id(END_OF_TEXT)
-        if found is None:
-            raise UserError(f"tokenizer.json: has no {END_OF_TEXT} piece. Train it with the tokenizer stage.")
-        return int(found)
+        return description.end_of_text(json.loads(self._json_text))
+
+    @property
+    def unknown(self) -> int | None:
+        """The id that stands for what the vocabulary lacks; None where every text can be spelled."""
+        return self._unknown
+
+    @property
+    def sentence(self) -> int | None:
+        """The id that ends a sentence; None but for the kind `word`."""
+        return None if self._words is None else self._added[SENTENCE]
+
+    def special(self, name: str) -> int | None:
+        """The id of a special token ("[MASK]", "<unk>" …); None where the tokenizer has none of that name."""
+        return self._added.get(name)
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
+        if self._words is not None:
+            return self._words.encode(column)
         found = self._tokenizer.encode_batch_fast(column.to_pylist(), add_special_tokens=False)
         ids = [np.asarray(one.ids, np.uint32) for one in found]
         offsets = np.zeros(len(ids) + 1, np.int64)
@@ -65,12 +93,28 @@ class Reference(Encoder):
         return Encoded(np.concatenate(ids) if ids else np.empty(0, np.uint32), offsets)
 
     def encode_text(self, text: str) -> list[int]:
-        """The ids of one text, for prompts and tests."""
+        """The ids of one text, for prompts and tests; of words, a last sentence that has not ended is left open."""
+        if self._words is not None:
+            return self._words.encode_beginning(text)
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; end-of-text and bytes that are no UTF-8 come out as they are (U+FFFD for the latter)."""
+        if self._words is not None:
+            return self._pieces.text(ids).decode(errors="replace").removeprefix(" ")
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    @cached_property
+    def _pieces(self) -> pieces.Pieces:
+        return pieces.of(json.loads(self._json_text))
+
+
+def _words_of(tree: dict[str, Any]) -> WordEncoder | None:
+    if tree["model"].get("type") != "WordLevel":
+        return None
+    from pipeline.tokenizers import word  # compiled loops: half a second only where they are used
+
+    return word.encoder_of(tree)
 
 
 def load(path: Path) -> Reference:

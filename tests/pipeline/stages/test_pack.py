@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,7 +16,10 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.stage import Job, Outcome
 from pipeline.stages import pack
-from pipeline.tokenizers.subword import BytePair, Reference
+from pipeline.tokenizers.base import Kind, Options
+from pipeline.tokenizers.subword import BytePair, Reference, load
+from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.wordpiece import WordPiece
 
 MakeJob = Callable[..., Job]
 MakeDocuments = Callable[..., Artifact]
@@ -172,6 +176,47 @@ def test_one_document_cannot_be_trained_and_validated_on(
 ) -> None:
     with pytest.raises(StageFailed, match="train is empty: 1 documents came in"):
         packed(make_documents([{"text": text}]))
+
+
+@pytest.mark.parametrize("kind", [Word(Options(min_count=2)), WordPiece(), BytePair(Options(specials=("[A]", "炉子")))])
+def test_every_kind_packs_the_ids_of_its_texts_with_one_worker_or_two(
+    kind: Kind, make_documents: MakeDocuments, make_job: MakeJob, publish: Publish, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kind"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(kind.train([record["text"] for record in records()], 400), encoding="utf-8")
+    documents, reference = (
+        make_documents([*records(), {"text": "[A] 炉子 </s>"}], files=3),
+        load(folder / "tokenizer.json"),
+    )
+    made = []
+    for workers in (1, 2):
+        inputs = {"documents": documents, "tokenizer": Artifact(folder, None)}  # type: ignore[arg-type]
+        params = {"length": LENGTH, "validation": 0.1}
+        job = make_job(str(workers), stage="pack", kind="tokens", inputs=inputs, params=params, workers=workers)
+        made.append(publish(job, pack.run(job)))
+    assert made[0].manifest.digest == made[1].manifest.digest
+    found = [tokens_by_document(rows_of(made[0], split)) for split in ("train", "validation")]
+    texts = documents_of(documents)
+    encoded = reference.encode(pa.array([row["text"] for row in texts], pa.large_string()))
+    assert found[0] | found[1] == {row["id"]: [*encoded.document(at), 0] for at, row in enumerate(texts)}
+
+
+def test_unknown_words_and_sentences_are_counted_by_language(
+    make_documents: MakeDocuments, make_job: MakeJob, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kind"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(Word(Options(min_count=50)).train([ENGLISH] * 60, 400), encoding="utf-8")
+    inputs = {"documents": make_documents(records()), "tokenizer": Artifact(folder, None)}  # type: ignore[arg-type]
+    job = make_job(stage="pack", kind="tokens", inputs=inputs, params={"length": LENGTH, "validation": 0.1})
+    pack.run(job)
+    for split in read_json(job.folder / "splits.json").values():
+        english, chinese = split["languages"]["en"], split["languages"]["zh"]
+        assert chinese["unknown"] == chinese["tokens"] - chinese["documents"] - chinese["sentences"]
+        assert 0 < english["unknown"] < english["tokens"] / 10
+        for name in ("tokens", "unknown", "sentences", "bytes"):
+            assert split[name] == english[name] + chinese[name]
 
 
 def test_a_difference_seen_late_encodes_everything_again_by_the_reference(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.stage import Job, Outcome
 from pipeline.stages import tokenizer
-from pipeline.tokenizers.subword import Reference, load
+from pipeline.tokenizers.section import Tokenizer, tokenizer_files, tokenizer_params
+from pipeline.tokenizers.subword import BytePair, Reference, load
 
 MakeJob = Callable[..., Job]
 MakeDocuments = Callable[..., Artifact]
@@ -104,3 +106,64 @@ def test_one_document_is_enough(text: str, make_documents: MakeDocuments, traine
 def test_no_documents_is_an_error_that_says_so(make_documents: MakeDocuments, trained: Callable[..., Artifact]) -> None:
     with pytest.raises(StageFailed, match="no document came in"):
         trained(make_documents([]))
+
+
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+def test_other_kinds_do_not_depend_on_files_order_or_workers(
+    kind: str, make_documents: MakeDocuments, trained: Callable[..., Artifact]
+) -> None:
+    digests = set()
+    for files, workers in ((1, 1), (4, 2)):
+        documents = make_documents(records(), files=files, name=f"documents-{files}")
+        artifact = trained(documents, f"tokenizer-{files}", workers, kind=kind, sample_bytes=20_000)
+        digests.add(artifact.manifest.digest)
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+def test_what_is_unknown_is_told_by_language(
+    kind: str, make_documents: MakeDocuments, trained: Callable[..., Artifact]
+) -> None:
+    stats = read_json(trained(make_documents(records(russian=3)), kind=kind, vocabulary=20).path / "stats.json")
+    for told in (stats["sample"], *stats["languages"].values()):
+        assert told["unknown_share"] == pytest.approx(told["unknown"] / told["tokens"], abs=1e-6)
+    assert stats["sample"]["unknown"] == sum(one["unknown"] for one in stats["languages"].values())
+    assert stats["languages"]["ru"]["unknown_share"] > stats["languages"]["en"]["unknown_share"]
+    assert stats["vocabulary"] == 20
+
+
+def test_words_are_counted_over_all_of_a_small_corpus(
+    make_documents: MakeDocuments, trained: Callable[..., Artifact]
+) -> None:
+    artifact = trained(make_documents(records(), files=3), kind="word", min_count=240)
+    words = list(read_json(artifact.path / "tokenizer.json")["model"]["vocab"])
+    assert words[3:5] == ["and", "in"] and {"和", "铁"} & set(words)
+    assert "печь" not in words
+
+
+def test_a_file_is_taken_to_the_byte_and_refused_when_it_has_changed(
+    tmp_path: Path, make_documents: MakeDocuments, make_job: MakeJob
+) -> None:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(BytePair().train([ENGLISH, CHINESE], 300), encoding="utf-8")
+    section = Tokenizer(kind="file", path=str(folder))
+    job = make_job(
+        stage="tokenizer", kind="tokenizer", inputs={"documents": make_documents(records())},
+        params=tokenizer_params(section, 17), sources=tokenizer_files(section),
+    )  # fmt: skip
+    tokenizer.run(job)
+    assert (job.folder / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
+    assert read_json(job.folder / "stats.json")["vocabulary"] == 300
+    (folder / "tokenizer.json").write_text(BytePair().train([ENGLISH], 290), encoding="utf-8")
+    with pytest.raises(StageFailed, match="has changed since this run began"):
+        tokenizer.run(job)
+
+
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+@pytest.mark.parametrize("text", ["", "！？…", CHINESE])
+def test_a_document_of_few_words_is_enough(
+    kind: str, text: str, make_documents: MakeDocuments, trained: Callable[..., Artifact]
+) -> None:
+    artifact = trained(make_documents([{"text": text, "language": "zh"}]), kind=kind)
+    assert load(artifact.path / "tokenizer.json").end_of_text == 0

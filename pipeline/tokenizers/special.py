@@ -1,0 +1,15 @@
+"""Special tokens by name, and which each kind has by itself. Imports nothing: sections read this."""
+
+from __future__ import annotations
+
+END_OF_TEXT = "<|endoftext|>"  # id 0 of every tokenizer that we train
+UNKNOWN = "<unk>"  # of the kind `word`: a word that the vocabulary lacks
+SENTENCE = "</s>"  # of the kind `word`: the end of a sentence
+BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # Devlin et al. 2019
+
+# in the order of their ids
+OWN: dict[str, tuple[str, ...]] = {
+    "bpe": (END_OF_TEXT,),
+    "wordpiece": (END_OF_TEXT, *BERT),
+    "word": (END_OF_TEXT, UNKNOWN, SENTENCE),
+}

@@ -1,0 +1,84 @@
+"""The kind `word`: one id a word, by falling count; for word vectors and for recurrent models of words.
+
+Words are those of `text.words` (of Han, jieba's), lower-cased unless told otherwise, without punctuation; `</s>`
+follows each sentence, `<unk>` stands for what the vocabulary lacks. As a tokenizer.json it is a WordLevel model over
+text that was parted by blanks, so `transformers` loads it for such text; `model.words` says how we part it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.text import chinese_words, unicode
+from pipeline.tokenizers.base import Kind
+from pipeline.tokenizers.special import OWN, SENTENCE, UNKNOWN
+from pipeline.tokenizers.words import Counter, WordEncoder
+
+RULES = "words"  # the key of the model in tokenizer.json
+MIN_COUNT = 5
+BATCH_BYTES = 8 << 20
+
+
+class Word(Kind):
+    """Words that occur `min_count` times (5), the most frequent ones; ids 0 to 2 are `<|endoftext|> <unk> </s>`."""
+
+    def train(self, texts: Iterable[str], vocabulary: int) -> str:
+        options = self.options
+        lowercase = True if options.lowercase is None else options.lowercase
+        special = (*OWN["word"], *options.specials)
+        counter = Counter(lowercase=lowercase)
+        for column in _columns(texts):
+            counter.add(column)
+        min_count = MIN_COUNT if options.min_count is None else options.min_count
+        words = counter.most_frequent(max(0, vocabulary - len(special)), min_count)
+        return _tokenizer_json(special, words, lowercase=lowercase)
+
+
+def encoder_of(tree: dict[str, Any]) -> WordEncoder | None:
+    """The encoder that a parsed tokenizer.json of this kind asks for; None for one of another kind."""
+    rules: dict[str, Any] | None = tree["model"].get(RULES)
+    if tree["model"].get("type") != "WordLevel" or not isinstance(rules, dict):
+        return None
+    vocabulary: dict[str, int] = tree["model"]["vocab"]
+    return WordEncoder(
+        sorted(vocabulary, key=vocabulary.__getitem__), len(tree["added_tokens"]), unknown=vocabulary[UNKNOWN],
+        sentence=vocabulary[SENTENCE], lowercase=rules["lowercase"], segmenter=rules["segmenter"],
+    )  # fmt: skip
+
+
+def _columns(texts: Iterable[str]) -> Iterator[pa.LargeStringArray]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= BATCH_BYTES:
+            yield pa.array(batch, pa.large_string())
+            batch, size = [], 0
+    yield pa.array(batch, pa.large_string())
+
+
+def _tokenizer_json(special: Sequence[str], words: Sequence[str], *, lowercase: bool) -> str:
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    rules = {"lowercase": lowercase, "segmenter": chinese_words.identity(), "unicode": unicode.version()}
+    tree = {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [{"id": i, "content": content, **flags} for i, content in enumerate(special)],
+        "normalizer": _normalizer() if lowercase else None,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
+        "model": {
+            "type": "WordLevel", RULES: rules,
+            "vocab": {word: i for i, word in enumerate((*special, *words))}, "unk_token": UNKNOWN,
+        },
+    }  # fmt: skip
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+
+
+def _normalizer() -> dict[str, Any]:
+    """How words are folded, as far as a tokenizer.json can say it: for other programs, and words that come alone."""
+    apostrophe = {"type": "Replace", "pattern": {"String": "\u2019"}, "content": "'"}
+    return {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, apostrophe]}

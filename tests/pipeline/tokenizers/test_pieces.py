@@ -1,0 +1,84 @@
+"""Tokens as bytes: of byte-level BPE the text itself, of other kinds what the kind keeps of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from pipeline.core.errors import UserError
+from pipeline.tokenizers import adversarial, pieces, subword
+from pipeline.tokenizers.base import Kind, Options
+from pipeline.tokenizers.subword import BytePair
+from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.wordpiece import WordPiece
+
+TEXTS = ["The smith's bloom, hammered hot.", "铁匠趁热打铁。", "Eisen 2026"]
+END = {"id": 0, "content": "<|endoftext|>"}
+
+
+def written(folder: Path, json_text: str) -> Path:
+    (folder / "tokenizer.json").write_text(json_text, encoding="utf-8")
+    return folder / "tokenizer.json"
+
+
+def test_the_pieces_of_a_text_spell_its_bytes(tmp_path: Path) -> None:
+    path = written(tmp_path, BytePair(Options(specials=("[MASK]",))).train(TEXTS * 9, 400))
+    found, reference = pieces.read(path), subword.load(path)
+    assert found.exact and found.unknown is None
+    for text in [*adversarial.PLAIN, "今天天气很好。", "Once upon a time [MASK]"]:
+        assert found.text(reference.encode_text(text)) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelled", "unknown"),
+    [
+        (WordPiece(), " The smith's bloom, hammered hot.铁匠趁热打铁。", "[UNK]"),
+        (Word(Options(min_count=1)), " the smith's bloom hammered hot\n铁匠趁热打铁\n", "<unk>"),
+    ],
+)
+def test_pieces_of_other_kinds_spell_what_these_keep(tmp_path: Path, kind: Kind, spelled: str, unknown: str) -> None:
+    path = written(tmp_path, kind.train(TEXTS * 9, 400))
+    found, reference = pieces.read(path), subword.load(path)
+    text = found.text(reference.encode_text(f"{TEXTS[0]} {TEXTS[1]}")).decode()
+    assert text.replace(" '", "'").replace("' s", "'s") == spelled
+    assert not found.exact
+    assert found.unknown == reference.unknown == reference.special(unknown)
+    assert found.sizes[found.unknown] == 0 and found.spelled[found.unknown] == unknown.encode()
+    assert found.sizes.sum() == sum(map(len, found.spelled)) - len(unknown)
+    assert found.end_of_text == 0
+
+
+def test_pieces_of_sentencepiece_have_blanks_and_bytes(tmp_path: Path) -> None:
+    known = {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x41>": 3, "▁iron": 4, "铁": 5}
+    made = Tokenizer(models.BPE(known, [], unk_token="<unk>", byte_fallback=True))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    made.add_special_tokens(["<unk>", "<s>", "</s>"])
+    found = pieces.read(written(tmp_path, made.to_str()))
+    assert found.text([4, 5, 3]) == " iron铁A".encode()
+    assert (found.exact, found.unknown, found.end_of_text) == (False, None, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalizer": {"type": "NFC"}},
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}},
+        {"decoder": {"type": "WordPiece"}},
+    ],
+)
+def test_what_changes_the_text_is_not_exact(change: dict[str, Any]) -> None:
+    tree = json.loads(BytePair().train(TEXTS, 300))
+    assert pieces.of(tree).exact
+    assert not pieces.of({**tree, **change}).exact
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused(tmp_path: Path) -> None:
+    tree = json.loads(BytePair().train(TEXTS, 300))
+    del tree["model"]["vocab"]["<|endoftext|>"]
+    path = written(tmp_path, json.dumps({**tree, "added_tokens": []}))
+    with pytest.raises(UserError, match="tokenizer.json: no piece of it ends a text"):
+        pieces.read(path)

@@ -82,11 +82,15 @@ def choose(logits: Tensor, sampling: Sampling, draw: torch.Generator) -> int:
 
 
 class _Window:
-    """The last tokens that the model sees. A full window goes on with its later half: every token costs the same."""
+    """The last tokens that the model sees. A full window goes on with its later half: every token costs the same.
+
+    A model that carries a state has no window: it goes on from all it has read, as it learned to.
+    """
 
     def __init__(self, model: Writer, prompt: list[int]) -> None:
         self._model = model
-        self._tokens = prompt[-model.context :]
+        self._endless = bool(getattr(model, "carries", False))
+        self._tokens = prompt if self._endless else prompt[-model.context :]
         self._restart()
 
     def _restart(self) -> None:
@@ -96,7 +100,7 @@ class _Window:
 
     def append(self, token: int) -> None:
         self._tokens, self._unread = [*self._tokens, token], [*self._unread, token]
-        if len(self._tokens) > self._model.context:
+        if len(self._tokens) > self._model.context and not self._endless:
             self._tokens = self._tokens[-max(1, self._model.context // 2) :]
             self._restart()
 

@@ -49,6 +49,19 @@ def test_text_goes_on_beyond_the_context(model: Any, speller: Speller, corpus: A
     assert len(list(tokens(model, prompt, sampling, seed=1))) == 3 * corpus.length
 
 
+@pytest.mark.parametrize("family", ["rnn", "lstm", "gru"])
+def test_a_recurrent_model_forgets_nothing_at_the_end_of_a_row(make_corpus: Callable[..., Any], family: str) -> None:
+    corpus = make_corpus(4, family=family, length=16)
+    recurrent = load(corpus.inputs["model"].path / "model")
+    speller = Speller.read(corpus.inputs["tokenizer"].path / "tokenizer.json")
+    prompt = [0, *speller.reference.encode_text("安静的河流 the river " * 4)]
+    drawn = list(tokens(recurrent, prompt, Sampling(tokens=40, temperature=0), seed=1))
+    assert len(prompt) > 16
+    for at, token in enumerate(drawn):
+        with torch.inference_mode():
+            assert token == int(recurrent.logits(torch.tensor([[*prompt, *drawn[:at]]]))[0, -1].argmax())
+
+
 class Scripted:
     """A model that is certain of one token after another."""
 

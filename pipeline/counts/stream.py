@@ -42,7 +42,7 @@ def dtype(vocabulary: int) -> np.dtype[Any]:
 class Stream:
     """Flat files laid end to end. Nothing is held open or in memory."""
 
-    def __init__(self, files: Sequence[Path], vocabulary: int) -> None:
+    def __init__(self, files: Sequence[Path], *, vocabulary: int) -> None:
         self.files, self.dtype = list(files), dtype(vocabulary)
         sizes = [path.stat().st_size // self.dtype.itemsize for path in files]
         self.starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])

@@ -23,7 +23,7 @@ def flat(folder: Path, tokens: list[list[int]], vocabulary: int = 5) -> Stream:
     paths = [folder / f"{at}.tokens" for at in range(len(tokens))]
     for path, some in zip(paths, tokens, strict=True):
         np.array(some, module.dtype(vocabulary)).tofile(path)
-    return Stream(paths, vocabulary)
+    return Stream(paths, vocabulary=vocabulary)
 
 
 def test_any_stretch_of_several_files_is_read(tmp_path: Path) -> None:
@@ -60,6 +60,11 @@ def test_rows_are_laid_down_and_their_tokens_counted(tmp_path: Path, vocabulary:
             shard.write(table)
     assert shard.entry is not None
     counts = write(tmp_path / shard.entry.path, tmp_path / "flat" / "0.tokens", vocabulary=vocabulary)
-    assert Stream([tmp_path / "flat" / "0.tokens"], vocabulary).read(0, 4).tolist() == [5, 6, vocabulary - 1, 5]
+    assert Stream([tmp_path / "flat" / "0.tokens"], vocabulary=vocabulary).read(0, 4).tolist() == [
+        5,
+        6,
+        vocabulary - 1,
+        5,
+    ]
     assert np.flatnonzero(counts).tolist() == [5, 6, vocabulary - 1]
     assert counts[[5, 6]].tolist() == [2, 1]

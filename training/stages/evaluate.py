@@ -23,8 +23,8 @@ Spec = dict[str, Any]
 
 def run(job: Job) -> Outcome:
     """Cut every task, do the pieces that no earlier attempt finished, merge."""
-    from training.evaluation.files import placed
     from training.evaluation.beginning import beginning_of
+    from training.evaluation.files import placed
     from training.evaluation.held_out import HeldOut
     from training.evaluation.section import Evaluate
     from training.evaluation.worker import result_of, task_of

@@ -31,9 +31,9 @@ def inlined(function: F) -> F:
     return compiled
 
 
-def cache_folder() -> Path:
+def cache_folder(sources: Path = Path(__file__).parent) -> Path:
     """A writable folder for compiled kernels, named by what they are compiled from."""
-    name = f"bloomery-kernels-{_sources_hash()}"
+    name = f"bloomery-kernels-{_sources_hash(sources)}"
     for base in _bases():
         folder = base / name
         try:
@@ -51,9 +51,9 @@ def _bases() -> list[Path]:
     return [Path(base) for base in given if base] + ([Path(home) / ".cache"] if home != "~" else [])
 
 
-def _sources_hash() -> str:
+def _sources_hash(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 

@@ -81,8 +81,8 @@ class Meter:
             self._draw(row)
         self.seen.append((time.monotonic(), len(rows)))
 
-    def show(self, row: dict[str, Any]) -> None:
-        """Tell one finished step."""
+    def show(self, row: dict[str, Any], *, steps: int = 1) -> None:
+        """Tell the last of `steps` finished steps."""
         now = time.monotonic()
         self.seen.append((now, row["step"]))
         while len(self.seen) > 2 and now - self.seen[0][0] > WINDOW_S:
@@ -94,7 +94,7 @@ class Meter:
         }
         self.stream.write(_line({**row, **speed, "time": round(time.time(), 3)}))
         self._draw({**row, **speed})
-        self.progress.add("train")
+        self.progress.add("train", steps)
         self.progress.event("train", **row, **speed)
         if "validation_loss" in row:
             self.progress.event("validate", step=row["step"], loss=row["validation_loss"])
@@ -122,7 +122,7 @@ class Silent(Meter):
     def begin(self, curve: Curve) -> None:
         pass
 
-    def show(self, row: dict[str, Any]) -> None:
+    def show(self, row: dict[str, Any], *, steps: int = 1) -> None:
         pass
 
     def note(self, text: str) -> None:

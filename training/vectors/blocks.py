@@ -1,0 +1,84 @@
+"""A block's own copy of the rows it touches, what it changed in them, and how the changes of all blocks meet.
+
+Every block of a step starts from the same table, so blocks can be computed anywhere and in any order. Afterwards their
+changes are added block after block; a row is added up by one worker, so the sum is the same however many there are.
+A pass over a row costs about 30 ns at 100 numbers; there are three: copied out, compared, added.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.vectors.compiler import inlined, kernel
+from training.vectors.lanes import LANES, fma, load, splat, store
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+
+@kernel
+def copy_out(table: Floats, stride: int, members: Ints, count: int, own: Floats) -> None:
+    """own[i] = table[members[i]], and a blank row after the last."""
+    for index in range(count):
+        place, here = np.int64(members[index]) * stride, index * stride
+        for at in range(0, stride, LANES):
+            store(own, here + at, load(table, place + at))
+    for at in range(0, stride, LANES):
+        store(own, count * stride + at, splat(0.0))
+
+
+@kernel
+def compare(table: Floats, stride: int, members: Ints, count: int, own: Floats, changes: Floats) -> None:
+    """changes[i] = own[i] - table[members[i]]."""
+    minus = splat(-1.0)
+    for index in range(count):
+        place, here = np.int64(members[index]) * stride, index * stride
+        for at in range(0, stride, LANES):
+            store(changes, here + at, fma(minus, load(table, place + at), load(own, here + at)))
+
+
+@kernel
+def tally(members: Ints, visits: Ints, count: int, blocks: Ints, total: Ints) -> None:
+    """Count for each row the blocks that hold it, and its visits in them."""
+    for index in range(count):
+        blocks[members[index]] += 1
+        total[members[index]] += visits[index]
+
+
+@kernel
+def clear(members: Ints, count: int, blocks: Ints, total: Ints) -> None:
+    """Undo `tally`."""
+    for index in range(count):
+        blocks[members[index]] = total[members[index]] = 0
+
+
+@inlined
+def share_of(blocks: int, visits: int, pull: float) -> float:
+    """The part of a row's summed changes that is made.
+
+    A row that is pulled to a place by a spring comes nearer by 1 - exp(-x) in a block of x = pull × visits. Blocks one
+    after the other would have come nearer by 1 - exp(-blocks × x); from the same start, each makes the first step anew.
+    So: all of the sum where a row is seldom visited, the mean where a block alone would bring it all the way.
+    """
+    pulled = pull * visits
+    if blocks == 1 or pulled < 1e-6:
+        return 1.0
+    return (1.0 - math.exp(-pulled)) / (blocks * (1.0 - math.exp(-pulled / blocks)))
+
+
+@kernel
+def merge(
+    table: Floats, stride: int, members: Ints, count: int, changes: Floats, blocks: Ints, total: Ints, pull: float,
+    rank: int, world: int,
+) -> None:  # fmt: skip
+    """table[members[i]] += share × changes[i] for the rows that are this worker's: every `world`-th, from `rank`."""
+    for index in range(count):
+        member = members[index]
+        if member % world == rank:
+            place, here = np.int64(member) * stride, index * stride
+            share = splat(np.float32(share_of(blocks[member], total[member], pull)))
+            for at in range(0, stride, LANES):
+                store(table, place + at, fma(share, load(changes, here + at), load(table, place + at)))

@@ -1,0 +1,30 @@
+"""How the loops of this folder are compiled: as those of pipeline/kernels, into a cache named by these sources.
+
+Nothing here uses fast-math: `lanes` writes out what the processor does side by side, so the bits are the same on every
+processor that has a fused multiply-add, whatever the width of its registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+from pipeline.kernels import compiler
+from pipeline.kernels.compiler import inlined
+
+__all__ = ["inlined", "kernel"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile a loop that is called from Python."""
+    before = numba.config.CACHE_DIR
+    # numba reads it when a function is decorated, and notices changes of that function's own file alone
+    numba.config.CACHE_DIR = str(compiler.cache_folder(Path(__file__).parent))
+    compiled = compiler.kernel(function)
+    numba.config.CACHE_DIR = before
+    return compiled

@@ -1,0 +1,90 @@
+"""From what a worker is told to a run in hand: rows, learner and tables, at the step of the last checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from pipeline.core.errors import UserError
+from pipeline.core.progress import Progress
+from training.engines import device as devices
+from training.section import Pretrain
+from training.trainer import checkpoint
+from training.trainer.meter import Curve, Meter, Silent
+from training.trainer.stream import open_rows
+from training.vectors.base import LEARNERS, Desk, Learner
+from training.vectors.exchange import Exchange
+from training.vectors.hosts import Hosts
+from training.vectors.loop import Run
+
+
+def prepare(spec: dict[str, Any], hosts: Hosts) -> Run:
+    """Everything that `loop.train` needs; every worker calls it.
+
+    Raises: UserError when there are more workers than blocks.
+    """
+    section, scratch = Pretrain.model_validate(spec["section"]), Path(spec["scratch"])
+    blocks = section.engine.options["blocks"]
+    if hosts.world > blocks:
+        raise UserError(
+            f"pretrain.engine.blocks: {blocks} blocks are too few for {hosts.world} workers. "
+            f"Write {hosts.world} or more blocks, or use fewer workers."
+        )
+    rows = {
+        split: open_rows([Path(path) for path in spec[split]], length=spec["length"],
+                         name=f"{split}-{spec['digest'][:16]}", scratch=scratch)
+        for split in ("train", "validation")
+    }  # fmt: skip
+    learner: Learner = LEARNERS.load(section.model.name)(spec, section, rows)
+    meter = Silent() if hosts.rank else Meter(
+        Path(spec["metrics"]), Progress(spec["progress"], spec["stage"]), steps=learner.plan.steps,
+        batch_tokens=section.batch_tokens,
+    )  # fmt: skip
+    exchange = Exchange(learner.tables, blocks=blocks, hosts=hosts, scratch=scratch)
+    run = Run(section, learner, exchange, _desks(learner), Curve(), meter, Path(spec["folder"]), _numerics(section),
+              spec["params"]["seed"])  # fmt: skip
+    found = checkpoint.newest(run.folder)
+    if found:
+        _go_on(run, found)
+    elif hosts.leads:
+        learner.begin(exchange.matrices())
+    hosts.meet()
+    return run
+
+
+def _desks(learner: Learner) -> dict[str, Desk]:
+    return {
+        name: Desk(np.empty(table.at_once, np.int32), np.empty(table.at_once, np.int32), 0,
+                   np.empty((table.at_once + 1) * table.stride, np.float32))
+        for name, table in learner.tables.items()
+    }  # fmt: skip
+
+
+def _numerics(section: Pretrain) -> dict[str, Any]:
+    """What decides the last bits. Workers do not: blocks do, and they enter the fingerprint."""
+    return {
+        "device": devices.describe(torch.device("cpu")), "precision": "fp32", "engine": section.engine.name,
+        "numba": numba.__version__, "numpy": np.__version__,
+    }  # fmt: skip
+
+
+def _go_on(run: Run, found: checkpoint.Checkpoint) -> None:
+    """Stand where the checkpoint stood: worker 0's file holds it all."""
+    state = found.load(0)
+    run.done, run.curve = found.step, Curve(state["curve"])
+    if run.exchange.hosts.leads:
+        for name, table in run.exchange.matrices().items():
+            table[:] = state["tables"][name].numpy()[:, : table.shape[1]]
+    before = {key: value for key, value in found.numerics.items() if key != "earlier"}
+    if before == run.numerics:
+        run.meter.note(f"goes on after step {run.done:,}")
+    else:
+        changed = ", ".join(f"{key} {before.get(key)} → {now}" for key, now in run.numerics.items()
+                            if before.get(key) != now)  # fmt: skip
+        run.meter.note(f"goes on after step {run.done:,} with other last bits ({changed}); the same rows in each step")
+        earlier = [*found.numerics.get("earlier", []), {**before, "steps": found.step}]
+        run.numerics["earlier"] = earlier

@@ -1,0 +1,81 @@
+"""What the loops know of each token: how often it occurs, how often it is kept, and the chance of it as a negative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import read_json
+from training.trainer.stream import Rows
+from training.vectors.windows import ALWAYS, BORDER
+
+UNKNOWN = ""  # no token is spelled so
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """`counts`: of each token over the training rows; 0 for what is not a word. `ends`: no window crosses them."""
+
+    counts: NDArray[np.int64]
+    ends: tuple[int, ...]
+
+    def keep(self, subsample: float) -> NDArray[np.int64]:
+        """For windows.kept_words. A word with frequency f stays with (sqrt(f / t) + 1) t / f, as in word2vec.c."""
+        chance = np.ones(len(self.counts))
+        if subsample > 0:
+            frequency = np.maximum(self.counts, 1) / self.counts.sum()
+            chance = np.minimum(1.0, (np.sqrt(frequency / subsample) + 1) * subsample / frequency)
+        # a word that training rows never show has no vector to learn from (it may be in held-out rows)
+        found = np.where(self.counts > 0, np.floor(chance * ALWAYS), 0).astype(np.int64)
+        found[list(self.ends)] = BORDER
+        return found
+
+    def negatives(self, power: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """For windows.draw_pool: the chance of each word and all before it, and where to look for a number."""
+        weights = np.where(self.counts > 0, self.counts.astype(np.float64), 0.0)
+        weights[self.counts > 0] **= power
+        cumulative = np.cumsum(weights)
+        cumulative /= cumulative[-1]
+        size = len(cumulative)
+        return cumulative, np.searchsorted(cumulative, np.arange(size) / size, side="right").astype(np.int32)
+
+
+def vocabulary(rows: Rows, tokenizer: Path, size: int) -> Vocabulary:
+    """Count the words of the training rows: about 0.2 s for 100 M tokens.
+
+    Raises: StageFailed when no word is left.
+    """
+    counts = np.zeros(size, np.int64)
+    length = rows.tokens.shape[1]
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        some, lengths = rows.tokens[first : first + _ROWS_AT_ONCE], rows.lengths[first : first + _ROWS_AT_ONCE]
+        counts += np.bincount(some[np.arange(length) < lengths[:, None]], minlength=size)
+    special = _special(tokenizer)
+    ends = tuple(special[name] for name in special if name != UNKNOWN)
+    counts[list(special.values())] = 0
+    if np.count_nonzero(counts) < 2:
+        raise StageFailed(
+            f"pretrain: of {int(rows.lengths.sum()):,} training tokens none is left as a word: all are unknown to the "
+            "tokenizer or ends of sentences. Lower tokenizer.min_count, raise tokenizer.vocabulary, or add text."
+        )
+    return Vocabulary(counts, ends)
+
+
+def _special(tokenizer: Path) -> dict[str, int]:
+    """The ids of special tokens: ends of texts and sentences, and under UNKNOWN what stands for any other word."""
+    found = read_json(tokenizer)
+    special = {
+        str(token.get("content", token["id"])): token["id"]
+        for token in found.get("added_tokens", ())
+        if token.get("special", True)
+    }
+    unknown, pieces = found["model"].get("unk_token"), found["model"]["vocab"]
+    if unknown and isinstance(pieces, dict):
+        special.pop(unknown, None)
+        special[UNKNOWN] = pieces[unknown]
+    return special

@@ -33,7 +33,8 @@ class Augmentation:
     def __init__(self, options: Any, tokenizer: Path) -> None:
         self.options, self.tokenizer = options, tokenizer
         self.specials = specials.of(read_json(tokenizer))
-        self.end_of_text = subword.load(tokenizer).end_of_text
+        reference = subword.load(tokenizer)
+        self.end_of_text, self.end_of_sentence = reference.end_of_text, reference.sentence
 
     def rows(self, tokens: Tokens, lengths: Tokens, keys: Keys) -> tuple[Tokens, Tokens]:
         """Rows and their lengths, before the objective makes inputs and targets of them."""

@@ -1,8 +1,8 @@
 """The sentences of a document change places (Lewis et al. 2020, arXiv 1910.13461): what a row holds of it, in place.
 
 A sentence is what `pipeline.text.words` says it is, in any language; it ends with the token that holds its last byte,
-and the white space behind it begins the next one. Word tokenizers say it themselves, by </s>. Cost: 1 us a character of
-the documents that are chosen.
+and the white space behind it begins the next one. A tokenizer that does not keep white space is read as it spells (3. 5),
+one of words says itself where sentences end, by </s>. Cost: 0.6 us a character of the documents that are chosen.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from training.augment import section
 from training.augment.base import Augmentation, Tokens, documents
 from training.chance import Keys, uniform
 
-END_OF_SENTENCE = "</s>"
-
 
 class SentenceShuffling(Augmentation):
     """See the module. The same tokens, in another order."""
@@ -30,8 +28,6 @@ class SentenceShuffling(Augmentation):
     def __init__(self, options: section.SentenceShuffling, tokenizer: Path) -> None:
         super().__init__(options, tokenizer)
         self.pieces = pieces.read(tokenizer)
-        end = self.specials.get(END_OF_SENTENCE)
-        self.end_of_sentence = None if end == self.end_of_text else end
 
     def rows(self, tokens: Tokens, lengths: Tokens, keys: Keys) -> tuple[Tokens, Tokens]:
         found, width = tokens.copy(), tokens.shape[1]

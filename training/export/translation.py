@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.registry import Registry
-from pipeline.tokenizers.subword import load
+from pipeline.tokenizers import description
 
 Head = Literal["causal", "masked"]
 Read = Callable[[str], Tensor]
@@ -41,14 +41,15 @@ class Specials:
     @classmethod
     def read(cls, tokenizer: Path) -> Specials:
         """Text begins, ends and is filled up with the end of text, where the tokenizer has nothing of its own."""
-        added = {token["content"]: token["id"] for token in read_json(tokenizer).get("added_tokens", ())}
-        end_of_text = load(tokenizer).end_of_text
-        end = next(word for word, token in added.items() if token == end_of_text)
+        tree = read_json(tokenizer)
+        known, added = description.ids(tree), description.added(tree)
+        if (end := description.ending(tree)) is None:
+            raise StageFailed("export: huggingface: no piece of tokenizer.json ends a text.")
         chosen = dict.fromkeys(("bos_token", "eos_token", "pad_token"), end)
         for name, words in SPELLINGS.items():
             if found := [word for word in words if word in added]:
                 chosen[name] = found[0]
-        return cls(chosen, {name: added[word] for name, word in chosen.items()})
+        return cls(chosen, {name: known[word] for name, word in chosen.items()})
 
     def config(self, *names: str) -> dict[str, int]:
         """{"pad_token_id": …} for config.json, of those that there are."""

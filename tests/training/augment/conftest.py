@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.core.config import Component
+from pipeline.tokenizers.base import Options
 from pipeline.tokenizers.subword import BytePair, Reference, load
 from training import augment
 from training.augment.base import Augmentation
@@ -38,13 +38,10 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tokenizer(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with all of them."""
-    found, first = json.loads(plain.read_text(encoding="utf-8")), load(plain).vocabulary
-    template = found["added_tokens"][0]
-    found["added_tokens"] += [{**template, "id": first + at, "content": word} for at, word in enumerate(SPECIALS)]
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One with all of them."""
     path = tmp_path_factory.mktemp("special") / "tokenizer.json"
-    path.write_text(json.dumps(found), encoding="utf-8")
+    path.write_text(BytePair(Options(specials=tuple(SPECIALS))).train(TEXTS * 3, 341), encoding="utf-8")
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.text.words import sentences
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.base import Options
+from pipeline.tokenizers.subword import BytePair, load
+from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.wordpiece import WordPiece
 from training.augment.base import Augmentation, documents
 from training.chance import keys
 
@@ -21,9 +23,18 @@ ENGLISH = "The ore is washed. It is roasted, 3.5 hours! Then it meets the charco
 CHINESE = "矿石要先洗净。然后焙烧！打碎之后，它和木炭相遇。谁把它打碎的？"
 
 
-@pytest.mark.parametrize("text", [ENGLISH, CHINESE, "水 water。They mix. 中文和 English 混排。"])
-def test_whole_sentences_change_places(build: Build, reference: Reference, text: str) -> None:
-    one = build("sentence_shuffling", share=0.999)
+MIXED = "水 water。They mix. 中文和 English 混排。"
+KINDS = {"bpe": BytePair(), "wordpiece": WordPiece()}
+CASES = [("bpe", ENGLISH), ("bpe", CHINESE), ("bpe", MIXED)]
+# wordpiece does not keep white space: 3.5 and 3. 5 are the same to it
+CASES += [("wordpiece", ENGLISH.replace("3.5", "35")), ("wordpiece", CHINESE)]
+
+
+@pytest.mark.parametrize(("kind", "text"), CASES)
+def test_whole_sentences_change_places(build: Build, tmp_path: Path, kind: str, text: str) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(KINDS[kind].train([ENGLISH, CHINESE, text] * 3, 330), encoding="utf-8")
+    one, reference = build("sentence_shuffling", path=path, share=0.999), load(path)
     row = np.array([[*reference.encode_text(text), reference.end_of_text]] * 40, np.int64)
     found, lengths = one.rows(row, np.full(40, row.shape[1]), keys(1, 2, np.arange(40)))
     assert (found[:, -1] == reference.end_of_text).all()
@@ -49,12 +60,17 @@ def test_every_document_keeps_its_tokens_in_its_place(build: Build, rows: Any) -
     assert moved > 4
 
 
-def test_words_are_parted_where_their_tokenizer_says(build: Build, tokenizer: Path, tmp_path: Path) -> None:
-    found = json.loads(tokenizer.read_text(encoding="utf-8"))
-    found["added_tokens"].append({**found["added_tokens"][0], "id": 999, "content": "</s>"})
-    (tmp_path / "tokenizer.json").write_text(json.dumps(found), encoding="utf-8")
-    one = build("sentence_shuffling", path=tmp_path / "tokenizer.json", share=0.999)
-    row = np.array([[5, 6, 999, 7, 999, 8, 9, 9, 999]] * 20, np.int64)
-    tokens, _ = one.rows(row, np.full(20, 9), keys(1, 2, np.arange(20)))
-    parts = {tuple(sorted(tuple(part) for part in np.split(r, np.flatnonzero(r == 999) + 1)[:-1])) for r in tokens}
-    assert parts == {((5, 6, 999), (7, 999), (8, 9, 9, 999))} and len(np.unique(tokens, axis=0)) > 3
+def test_words_are_parted_where_their_tokenizer_says(build: Build, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(Word(Options(min_count=1)).train([ENGLISH, CHINESE], 100), encoding="utf-8")
+    one, reference = build("sentence_shuffling", path=path, share=0.999), load(path)
+    end = reference.sentence
+    assert end is not None
+    for text, count in ((ENGLISH, 3), (CHINESE, 4)):
+        row = np.array([reference.encode_text(text)] * 20, np.int64)
+        tokens, _ = one.rows(row, np.full(20, row.shape[1]), keys(1, 2, np.arange(20)))
+        parts = {
+            tuple(sorted(tuple(p) for p in np.split(r, np.flatnonzero(r == end) + 1) if len(p)))
+            for r in [row[0], *tokens]
+        }
+        assert len(parts) == 1 and len(next(iter(parts))) == count and len(np.unique(tokens, axis=0)) > 3

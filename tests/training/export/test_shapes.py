@@ -16,21 +16,24 @@ from training.export.section import Export, shape_problem
 from training.export.section import Huggingface as Options
 
 SHAPES: list[dict[str, Any]] = [
-    {"shape": "llama"},
     {"shape": "llama", "kv_heads": 2, "tied": False, "rope_theta": 500.0, "hidden": 72},
     {"shape": "qwen3", "kv_heads": 1},
     {"shape": "gpt2"},
+    {"shape": "llama", "mlp": "relu2", "kv_heads": 2},
+    {"shape": "llama", "logit_cap": 3.0, "kv_heads": 2},
+]
+MORE: list[dict[str, Any]] = [
+    {"shape": "llama"},
     {"shape": "gpt2", "bias": False, "hidden": 48},
     {"shape": "gpt2", "mlp": "relu2", "tied": False},
     {"shape": "llama", "bias": True},
-    {"shape": "llama", "mlp": "relu2", "kv_heads": 2},
     {"shape": "llama", "mlp": "gelu", "bias": True, "tied": False},
-    {"shape": "llama", "logit_cap": 3.0, "kv_heads": 2},
     {"shape": "llama", "logit_cap": 3.0, "tied": False},
 ]
+EVERY = [*SHAPES, *(pytest.param(one, marks=pytest.mark.long) for one in MORE)]
 
 
-@pytest.mark.parametrize("options", SHAPES, ids=str)
+@pytest.mark.parametrize("options", EVERY, ids=str)
 def test_the_export_computes_what_the_saved_model_computes(
     make_corpus: Callable[..., Any], tmp_path: Any, options: dict[str, Any]
 ) -> None:

@@ -17,7 +17,7 @@ from pipeline.core.errors import UserError
 from training.models import saved
 from training.models.base import Model, build
 from training.models.layers import IGNORE
-from training.models.sections.hf import Hf, fingerprint_of, folder_problem, vocabulary_problem
+from training.models.sections.hf import Hf, fingerprint_of, folder_problem, tokenizer_problem, vocabulary_problem
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 GPT2 = {"model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 2}
@@ -120,6 +120,8 @@ def test_a_padded_vocabulary_never_shows(tmp_path: Path) -> None:
     assert model.logits(torch.zeros(1, 3, dtype=torch.long)).shape == (1, 3, 50)
     assert vocabulary_problem(64, 50) is None and vocabulary_problem(50, 50) is None
     assert "of each other" in (vocabulary_problem(63, 50) or "") and vocabulary_problem(48, 50) is not None
+    assert vocabulary_problem(151_936, 151_665) is None, "Qwen 3"
+    assert vocabulary_problem(1000, 600) is not None
 
 
 def test_the_fingerprint_of_a_folder_is_what_it_holds(gpt2: Path, tmp_path: Path) -> None:
@@ -151,6 +153,17 @@ def test_a_folder_with_code_pickles_or_nothing_is_refused_before_work(gpt2: Path
     (gpt2 / "config.json").write_text(json.dumps(config))
     (gpt2 / "model.safetensors").rename(gpt2 / "pytorch_model.bin")
     assert "a pickle is never opened" in (folder_problem(gpt2) or "")
+
+
+def test_a_folder_goes_with_its_own_tokenizer_alone(gpt2: Path, tmp_path: Path) -> None:
+    own, other = gpt2 / "tokenizer.json", tmp_path / "tokenizer.json"
+    own.write_text(json.dumps({"model": {"vocab": {"a": 0, "中": 1}}}))
+    assert "Write tokenizer: {kind: file, path: " in (tokenizer_problem(gpt2, kind="bpe", path=None) or "")
+    assert tokenizer_problem(gpt2, kind="file", path=str(gpt2)) is None
+    other.write_text(json.dumps({"model": {"vocab": {"a": 0, "国": 1}}}))
+    assert "other pieces" in (tokenizer_problem(gpt2, kind="file", path=str(other)) or "")
+    other.write_bytes(own.read_bytes())
+    assert tokenizer_problem(gpt2, kind="file", path=str(other)) is None
 
 
 def test_a_folder_without_its_head_is_refused(gpt2: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from pipeline.core.config import Section
 
-CONFIG = "config.json"
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 
 
 class Hf(Section):
@@ -63,17 +63,36 @@ def folder_problem(folder: Path) -> str | None:
     return None
 
 
+def tokenizer_problem(folder: Path, *, kind: str, path: str | None) -> str | None:
+    """Why a model of this folder does not go with a tokenizer (its section's kind and path); None if it can."""
+    if kind != "file" or path is None:
+        return (
+            f"a model's vocabulary is its own tokenizer's, and kind: {kind} learns another. "
+            f"Write tokenizer: {{kind: file, path: {folder}}}."
+        )
+    theirs, ours = folder / TOKENIZER, Path(path) / TOKENIZER if Path(path).is_dir() else Path(path)
+    if theirs.is_file() and ours.is_file() and _vocabulary(theirs) != _vocabulary(ours):
+        return f"{ours} has other pieces than {theirs}, with which the model learned. Use that one."
+    return None
+
+
 def vocabulary_problem(theirs: int, ours: int) -> str | None:
     """Why a model of so many tokens does not go with the tokenizer's; None if it does, rounded up to a multiple or not.
 
-    Models come with vocabularies padded to a multiple of 8 … 1,024; more is another tokenizer.
+    Models come with some more rows than their tokenizer has pieces, for the sake of a multiple of 8: up to the next one
+    of 128, or 2 %. More of them, or fewer, are of another tokenizer.
     """
-    if theirs == ours or (0 < theirs - ours < 1024 and theirs % 8 == 0):
+    spare = max(-ours % 128, ours // 50)
+    if theirs == ours or (0 < theirs - ours <= spare and theirs % 8 == 0):
         return None
     return (
         f"the model has {theirs:,} tokens and the tokenizer {ours:,}: they are not of each other. Write "
-        "tokenizer: {kind: file, path: the model's tokenizer.json}, or leave vocab_size out of config."
+        "tokenizer: {kind: file, path: the model's folder}, or leave vocab_size out of config."
     )
+
+
+def _vocabulary(tokenizer: Path) -> Any:
+    return json.loads(tokenizer.read_text(encoding="utf-8"))["model"].get("vocab")
 
 
 def _counts(path: Path) -> bool:

@@ -19,6 +19,7 @@ FAMILY = "training.section:family_problems"
 MARKS = "training.objectives.marks:tokenizer_problem"
 SPECIALS = "training.augment.specials:problem"
 FOLDER = "training.models.sections.hf:folder_problem"
+FOLDERS_TOKENIZER = "training.models.sections.hf:tokenizer_problem"
 TASKS = "training.evaluation.section:task_problem"
 FILES = "training.evaluation.section:file_problems"
 SHAPE = "training.export.section:shape_problem"
@@ -66,6 +67,9 @@ def tokenizer_serves(config: RunConfig, tree: Tree) -> None:
     specials, path = getattr(tokenizer, "specials", []), getattr(tokenizer, "path", None)
     if wrong := load(MARKS)(pretrain.objective, kind=tokenizer.kind, specials=specials, path=path):
         tree.problem(("pretrain", "objective"), wrong)
+    folder = pretrain.model.options.get("folder")
+    if folder and (wrong := load(FOLDERS_TOKENIZER)(Path(folder), kind=tokenizer.kind, path=path)):
+        tree.problem(("tokenizer",), wrong)
     if tokenizer.kind == "file" or pack is None:
         return
     if wrong := load(SPECIALS)(pretrain.augment, specials, length=pack.length):

@@ -1,8 +1,8 @@
 """The sentences of a document change places (Lewis et al. 2020, arXiv 1910.13461): what a row holds of it, in place.
 
 A sentence is what `pipeline.text.words` says it is, in any language; it ends with the token that holds its last byte,
-and the white space behind it begins the next one. A tokenizer that does not keep white space is read as it spells (3. 5),
-one of words says itself where sentences end, by </s>. Cost: 0.6 us a character of the documents that are chosen.
+and the white space behind it begins the next one. A tokenizer that does not keep white space is read as it spells
+(3. 5), one of words says itself where sentences end, by </s>. Cost: 0.6 us a character of the documents chosen.
 """
 
 from __future__ import annotations

@@ -76,9 +76,7 @@ class Gpt(Model):
                 spread = SPREAD / (2 * self.config.layers) ** 0.5 if deep else SPREAD
                 nn.init.normal_(parameter, 0.0, spread)
 
-    def hidden(
-        self, tokens: Tensor, pasts: Sequence[Past] | None = None, *, lengths: Tensor | None = None
-    ) -> Tensor:
+    def hidden(self, tokens: Tensor, pasts: Sequence[Past] | None = None, *, lengths: Tensor | None = None) -> Tensor:
         """The normalised stream after the last block: B, T, C. With `pasts` (`cache`), tokens go on where they end."""
         x = self.embed(tokens)
         if self.positions is not None:

@@ -76,7 +76,7 @@ def one_step(run: Run) -> None:
             exchange.copy_out(name, desk)
         told = learner.learn(run.desks, rate=rate, told_every=learner.told_every)
         exchange.post(block, told, run.desks)
-    loss, items = exchange.merge(rate)
+    loss, items = exchange.merge(rate).tolist()
 
     run.done += 1
     found = loss / max(items, 1)

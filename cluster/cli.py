@@ -133,6 +133,17 @@ def sweep(
     raise typer.Exit(work(config, grid, end=end))
 
 
+@app.command()
+def compare(
+    config: Annotated[Path, typer.Argument(metavar="COMPARISON", help="The comparison's YAML.", show_default=False)],
+    overrides: Overrides = None,
+) -> None:
+    """Run every entry of a comparison on every corpus, and draw one page; the same command goes on."""
+    from cluster.commands.compare import compare as work
+
+    raise typer.Exit(work(config, overrides or []))
+
+
 def main() -> None:
     """The entry point: errors of ours become one message and their exit code, a broken pipe is no error."""
     from pipeline.core.errors import BloomeryError

@@ -109,14 +109,23 @@ def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec
 
     Raises: ConfigError with every problem, each with its file and line.
     """
+    tree = read_tree(path)
+    for assignment in overrides:
+        set_path(tree, assignment)
+    return judged(tree, path, overrides=overrides, specs=specs, checks=checks)
+
+
+def judged(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Sequence[StageSpec] | None = None,
+           checks: Sequence[Check] | None = None) -> Loaded:  # fmt: skip
+    """The configuration that a tree holds, with `overrides` in it already.
+
+    Raises: ConfigError with every problem.
+    """
     if checks is None:
         from cluster.checks import CHECKS
 
         checks = CHECKS
     table = tuple(stage_table() if specs is None else specs)
-    tree = read_tree(path)
-    for assignment in overrides:
-        set_path(tree, assignment)
     _empty_means_defaults(tree, {spec.section for spec in table} | {"cluster"})
     model = model_of(table)
     config = problems_of(tree, model)

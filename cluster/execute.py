@@ -29,22 +29,25 @@ from cluster.summary import brief, told
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.files import RawFile, read_json, write_json
+from pipeline.core.registry import load
 from pipeline.core.stage import Job
 from pipeline.core.store import Store
 
 STOPPED = 130  # the shell's code for Ctrl-C
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
 LINGER_S = 20.0  # a library's thread may keep a process that has said how it went
+CANNOT = "training.families:why_not_sampled"  # by name, as everything of models
 LOUD = ("add", "total", "train")  # too many to keep one by one
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What `bloomery run` was asked besides the configuration."""
+    """What `bloomery run` was asked besides the configuration. `head`: address of a Ray of ours that runs share."""
 
     start: str | None = None
     end: str | None = None
     force: bool = False
+    head: str | None = None
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Supervisor:
     run: Run
     console: Console
     listener: Listener
-    force: bool
+    wish: Wish
 
 
 def execute(loaded: Loaded, wish: Wish, console: Console) -> int:
@@ -75,13 +78,13 @@ def execute(loaded: Loaded, wish: Wish, console: Console) -> int:
             "started", pid=os.getpid(), born=born(os.getpid()), command=command, host=socket.gethostname(),
             versions=versions(), stages=[one.name for one in chosen],
         )  # fmt: skip
-        supervisor = Supervisor(loaded, store, run, console, listener, wish.force)
+        supervisor = Supervisor(loaded, store, run, console, listener, wish)
         return _supervise(supervisor, chosen, wish)
 
 
 def _supervise(supervisor: Supervisor, chosen: Sequence[Planned], wish: Wish) -> int:
     console, run, started = supervisor.console, supervisor.run, time.monotonic()
-    console.say(f"{supervisor.loaded.config.name}: {len(chosen)} stages, {_relative(run.path)}")
+    console.say(f"{supervisor.loaded.config.name}: {len(chosen)} stages, {relative(run.path)}")
     console.stages([one.name for one in chosen])
     here = chosen[0]
     try:
@@ -98,7 +101,7 @@ def _supervise(supervisor: Supervisor, chosen: Sequence[Planned], wish: Wish) ->
         console.end("failed", str(error))
         run.event("failed", stage=here.name, error=str(error))
         _close(supervisor)
-        console.say(f"Log: {_relative(run.log)}\nTo go on:\n{command_of(supervisor.loaded, wish, failed=here.name)}")
+        console.say(f"Log: {relative(run.log)}\nTo go on:\n{command_of(supervisor.loaded, wish, failed=here.name)}")
         return error.exit_code
     run.event("finished", seconds=round(time.monotonic() - started, 3))
     _close(supervisor)
@@ -109,14 +112,14 @@ def _supervise(supervisor: Supervisor, chosen: Sequence[Planned], wish: Wish) ->
 def _stage(supervisor: Supervisor, planned: Planned) -> None:
     """Run one stage, or say why it need not run."""
     console, run, store = supervisor.console, supervisor.run, supervisor.store
-    if planned.artifact is not None and not supervisor.force:
+    if planned.artifact is not None and not supervisor.wish.force:
         run.event("skipped", stage=planned.name, why=planned.why)
         came = brief(planned.artifact.manifest)
         console.end("skipped", f"done before: {planned.why}{f' ({came})' if came else ''}")
         return
-    attempt, folder = store.begin(planned.name, planned.fingerprint, fresh=supervisor.force)
+    attempt, folder = store.begin(planned.name, planned.fingerprint, fresh=supervisor.wish.force)
     run.event("stage_started", stage=planned.name, attempt=attempt, state=planned.state, why=planned.why)
-    if planned.state == "resume" and not supervisor.force:
+    if planned.state == "resume" and not supervisor.wish.force:
         console.say(f"{console.place}   resuming, attempt {attempt}: {planned.why}")
     # in a private folder that goes with the run: raw files' addresses may hold a key
     job_path = Path(supervisor.listener.folder) / f"{planned.name}.json"
@@ -134,6 +137,9 @@ def _stage(supervisor: Supervisor, planned: Planned) -> None:
 
 def _order(supervisor: Supervisor, planned: Planned, attempt: int, folder: Path) -> dict[str, Any]:
     """What the child is told: the job, whom it must not outlive, where it publishes."""
+    where = supervisor.loaded.config.cluster.model_dump(mode="json")
+    if supervisor.wish.head:
+        where["head"] = supervisor.wish.head
     config, run, workdir = supervisor.loaded.config, supervisor.run, supervisor.loaded.workdir
     inputs: dict[str, Artifact] = {}
     for kind, (stage, identity) in planned.needs.items():
@@ -146,7 +152,7 @@ def _order(supervisor: Supervisor, planned: Planned, attempt: int, folder: Path)
         stage=planned.name, version=planned.spec.version, kind=planned.spec.makes, run=planned.spec.run,
         fingerprint=planned.fingerprint, params=planned.params, seed=config.seed, inputs=inputs, folder=folder,
         scratch=workdir / "scratch", metrics=run.metrics, log=run.log,
-        workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=config.cluster.model_dump(mode="json"),
+        workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where,
         sources=planned.sources, input_fingerprints=planned.inputs, attempt=attempt,
     )  # fmt: skip
     job.scratch.mkdir(exist_ok=True)
@@ -196,7 +202,7 @@ def _result(supervisor: Supervisor, planned: Planned, ended: Ended, path: Path, 
         failure.exit_code = said["exit_code"]
         raise failure
     workers = supervisor.loaded.config.cluster.beam.workers or os.cpu_count() or 1
-    log = _relative(supervisor.run.log)
+    log = relative(supervisor.run.log)
     raise StageFailed(verdict(planned.name, ended, Path(log), workers=workers, oom_kills=killed))
 
 
@@ -218,20 +224,26 @@ def _farewell(supervisor: Supervisor, chosen: Sequence[Planned], seconds: float)
     """Where things are, and the next command."""
     console, run, loaded = supervisor.console, supervisor.run, supervisor.loaded
     console.say(f"\nDone in {figures.duration(seconds)}.")
-    console.say(f"  report      {_relative(run.report)}")
+    console.say(f"  report      {relative(run.report)}")
     last = loaded.chosen()[-1].name
     made = {one.spec.makes: run.artifact(one.name) for one in chosen}
     for kind, path in made.items():
         label = {"model": "checkpoint", "scores": "scores", "files": "export"}.get(kind)
         if label:
             inside = sorted(path.glob("*/")) if kind != "scores" else []
-            console.say(f"  {label:<11} {_relative(inside[0] if inside else path)}")
-    if "model" in made:
-        console.say(f'  try         {program()} sample {_relative(run.path)} --prompt "{_prompt(loaded)}"')
+            console.say(f"  {label:<11} {relative(inside[0] if inside else path)}")
+    if "model" in made and _writes(loaded):
+        console.say(f'  try         {program()} sample {relative(run.path)} --prompt "{_prompt(loaded)}"')
     elif chosen[-1].name != last:
         console.say(f"  go on       {command_of(loaded, Wish())}")
     else:
-        console.say(f"  look        {program()} report {_relative(run.path)}")
+        console.say(f"  look        {program()} report {relative(run.path)}")
+
+
+def _writes(loaded: Loaded) -> bool:
+    """Whether the model is of a family that goes on with a prompt."""
+    model = getattr(loaded.config.section("pretrain"), "model", None)
+    return load(CANNOT)(getattr(model, "name", "")) is None
 
 
 def _prompt(loaded: Loaded) -> str:
@@ -266,6 +278,7 @@ class _Hashing:
             self.console.say(f"looking at raw files: {self.files:,} hashed, {figures.size(self.bytes)}")
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
+    """A path as people write it from where they stand."""
     inside = path.is_relative_to(Path.cwd())
     return str(path.relative_to(Path.cwd()) if inside else path)

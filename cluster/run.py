@@ -23,7 +23,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import read_json, replacing, write_json
 from pipeline.core.store import Store
 
-FOLDER = "runs"
+FOLDER, PLAN = "runs", "plan.json"
 ENDED = ("finished", "failed", "stopped")
 
 
@@ -70,11 +70,11 @@ class Run:
                     yield json.loads(line)
 
     def plan(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = read_json(self.path / "plan.json")
+        found: list[dict[str, Any]] = read_json(self.path / PLAN)
         return found
 
     def write_plan(self, planned: Sequence[Planned], loaded: Loaded) -> None:
-        write_json(self.path / "plan.json", loaded.veiled([one.to_dict() for one in planned]))
+        write_json(self.path / PLAN, loaded.veiled([one.to_dict() for one in planned]))
 
     def write_lineage(self, store: Store) -> None:
         """What was made of what, as far as it is published; and a link to each artifact, for people who look around."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from cluster.program import program
 from cluster.run import artifacts_of, find
 from pipeline.core.errors import UserError
+from pipeline.core.files import read_json
 from pipeline.core.registry import load
 from pipeline.core.store import Store
 
@@ -15,6 +16,7 @@ from pipeline.core.store import Store
 MODEL = "training.models.saved:load"
 SAMPLING = "training.evaluation.section:Sampling"
 SPELLER = "training.evaluation.generate:Speller"
+CANNOT = "training.families:why_not_sampled"
 GENERATE = "training.evaluation.generate:generate"
 
 
@@ -32,6 +34,8 @@ def sample(
     if not made:
         raise UserError(f"{run.path.name}: no model is trained yet. Go on with: {program()} run {run.path}/config.yaml")
     folder = made[-1].path / "model"
+    if told := load(CANNOT)(read_json(folder / "config.json")["family"]):
+        raise UserError(f"{run.path.name}: {told}")
     sampling = load(SAMPLING)(tokens=tokens, temperature=temperature, top_k=top or None)
     model, speller = load(MODEL)(folder), load(SPELLER).read(folder / "tokenizer.json")
     generate = load(GENERATE)

@@ -1,9 +1,9 @@
 """The same two calls on Ray: a gang is a TorchTrainer, tasks are Ray tasks. The only file that imports Ray.
 
 Without `cluster.address` a Ray of our own starts on this machine (9 s from its start to a worker's first line) in a
-short temporary folder, since the path of a socket may have 107 bytes, and ends with the stage. What Ray and the workers
-print goes to the run's log. Nothing is reported through Ray while training: `ray.train.report` is a barrier, and one
-that had returned can still be lost; checkpoints are ours and lie in the draft.
+short temporary folder, since the path of a socket may have 107 bytes, and ends with the stage; `head.py` holds one for
+many runs. What Ray and the workers print goes to the run's log. Nothing is reported through Ray while training:
+`ray.train.report` is a barrier, and one that had returned can still be lost; checkpoints are ours and lie in the draft.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ QUIET = {
     # Ray runs its workers at niceness 15: a gang then waits at every step for whatever else the machine does
     "RAY_worker_niceness": "0",
 }  # fmt: skip
+# what Ray does by itself where it starts one; who joins it must say the same. A cluster of the user's may have none
+TOKEN = {"RAY_AUTH_MODE": "token"}
 # Ray adds about 75 bytes to its folder before the name of a socket
 LONGEST_FOLDER = 20
 
@@ -41,6 +43,7 @@ class OnRay(Launcher):
     def __init__(self, cluster: dict[str, Any]) -> None:
         super().__init__(cluster)
         self.address, self.gpus = cluster.get("address"), int(cluster.get("gpus_per_worker", 0))
+        self.head = cluster.get("head")  # one that head.py holds for us
 
     def gang(self, target: str, spec: dict[str, Any], *, processes: int, job: Job) -> None:
         with self._ray(processes, job) as folder:
@@ -87,28 +90,49 @@ class OnRay(Launcher):
     @contextmanager
     def _ray(self, processes: int, job: Job) -> Iterator[Path]:
         """Ray, quiet, for the length of the block; gives a folder that every host sees."""
-        os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
-        import ray
-
         folder = job.scratch / "launches" / uuid.uuid4().hex
         folder.mkdir(parents=True)
-        own = None if self.address else _own_folder()
-        options: dict[str, Any] = {"address": self.address}
-        if own:
-            cpus = max(os.cpu_count() or 1, processes * self.threads)
-            options = {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_temp_dir": own}
+        cpus = max(os.cpu_count() or 1, processes * self.threads)
         try:
-            try:
-                ray.init(log_to_driver=False, logging_level="error", **options)
-            except Exception as error:
-                hint = "cluster.launcher=local needs no Ray"
-                raise StageFailed(f"{job.stage}: Ray did not start: {_last_line(error)} ({hint})") from error
-            yield folder
+            if self.address:
+                ray = _joined(self.address, job.stage)
+            else:
+                ray = _joined(self.head, job.stage, TOKEN) if self.head else started(cpus, job.stage)
+            with ray:
+                yield folder
         finally:
-            ray.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
-            if own:
-                _remove(Path(own))
+
+
+@contextmanager
+def started(cpus: int, who: str) -> Iterator[str]:
+    """A Ray of our own on this machine, for the length of the block; gives its address.
+
+    Raises: StageFailed when it does not start.
+    """
+    own = _own_folder()
+    try:
+        with _joined("local", who, TOKEN, num_cpus=cpus, include_dashboard=False, _temp_dir=own) as address:
+            yield address
+    finally:
+        _remove(Path(own))
+
+
+@contextmanager
+def _joined(address: str, who: str, settings: Mapping[str, str] | None = None, **options: Any) -> Iterator[str]:
+    chosen = {**QUIET, **(settings or {})}
+    os.environ.update({name: os.environ.get(name, value) for name, value in chosen.items()})
+    import ray
+
+    try:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="error", **options)
+        except Exception as error:
+            hint = "cluster.launcher=local needs no Ray"
+            raise StageFailed(f"{who}: Ray did not start: {_last_line(error)} ({hint})") from error
+        yield str(ray.get_runtime_context().gcs_address)
+    finally:
+        ray.shutdown()
 
 
 def _train(config: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ About half a second, most of it reading examples of what was dropped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ def write(run: Run, store: Store) -> Path:
 
 def render(facts: Any, config_path: str) -> str:
     """The page of some facts."""
+    return rendered("page.html.jinja", ("page.css",), facts=facts, config_path=config_path)
+
+
+def rendered(template: str, styles: Sequence[str], **values: Any) -> str:
+    """A template of this folder, with its styles in it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -40,9 +46,10 @@ def render(facts: Any, config_path: str) -> str:
     engine.filters |= {
         "count": figures.count, "size": figures.size, "duration": figures.duration, "percent": figures.percent,
         "short": figures.significant, "score": _score, "interval": _interval, "drawn": Markup,
+        "rounded": figures.short,
     }  # fmt: skip
-    css = Markup((HERE / "page.css").read_text(encoding="utf-8"))
-    return engine.get_template("page.html.jinja").render(facts=facts, css=css, config_path=config_path)
+    css = Markup("".join((HERE / name).read_text(encoding="utf-8") for name in styles))
+    return engine.get_template(template).render(css=css, **values)
 
 
 def _score(value: float | None) -> str:

@@ -1,0 +1,227 @@
+"""A comparison: one YAML, many runs, every entry on every corpus; all are judged before any of them works.
+
+    base  <  corpora.<corpus>  <  entries.<entry>  <  corpora.<corpus>.entries.<entry>
+
+The later one's whole section stands; nothing is merged within a section. What a run comes to is written beside the page
+as YAML that runs alone. Stages that runs share are done once, since the store finds them by fingerprint.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from cluster.config import Loaded, judged
+from pipeline.core.config import Section, problems_of
+from pipeline.core.errors import ConfigError, Problem
+from pipeline.core.files import replacing
+from pipeline.core.yaml_tree import PathOf, Tree, dotted, read_tree, set_path
+
+V = TypeVar("V")
+
+FOLDER = "comparisons"
+COMMON = ("name", "workdir", "seed", "cluster")
+LEVELS = ("base", "corpora", "entries")
+OWN = (*COMMON, *LEVELS)
+# a run is called ENTRY-CORPUS, which a corpus without a hyphen parts in one way
+CORPUS, ENTRY = re.compile(r"\w{1,24}"), re.compile(r"[\w-]{1,48}")
+
+
+class Comparison(Section):
+    """The file. What is common to the runs is judged with them; a corpus may say `entries` of its own."""
+
+    name: str = Field(default="comparison", pattern=r"^[\w.-]{1,80}$")
+    workdir: str = Field(default="work", min_length=1)
+    seed: Any = 17
+    cluster: Any = {}
+    base: dict[str, Any] = {}
+    corpora: dict[str, dict[str, Any]] = Field(min_length=1)
+    entries: dict[str, dict[str, Any]] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run: an entry on a corpus."""
+
+    entry: str
+    corpus: str
+    loaded: Loaded
+
+    @property
+    def name(self) -> str:
+        return self.loaded.config.name
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """The whole: where its page goes, and its runs, a corpus after the other."""
+
+    name: str
+    path: Path
+    overrides: tuple[str, ...]
+    runs: tuple[Compared, ...]
+
+    @property
+    def workdir(self) -> Path:
+        return self.runs[0].loaded.workdir
+
+    @property
+    def folder(self) -> Path:
+        return self.workdir / FOLDER / self.name
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A run that is not judged yet: its tree, and for each of its sections where in the file that came from."""
+
+    entry: str
+    corpus: str
+    tree: Tree
+    origins: dict[str, PathOf]
+
+    @property
+    def name(self) -> str:
+        return f"{self.entry}-{self.corpus}"
+
+    def place(self, path: str) -> str:
+        """A path in the run as a path in the file."""
+        section = re.split(r"[.\[]", path)[0]
+        if section in COMMON and section not in self.origins:
+            return section
+        above = dotted(self.origins.get(section, ("entries", self.entry)))
+        return f"{above}.{path}" if path else above
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> Comparing:
+    """Every run of a comparison, judged; an override is of the file's own keys or of every run that has the section.
+
+    Raises: ConfigError with every problem of every run.
+    """
+    tree = read_tree(path)
+    common = [one for one in overrides if _first(one) in OWN]
+    for assignment in common:
+        set_path(tree, assignment)
+    comparison = problems_of(tree, Comparison)
+    if comparison is None:
+        raise ConfigError.of(tree.problems)
+    _check_names(comparison, tree)
+    drafts = [_draft(tree, entry, corpus) for corpus in comparison.corpora for entry in comparison.entries]
+    for assignment in overrides:
+        if assignment not in common:
+            _override(drafts, assignment)
+    folder = Path(comparison.workdir) / FOLDER / comparison.name
+    runs = _judged(drafts, tree, folder, overrides)
+    return Comparing(comparison.name, path, tuple(overrides), tuple(runs))
+
+
+def write(comparing: Comparing) -> None:
+    """Leave every run's YAML beside the page."""
+    comparing.folder.mkdir(parents=True, exist_ok=True)
+    for one in comparing.runs:
+        with replacing(one.loaded.path) as beside:
+            beside.write_text(one.loaded.resolved_yaml(), encoding="utf-8")
+
+
+def _first(assignment: str) -> str:
+    return re.split(r"[.\[=]", assignment)[0]
+
+
+def _check_names(comparison: Comparison, tree: Tree) -> None:
+    for kind, names, allowed in (("corpora", comparison.corpora, CORPUS), ("entries", comparison.entries, ENTRY)):
+        for name in names:
+            if not allowed.fullmatch(name):
+                hyphen = "" if kind == "corpora" else " and hyphens"
+                tree.problem((kind, name), f"names files: use letters, digits{hyphen}, and be short.")
+    for corpus, sections in comparison.corpora.items():
+        own = sections.get("entries", {})
+        if not isinstance(own, dict) or not all(isinstance(one, dict) for one in own.values()):
+            tree.problem(("corpora", corpus, "entries"), "should be a mapping of entries to their sections.")
+            continue
+        for name in own:
+            if name not in comparison.entries:
+                tree.problem(("corpora", corpus, "entries", name), f"there is no entry {name}.")
+
+
+def _draft(tree: Tree, entry: str, corpus: str) -> _Draft:
+    """The run's sections, each with the lines that it has in the file."""
+    data = {key: value for key, value in tree.data.items() if key in COMMON}
+    where: dict[str, PathOf] = {key: (key,) for key in COMMON}
+    origins: dict[str, PathOf] = {}
+    levels: list[PathOf] = [("base",), ("corpora", corpus), ("entries", entry), ("corpora", corpus, "entries", entry)]
+    for above in levels:
+        for section, value in _sections(tree, above):
+            data[section], origins[section], where[section] = value, above, (*above, section)
+    drafted = Tree(tree.file, copy.deepcopy(data) | {"name": f"{entry}-{corpus}"})
+    for section, above in where.items():
+        drafted.lines |= _below(tree.lines, above, section)
+        drafted.secrets |= _below(tree.secrets, above, section)
+    drafted.lines[()] = tree.line(("entries", entry)) or 1
+    return _Draft(entry, corpus, drafted, origins)
+
+
+def _sections(tree: Tree, above: PathOf) -> Iterator[tuple[str, Any]]:
+    found = tree.data
+    for part in above:
+        found = found.get(part, {}) if isinstance(found, dict) else {}
+    for name, value in found.items():
+        if name in ("name", "workdir"):
+            tree.problem((*above, name), "is of the whole comparison. Write it at the top of the file.")
+        elif not (above[0] == "corpora" and len(above) == 2 and name == "entries"):
+            yield name, value
+
+
+def _below(table: Mapping[PathOf, V], above: PathOf, section: str) -> dict[PathOf, V]:
+    """What a table of paths says below a path, as paths below a section."""
+    return {(section, *path[len(above) :]): one for path, one in table.items() if path[: len(above)] == above}
+
+
+def _override(drafts: Sequence[_Draft], assignment: str) -> None:
+    section = _first(assignment)
+    having = [one for one in drafts if section in one.tree.data]
+    if not having:
+        what, hint = f"no run has a section {section!r}.", f"Of the file itself: {', '.join(OWN)}."
+        raise ConfigError.of([Problem("command line", None, assignment, what, hint)])
+    for one in having:
+        set_path(one.tree, assignment)
+
+
+def _judged(drafts: Sequence[_Draft], tree: Tree, folder: Path, overrides: Sequence[str]) -> list[Compared]:
+    runs: list[Compared] = []
+    found: dict[Problem, list[_Draft]] = {problem: [] for problem in tree.problems}
+    told = {problem.path for problem in tree.problems}
+    for draft in drafts:
+        try:
+            loaded = judged(draft.tree, folder / f"{draft.name}.yaml", overrides=overrides)
+        except ConfigError as error:
+            for problem in error.problems:
+                placed = _placed(problem, draft.place(problem.path), overrides)
+                if placed.path not in told:
+                    found.setdefault(placed, []).append(draft)
+        else:
+            runs.append(Compared(draft.entry, draft.corpus, replace(loaded, overrides=())))
+    if found:
+        raise ConfigError.of([_named(problem, of, drafts) for problem, of in found.items()])
+    return runs
+
+
+def _placed(problem: Problem, path: str, overrides: Sequence[str]) -> Problem:
+    names = [assignment.partition("=")[0] for assignment in overrides]
+    given = any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in names)
+    return replace(problem, path=path, file="command line", line=None) if given else replace(problem, path=path)
+
+
+def _named(problem: Problem, of: Sequence[_Draft], drafts: Sequence[_Draft]) -> Problem:
+    """The problem, with the runs that have it where the path alone does not say."""
+    parts = problem.path.split(".")
+    said = {"entries": lambda one: one.entry == parts[1], "corpora": lambda one: one.corpus == parts[1]}
+    meant = list(filter(said.get(parts[0], lambda one: True), drafts))
+    if not of or len(of) == len(meant) or (parts[0] == "corpora" and parts[2:3] == ["entries"]):
+        return problem
+    more = f" and {len(of) - 3} more" if len(of) > 3 else ""
+    return replace(problem, what=f"in {', '.join(one.name for one in of[:3])}{more}: {problem.what}")

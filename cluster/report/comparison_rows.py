@@ -1,0 +1,195 @@
+"""What one run of a comparison comes to, read from its artifacts: size, speed, time, held-out figures, what it writes.
+
+Kinds of artifact are asked for, not names of stages; what is not there yet is left empty.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster import figures
+from cluster.comparison import Compared
+from cluster.plan import Planned
+from cluster.report.training import curve
+from cluster.run import Run
+from pipeline.core.artifact import Artifact
+from pipeline.core.config import name_and_options
+from pipeline.core.files import read_json
+
+BITS = "bits per byte"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run as it stands: what its configuration names now, and the newest run directory of exactly that, if any."""
+
+    compared: Compared
+    planned: list[Planned]
+    run: Run | None
+
+    @property
+    def done(self) -> bool:
+        return all(one.artifact is not None for one in self.planned)
+
+    def artifact(self, kind: str) -> Artifact | None:
+        """The last artifact of a kind."""
+        return next((one.artifact for one in reversed(self.planned) if one.spec.makes == kind), None)
+
+    def error(self) -> str:
+        """Why the run failed, if that is how it ended."""
+        events = list(self.run.events()) if self.run and not self.done else []
+        return next((str(event.get("error", "")) for event in reversed(events) if event["event"] == "failed"), "")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One held-out figure: what it is, what it says, a remark; `bits` where it is bits per byte."""
+
+    label: str
+    value: str
+    remark: str = ""
+    bits: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table, and what is shown below it."""
+
+    entry: str
+    corpus: str
+    family: str
+    objective: str
+    state: str
+    error: str = ""
+    parameters: int | None = None
+    tokens: int | None = None
+    tokens_per_second: float | None = None
+    training_s: float | None = None
+    whole_s: float = 0.0
+    figures: list[Figure] = field(default_factory=list)
+    xz: float | None = None
+    exported: list[str] = field(default_factory=list)
+    report: str = ""
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    neighbours: list[dict[str, Any]] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    rows_of: str = ""  # which rows it read: losses over the same ones can be set side by side
+    numerics: dict[str, Any] = field(default_factory=dict)
+    trained_at: tuple[str, float] | None = None  # host, Unix time
+
+
+def row_of(outcome: Outcome, shared: Sequence[str], folder: Path) -> Row:
+    """`shared`: fingerprints that other runs have too, whose time is nobody's own; links are relative to `folder`."""
+    model, scores, files = (outcome.artifact(kind) for kind in ("model", "scores", "files"))
+    told = _json(scores, "scores.json")
+    done = "done" if outcome.done else "failed" if outcome.error() else "not done"
+    return Row(
+        entry=outcome.compared.entry, corpus=outcome.compared.corpus, state=done, error=outcome.error(),
+        whole_s=sum(seconds(one) for one in outcome.planned if one.fingerprint not in shared),
+        figures=list(held_out(told)), xz=_value(told, "perplexity", "xz_bits_per_byte"),
+        exported=[name_and_options(one)[0] for one in files.manifest.params.get("formats", ())] if files else [],
+        report=_link(outcome.run, folder), samples=_json(scores, "samples.json"),
+        neighbours=_json(scores, "neighbours.json"), gaps=_json(scores, "fill.json"),
+        **_kind(outcome), **_training(model, outcome.run),
+    )  # fmt: skip
+
+
+def seconds(one: Planned) -> float:
+    """How long a stage took when it was last done."""
+    lines = one.artifact.journal() if one.artifact else []
+    return float(next((line["seconds"] for line in reversed(lines) if "seconds" in line), 0.0))
+
+
+def _kind(outcome: Outcome) -> dict[str, Any]:
+    params = next((one.params for one in outcome.planned if one.spec.makes == "model"), {})
+    family, options = name_and_options(params.get("model", outcome.compared.entry))
+    objective, _ = name_and_options(params.get("objective", "–"))
+    return {"family": f"{family}, {options['shape']}" if "shape" in options else family, "objective": objective}
+
+
+def _training(model: Artifact | None, run: Run | None) -> dict[str, Any]:
+    if model is None:
+        return {}
+    counts, journal = model.manifest.counts, {k: v for line in model.journal() for k, v in line.items()}
+    points = curve(model, run) if run and model.files("curve.parquet") else []
+    tokens, steps = counts.get("tokens"), counts.get("steps")
+    each = tokens / steps if tokens and steps else 1.0
+    held = [(row["step"] * each, row["validation_loss"]) for row in points if row.get("validation_loss") is not None]
+    training = journal.get("training_seconds", journal.get("seconds"))
+    speed = journal.get("tokens_per_second", tokens / training if tokens and training else None)
+    return {
+        "parameters": counts.get("parameters"), "tokens": tokens, "training_s": training, "tokens_per_second": speed,
+        "curve": held, "rows_of": _rows_of(model),
+        "numerics": model.manifest.numerics or {},
+        "trained_at": (journal["host"], journal["started"]) if "host" in journal and "started" in journal else None,
+    }  # fmt: skip
+
+
+def _rows_of(model: Artifact) -> str:
+    objective, _ = name_and_options(model.manifest.params.get("objective", "–"))
+    return f"{objective} {model.manifest.inputs.get('pack', '')}"
+
+
+# task, its metric, what it is called here, how it is written; the first group of a metric is a file's name
+NAMED: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
+    ("perplexity", "bits_per_byte", BITS, lambda value: f"{value:.3f}"),
+    ("perplexity", "pseudo_bits_per_byte", f"pseudo-{BITS}", lambda value: f"{value:.3f}"),
+    ("perplexity", "(forward|backward)_bits_per_byte", f"{BITS}, {{}}", lambda value: f"{value:.3f}"),
+    ("similarity", "(.+): spearman", "similarity, {}", lambda value: f"{value:.3f}"),
+    ("analogies", "(.+): accuracy", "analogies, {}", lambda value: f"{100 * value:.1f} %"),
+    ("fill", "accuracy", "hidden words found", lambda value: f"{100 * value:.1f} %"),
+    ("embeddings", "(.+): precision_at_1", "nearest of its topic, {}", lambda value: f"{100 * value:.1f} %"),
+    ("embeddings", "(.+): accuracy_at_1", "own passage first, {}", lambda value: f"{100 * value:.1f} %"),
+    ("probe", "(.+): accuracy mix", "topics from its layers, {}", lambda value: f"{100 * value:.1f} %"),
+)
+
+
+def held_out(scores: Sequence[dict[str, Any]]) -> Iterator[Figure]:
+    """The figures worth a line, in the order of NAMED; those of a language where there are none of all together."""
+    for task, metric, label, written in NAMED:
+        seen: set[str] = set()
+        for one in sorted(scores, key=lambda one: one.get("language") is not None):
+            found = re.fullmatch(metric, one["metric"]) if one["task"] == task else None
+            if found and one["metric"] not in seen and one["value"] is not None:
+                seen.add(one["metric"])
+                named = label.format(*(_stem(group) for group in found.groups()))
+                bits = float(one["value"]) if BITS in label else None
+                yield Figure(named, written(one["value"]), _remark(one, scores, written), bits)
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"(\.jsonl|\.tsv|\.txt|\.gz)+$", "", name)
+
+
+def _remark(one: dict[str, Any], scores: Sequence[dict[str, Any]], written: Callable[[float], str]) -> str:
+    """Perplexity beside bits per byte, how many could be asked, what it was before training."""
+    task, metric = one["task"], one["metric"]
+    if task == "perplexity":
+        nearby = _value(scores, task, metric.replace("bits_per_byte", "perplexity"))
+        return f"perplexity {figures.significant(nearby)}" if nearby is not None else ""
+    before = _value(scores, task, f"{metric} before")
+    if before is not None:
+        return f"before {written(before)}"
+    return f"of {figures.count(one['items'])}" if one.get("items") else ""
+
+
+def _value(scores: Sequence[dict[str, Any]], task: str, metric: str) -> float | None:
+    found = [one for one in scores if (one["task"], one["metric"]) == (task, metric) and one["value"] is not None]
+    return min(found, key=lambda one: one.get("language") is not None)["value"] if found else None
+
+
+def _json(artifact: Artifact | None, name: str) -> list[dict[str, Any]]:
+    if artifact is None or not (artifact.path / name).exists():
+        return []
+    found: list[dict[str, Any]] = read_json(artifact.path / name)
+    return found
+
+
+def _link(run: Run | None, folder: Path) -> str:
+    return Path(os.path.relpath(run.report, folder)).as_posix() if run and run.report.exists() else ""

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM
 
+from pipeline.tokenizers.base import Options as Specials
 from pipeline.tokenizers.subword import BytePair, load
 from training import engines
 from training.chance import keys
@@ -67,11 +68,8 @@ def texts(characters: int) -> Iterator[str]:
 
 def prepared(folder: Path) -> tuple[Path, Ids]:
     """A tokenizer with the marks, and packed rows of both languages."""
-    made = json.loads(BytePair().train(texts(600_000), VOCABULARY - len(MARKS)))
-    first, like = len(made["model"]["vocab"]), made["added_tokens"][0]
-    made["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
     path = folder / "tokenizer.json"
-    path.write_text(json.dumps(made), encoding="utf-8")
+    path.write_text(BytePair(Specials(specials=MARKS)).train(texts(600_000), VOCABULARY), encoding="utf-8")
     reference = load(path)
     stream = [token for text in texts(120_000) for token in (*reference.encode_text(text), reference.end_of_text)]
     rows = np.array(stream[: len(stream) // LENGTH * LENGTH], np.int64).reshape(-1, LENGTH)

@@ -19,9 +19,11 @@ from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id, tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of, number
 from pipeline.core.stage import Job, Kind
-from pipeline.tokenizers.base import Encoded
+from pipeline.tokenizers.base import Encoded, Options
+from pipeline.tokenizers.base import Kind as Tokenizer
 from pipeline.tokenizers.rows import Stretch, table, with_end_of_text
 from pipeline.tokenizers.subword import BytePair, load
+from pipeline.tokenizers.wordpiece import WordPiece
 from training.models.base import build
 from training.models.saved import save
 
@@ -58,13 +60,15 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def make_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Corpus]:
-    """make_corpus(documents=24, length=32, family="gpt", shape="llama") → a Corpus; rows of all its documents."""
+    """make_corpus(24, length=32, tokenizer=WordPiece(), family="gpt", shape="llama") → a Corpus; all is held out."""
 
-    def make(documents: int = 24, *, length: int = 32, row_group: int = 5, **options: Any) -> Corpus:
+    def make(
+        documents: int = 24, *, length: int = 32, row_group: int = 5, tokenizer: Tokenizer | None = None, **options: Any
+    ) -> Corpus:
         root = tmp_path_factory.mktemp("corpus")
         texts = made_texts(documents)
         (root / "tokenizer").mkdir()
-        words = BytePair().train([text for text, _ in texts], 420)
+        words = (tokenizer or BytePair()).train([text for text, _ in texts], 420)
         (root / "tokenizer" / "tokenizer.json").write_text(words, encoding="utf-8")
         inputs = {
             "documents": _documents(root / "documents", texts),
@@ -81,6 +85,13 @@ def make_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Corpu
 def corpus(make_corpus: Callable[..., Corpus]) -> Corpus:
     """The usual one."""
     return make_corpus()
+
+
+@pytest.fixture(scope="session", params=["bytes", "wordpiece"])
+def masked_corpus(make_corpus: Callable[..., Corpus], request: pytest.FixtureRequest) -> Corpus:
+    """The usual one under an encoder, with byte-level pieces and with pieces of words."""
+    marked = BytePair(Options(specials=("[PAD]", "[CLS]", "[SEP]", "[MASK]")))
+    return make_corpus(family="bert", tokenizer=WordPiece() if request.param == "wordpiece" else marked)
 
 
 @pytest.fixture
@@ -130,7 +141,7 @@ def _tokens(root: Path, texts: list[tuple[str, str | None]], length: int, row_gr
     ended: Encoded = with_end_of_text(reference.encode(column), reference.end_of_text, np.dtype(np.uint16))
     ids = pa.array([_id(at, text) for at, (text, _) in enumerate(texts)])
     schema = tokens_schema(reference.vocabulary)
-    rows = table(Stretch(ended.ids, ids, ended.offsets[:-1]), length, schema)
+    rows: pa.Table = table(Stretch(ended.ids, ids, ended.offsets[:-1]), length, schema)
     half, entries = len(rows) // 2, list[FileEntry]()
     for name, part in (("a", rows.slice(0, half)), ("b", rows.slice(half))):
         with ShardWriter(root / "tokens", "validation", name, schema) as shard:
@@ -148,6 +159,7 @@ def _model(root: Path, length: int, options: dict[str, Any]) -> Artifact:
     torch.manual_seed(5)
     family = options.pop("family", "gpt")
     small = {"layers": 2, "width": 32, **({"heads": 4} if family in ("gpt", "bert") else {}), **options}
+    length += 2 if family == "bert" else 0  # its marks
     model = build(family, small, vocabulary=load(root / "tokenizer" / "tokenizer.json").vocabulary, context=length)
     for parameter in model.parameters():  # far from the start's near-uniform guesses, biases and norms too
         torch.nn.init.normal_(parameter, 0.3 if parameter.dim() == 1 else 0.0, 0.2)

@@ -100,10 +100,10 @@ class _Filler:
 
     def _told(self, answers: Sequence[tuple[tuple[int, ...], float]]) -> list[dict[str, Any]]:
         # four digits: the rest differs from one vector unit to another and tells nobody anything
-        return [
-            {"text": self._reference.decode(pieces).strip(), "probability": round(chance, 4)}
-            for pieces, chance in answers
-        ]
+        return [{"text": self._spelled(pieces), "probability": round(chance, 4)} for pieces, chance in answers]
+
+    def _spelled(self, pieces: tuple[int, ...]) -> str:
+        return self._held_out.pieces.text(pieces).decode("utf-8", "replace").strip()
 
 
 def _without(value: dict[str, Any], name: str) -> dict[str, Any]:
@@ -120,4 +120,9 @@ def _scores(words: Sequence[dict[str, Any]], language: str | None, top: int) -> 
             right[name], asked[name] = right.get(name, 0.0) + found, asked.get(name, 0.0) + 1.0
         sums = list(right.values()), list(asked.values())
         if words:
-            yield Score("fill", metric, ratio(*sums), interval(*sums), len(words), language)
+            yield Score("fill", metric, ratio(*sums), _of_a_share(interval(*sums)), len(words), language)
+
+
+def _of_a_share(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """A share lies between 0 and 1, whatever a normal distribution around it does."""
+    return None if interval is None else (max(0.0, interval[0]), min(1.0, interval[1]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,15 @@ from training.objectives import marks
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as MaskedOptions
 
-MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 PROMPTS = ["The quiet [MASK] carries a letter", "安静的[MASK][MASK]带着一封信，[MASK]"]
 
 
 @pytest.fixture(scope="module")
-def subject(corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def subject(masked_corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     """An encoder that has learned the usual corpus a little, by its own objective."""
-    folder, held_out = tmp_path_factory.mktemp("bert"), HeldOut.of(corpus.inputs)
-    tokenizer = json.loads(held_out.tokenizer.read_text())
-    first, like = load_tokenizer(held_out.tokenizer).vocabulary, tokenizer["added_tokens"][0]
-    tokenizer["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    held_out = dataclasses.replace(held_out, tokenizer=folder / "tokenizer.json")
-    save(learned(held_out, first + 4), folder / "model")
-    return Subject(folder / "model", held_out, torch.device("cpu"))
+    folder, held_out = tmp_path_factory.mktemp("bert"), HeldOut.of(masked_corpus.inputs)
+    save(learned(held_out, load_tokenizer(held_out.tokenizer).vocabulary), folder)
+    return Subject(folder, held_out, torch.device("cpu"))
 
 
 def learned(held_out: HeldOut, vocabulary: int) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,35 +11,19 @@ import pytest
 import torch
 
 from pipeline.core.errors import StageFailed
-from pipeline.tokenizers.subword import load as load_tokenizer
 from training.evaluation import perplexity, pseudo
 from training.evaluation.base import Score, Subject
 from training.evaluation.held_out import HeldOut
 from training.evaluation.perplexity import Perplexity
 from training.evaluation.section import Perplexity as Options
-from training.models.base import build
 from training.models.saved import load, save
 from training.objectives import marks
 
-MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
-
 
 @pytest.fixture(scope="module")
-def subject(corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    """The usual corpus under an encoder, its tokenizer with the marks."""
-    folder, held_out = tmp_path_factory.mktemp("bert"), HeldOut.of(corpus.inputs)
-    tokenizer = json.loads(held_out.tokenizer.read_text())
-    first, like = load_tokenizer(held_out.tokenizer).vocabulary, tokenizer["added_tokens"][0]
-    tokenizer["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    torch.manual_seed(5)
-    model = build("bert", {"layers": 1, "heads": 2, "width": 32}, vocabulary=first + 4, context=34)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, 0.3 if parameter.dim() == 1 else 0.0, 0.2)
-    save(model, folder / "model")
-    return Subject(
-        folder / "model", dataclasses.replace(held_out, tokenizer=folder / "tokenizer.json"), torch.device("cpu")
-    )
+def subject(masked_corpus: Any) -> Subject:
+    inputs = masked_corpus.inputs
+    return Subject(inputs["model"].path / "model", HeldOut.of(inputs), torch.device("cpu"))
 
 
 def scores_of(subject: Subject) -> dict[tuple[str, str | None], Score]:
@@ -55,7 +38,7 @@ def by_hand(subject: Subject, every: int) -> tuple[float, int, int]:
     for row in subject.held_out.rows():
         for place, token in enumerate(row.tokens.tolist()):
             at += 1
-            if at % every or token == own.end_of_text:
+            if at % every or token in own.special:
                 continue
             asked = [own.start, *row.tokens.tolist(), own.end]
             asked[place + 1] = own.mask

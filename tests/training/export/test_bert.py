@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import transformers
 
 from pipeline.core.errors import StageFailed
-from pipeline.tokenizers.subword import load as load_tokenizer
 from training.export import huggingface
 from training.export.base import Source
 from training.export.bert import framed
 from training.export.huggingface import Huggingface
 from training.export.section import Huggingface as Options
-from training.models.base import build
-from training.models.saved import save
-
-MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @pytest.fixture(scope="module")
-def source(corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """The usual corpus under an encoder, its tokenizer of bytes with the marks."""
-    folder, plain = tmp_path_factory.mktemp("bert"), Source.of(corpus.inputs)
-    tokenizer = json.loads(plain.tokenizer.read_text())
-    first, like = load_tokenizer(plain.tokenizer).vocabulary, tokenizer["added_tokens"][0]
-    tokenizer["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    torch.manual_seed(5)
-    model = build("bert", {"layers": 2, "heads": 4, "width": 32}, vocabulary=first + len(MARKS), context=34)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, 0.3 if parameter.dim() == 1 else 0.0, 0.2)
-    save(model, folder / "model")
-    return dataclasses.replace(plain, model=folder / "model", tokenizer=folder / "tokenizer.json")
+def source(masked_corpus: Any) -> Source:
+    return Source.of(masked_corpus.inputs)
 
 
 def test_the_folder_is_checked_by_its_consumer_and_has_the_same_bytes_anywhere(source: Source, tmp_path: Path) -> None:

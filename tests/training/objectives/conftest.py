@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.tokenizers.base import Options
 from pipeline.tokenizers.subword import BytePair, Reference, load
+from pipeline.tokenizers.wordpiece import WordPiece
 
 ENGLISH = [
     "The quiet river carries a letter past the old station. Nobody in the village has opened it yet! Why not?",
@@ -24,13 +25,18 @@ MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tokenizer.json: 420 pieces, then the marks."""
-    made = json.loads(BytePair().train([*ENGLISH, *CHINESE] * 3, 420))
-    first = len(made["model"]["vocab"])
-    shape = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    made["added_tokens"] += [{"id": first + at, "content": name, **shape} for at, name in enumerate(MARKS)]
+    """tokenizer.json of 420 pieces of bytes, the marks among them."""
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    path.write_text(json.dumps(made), encoding="utf-8")
+    made = BytePair(Options(specials=MARKS)).train([*ENGLISH, *CHINESE] * 3, 420)
+    path.write_text(made, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def wordpiece(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tokenizer.json of 260 pieces of words."""
+    path = tmp_path_factory.mktemp("wordpiece") / "tokenizer.json"
+    path.write_text(WordPiece().train([*ENGLISH, *CHINESE] * 3, 260), encoding="utf-8")
     return path
 
 

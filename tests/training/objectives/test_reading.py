@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.text import words
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.subword import Reference, load
 from training.objectives import marks
 from training.objectives.reading import Reader, Reading
 
@@ -135,3 +135,16 @@ def test_what_stands_beside_a_row_changes_nothing_of_it(reader: Reader, referenc
         alone = one(reader, part.tolist())
         beside = reader.read([chinese, part])[1]
         assert np.array_equal(alone.goes_on, beside.goes_on) and np.array_equal(alone.begins, beside.begins)
+
+
+def test_pieces_of_words_make_the_same_words(wordpiece: Path) -> None:
+    reader, reference = Reader(wordpiece, marks.read(wordpiece).special), load(wordpiece)
+    text = "The quiet river carries a letter. 北京大学的学生在图书馆里学习。"
+    found = groups(reader, reference, reference.encode_text(text))
+    own = [part.replace(" ", "").replace("##", "") for part in found]
+    assert own == words_and_marks(text, words.words(text, folded=False))
+    ids = reference.encode_text("Nobody has opened it. Why not? 他们每天都来。老师也来。")
+    starts = [*np.flatnonzero(one(reader, ids).begins), len(ids)]
+    sentences = [reference.decode(ids[a:b]).replace(" ", "") for a, b in zip(starts, starts[1:], strict=False)]
+    # a blank before a Han character is lost in pieces of words, and with it that a sentence ends there
+    assert sentences == ["Nobodyhasopenedit.", "Whynot?他们每天都来。", "老师也来。"]

@@ -23,6 +23,7 @@ from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
 from pipeline.core.stage import Job, Outcome
+from pipeline.tokenizers.base import Options
 from pipeline.tokenizers.subword import BytePair, load
 from training.models.saved import load as load_model
 from training.stages.pretrain import run, spec_of
@@ -46,11 +47,9 @@ SMALL: dict[str, Any] = {
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """Rows of four documents in two languages, over and over, and a tokenizer with the marks."""
     root = tmp_path_factory.mktemp("encoder")
-    made = json.loads(BytePair().train(TEXTS * 3, 400))
-    first, like = len(made["model"]["vocab"]), made["added_tokens"][0]
-    made["added_tokens"] += [{**like, "id": first + at, "content": name} for at, name in enumerate(MARKS)]
     (root / "tokenizer").mkdir()
-    (root / "tokenizer" / "tokenizer.json").write_text(json.dumps(made), encoding="utf-8")
+    made = BytePair(Options(specials=MARKS)).train(TEXTS * 3, 400)
+    (root / "tokenizer" / "tokenizer.json").write_text(made, encoding="utf-8")
     reference = load(root / "tokenizer" / "tokenizer.json")
     stream = [token for text in TEXTS * 20 for token in (*reference.encode_text(text), reference.end_of_text)]
     rows = [stream[at : at + LENGTH] for at in range(0, len(stream), LENGTH)]

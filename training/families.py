@@ -53,3 +53,11 @@ def order_of(family: str, objective: str) -> Order:
     """How the rows of a run come: streams carry a state from row to row, which only causal prediction wants."""
     known = FAMILIES.get(family)
     return known.order if known and objective == "causal" else "shuffled"
+
+
+def why_not_sampled(family: str) -> str | None:
+    """Why a model of this family writes no text, and what to ask it instead; None if it does, or is a user's own."""
+    known = FAMILIES.get(family)
+    if known is None or "samples" in known.tasks:
+        return None
+    return f"a {family} does not write text. Ask it in `evaluate.tasks`: {', '.join(known.tasks)}."

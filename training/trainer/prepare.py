@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,8 @@ def _numerics(section: Pretrain, cut: Plan, where: torch.device, threads: int, p
         "threads": threads, "engine": section.engine.name if stage is None else f"{section.engine.name} {stage}",
         "micro_batch_rows": cut.micro_rows, "torch": torch.__version__,
     }  # fmt: skip
+    if section.model.name == "hf":  # the library draws the first weights
+        mine["transformers"] = version("transformers")
     everyones: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(everyones, mine)
     for rank, other in enumerate(everyones):

@@ -70,23 +70,27 @@ def test_two_workers_see_the_same_rows_and_come_to_the_same_losses(make_job: Cal
     assert held[0] == pytest.approx(held[1], abs=1e-5)
 
 
+TINY_GPT = {"family": "gpt", "layers": 1, "heads": 2, "width": 16, "dropout": 0.1}
+TINY_HF = {"family": "hf", "config": {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2}}
+
+
 @pytest.mark.parametrize(
-    ("workers", "engine"),
+    ("workers", "engine", "model"),
     [
-        pytest.param(1, "plain", id="1 plain"),
-        pytest.param(2, ZERO, id="2 zero 2"),
+        pytest.param(1, "plain", TINY_GPT, id="1 plain"),
+        pytest.param(2, ZERO, TINY_GPT, id="2 zero 2"),
+        pytest.param(2, "plain", TINY_HF, id="2 plain hf"),
         # from three on, the order in which gradients meet decides their last bits
         *(
-            pytest.param(*case, id=f"{case[0]} {case[1]}", marks=pytest.mark.long)
+            pytest.param(*case, TINY_GPT, id=f"{case[0]} {case[1]}", marks=pytest.mark.long)
             for case in ((2, "plain"), (4, "plain"), (2, {"zero": {"stage": 3}}))
         ),
     ],
 )
 def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
-    make_job: Callable[..., Job], workers: int, engine: Any
+    make_job: Callable[..., Job], workers: int, engine: Any, model: Any
 ) -> None:
-    options = {"model": {"family": "gpt", "layers": 1, "heads": 2, "width": 16, "dropout": 0.1}, "steps": 40,
-               "save_every": 10}  # fmt: skip
+    options = {"model": model, "steps": 40, "save_every": 10}
     whole = run(make_job("whole", workers=workers, engine=engine, **options))
     job = make_job("killed", workers=workers, engine=engine, **options)
     kill_at_checkpoint(job)

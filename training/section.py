@@ -220,9 +220,15 @@ def _read(value: Any) -> tuple[str, dict[str, Any]]:
     return (value.name, value.options) if isinstance(value, Component) else name_and_options(value)
 
 
+def _group(objective: Component) -> int:
+    """Rows that must stay together: they are held against each other, or one lends another its text."""
+    group: int = objective.options.get("group", 2 if objective.options.get("pairs") == "next_sentence" else 1)
+    return group
+
+
 def batch_problem(section: Pretrain, *, length: int, workers: int) -> str | None:
     """Why this batch cannot be cut into whole rows for every worker, with the nearest that can; None if it can."""
-    blocks, group = section.engine.options.get("blocks"), section.objective.options.get("group", 1)
+    blocks, group = section.engine.options.get("blocks"), _group(section.objective)
     if blocks and blocks % workers:
         return (
             f"{blocks} blocks cannot be shared evenly by {workers} workers. Set pretrain.engine.blocks to a multiple."

@@ -100,3 +100,11 @@ def test_planning_loads_nothing_heavy() -> None:
 def test_positives_by_dropout_need_a_model_with_dropout(model: dict[str, Any], wrong: bool) -> None:
     section = Pretrain.model_validate({"model": model, "objective": {"contrastive": {"positives": "dropout"}}})
     assert [option for option, _ in family_problems(section)] == (["objective"] if wrong else [])
+
+
+def test_rows_that_lend_each_other_text_come_in_twos() -> None:
+    section = Pretrain.model_validate(
+        {"model": "bert", "objective": {"masked": {"pairs": "next_sentence"}}, "batch_tokens": 6 * 128}
+    )
+    assert batch_problem(section, length=128, workers=1) is None
+    assert "groups of 2 rows" in (batch_problem(section, length=128, workers=2) or "")

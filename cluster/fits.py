@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BATCH = "training.section:batch_problem"
 FAMILY = "training.section:family_problems"
+ADDED = "training.objectives.marks:added"
 MARKS = "training.objectives.marks:tokenizer_problem"
 SPECIALS = "training.augment.specials:problem"
 FOLDER = "training.models.sections.hf:folder_problem"
@@ -33,8 +34,10 @@ def rows_fit(config: RunConfig, tree: Tree) -> None:
     if pack is None or pretrain is None:
         return
     context = pretrain.model.options.get("context")
-    if context is not None and pack.length > context:
-        what = f"rows of {pack.length:,} tokens do not fit the model's context of {context:,}."
+    added = load(ADDED)(pretrain.model.name, pretrain.objective)
+    if context is not None and pack.length + added > context:
+        marked = f" and {added} marks" if added else ""
+        what = f"rows of {pack.length:,} tokens{marked} do not fit the model's context of {context:,}."
         tree.problem(("pack", "length"), what, "Shorten the rows or set pretrain.model.context.")
     window = pretrain.objective.options.get("window")
     if window is not None and window >= pack.length:

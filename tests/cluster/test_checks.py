@@ -68,6 +68,22 @@ def test_rows_longer_than_the_context_are_told(wrong: Wrong) -> None:
     )
 
 
+def test_marks_around_a_row_need_their_place(wrong: Wrong) -> None:
+    def asked(context: int, *more: str) -> str:
+        model = f"pretrain.model={{family: bert, layers: 1, heads: 2, width: 32, context: {context}}}"
+        return wrong(model, "tokenizer.kind=wordpiece", "evaluate.tasks=[perplexity]", *more)
+
+    assert "pack.length: rows of 64 tokens and 2 marks do not fit the model's context of 64." in asked(64)
+    assert asked(66) == ""
+    assert "and 3 marks" in asked(66, "pretrain.objective={masked: {pairs: sentence_order}}")
+
+
+def test_a_masked_model_needs_a_mask(wrong: Wrong) -> None:
+    bert = ("pretrain.model={family: bert, layers: 1, heads: 2, width: 32}", "evaluate.tasks=[perplexity]")
+    assert "masked prediction needs the pieces [CLS], [SEP] and [MASK]" in wrong(*bert)
+    assert wrong(*bert, "tokenizer.specials=['[CLS]', '[SEP]', '[MASK]']") == ""
+
+
 def test_a_model_that_no_format_knows_is_told_before_it_is_trained(wrong: Wrong) -> None:
     told = wrong("pretrain.model.gpt.norm=layer", "pretrain.model.gpt.qk_norm=true")
     assert "pretrain.model: no Hugging Face class computes this" in told

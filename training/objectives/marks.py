@@ -77,6 +77,13 @@ def tokenizer_problem(objective: Component, *, kind: str, specials: Collection[s
     return None if spelling(pieces) else _MISSING
 
 
+def added(family: str, objective: Component) -> int:
+    """How many marks a row may get."""
+    if objective.name == "masked":
+        return 2 if objective.options["pairs"] == "none" else 3
+    return 2 if family == "bert" else 0
+
+
 def declared(objective: Component) -> dict[str, str | None]:
     """What else decides which tokens are hidden: the tables of characters, and of Chinese the words' dictionary (None
     where it is not installed: then the first Chinese row is refused). For the fingerprint."""

@@ -36,8 +36,10 @@ class Local(Launcher):
     def gang(self, target: str, spec: dict[str, Any], *, processes: int, job: Job) -> None:
         with tempfile.TemporaryDirectory(prefix="bloomery-gang-") as folder:
             order, port = self.order(target, Path(folder), job, gang=True), _free_port()
+            meeting = str(Path(folder) / "meeting")
             members = [
-                self._start(order, {rank: spec}, job, _place(rank, processes, port)) for rank in range(processes)
+                self._start(order, {rank: spec}, job, _place(rank, processes, port) | {"BLOOMERY_MEETING": meeting})
+                for rank in range(processes)
             ]
             _wait(members, Path(folder), job)
 

@@ -71,10 +71,10 @@ def by_words(
 ) -> tuple[Tensor, Tensor]:
     """A vector for every piece that a word of the vocabulary is spelled with, and which pieces those are."""
     reference = subword.load(tokenizer)
-    learned_here = (lambda word: int(counts[vocabulary[word]]) > 0) if counts is not None else (lambda word: True)
-    words = sorted(
-        (word for word in vocabulary if not _special(word) and learned_here(word)), key=vocabulary.__getitem__
-    )
+    words = sorted((word for word in vocabulary if not _special(word)), key=vocabulary.__getitem__)
+    if counts is not None:  # a word that training never saw kept its first, random vector
+        seen: list[bool] = (counts > 0).tolist()
+        words = [word for word in words if seen[vocabulary[word]]]
     ids = torch.tensor([vocabulary[word] for word in words])
     # Zipf where nobody counted: words come by falling frequency
     weight = counts[ids].double() if counts is not None else 1.0 / (1.0 + torch.arange(len(words), dtype=torch.float64))

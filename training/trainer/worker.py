@@ -26,6 +26,8 @@ from training.models.saved import save_weights
 from training.trainer.loop import Run, train
 from training.trainer.prepare import prepare
 
+# the file by which a gang on one machine meets, where its launcher gives one: a port may be taken by another meanwhile
+MEETING = "BLOOMERY_MEETING"
 RESULT, CURVE, MODEL = "result.json", "curve.parquet", "model"
 
 
@@ -63,7 +65,11 @@ def _join(where: torch.device) -> bool:
         torch.cuda.set_device(where)
     if dist.is_initialized():
         return False
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and (meeting := os.environ.get(MEETING)):
+        found = dist.FileStore(meeting, world)  # type: ignore[attr-defined]
+        dist.init_process_group(devices.backend(where), store=found, rank=int(os.environ["RANK"]), world_size=world)
+    elif world > 1:
         dist.init_process_group(devices.backend(where))
     else:
         store = dist.HashStore()  # type: ignore[attr-defined]

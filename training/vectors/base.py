@@ -38,12 +38,16 @@ class Table:
 
     `pull` says how the changes of several blocks to one row meet (blocks.share_of): 0 adds them up, which is right for
     sums, as AdaGrad's; above 0, the strength of a visit's pull, so that rows visited often are not thrown too far.
+
+    `apart`: no two blocks of a step touch the same row, and each touches one stretch of them: then a block moves the
+    table itself, and nothing is copied or met.
     """
 
     rows: int
     width: int
     at_once: int
     pull: float = 0.0
+    apart: bool = False
 
     @property
     def stride(self) -> int:

@@ -30,12 +30,19 @@ class Exchange:
         for name, table in tables.items():
             shapes[name] = ("f4", (table.rows, table.stride))
         for name, table in tables.items():
-            shapes[f"{name}.members"] = ("i4", (blocks, table.at_once))
-            shapes[f"{name}.visits"] = ("i4", (blocks, table.at_once))
-            shapes[f"{name}.changes"] = ("f4", (blocks, table.at_once * table.stride))
+            # of a stretch of rows its first member is enough
+            room, changes = (1, 0) if table.apart else (table.at_once, table.at_once * table.stride)
+            shapes[f"{name}.members"] = ("i4", (blocks, room))
+            shapes[f"{name}.visits"] = ("i4", (blocks, room))
+            shapes[f"{name}.changes"] = ("f4", (blocks, changes))
         self.memory = Memory(shapes, hosts, scratch).arrays
         # of the rows of a table, how many blocks of this step hold each and how often they visit it
         self.holders = {name: np.zeros((2, table.rows), np.int32) for name, table in tables.items()}
+
+    @property
+    def in_place(self) -> bool:
+        """Whether blocks move a table while a step goes on, and not only where steps meet."""
+        return any(table.apart for table in self.tables.values())
 
     def matrices(self) -> dict[str, Floats]:
         """The tables, without what fills up their rows."""
@@ -47,8 +54,11 @@ class Exchange:
         return range(low, high)
 
     def copy_out(self, name: str, desk: Desk) -> None:
-        """Give a desk its copies of the members it names."""
+        """Give a desk its copies of the members it names; or the rows themselves, where blocks keep apart."""
         stride = self.tables[name].stride
+        if self.tables[name].apart:
+            desk.own = self._stretch(name, int(desk.members[0]), desk.count)
+            return
         kernels.copy_out(self.memory[name].reshape(-1), stride, desk.members, desk.count, desk.own)
 
     def post(self, block: int, told: tuple[float, int], desks: dict[str, Desk]) -> None:
@@ -57,6 +67,9 @@ class Exchange:
         for index, (name, table) in enumerate(self.tables.items()):
             desk, count = desks[name], desks[name].count
             self.memory["counts"][block, index] = count
+            if table.apart:
+                self.memory[f"{name}.members"][block, 0] = desk.members[0]
+                continue
             self.memory[f"{name}.members"][block, :count] = desk.members[:count]
             self.memory[f"{name}.visits"][block, :count] = desk.visits[:count]
             changes = self.memory[f"{name}.changes"][block]
@@ -67,6 +80,8 @@ class Exchange:
         self._gather()
         told: NDArray[np.float64] = self.memory["told"].sum(0)
         for index, (name, table) in enumerate(self.tables.items()):
+            if table.apart:
+                continue
             counts, holders = self.memory["counts"][:, index], self.holders[name]
             members, visits, changes = (self.memory[f"{name}.{what}"] for what in ("members", "visits", "changes"))
             for block in range(self.blocks):
@@ -98,9 +113,19 @@ class Exchange:
         self._broadcast(self.memory["counts"][block], source)
         for index, (name, table) in enumerate(self.tables.items()):
             count = int(self.memory["counts"][block, index])
+            if table.apart:
+                first = self.memory[f"{name}.members"][block]
+                self._broadcast(first, source)
+                self._broadcast(self._stretch(name, int(first[0]), count), source)
+                continue
             self._broadcast(self.memory[f"{name}.members"][block, :count], source)
             self._broadcast(self.memory[f"{name}.visits"][block, :count], source)
             self._broadcast(self.memory[f"{name}.changes"][block, : count * table.stride], source)
+
+    def _stretch(self, name: str, first: int, count: int) -> Floats:
+        """Rows of a table, end to end: no copy."""
+        found: Floats = self.memory[name][first : first + count].reshape(-1)
+        return found
 
     def _broadcast(self, array: NDArray[Any], source: int) -> None:
         if len(array):

@@ -112,3 +112,5 @@ def save(run: Run) -> None:
         tables = {name: torch.from_numpy(run.exchange.memory[name]) for name in run.exchange.tables}
         checkpoint.write(run.folder, run.done, 0, {"tables": tables, "curve": run.curve.columns})
         checkpoint.finish(run.folder, run.done, world=1, numerics=run.numerics, keep=run.section.keep)
+    if run.exchange.in_place:
+        hosts.meet()  # the next step would move what is being written

@@ -176,8 +176,9 @@ def _packer(job: Job, *, fast: bool) -> _Packer:
 @lru_cache(maxsize=64)
 def _packer_of(path: Path, fast: bool, thread: int) -> _Packer:
     """One encoder a thread, kept from file to file: its word cache makes the second file faster than the first."""
-    reference = load(path)
-    chosen = encoder(path.read_text(encoding="utf-8")) if fast else reference
+    guarded = encoder(path.read_text(encoding="utf-8")) if fast else None
+    reference = load(path) if guarded is None else guarded.reference
+    chosen = reference if guarded is None else guarded
     return _Packer(chosen, reference.end_of_text, reference.vocabulary, reference.unknown, reference.sentence)
 
 

@@ -79,6 +79,11 @@ class Reference(Encoder):
         """The id that ends a sentence; None but for the kind `word`."""
         return None if self._words is None else self._added[SENTENCE]
 
+    @property
+    def specials(self) -> tuple[str, ...]:
+        """Every added token, in the order of the file."""
+        return tuple(self._added)
+
     def special(self, name: str) -> int | None:
         """The id of a special token ("[MASK]", "<unk>" …); None where the tokenizer has none of that name."""
         return self._added.get(name)

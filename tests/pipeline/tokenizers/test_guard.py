@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.tokenizers import adversarial, fast
-from pipeline.tokenizers.base import Encoded, Encoder
+from pipeline.tokenizers.base import Encoded, Encoder, Options
 from pipeline.tokenizers.fast import Gigatoken
 from pipeline.tokenizers.guard import encoder, refusal
 from pipeline.tokenizers.subword import BytePair, Reference
@@ -64,6 +64,30 @@ def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=6))
 def test_any_texts_encode_as_the_reference_does(trained: str, texts: list[str]) -> None:
     assert same(Gigatoken(trained).encode(column(texts)), Reference(trained).encode(column(texts)))
+
+
+SPECIALS = ("[MASK]", "<|fim_prefix|>", "<|fim_suffix|>", "铁匠", " x", "[MASK")
+SPELLED = st.sampled_from([*SPECIALS, "[MAS", "<|fim_", "铁", "x", " ", "\n", "iron", "[MASK]]", "<|endoftext|>"])
+
+
+@pytest.fixture(scope="module")
+def with_specials() -> str:
+    return BytePair(Options(specials=SPECIALS)).train(TEXTS * 20, 600)
+
+
+def test_specials_of_ones_own_follow_the_end_of_text_and_keep_the_fast_path(with_specials: str) -> None:
+    reference = Reference(with_specials)
+    assert [reference.special(name) for name in ("<|endoftext|>", *SPECIALS)] == list(range(7))
+    assert reference.encode_text("a铁匠[MASK]")[-2:] == [4, 1]
+    chosen, texts = encoder(with_specials), column(adversarial.texts(SPECIALS))
+    assert chosen.fallback is None
+    assert same(chosen.encode(texts), reference.encode(texts))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(SPELLED | st.text(max_size=5), max_size=8).map("".join), max_size=5))
+def test_texts_that_spell_specials_encode_as_the_reference_does(with_specials: str, texts: list[str]) -> None:
+    assert same(Gigatoken(with_specials).encode(column(texts)), Reference(with_specials).encode(column(texts)))
 
 
 def test_a_long_run_of_one_sign_is_no_trap(trained: str) -> None:

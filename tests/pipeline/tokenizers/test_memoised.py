@@ -1,0 +1,92 @@
+"""WordPiece with a memory of pieces: the library's ids on every text, whatever the memory held before."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.tokenizers import adversarial, memoised
+from pipeline.tokenizers.base import Encoded, Options
+from pipeline.tokenizers.guard import encoder, refusal
+from pipeline.tokenizers.memoised import Memoised
+from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.wordpiece import WordPiece
+
+TEXTS = [
+    "The smith smelts the ore, hammers the bloom and sells the smith's iron: unbelievably hot!",
+    "铁匠从炉中取出铁块，把炉渣锤打出去。１２３，测试。\n㐀𠀀鿿䷀豈",
+    "Café naïve Ångström [MASK] snake_case\t3.14 中文English混排<|endoftext|>",
+]
+ODD = st.text("aB é\u0301中鿿䷀㐀𠀀。'-_\x00\x0b\t\n\u00a0[]|<>１", max_size=40) | st.text(max_size=30)
+SPELLED = st.sampled_from(["[MASK]", "<|endoftext|>", "[GAP]", "[mask]", "[UNK]", "##a"])
+DRAWN = st.lists(st.lists(ODD | SPELLED, max_size=3).map("".join), max_size=5)
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def trained(request: Any) -> str:
+    return WordPiece(Options(specials=("[GAP]",), lowercase=request.param)).train(TEXTS * 20, 300)
+
+
+def column(texts: list[str]) -> pa.LargeStringArray:
+    return pa.array(texts, pa.large_string())
+
+
+def same(one: Encoded, other: Encoded) -> bool:
+    return np.array_equal(one.ids, other.ids) and np.array_equal(one.offsets, other.offsets)
+
+
+def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
+    chosen, texts = encoder(trained), column(adversarial.texts(Reference(trained).specials))
+    assert (chosen.fallback, chosen.name) == (None, "memory of pieces")
+    assert same(chosen.encode(texts), chosen.reference.encode(texts))
+    assert chosen.fallback is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(DRAWN)
+def test_any_texts_encode_as_the_reference_does(trained: str, texts: list[str]) -> None:
+    assert same(Memoised(trained).encode(column(texts)), Reference(trained).encode(column(texts)))
+
+
+def test_a_slice_and_a_second_pass_encode_as_the_first(trained: str) -> None:
+    chosen, reference, whole = Memoised(trained), Reference(trained), column(TEXTS * 3)
+    for _ in range(2):
+        assert same(chosen.encode(whole.slice(4, 3)), reference.encode(column((TEXTS * 3)[4:7])))
+    assert len(chosen.encode(whole.slice(0, 0))) == 0
+
+
+@pytest.mark.parametrize(("pieces", "size"), [(40, 1 << 12), (1 << 10, 150), (1, 1), (5, 1 << 10)])
+def test_a_full_memory_is_emptied_and_a_text_too_large_for_it_goes_to_the_library(
+    trained: str, pieces: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memoised, "MOST_PIECES", pieces)
+    monkeypatch.setattr(memoised, "MOST_BYTES", size)
+    texts = column([*TEXTS, "", "iron", " ".join(f"word{n}" for n in range(60)), *TEXTS])
+    assert same(Memoised(trained).encode(texts), Reference(trained).encode(texts))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("normalizer", "handle_chinese_chars"), False),
+        (("normalizer", "clean_text"), False),
+        (("normalizer",), None),
+        (("pre_tokenizer",), {"type": "Whitespace"}),
+        (("added_tokens", 0, "normalized"), True),
+        (("added_tokens",), []),
+    ],
+)
+def test_what_would_not_be_cut_so_is_refused(trained: str, path: tuple[Any, ...], value: Any) -> None:
+    tree = json.loads(trained)
+    here = tree
+    for key in path[:-1]:
+        here = here[key]
+    here[path[-1]] = value
+    assert refusal(tree)
+    assert encoder(json.dumps(tree)).fallback

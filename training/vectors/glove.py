@@ -85,8 +85,10 @@ class Glove(Learner):
         return float(loss), len(cells)
 
     def tensors(self, tables: dict[str, Floats]) -> dict[str, NDArray[Any]]:
-        """Tokens without a cell keep their first vectors."""
-        found: dict[str, NDArray[Any]] = {"counts": self.words.counts}
+        """Tokens without a cell keep their first vectors, and count as never seen: `count` left them out."""
+        counts = np.zeros_like(self.words.counts)
+        counts[self.grid.tokens] = self.words.counts[self.grid.tokens]
+        found: dict[str, NDArray[Any]] = {"counts": counts}
         for name, table in tables.items():
             numbers = self._first(name)
             numbers[self.grid.tokens, :-1] = table[:, : self.width]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from training.models.base import Model
 from training.models.layers import head_loss, scores
-from training.models.recurrent import SPREAD, Layer, drop_features
+from training.models.recurrent import EMBEDDED, SAID, SPREAD, Layer, drop_features
 from training.models.sections import recurrent as section
 
 
@@ -30,8 +30,9 @@ class Bilstm(Model):
         self.config, self.vocabulary, self.context = config, vocabulary, context
         width = config.width
         self.embed = nn.Embedding(vocabulary, width)
-        self.onward = nn.ModuleList(Layer("lstm", width, width) for _ in range(config.layers))
-        self.back = nn.ModuleList(Layer("lstm", width, width) for _ in range(config.layers))
+        sources = [EMBEDDED, *[SAID["lstm"]] * (config.layers - 1)]
+        self.onward = nn.ModuleList(Layer("lstm", width, width, source=source) for source in sources)
+        self.back = nn.ModuleList(Layer("lstm", width, width, source=source) for source in sources)
         self.head = None if config.tied else nn.Linear(width, vocabulary, bias=False)
         nn.init.uniform_(self.embed.weight, -SPREAD, SPREAD)
         if self.head is not None:

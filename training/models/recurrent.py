@@ -25,23 +25,31 @@ State = list[Tensor]
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
 CARRIED: dict[Cell, int] = {"rnn": 1, "lstm": 2, "gru": 1}  # tensors of a layer's state
 SPREAD = 0.1  # embeddings are uniform within it, as in AWD-LSTM
+# about how large what a layer reads is at first (root mean square): the embedding, or what a layer below says
+EMBEDDED, SAID = SPREAD / 3**0.5, {"rnn": 0.6, "lstm": 0.2, "gru": 0.2}
 
 
 class Layer(nn.Module):
     """One layer, one direction, by PyTorch's own kernels (oneDNN or cuDNN where they have one), in bf16 under autocast.
 
     With weight dropout (DropConnect, Wan et al. 2013) one mask on the hidden-to-hidden matrix serves the whole call.
+    Weights begin so that a gate reads numbers of size 1 from a `source` of this size. PyTorch's own beginning takes it
+    to be 1, which a small embedding is not: then h stays near 0, and so does every gradient. After 150 steps of 2,048
+    tokens on English and Chinese, in nats: lstm 6.2 for 7.4, gru 6.0 for 7.6, rnn 6.5 for 7.6 (one seed; gpt 6.4).
     """
 
-    def __init__(self, cell: Cell, width: int, hidden: int, *, weight_dropout: float = 0.0) -> None:
+    def __init__(
+        self, cell: Cell, width: int, hidden: int, *, source: float = EMBEDDED, weight_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.cell, self.hidden, self.weight_dropout = cell, hidden, weight_dropout
         gates = GATES[cell] * hidden
         self.weight_ih = nn.Parameter(torch.empty(gates, width))
         self.weight_hh = nn.Parameter(torch.empty(gates, hidden))
         self.bias_ih, self.bias_hh = nn.Parameter(torch.zeros(gates)), nn.Parameter(torch.zeros(gates))
-        for matrix in (self.weight_ih, self.weight_hh):
-            nn.init.uniform_(matrix, -(hidden**-0.5), hidden**-0.5)
+        bound = 3**0.5 / (width**0.5 * source)
+        nn.init.uniform_(self.weight_ih, -bound, bound)
+        nn.init.uniform_(self.weight_hh, -(hidden**-0.5), hidden**-0.5)
         if cell == "lstm":  # remember at first (Jozefowicz et al. 2015); gates are i, f, g, o
             nn.init.ones_(self.bias_ih.data[hidden : 2 * hidden])
 
@@ -85,8 +93,8 @@ class Recurrent(Model):
         widths = [config.width, *[hidden] * (config.layers - 1), config.width if config.tied else hidden]
         self.embed = nn.Embedding(vocabulary, config.width)
         self.layers = nn.ModuleList(
-            Layer(family, before, after, weight_dropout=config.weight_dropout)
-            for before, after in zip(widths, widths[1:], strict=False)
+            Layer(family, *wide, source=SAID[family] if n else EMBEDDED, weight_dropout=config.weight_dropout)
+            for n, wide in enumerate(zip(widths, widths[1:], strict=False))
         )
         self.head = None if config.tied else nn.Linear(widths[-1], vocabulary, bias=False)
         nn.init.uniform_(self.embed.weight, -SPREAD, SPREAD)

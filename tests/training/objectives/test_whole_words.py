@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.objectives import whole_words
@@ -20,6 +20,7 @@ def test_the_budget_is_the_share_rounded_and_at_least_one() -> None:
     assert [whole_words.budget(0.15, n) for n in (0, 1, 3, 9, 10, 100, 130)] == [0, 1, 1, 1, 2, 15, 20]
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(flags, seeds)
 def test_words_are_taken_whole_and_no_more_of_them_than_fit(goes_on: np.ndarray, seed: int) -> None:
     words = np.cumsum(~goes_on)
@@ -32,6 +33,7 @@ def test_words_are_taken_whole_and_no_more_of_them_than_fit(goes_on: np.ndarray,
     assert len(found) >= count or not [size for size in left if size <= count - len(found)]
 
 
+@settings(deadline=None)  # a busy machine is no mistake
 @given(flags, seeds)
 def test_spans_are_whole_neighbouring_words_and_do_not_overlap(goes_on: np.ndarray, seed: int) -> None:
     words, n = np.cumsum(~goes_on), len(goes_on)

@@ -57,12 +57,12 @@ class Table:
 
 @dataclass
 class Desk:
-    """One worker's room for one table and one block. The learner fills the first three, then moves `rows`."""
+    """A block's room for one table. The learner fills members, visits and count, then moves `rows`."""
 
     members: Ints  # which rows of the table, each once
     visits: Ints  # how many products of the block each row takes part in (for Table.pull)
-    count: int  # how many members
-    own: Floats  # their copies, end to end, and room for a blank row
+    own: Floats  # their copies, end to end, and room for a blank row; after the block what changed in them
+    count: int = 0  # how many members
 
     def rows(self, stride: int) -> Floats:
         """The copies and, after them, a row of zeros that may be read in place of none; nothing else."""

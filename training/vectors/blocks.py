@@ -31,13 +31,13 @@ def copy_out(table: Floats, stride: int, members: Ints, count: int, own: Floats)
 
 
 @kernel
-def compare(table: Floats, stride: int, members: Ints, count: int, own: Floats, changes: Floats) -> None:
-    """changes[i] = own[i] - table[members[i]]."""
+def compare(table: Floats, stride: int, members: Ints, count: int, own: Floats) -> None:
+    """own[i] -= table[members[i]]: what was changed."""
     minus = splat(-1.0)
     for index in range(count):
         place, here = np.int64(members[index]) * stride, index * stride
         for at in range(0, stride, LANES):
-            store(changes, here + at, fma(minus, load(table, place + at), load(own, here + at)))
+            store(own, here + at, fma(minus, load(table, place + at), load(own, here + at)))
 
 
 @kernel

@@ -21,7 +21,7 @@ from training.vectors.memory import Memory
 
 
 class Exchange:
-    """The tables, and a box for each block of a step: its loss, and of each table the members and their changes."""
+    """The tables, and for each block of a step a desk a table, which every worker of the host can read."""
 
     def __init__(self, tables: dict[str, Table], *, blocks: int, hosts: Hosts, scratch: Path) -> None:
         self.tables, self.blocks, self.hosts = tables, blocks, hosts
@@ -30,12 +30,19 @@ class Exchange:
         for name, table in tables.items():
             shapes[name] = ("f4", (table.rows, table.stride))
         for name, table in tables.items():
-            # of a stretch of rows its first member is enough
-            room, changes = (1, 0) if table.apart else (table.at_once, table.at_once * table.stride)
+            # of a stretch of rows its first member is enough; else there is room for a blank row after the last
+            room, own = (1, 0) if table.apart else (table.at_once, (table.at_once + 1) * table.stride)
             shapes[f"{name}.members"] = ("i4", (blocks, room))
             shapes[f"{name}.visits"] = ("i4", (blocks, room))
-            shapes[f"{name}.changes"] = ("f4", (blocks, changes))
+            shapes[f"{name}.own"] = ("f4", (blocks, own))
         self.memory = Memory(shapes, hosts, scratch).arrays
+        self.desks = [
+            {
+                name: Desk(*(self.memory[f"{name}.{what}"][block] for what in ("members", "visits", "own")))
+                for name in tables
+            }
+            for block in range(blocks)
+        ]
         # of the rows of a table, how many blocks of this step hold each and how often they visit it
         self.holders = {name: np.zeros((2, table.rows), np.int32) for name, table in tables.items()}
 
@@ -53,27 +60,23 @@ class Exchange:
         low, high = (-(-one * self.blocks // self.hosts.world) for one in (rank, rank + 1))
         return range(low, high)
 
-    def copy_out(self, name: str, desk: Desk) -> None:
-        """Give a desk its copies of the members it names; or the rows themselves, where blocks keep apart."""
-        stride = self.tables[name].stride
-        if self.tables[name].apart:
-            desk.own = self._stretch(name, int(desk.members[0]), desk.count)
-            return
-        kernels.copy_out(self.memory[name].reshape(-1), stride, desk.members, desk.count, desk.own)
+    def copy_out(self, block: int) -> None:
+        """Give each desk its copies of the members it names; or the rows themselves, where blocks keep apart."""
+        for name, desk in self.desks[block].items():
+            table, stride = self.memory[name], self.tables[name].stride
+            if self.tables[name].apart:
+                desk.own = self._stretch(name, int(desk.members[0]), desk.count)
+            else:
+                kernels.copy_out(table.reshape(-1), stride, desk.members, desk.count, desk.own)
 
-    def post(self, block: int, told: tuple[float, int], desks: dict[str, Desk]) -> None:
-        """Put what was changed into a block's box."""
+    def post(self, block: int, told: tuple[float, int]) -> None:
+        """Say that a block is done: its desks hold what changed."""
         self.memory["told"][block] = told
-        for index, (name, table) in enumerate(self.tables.items()):
-            desk, count = desks[name], desks[name].count
-            self.memory["counts"][block, index] = count
-            if table.apart:
-                self.memory[f"{name}.members"][block, 0] = desk.members[0]
-                continue
-            self.memory[f"{name}.members"][block, :count] = desk.members[:count]
-            self.memory[f"{name}.visits"][block, :count] = desk.visits[:count]
-            changes = self.memory[f"{name}.changes"][block]
-            kernels.compare(self.memory[name].reshape(-1), table.stride, desk.members, count, desk.own, changes)
+        for index, (name, desk) in enumerate(self.desks[block].items()):
+            self.memory["counts"][block, index] = desk.count
+            if not self.tables[name].apart:
+                table, stride = self.memory[name], self.tables[name].stride
+                kernels.compare(table.reshape(-1), stride, desk.members, desk.count, desk.own)
 
     def merge(self, rate: float) -> NDArray[np.float64]:
         """Wait for every block, add all changes to the tables, and wait again; returns the summed loss and items."""
@@ -83,7 +86,7 @@ class Exchange:
             if table.apart:
                 continue
             counts, holders = self.memory["counts"][:, index], self.holders[name]
-            members, visits, changes = (self.memory[f"{name}.{what}"] for what in ("members", "visits", "changes"))
+            members, visits, changes = (self.memory[f"{name}.{what}"] for what in ("members", "visits", "own"))
             for block in range(self.blocks):
                 kernels.tally(members[block], visits[block], counts[block], holders[0], holders[1])
             for block in range(self.blocks):
@@ -120,7 +123,7 @@ class Exchange:
                 continue
             self._broadcast(self.memory[f"{name}.members"][block, :count], source)
             self._broadcast(self.memory[f"{name}.visits"][block, :count], source)
-            self._broadcast(self.memory[f"{name}.changes"][block, : count * table.stride], source)
+            self._broadcast(self.memory[f"{name}.own"][block, : count * table.stride], source)
 
     def _stretch(self, name: str, first: int, count: int) -> Floats:
         """Rows of a table, end to end: no copy."""

@@ -17,7 +17,7 @@ from training.engines.optimizer import factor
 from training.section import Pretrain
 from training.trainer import batches, checkpoint
 from training.trainer.meter import Curve, Meter
-from training.vectors.base import KEYS, Desk, Learner, Part
+from training.vectors.base import KEYS, Learner, Part
 from training.vectors.exchange import Exchange
 
 # a step is a few milliseconds, and to tell of one costs a fraction of that
@@ -31,7 +31,6 @@ class Run:
     section: Pretrain
     learner: Learner
     exchange: Exchange
-    desks: dict[str, Desk]
     curve: Curve
     meter: Meter
     folder: Path
@@ -71,11 +70,10 @@ def one_step(run: Run) -> None:
     rate = learner.rate * factor(run.done, learner.plan.steps, run.section.schedule)
 
     for block in exchange.share(exchange.hosts.rank):
-        learner.choose(Part(parts[block], keys[block]), run.desks)
-        for name, desk in run.desks.items():
-            exchange.copy_out(name, desk)
-        told = learner.learn(run.desks, rate=rate, told_every=learner.told_every)
-        exchange.post(block, told, run.desks)
+        learner.choose(Part(parts[block], keys[block]), exchange.desks[block])
+        exchange.copy_out(block)
+        told = learner.learn(exchange.desks[block], rate=rate, told_every=learner.told_every)
+        exchange.post(block, told)
     loss, items = exchange.merge(rate).tolist()
 
     run.done += 1
@@ -88,11 +86,11 @@ def one_step(run: Run) -> None:
 def validation_loss(run: Run) -> float:
     """The loss on the same held-out rows with the same draws every time; nothing moves."""
     total, items = 0.0, 0
+    mine = run.exchange.share(run.exchange.hosts.rank)[0]  # its desks are free between two steps
     for part in run.learner.held_out:
-        run.learner.choose(part, run.desks)
-        for name, desk in run.desks.items():
-            run.exchange.copy_out(name, desk)
-        loss, told = run.learner.learn(run.desks, rate=0.0, told_every=1)
+        run.learner.choose(part, run.exchange.desks[mine])
+        run.exchange.copy_out(mine)
+        loss, told = run.learner.learn(run.exchange.desks[mine], rate=0.0, told_every=1)
         total, items = total + loss, items + told
     return total / max(items, 1)
 

@@ -16,7 +16,7 @@ from training.section import Pretrain
 from training.trainer import checkpoint
 from training.trainer.meter import Curve, Meter, Silent
 from training.trainer.stream import open_rows
-from training.vectors.base import LEARNERS, Desk, Learner
+from training.vectors.base import LEARNERS, Learner
 from training.vectors.exchange import Exchange
 from training.vectors.hosts import Hosts
 from training.vectors.loop import Run
@@ -45,7 +45,7 @@ def prepare(spec: dict[str, Any], hosts: Hosts) -> Run:
         batch_tokens=section.batch_tokens,
     )  # fmt: skip
     exchange = Exchange(learner.tables, blocks=blocks, hosts=hosts, scratch=scratch)
-    run = Run(section, learner, exchange, _desks(learner), Curve(), meter, Path(spec["folder"]), _numerics(section),
+    run = Run(section, learner, exchange, Curve(), meter, Path(spec["folder"]), _numerics(section),
               spec["params"]["seed"])  # fmt: skip
     found = checkpoint.newest(run.folder)
     if found:
@@ -54,14 +54,6 @@ def prepare(spec: dict[str, Any], hosts: Hosts) -> Run:
         learner.begin(exchange.matrices())
     hosts.meet()
     return run
-
-
-def _desks(learner: Learner) -> dict[str, Desk]:
-    return {
-        name: Desk(np.empty(table.at_once, np.int32), np.empty(table.at_once, np.int32), 0,
-                   np.empty((table.at_once + 1) * table.stride, np.float32))
-        for name, table in learner.tables.items()
-    }  # fmt: skip
 
 
 def _numerics(section: Pretrain) -> dict[str, Any]:

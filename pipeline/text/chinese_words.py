@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from pipeline.core.errors import UserError
 
-INSTALL = "Install it with: pip install 'bloomery[words]'"
+INSTALL = "Install it with: pip install jieba==0.42.1"
 # what jieba takes for Chinese; any other character is a word alone
 FIRST, LAST = 0x4E00, 0x9FD5
 STATES = "BEMS"  # begin, end, middle of a word, single: in the order by which jieba settles ties

@@ -7,13 +7,18 @@ BIN := .venv/bin
 # DeepSpeed's operations are compiled on demand and training on CPU uses none of them
 INSTALL := DS_BUILD_OPS=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt
 
-.PHONY: demo test test-long check format bench clean help
+.PHONY: demo families test test-long check format bench clean help
 
 help:  ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 demo: .venv/installed  ## raw text to an evaluated checkpoint on this machine, in a few minutes
 	$(BIN)/bloomery run configs/demo.yaml
+
+families: .venv/installed  ## every model family with one budget, English and Chinese, and a page (under 45 minutes)
+	@test -d "$${BLOOMERY_DATA:-../shared/data}/corpora" || \
+	  { echo "$${BLOOMERY_DATA:-../shared/data}/corpora is not there; name the data's folder: BLOOMERY_DATA=/path/to/data make families"; exit 2; }
+	$(BIN)/bloomery compare configs/families.yaml
 
 test: .venv/installed-dev  ## the tests (under 15 minutes on 2 cores)
 	$(BIN)/python -m pytest -q

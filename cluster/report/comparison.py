@@ -86,7 +86,7 @@ def gather(comparing: Comparing, outcomes: Sequence[Outcome], command: str) -> F
         of = [one for one in outcomes if one.compared.corpus == name]
         shared = _shared(of)
         rows = [row_of(one, list(shared), comparing.folder) for one in of]
-        stages = [(one.name, seconds(one), told(one.artifact.manifest)) for one in shared.values() if one.artifact]
+        stages = [(_named(one), seconds(one), told(one.artifact.manifest)) for one in shared.values() if one.artifact]
         corpora.append(_shown(Corpus(name, rows, stages), tones))
     rows = [row for corpus in corpora for row in corpus.rows]
     work = {one.fingerprint: seconds(one) for outcome in outcomes for one in outcome.planned}
@@ -98,6 +98,11 @@ def _shared(outcomes: Sequence[Outcome]) -> dict[str, Planned]:
     often = Counter(one.fingerprint for outcome in outcomes for one in outcome.planned)
     every = {one.fingerprint: one for outcome in outcomes for one in outcome.planned}
     return {fingerprint: one for fingerprint, one in every.items() if often[fingerprint] > 1}
+
+
+def _named(one: Planned) -> str:
+    """A stage, with its kind where there may be several: "tokenizer word"."""
+    return f"{one.name} {one.params['kind']}" if isinstance(one.params.get("kind"), str) else one.name
 
 
 def _shown(corpus: Corpus, tones: dict[str, str]) -> Corpus:
@@ -169,8 +174,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     held_out = "; ".join(f"{one.label} {one.value}" + f" ({one.remark})" * bool(one.remark) for one in row.figures)
     return (
         row.entry, row.family, row.objective, figures.short(row.parameters) if row.parameters else "–",
-        figures.short(row.tokens) if row.tokens else "–",
+        _many(row),
         figures.short(row.tokens_per_second) if row.tokens_per_second else "–",
         figures.duration(row.training_s) if row.training_s is not None else "–", figures.duration(row.whole_s),
         held_out or ("–" if row.state == "done" else row.state), ", ".join(row.exported) or "–",
     )  # fmt: skip
+
+
+def _many(row: Row) -> str:
+    return "–" if not row.tokens else figures.short(row.tokens) + f" {row.unit}" * (row.unit != "tokens")

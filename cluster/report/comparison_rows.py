@@ -68,6 +68,7 @@ class Row:
     error: str = ""
     parameters: int | None = None
     tokens: int | None = None
+    unit: str = "tokens"  # or cells, where a table of counts is read instead of text
     tokens_per_second: float | None = None
     training_s: float | None = None
     whole_s: float = 0.0
@@ -110,7 +111,9 @@ def _kind(outcome: Outcome) -> dict[str, Any]:
     params = next((one.params for one in outcome.planned if one.spec.makes == "model"), {})
     family, options = name_and_options(params.get("model", outcome.compared.entry))
     objective, _ = name_and_options(params.get("objective", "–"))
-    return {"family": f"{family}, {options['shape']}" if "shape" in options else family, "objective": objective}
+    shape = f", {options['shape']} shape" if "shape" in options else ""
+    unit = "cells" if any(one.spec.makes == "counts" for one in outcome.planned) else "tokens"
+    return {"unit": unit, "family": family + shape, "objective": objective}
 
 
 def _training(model: Artifact | None, run: Run | None) -> dict[str, Any]:

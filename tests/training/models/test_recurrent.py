@@ -164,6 +164,23 @@ def test_the_last_layer_is_as_wide_as_the_embedding_where_the_head_is_tied() -> 
 
 
 @families
+def test_every_parameter_has_the_kind_its_optimizer_needs(family: str) -> None:
+    kinds = model_of(family, tied=False).kinds()
+    assert kinds["embed.weight"] == kinds["head.weight"] == "embedding"
+    assert kinds["layers.0.weight_ih"] == kinds["layers.1.weight_hh"] == "matrix"
+    assert kinds["layers.0.bias_ih"] == kinds["layers.1.bias_hh"] == "vector"
+
+
+@families
+def test_a_gate_reads_numbers_of_about_size_one_at_first(family: str) -> None:
+    model = model_of(family, layers=3, width=128, hidden=128)
+    x = model.embed.weight[torch.randint(0, 50, (64, 16))]
+    for layer in model.layers:
+        assert 0.4 < (x @ layer.weight_ih.t()).std() < 2.5
+        x, _ = layer(x)
+
+
+@families
 def test_a_saved_model_says_the_same(family: str, tmp_path: Path) -> None:
     model, (tokens, _) = model_of(family, tied=False).eval(), tokens_of(2, 5)
     save(model, tmp_path)

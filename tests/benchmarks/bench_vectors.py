@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--objectives", nargs="+", default=["skipgram", "cbow"], choices=["skipgram", "cbow"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=float, default=5)
-    parser.add_argument("--batch-tokens", type=int, default=16384)
+    parser.add_argument("--batch-tokens", type=int, default=8192)
     asked = parser.parse_args()
     if not (DATA / "corpora").is_dir():
         sys.exit(f"{DATA}/corpora is not here: set BLOOMERY_DATA")

@@ -40,7 +40,7 @@ def test_a_missing_library_is_told_with_the_command_at_the_first_chinese_word(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert words.words("no Chinese here") == ["no", "chinese", "here"]
-    with pytest.raises(UserError, match="pip install 'bloomery"):
+    with pytest.raises(UserError, match="pip install jieba"):
         words.words("铁匠")
     with pytest.raises(UserError, match="need jieba, which is not installed"):
         chinese_words.identity()

@@ -29,8 +29,10 @@ from pipeline.core.stage import Job, Outcome
 from pipeline.core.store import Store
 
 PR_SET_PDEATHSIG = 1
-LIBRARIES = ("bloomery", "apache-beam", "deepspeed", "jieba", "numpy", "polars", "pyarrow", "ray", "tokenizers", "torch",
-             "transformers")  # fmt: skip
+LIBRARIES = (
+    "bloomery", "apache-beam", "deepspeed", "jieba", "numpy", "polars", "pyarrow", "ray", "tokenizers", "torch",
+    "transformers",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:

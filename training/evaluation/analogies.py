@@ -3,7 +3,8 @@
 As gensim's `evaluate_word_analogies`: vectors at unit length, the answer sought among the `restrict_vocabulary` most
 frequent words, the three words of the question left out of it, questions with a word outside left out and told as
 coverage. Intervals: Wilson (1927), questions taken as independent, which those of one pair of words are not quite.
-Cost: questions × words × width multiplications, a block at a time; 10,000 questions on 200,000 × 300 take a minute of one thread.
+Cost: questions × words × width multiplications, a block at a time; 10,000 questions on 200,000 × 300 take a minute of
+one thread.
 """
 
 from __future__ import annotations

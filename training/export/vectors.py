@@ -1,9 +1,9 @@
 """Word vectors in the formats of word2vec, text and binary, and the words' counts: the one file that imports gensim.
 
 The words stand by falling count; those that training never saw are left out. The text has as many digits as give back
-every number exactly. Written a block at a time (BLOCK numbers as text: some 40 MB), at 140 MB of text or 650 MB of binary
-a CPU-second. Each file is loaded by `gensim` as its user would, and must hold the same words, numbers and counts: for
-200,000 × 300 that takes ten times as long as writing.
+every number exactly. Written a block at a time (BLOCK numbers as text: some 40 MB), at 140 MB of text or 650 MB of
+binary a CPU-second. Each file is loaded by `gensim` as its user would, and must hold the same words, numbers and
+counts: for 200,000 × 300 that takes ten times as long as writing.
 """
 
 from __future__ import annotations

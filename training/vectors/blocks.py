@@ -7,8 +7,6 @@ A pass over a row costs about 30 ns at 100 numbers; there are three: copied out,
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,16 +55,15 @@ def clear(members: Ints, count: int, blocks: Ints, total: Ints) -> None:
 
 @inlined
 def share_of(blocks: int, visits: int, pull: float) -> float:
-    """The part of a row's summed changes that is made.
+    """The part of a row's summed changes that is made: from all of it (seldom visited) to the mean of the blocks.
 
-    A row that is pulled to a place by a spring comes nearer by 1 - exp(-x) in a block of x = pull × visits. Blocks one
-    after the other would have come nearer by 1 - exp(-blocks × x); from the same start, each makes the first step anew.
-    So: all of the sum where a row is seldom visited, the mean where a block alone would bring it all the way.
+    A row is held by a spring: visits that follow one another bring it nearer and nearer to one place. Blocks that begin
+    alike each go the first part of the way, and their sum would throw a row beyond it that is visited often enough to
+    arrive within a block. With x = pull × visits this is near (1 - exp(-x)) / (blocks (1 - exp(-x / blocks))), what
+    blocks one after the other would have come to, without an exponential's cost and last bits.
     """
     pulled = pull * visits
-    if blocks == 1 or pulled < 1e-6:
-        return 1.0
-    return (1.0 - math.exp(-pulled)) / (blocks * (1.0 - math.exp(-pulled / blocks)))
+    return (1.0 + pulled / blocks) / (1.0 + pulled)
 
 
 @kernel

@@ -33,6 +33,7 @@ from training.vectors.vocabulary import vocabulary
 POOL = 1024  # a power of two, at most 4096: an index takes 12 bits of a draw
 # of a product's pull on a row (blocks.share_of): found by experiment (README)
 PULL = 0.1
+AHEAD = 16  # steps
 SECTIONS = {"skipgram": Skipgram, "cbow": Cbow}
 LOOPS: dict[str, Any] = {"skipgram": skipgram, "cbow": cbow}
 RATES = {"skipgram": 0.025, "cbow": 0.05}  # word2vec.c
@@ -77,11 +78,17 @@ class Word2vec(Learner):
         self.cumulative, self.guide = self.words.negatives(self.options.power)
         self.tree = huffman(self.words.counts) if self.options.loss == "hierarchical_softmax" else None
         self.wide = -(-(self.tree.depth if self.tree else 1 + self.options.negatives) // TILE) * TILE
+        self.ahead: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
         self.tables, self.room = self._tables(), self._room()
         self.rows, self.parameters = len(rows["train"]), 2 * len(self.words.counts) * self.width
 
     def numbers(self, step: int) -> NDArray[np.int64]:
-        return batches.rows_of_step(step, rows=self.rows, batch_rows=self.plan.batch_rows, seed=self.seed)
+        """Computed for some steps at once: a permutation costs as much for ten rows as for a thousand."""
+        group, place = divmod(step, AHEAD)
+        if self.ahead[0] != group:
+            rows = self.plan.batch_rows * AHEAD
+            self.ahead = group, batches.rows_of_step(group, rows=self.rows, batch_rows=rows, seed=self.seed)
+        return self.ahead[1][place * self.plan.batch_rows :][: self.plan.batch_rows]
 
     def begin(self, tables: dict[str, Floats]) -> None:
         """Small inputs, outputs at zero, as in word2vec.c."""

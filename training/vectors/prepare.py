@@ -31,7 +31,7 @@ def prepare(spec: dict[str, Any], hosts: Hosts) -> Run:
     blocks = section.engine.options["blocks"]
     if hosts.world > blocks:
         raise UserError(
-            f"pretrain.engine.blocks: {blocks} blocks are too few for {hosts.world} workers. "
+            f"pretrain.engine.blocks: {blocks} is too few for {hosts.world} workers. "
             f"Write {hosts.world} or more blocks, or use fewer workers."
         )
     rows = {

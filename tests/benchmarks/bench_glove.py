@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -163,7 +164,8 @@ def model_of(vectors: Path, stages: dict[str, Path]) -> Model:
 def quality(model: Model, stages: dict[str, Path], language: str) -> dict[str, tuple[float, int]]:
     """Of each file the score and how many items are covered."""
     words, folder = words_of(model, stages["tokenizer"] / "tokenizer.json"), DATA / "eval" / "words"
-    find, found = words.vocabulary.find, {}
+    first, found = 30_000, {}
+    find = partial(words.vocabulary.find, first=first)
     pairs = [(pair.judged, find(pair.one), find(pair.other)) for pair in read_pairs(folder / PAIRS[language])]
     known = [pair for pair in pairs if None not in pair]
     cosines = words.cosine([one for _, one, _ in known], [other for _, _, other in known])  # type: ignore[misc]
@@ -171,7 +173,7 @@ def quality(model: Model, stages: dict[str, Path], language: str) -> dict[str, t
     for file in QUESTIONS[language]:
         asked = [[find(one.a), find(one.b), find(one.c), find(one.answer)] for one in read_questions(folder / file)]
         covered = [one for one in asked if None not in one]
-        found[file] = (float(np.mean(answered(words, covered, first=30_000))), len(covered))  # type: ignore[arg-type]
+        found[file] = (float(np.mean(answered(words, covered, first=first))), len(covered))  # type: ignore[arg-type]
     return found
 
 

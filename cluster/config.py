@@ -148,10 +148,12 @@ def model_of(specs: tuple[StageSpec, ...]) -> type[RunConfig]:
 
 
 def _empty_means_defaults(tree: Tree, sections: Iterable[str]) -> None:
-    # `dedupe:` with nothing behind it is the user's way to write "dedupe, as it is"
+    # `dedupe:` with nothing behind it is the user's way to write "dedupe, as it is"; the word null leaves it out
     if isinstance(tree.data, dict):
         for name in sections:
-            if name in tree.data and tree.data[name] is None:
+            if (name,) in tree.nulls and tree.data.get(name) is None:
+                tree.data.pop(name, None)
+            elif name in tree.data and tree.data[name] is None:
                 tree.data[name] = {}
 
 

@@ -30,13 +30,17 @@ _SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), "+.inf": float("inf"),
 
 @dataclass
 class Tree:
-    """Plain data, the line (from 1) of every path in it, the problems met, and the text of expanded secrets by path."""
+    """Plain data, the line (from 1) of every path in it, the problems met, and the text of expanded secrets by path.
+
+    `nulls`: paths whose value is the word null (or ~), as against nothing at all behind the colon.
+    """
 
     file: str
     data: Any = None
     lines: dict[PathOf, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     secrets: dict[PathOf, str] = field(default_factory=dict)
+    nulls: set[PathOf] = field(default_factory=set)
 
     def line(self, path: PathOf) -> int | None:
         """The line of a path, or of the nearest thing above it."""
@@ -112,8 +116,11 @@ def set_path(tree: Tree, assignment: str) -> None:
     where = "command line"
     if not equals or not name:
         raise ConfigError.of([Problem(where, None, assignment, "an override is written section.key=value.")])
-    value = parse_tree(text, Tree(where)).data
+    parsed = parse_tree(text, Tree(where))
     parts: list[str | int] = [int(p) if p.isdigit() else p for p in name.replace("[", ".").replace("]", "").split(".")]
+    tree.nulls.discard(tuple(parts))
+    if () in parsed.nulls:
+        tree.nulls.add(tuple(parts))
     if tree.data is None:
         tree.data = {}
     spot = tree.data
@@ -128,7 +135,7 @@ def set_path(tree: Tree, assignment: str) -> None:
         else:
             raise ConfigError.of([Problem(where, None, name, f"there is no {dotted(tuple(parts[: index + 1]))}.")])
         if last:
-            spot[key] = value
+            spot[key] = parsed.data
         spot = spot[key]
 
 
@@ -170,7 +177,10 @@ class _Builder:
             text = VARIABLE.sub(lambda found: self.variable(found, path), text)
             if any(SECRET.search(found[1]) for found in VARIABLE.finditer(str(node.value))):
                 self.tree.secrets[path] = str(node.value)
-        return scalar(text) if plain else text
+        value = scalar(text) if plain else text
+        if value is None and text:
+            self.tree.nulls.add(path)
+        return value
 
     def variable(self, found: re.Match[str], path: PathOf) -> str:
         value = os.environ.get(found[1]) or found[2]

@@ -95,6 +95,24 @@ def test_a_section_left_out_leaves_its_stage_out_and_an_empty_one_means_defaults
     assert "smelt" not in read("dig:\n").resolved()
 
 
+@pytest.mark.parametrize("word", ["null", "~", "Null"])
+def test_the_word_null_leaves_a_section_out_on_the_command_line_and_in_the_file(read: Read, word: str) -> None:
+    assert [spec.name for spec in read("dig: {depth: 7}\nsmelt: {fuel: coke}\n", f"smelt={word}").chosen()] == ["dig"]
+    assert [spec.name for spec in read("dig:\nsmelt:\n", f"smelt={word}").chosen()] == ["dig"]
+    assert [spec.name for spec in read(f"dig:\nsmelt: {word}\n").chosen()] == ["dig"]
+    assert "smelt" not in read("dig:\nsmelt:\n", f"smelt={word}").resolved()
+
+
+def test_an_override_of_a_section_left_out_by_null_brings_it_back(read: Read) -> None:
+    assert read("dig:\nsmelt: null\n", "smelt=").config.section("smelt") == Smelt()
+    assert read("dig:\nsmelt: null\n", "smelt={fuel: coke}").config.section("smelt") == Smelt(fuel="coke")
+    assert read("dig:\nsmelt: null\n", "smelt.fuel=coke").config.section("smelt") == Smelt(fuel="coke")
+
+
+def test_cluster_null_means_the_defaults_of_this_machine(read: Read) -> None:
+    assert read("dig:\ncluster: {workers: 4}\n", "cluster=null").config.cluster.workers == 1
+
+
 def test_the_resolved_configuration_reads_back_as_itself(read: Read) -> None:
     loaded = read("name: 铁-1\ndig: {place: '6e-4'}\nsmelt: {heats: [1200, 1300]}\nseed: 5\n")
     again = read(loaded.resolved_yaml())

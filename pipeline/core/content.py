@@ -1,6 +1,9 @@
 """A hash of a table's values, column by column: the same whatever the row groups, the library or the compression.
 
-For each leaf column three streams go in: validity, lengths (strings, lists, maps) and values, little-endian.
+Each column gives streams by name: `NAME?` validity, `NAME#` lengths (strings, lists, maps) and `NAME` the values,
+little-endian. A list goes on with `NAME[]`, a struct with `NAME.FIELD`. So `metadata`, a list<struct<key, value>>, is
+`metadata?`, `metadata#`, `metadata[]?`, and `?`, `#` and values of `metadata[].key` and `metadata[].value`. The digest
+is sha256 over the lines `STREAM SHA256`, sorted by name. The map that `metadata` was before gave other streams.
 sha256 runs at over 1 GB a CPU-second, so this costs well under a tenth of writing the file.
 """
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.types
+
+# a list of structs and no map: `datasets` and other readers of Parquet know no map type
+METADATA = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 
 DOCUMENTS = pa.schema(
     [
@@ -14,7 +19,7 @@ DOCUMENTS = pa.schema(
         ("source", pa.string()),
         ("url", pa.string()),
         ("language", pa.string()),
-        ("metadata", pa.map_(pa.string(), pa.string())),
+        ("metadata", METADATA),
     ]
 )
 
@@ -52,6 +57,23 @@ QUARANTINE = pa.schema(
 )
 
 SPAN = pa.struct([("id", pa.string()), ("start", pa.int32()), ("end", pa.int32())])
+
+
+def current_types(table: pa.Table) -> pa.Table:
+    """The table with its `metadata` as METADATA: the artifacts of earlier versions hold a map. No bytes are copied."""
+    index = table.schema.get_field_index("metadata")
+    if index < 0 or not pyarrow.types.is_map(table.schema.field(index).type):
+        return table
+    return table.set_column(index, pa.field("metadata", METADATA), table.column(index).cast(METADATA))
+
+
+def to_rows(documents: pa.Table) -> list[dict[str, Any]]:
+    """Every document as a dict for Python code; `metadata` is a list of (key, value), so that `dict()` takes it."""
+    rows: list[dict[str, Any]] = documents.to_pylist()
+    if "metadata" in documents.column_names:
+        for row in rows:
+            row["metadata"] = [(item["key"], item["value"]) for item in row["metadata"] or ()]
+    return rows
 
 
 def tokens_schema(vocabulary: int) -> pa.Schema:

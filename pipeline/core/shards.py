@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pipeline.core.content import ContentHash
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import TEMPORARY
+from pipeline.core.records import current_types
 
 # few distinct values: a dictionary pays; elsewhere it only costs a hash table
 DICTIONARY = ("source", "language", "stage", "rule", "method", "reason", "file")
@@ -187,10 +188,14 @@ def write_table(folder: Path, path: str, table: pa.Table) -> FileEntry:
 
 
 def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The row groups of a file, one at a time: memory is bounded by a row group, whatever the size of the file."""
+    """The row groups of a file, one at a time: memory is bounded by a row group, whatever the size of the file.
+
+    Documents of earlier versions come with the types of today, so no caller needs to know of the older ones.
+    """
     with pq.ParquetFile(path, pre_buffer=False) as file:
         for index in range(file.num_row_groups):
-            yield file.read_row_group(index, columns=None if columns is None else list(columns), use_threads=False)
+            table = file.read_row_group(index, columns=None if columns is None else list(columns), use_threads=False)
+            yield current_types(table)
 
 
 def rows(path: Path) -> int:

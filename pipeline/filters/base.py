@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
+from pipeline.core.records import to_rows
 from pipeline.core.registry import Registry
 from pipeline.filters.limits import CHARACTERS, WORDS
 
@@ -74,13 +75,13 @@ class DocumentFilter(Filter):
 
     @abstractmethod
     def keep(self, document: Document) -> bool | float:
-        """`document` holds id, source_id, text, source, url, language, metadata."""
+        """`document` holds id, source_id, text, source, url, language, and metadata as (key, value) pairs."""
 
     def signal_names(self) -> Sequence[str]:
         return [self.name]
 
     def signals(self, documents: pa.Table) -> dict[str, Floats]:
-        values = [self._value(document) for document in documents.to_pylist()]
+        values = [self._value(document) for document in to_rows(documents)]
         return {self.name: np.array(values, np.float64)}
 
     def rules(self) -> Sequence[Rule]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.records import DOCUMENTS, QUARANTINE, document_id
+from pipeline.core.records import DOCUMENTS, METADATA, QUARANTINE, document_id
 from pipeline.readers.base import Bad, Record
 from pipeline.text.language import canonical
 
@@ -65,7 +65,7 @@ class Batch:
             pa.array([self.source] * len(self.records), pa.string()),
             pa.array([record.url for record in self.records], pa.string()),
             self._languages(text),
-            _maps([record.metadata or {} for record in self.records]),
+            _metadata([record.metadata or {} for record in self.records]),
         ]
         return pa.Table.from_arrays(columns, schema=DOCUMENTS)
 
@@ -93,9 +93,10 @@ def _text(texts: list[bytes]) -> pa.LargeStringArray:
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
 
 
-def _maps(metadata: Sequence[Mapping[str, str]]) -> pa.MapArray:
-    offsets = np.zeros(len(metadata) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, metadata), np.int32, len(metadata)), out=offsets[1:])
-    keys = pa.array([key for one in metadata for key in one], pa.string())
-    items = pa.array([item for one in metadata for item in one.values()], pa.string())
-    return pa.MapArray.from_arrays(pa.array(offsets), keys, items)
+def _metadata(columns: Sequence[Mapping[str, str]]) -> pa.ListArray:
+    offsets = np.zeros(len(columns) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, columns), np.int32, len(columns)), out=offsets[1:])
+    keys = pa.array([key for metadata in columns for key in metadata], pa.string())
+    values = pa.array([value for metadata in columns for value in metadata.values()], pa.string())
+    pairs = pa.StructArray.from_arrays([keys, values], fields=list(METADATA.value_type))
+    return pa.ListArray.from_arrays(pa.array(offsets), pairs, type=METADATA)

@@ -6,22 +6,22 @@ from pipeline.core.stage import StageSpec
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
-        name="ingest", version=1, section="ingest", needs=(), makes="documents", work="beam",
+        name="ingest", version=2, section="ingest", needs=(), makes="documents", work="beam",
         run="pipeline.stages.ingest:run",
         section_type="pipeline.readers.section:Ingest", params="pipeline.readers.section:ingest_params",
     ),
     StageSpec(
-        name="signals", version=1, section="clean", needs=("documents",), makes="documents", work="beam",
+        name="signals", version=2, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.signals:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
     ),
     StageSpec(
-        name="clean", version=1, section="clean", needs=("documents",), makes="documents", work="beam",
+        name="clean", version=2, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.clean:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:rules_params",
     ),
     StageSpec(
-        name="dedupe", version=1, section="dedupe", needs=("documents",), makes="documents", work="beam",
+        name="dedupe", version=2, section="dedupe", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.dedupe:run",
         section_type="pipeline.dedupe.section:Dedupe",
     ),

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import sha256_file
-from pipeline.core.records import DOCUMENTS, QUARANTINE
+from pipeline.core.records import DOCUMENTS, QUARANTINE, to_rows
 from pipeline.core.stage import Job, Outcome, check_rows
 from pipeline.readers import batch as batching
 from pipeline.readers.section import Ingest, ingest_params
@@ -233,13 +233,13 @@ def test_a_record_above_the_limit_goes_to_quarantine(tmp_path: Path, planned: Pl
     assert len(tables(job, outcome, "quarantine")["raw"][0].as_py()) == 2000
 
 
-def test_documents_without_metadata_have_an_empty_map(tmp_path: Path, planned: Planned) -> None:
+def test_documents_without_metadata_have_an_empty_list(tmp_path: Path, planned: Planned) -> None:
     (tmp_path / "a.jsonl").write_text(
         '{"text": "一", "lang": "zh"}\n{"text": "b", "lang": "en", "n": 1, "t": "标题"}\n'
     )
     job = planned([{"reader": "jsonl", "paths": f"{tmp_path}/a.jsonl"}])
     found = tables(job, ingest.run(job), "parts")
-    assert found["metadata"].to_pylist() == [[], [("n", "1"), ("t", "标题")]]
+    assert found["metadata"].to_pylist() == [[], [{"key": "n", "value": "1"}, {"key": "t", "value": "标题"}]]
     assert found.schema == DOCUMENTS
 
 
@@ -251,7 +251,7 @@ def test_python_docs_are_parsed_in_worker_processes(planned: Planned) -> None:
     outcome = ingest.run(job)
     found = tables(job, outcome, "parts")
     assert outcome.counts["languages"] == {"en": found.num_rows}
-    assert {dict(row)["distribution"] for row in found["metadata"].to_pylist()} == {"pytest"}
+    assert {dict(row["metadata"])["distribution"] for row in to_rows(found)} == {"pytest"}
 
 
 @needs_data

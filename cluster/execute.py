@@ -7,7 +7,6 @@ apart. The last line after a failure is the command that resumes.
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from cluster.config import Loaded
 from cluster.console import Console
 from cluster.plan import Planned, plan, select
 from cluster.process import Ended, StageProcess, oom_kills, verdict
-from cluster.program import program
+from cluster.program import command, program
 from cluster.progress import Listener, Standing
 from cluster.run import Run, born, create
 from cluster.summary import brief, told
@@ -67,15 +66,15 @@ def execute(loaded: Loaded, wish: Wish, console: Console) -> int:
 
     Raises: UserError for a wrong range; Busy when another run holds the work directory.
     """
-    command = command_of(loaded, wish)
-    with lock.held(loaded.workdir, command), Listener() as listener, interrupt.ended_politely():
+    typed = command_of(loaded, wish)
+    with lock.held(loaded.workdir, typed), Listener() as listener, interrupt.ended_politely():
         store = Store(loaded.workdir)
         planned = plan(loaded, store, hashed=_Hashing(console))
         chosen = select(planned, wish.start, wish.end)
         run = create(loaded)
         run.write_plan(planned, loaded)
         run.event(
-            "started", pid=os.getpid(), born=born(os.getpid()), command=command, host=socket.gethostname(),
+            "started", pid=os.getpid(), born=born(os.getpid()), command=typed, host=socket.gethostname(),
             versions=versions(), stages=[one.name for one in chosen],
         )  # fmt: skip
         supervisor = Supervisor(loaded, store, run, console, listener, wish)
@@ -262,7 +261,7 @@ def command_of(loaded: Loaded, wish: Wish, *, failed: str | None = None) -> str:
     start = failed if failed and wish.force else wish.start
     flags = [*(["--from", start] if start else []), *(["--to", wish.end] if wish.end else [])]
     forced = ["--force"] if wish.force else []
-    return shlex.join([program(), "run", str(loaded.path), *loaded.overrides, *flags, *forced])
+    return command("run", loaded.path, loaded.overrides, [*flags, *forced])
 
 
 class _Hashing:

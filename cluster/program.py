@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -15,3 +17,8 @@ def program() -> str:
         return "bloomery"
     near = os.path.relpath(called)
     return str(called) if near.startswith("..") else near
+
+
+def command(verb: str, config: Path, overrides: Sequence[str] = (), flags: Sequence[str] = ()) -> str:
+    """A command line to type next, quoted for the shell, with the overrides that this one was given."""
+    return shlex.join([program(), verb, str(config), *overrides, *flags])

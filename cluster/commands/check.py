@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.config import load
-from cluster.program import program
+from cluster.program import command
 
 MARKS = {"done": "=", "resume": "↻", "stale": "✱", "run": "+"}
 WORDS = {"done": "done", "resume": "resumed", "stale": "redone", "run": "new"}
@@ -16,7 +16,7 @@ def check(path: Path, overrides: Sequence[str]) -> None:
     """Raises: ConfigError with every problem."""
     loaded = load(path, overrides)
     stages = ", ".join(spec.name for spec in loaded.chosen())
-    print(f"{path}: nothing wrong. Stages: {stages}.\nNext: {program()} plan {path}")
+    print(f"{path}: nothing wrong. Stages: {stages}.\nNext: {command('plan', path, overrides)}")
 
 
 def show_plan(path: Path, overrides: Sequence[str]) -> None:
@@ -34,4 +34,5 @@ def show_plan(path: Path, overrides: Sequence[str]) -> None:
         if one.numerics:
             print(f"  {'':<{width}}  {one.numerics}")
     todo = sum(one.state != "done" for one in planned)
-    print(f"{todo} of {len(planned)} stages to run. Next: {program()} run {path}" if todo else "Everything is done.")
+    following = command("run", path, overrides)
+    print(f"{todo} of {len(planned)} stages to run. Next: {following}" if todo else "Everything is done.")

@@ -14,6 +14,7 @@ from cluster.config import Loaded, load
 from cluster.console import console
 from cluster.execute import STOPPED, Wish, execute
 from cluster.plan import plan
+from cluster.program import command
 from cluster.table import table
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
@@ -39,10 +40,12 @@ def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
         finally:
             screen.close()
         if codes[-1] == STOPPED:
-            return STOPPED
+            break
     varied = [assignment.partition("=")[0] for assignment in grid if len(choices(assignment)) > 1]
     print(f"\n{compared(loaded, codes, combinations, varied)}")
-    return 1 if any(codes) else 0
+    if any(codes):
+        print(f"\nTo go on:\n{command('sweep', path, grid, ['--to', end] if end else [])}")
+    return STOPPED if STOPPED in codes else 1 if any(codes) else 0
 
 
 def choices(assignment: str) -> list[str]:
@@ -78,10 +81,12 @@ def compared(
     loaded: Sequence[Loaded], codes: Sequence[int], combinations: Sequence[Sequence[str]], varied: Sequence[str]
 ) -> str:
     """A table: a row a combination, its varied values, then every score that is there."""
-    found = [_scores(one) if code == 0 else {} for one, code in zip(loaded, codes, strict=True)]
+    found = [
+        _scores(one) if code == 0 else {} for one, code in zip(loaded, codes, strict=False)
+    ]  # fewer codes when it was stopped
     names = list(dict.fromkeys(name for scores in found for name in scores))
     rows = []
-    for scores, code, combination in zip(found, codes, combinations, strict=True):
+    for scores, code, combination in zip(found, codes, combinations, strict=False):
         values = dict(assignment.split("=", 1) for assignment in combination)
         missing = FAILED if code else "–"
         rows.append([*(values[name] for name in varied), *(scores.get(name, missing) for name in names or [""])])

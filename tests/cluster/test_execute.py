@@ -46,6 +46,17 @@ def test_where_and_how_wide_changes_no_fingerprint(finished: Any) -> None:
     assert "another numerics class (workers 1, here 2)" in plan
 
 
+def test_a_command_to_type_next_carries_the_overrides_that_were_given(folder: Any) -> None:
+    given = ("gather.words=[铁, iron ore]", "sift.longest=5")
+    quoted = "tiny.yaml 'gather.words=[铁, iron ore]' sift.longest=5"
+    assert folder.run("check", "tiny.yaml", *given).strip().endswith(f"Next: bloomery plan {quoted}")
+    assert folder.run("plan", "tiny.yaml", *given).strip().endswith(f"Next: bloomery run {quoted}")
+    assert f"go on       bloomery run {quoted}" in folder.run("run", "tiny.yaml", *given, "--to", "sift")
+    sweep = ("sift.longest=5,6", "gather.words=[铁]", "--to", "teach")
+    printed = folder.run("sweep", "tiny.yaml", *sweep, code=1, BEHAVE_teach="fail")
+    assert printed.strip().endswith("bloomery sweep tiny.yaml sift.longest=5,6 'gather.words=[铁]' --to teach")
+
+
 def test_a_failure_is_one_sentence_and_ends_with_the_command_that_resumes(folder: Any) -> None:
     printed = folder.run("run", "tiny.yaml", "sift.longest=5", code=1, BEHAVE_sift="fail")
     assert "sift: a bad word in 中文.txt. Mend it." in printed

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.config import Section
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import read_json
+from pipeline.tokenizers import description
 from training.evaluation.held_out import HeldOut
 from training.export.card import Card
 
@@ -27,6 +30,17 @@ class Source:
         """From a job's inputs."""
         tokenizer = inputs["tokenizer"].path / "tokenizer.json"
         return cls(inputs["model"].path / "model", tokenizer, HeldOut.of(dict(inputs)), Card.of(inputs))
+
+    @property
+    def end_of_text(self) -> str:
+        """The piece that follows each document.
+
+        Raises: StageFailed when the tokenizer has none.
+        """
+        piece = description.ending(read_json(self.tokenizer))
+        if piece is None:
+            raise StageFailed("export: no piece of tokenizer.json ends a text.")
+        return piece
 
 
 class Format(ABC):

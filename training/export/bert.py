@@ -1,7 +1,6 @@
 """Our encoder as BertForMaskedLM: config.json, and the weights under the library's names.
 
-The head that tells pairs apart stays behind: that class has none. `framed` makes a tokenizer put [CLS] and [SEP] around
-a text by itself, as every user of BERT expects.
+The head that tells pairs apart stays behind: that class has none.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Transl
         "attention_probs_dropout_prob": options.dropout,
         "initializer_range": 0.02,
         "tie_word_embeddings": True,
-        **specials.config("pad_token"),
+        **specials.config("bos_token", "eos_token", "pad_token"),
     }
     return Translation(config, {theirs: read(ours) for ours, theirs in names(options.layers)})
 
@@ -85,37 +84,3 @@ def names(layers: int) -> Iterator[tuple[str, str]]:
     for ours, theirs in parts:
         for kind in ("weight", "bias"):
             yield f"{ours}.{kind}", f"{theirs}.{kind}"
-
-
-def framed(tokenizer: dict[str, Any]) -> dict[str, Any]:
-    """A tokenizer.json that puts marks around a text, where it does not yet; ids of the text itself stay as they are.
-
-    Before a hidden word, the space belongs to it where pieces begin with their space (byte-level BPE): it was hidden
-    with it in training.
-    """
-    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    processor = tokenizer.get("post_processor")
-    steps = processor["processors"] if processor and processor["type"] == "Sequence" else [processor or {}]
-    if not {"[CLS]", "[SEP]"} <= set(added) or any(step.get("type") != "ByteLevel" for step in steps if step):
-        return tokenizer
-    template = _template(added)
-    if processor is None:
-        return {**tokenizer, "post_processor": template}
-    tokens = [
-        {**token, "lstrip": token["lstrip"] or token["content"] == "[MASK]"} for token in tokenizer["added_tokens"]
-    ]
-    return {
-        **tokenizer, "added_tokens": tokens, "post_processor": {"type": "Sequence", "processors": [*steps, template]},
-    }  # fmt: skip
-
-
-def _template(added: dict[str, int]) -> dict[str, Any]:
-    """[CLS] A [SEP], and [CLS] A [SEP] B [SEP] with B and its mark as the second text."""
-
-    def special(name: str, text: int) -> dict[str, Any]:
-        return {"SpecialToken": {"id": name, "type_id": text}}
-
-    one = [special("[CLS]", 0), {"Sequence": {"id": "A", "type_id": 0}}, special("[SEP]", 0)]
-    both = [*one, {"Sequence": {"id": "B", "type_id": 1}}, special("[SEP]", 1)]
-    marks = {name: {"id": name, "ids": [added[name]], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
-    return {"type": "TemplateProcessing", "single": one, "pair": both, "special_tokens": marks}

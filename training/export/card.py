@@ -10,7 +10,6 @@ from typing import Any
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
 from pipeline.core.manifest import NAME, Manifest
-from pipeline.tokenizers.base import END_OF_TEXT
 
 SPLITS = "splits.json"
 
@@ -36,19 +35,19 @@ class Card:
         *,
         title: str,
         figures: Mapping[str, str],
-        use: str | None = None,
+        use: str,
         library: str = "transformers",
         task: str | None = "text-generation",
     ) -> str:
         """README.md; `figures` are the rows of the table that says what the model is.
 
-        `use` says how it is loaded, in a code block that runs in its folder; None: as a causal model of transformers.
+        `use` says how it is loaded, in a code block that runs in its folder.
         `library` and `task` are what the Hugging Face Hub calls them; no task where the Hub has no name for it.
         """
         languages = sorted(_sum_of(self.splits))
         front = {"library_name": library, "pipeline_tag": task, "language": languages}
         parts = [
-            _front(front), f"# {title}\n", use or USE, "## Model\n", _table(("", ""), list(figures.items())),
+            _front(front), f"# {title}\n", use, "## Model\n", _table(("", ""), list(figures.items())),
             "## Training\n", _code(self.params), *self._numerics(), *self._data(), *self._lineage_part(), LIMITS,
         ]  # fmt: skip
         return "\n".join(parts)
@@ -111,21 +110,6 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def _code(value: Any) -> str:
     return f"```json\n{json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)}\n```\n"
 
-
-USE = f"""\
-A language model trained from scratch by Bloomery.
-
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained(".")
-model = AutoModelForCausalLM.from_pretrained(".")
-inputs = tokenizer("{END_OF_TEXT}" + "Your text", return_tensors="pt")
-print(tokenizer.decode(model.generate(**inputs)[0]))
-```
-
-Documents end with `{END_OF_TEXT}`: put it before a prompt that is the beginning of a document.
-"""
 
 LINEAGE = """\
 What an artifact is found by: sha256 over its stage's version and parameters and the fingerprints of its inputs.

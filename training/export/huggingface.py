@@ -7,7 +7,6 @@ What a family is called there, and where its weights go, is its own translation 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,33 @@ from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing, write_json
-from pipeline.tokenizers import adversarial
+from pipeline.tokenizers import adversarial, description
+from pipeline.tokenizers.base import END_OF_TEXT
 from pipeline.tokenizers.subword import load as load_tokenizer
 from training.evaluation.section import Sampling
+from training.export import tokenizer_files
 from training.export.base import Format, Source
-from training.export.bert import FILLS, framed
+from training.export.bert import FILLS
 from training.export.translation import Head, Read, Specials, Translation, head_of, translation
 from training.models.base import build
 from training.models.saved import CONFIG, WEIGHTS, load
+from training.objectives import marks
+
+CONTINUES = f"""\
+A language model trained from scratch by Bloomery.
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForCausalLM.from_pretrained(".")
+inputs = tokenizer(tokenizer.bos_token + "Your text", return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs)[0]))
+```
+
+The tokenizer adds no special token to a text. In training, `{END_OF_TEXT}` (`bos_token` and `eos_token`) followed each
+document: put it before a prompt that is the beginning of a document. A batch is padded on the left.
+"""
 
 TOLERANCE = 1e-4
 ROWS = 4  # held-out rows, spread over the split, on which logits are compared
@@ -45,8 +63,7 @@ class Huggingface(Format):
             found = translation(saved, weights.get_tensor, specials)
             parameters = _write_weights(found.weights, folder / WEIGHTS)
         write_json(folder / "config.json", found.config)
-        write_json(folder / "tokenizer_config.json", _tokenizer(saved["context"], specials))
-        _write_tokenizer(source.tokenizer, folder / "tokenizer.json", head_of(found.config))
+        _write_tokenizer(source, folder, found.config, specials, context=saved["context"])
         with replacing(folder / "README.md") as beside:
             beside.write_text(_card(source, saved, found.config, parameters), encoding="utf-8")
         names = ["config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "README.md"]
@@ -67,7 +84,7 @@ class Huggingface(Format):
         except Exception as error:  # whatever stops a user stops us, in one sentence
             raise StageFailed(f"export: huggingface: transformers does not load the folder ({error}).") from error
         _compare_logits(ours, tokens, model.eval())
-        _compare_ids(source, tokenizer)
+        _compare_ids(source, tokenizer, head)
         _use(transformers, model, tokenizer, head)
 
 
@@ -79,8 +96,8 @@ def architecture(saved: dict[str, Any], read: Read, specials: Specials) -> Trans
         model.write(Path(folder))  # type: ignore[operator]
         config, weights = read_json(Path(folder) / "config.json"), load_file(Path(folder) / WEIGHTS)
     config.pop("transformers_version", None)
-    names = ("pad_token",) if head_of(config) == "masked" else ("bos_token", "eos_token", "pad_token")
-    return Translation({**config, **specials.config(*names)}, weights)
+    ids = specials.config("bos_token", "eos_token", "pad_token")
+    return Translation({**config, **ids, **specials.corrected(config)}, weights)
 
 
 def _generation(context: int, specials: Specials) -> dict[str, Any]:
@@ -94,23 +111,17 @@ def _generation(context: int, specials: Specials) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tokenizer(context: int, specials: Specials) -> dict[str, Any]:
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        **specials.spelled,
-        "model_max_length": context,
-        "model_input_names": ["input_ids", "attention_mask"],
-        "clean_up_tokenization_spaces": False,
-    }
-
-
-def _write_tokenizer(source: Path, target: Path, head: Head) -> None:
-    """As it is; for a model that fills gaps, one that frames a text by itself."""
+def _write_tokenizer(source: Source, folder: Path, config: dict[str, Any], specials: Specials, *, context: int) -> None:
+    """Bare text for a model that goes on; for one that fills gaps, text between its marks, with segments if it has."""
+    head, segments = head_of(config), int(config.get("type_vocab_size", 0))
     if head == "masked":
-        write_json(target, framed(read_json(source)))
+        tokenizer_files.write_framed(source.tokenizer, folder, segments=segments)
     else:
-        with replacing(target) as beside:
-            shutil.copyfile(source, beside)
+        tokenizer_files.write_plain(source.tokenizer, folder)
+    described = tokenizer_files.config(
+        specials, context=context, head=head, segments=segments if head == "masked" else 0
+    )
+    write_json(folder / "tokenizer_config.json", described)
 
 
 def _write_weights(named: dict[str, Tensor], target: Path) -> int:
@@ -136,7 +147,8 @@ def _card(source: Source, saved: dict[str, Any], config: dict[str, Any], paramet
     title = f"{kind}, {parameters:,} parameters"
     if head_of(config) == "masked":
         return source.card.text(title=title, figures=figures, use=FILLS, task="fill-mask")
-    return source.card.text(title=title, figures=figures)
+    use = CONTINUES.replace(END_OF_TEXT, source.end_of_text)
+    return source.card.text(title=title, figures=figures, use=use)
 
 
 def _rows(source: Source) -> list[Tensor]:
@@ -164,20 +176,30 @@ def _compare_logits(ours: list[Tensor], tokens: list[Tensor], model: Any) -> Non
         )
 
 
-def _compare_ids(source: Source, tokenizer: Any) -> None:
+def _compare_ids(source: Source, tokenizer: Any, head: Head) -> None:
+    """AutoTokenizer gives our ids, and around them what training put around a text: marks if it fills gaps."""
     reference = load_tokenizer(source.tokenizer)
     documents = (document.text.decode("utf-8", "replace") for document in source.held_out.documents())
     texts = [
         *adversarial.texts([tokenizer.eos_token]),
         *(text for text, _ in zip(documents, range(TEXTS), strict=False)),
     ]
-    mask = tokenizer.mask_token  # takes the space before it with it (bert.framed), which no text of ours does
+    before, after = _frame(source.tokenizer, head)
+    mask = tokenizer.mask_token if head == "masked" else None
+    # a mask takes the space before it with it (tokenizer_files.framed), which no text of ours does
     for text in (one for one in texts if mask is None or mask not in one):
-        if tokenizer(text, add_special_tokens=False)["input_ids"] != reference.encode_text(text):
+        if tokenizer(text)["input_ids"] != [*before, *reference.encode_text(text), *after]:
             raise StageFailed(
                 f"export: huggingface: AutoTokenizer gives other ids than the tokenizer stage on {text[:40]!r}. "
                 "Nothing was published; please report this."
             )
+
+
+def _frame(tokenizer: Path, head: Head) -> tuple[list[int], list[int]]:
+    """The ids before and behind every text."""
+    added = description.added(read_json(tokenizer))
+    names = marks.spelling(added) if head == "masked" else None
+    return ([], []) if names is None else ([added[names[0]]], [added[names[1]]])
 
 
 def _use(transformers: Any, model: Any, tokenizer: Any, head: Head) -> None:

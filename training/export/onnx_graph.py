@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
 from pipeline.tokenizers.base import END_OF_TEXT
-from training.export import recurrent
+from training.export import recurrent, tokenizer_files
 from training.export.base import Format, Source
 from training.export.onnx_nodes import graph_of
 from training.models.base import Model
@@ -47,7 +47,8 @@ class Onnx(Format):
             )
         with replacing(folder / FILE) as beside:
             beside.write_bytes(graph_of(config, weights))
-        names = [FILE, *(recurrent.copy(path, folder) for path in (source.model / CONFIG, source.tokenizer))]
+        names = [FILE, recurrent.copy(source.model / CONFIG, folder)]
+        names.append(tokenizer_files.write_plain(source.tokenizer, folder))
         use = BOTH_WAYS if config["family"] == "bilstm" else ONWARD
         return [*names, recurrent.write_card(source, folder, use=use, library="onnx")]
 
@@ -120,7 +121,7 @@ import numpy as np, onnxruntime
 from tokenizers import Tokenizer
 
 tokenizer, session = Tokenizer.from_file("tokenizer.json"), onnxruntime.InferenceSession("model.onnx")
-tokens = np.array([tokenizer.encode("<|endoftext|>" + "Your text").ids])
+tokens = np.array([[tokenizer.token_to_id("<|endoftext|>"), *tokenizer.encode("Your text").ids]])
 """
 
 ONWARD = f"""{_OPEN}state = {{

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing
+from pipeline.tokenizers.special import END_OF_TEXT, SENTENCE
 from training.export.base import Source
 from training.models.base import Model
 from training.models.bilstm import Bilstm
@@ -22,6 +23,11 @@ from training.models.saved import CONFIG, read_weights
 TOLERANCE = 1e-4  # between their logits and ours; a second is rarely more than 1e-5
 ROWS = 4  # held-out rows, spread over the split, on which logits are compared
 FAMILIES = ("rnn", "lstm", "gru", "bilstm")
+
+WORDS = f"""
+The tokenizer splits text at white space alone. In training, text had been split into words before: without punctuation,
+Chinese by jieba, with `{SENTENCE}` after each sentence. Write a prompt in that form.
+"""
 
 Rows = NDArray[np.int64]
 
@@ -61,10 +67,15 @@ def write_card(source: Source, folder: Path, *, use: str, library: str) -> str:
     }
     task = None if saved["family"] == "bilstm" else "text-generation"
     title = f"{saved['family']}, {parameters:,} parameters"
+    use = use.replace(END_OF_TEXT, source.end_of_text) + (WORDS if _reads_words(source.tokenizer) else "")
     with replacing(folder / "README.md") as beside:
         text = source.card.text(title=title, figures=figures, use=use, library=library, task=task)
         beside.write_text(text, encoding="utf-8")
     return "README.md"
+
+
+def _reads_words(tokenizer: Path) -> bool:
+    return bool(read_json(tokenizer)["model"]["type"] == "WordLevel")
 
 
 def rows(source: Source) -> list[Rows]:

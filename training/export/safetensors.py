@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.tokenizers.base import END_OF_TEXT
-from training.export import recurrent
+from training.export import recurrent, tokenizer_files
 from training.export.base import Format, Source
 from training.models.saved import CONFIG, WEIGHTS, load
 
@@ -33,7 +33,7 @@ class Safetensors(Format):
         folder.mkdir(parents=True, exist_ok=True)
         family = recurrent.described(source, self.name)["family"]
         names = [recurrent.copy(path, folder) for path in (source.model / CONFIG, source.model / WEIGHTS)]
-        names.append(recurrent.copy(source.tokenizer, folder))
+        names.append(tokenizer_files.write_plain(source.tokenizer, folder))
         use = BOTH_WAYS if family == "bilstm" else ONWARD.replace("LSTM", LAYERS[family].__name__)
         return [*names, recurrent.write_card(source, folder, use=use, library="pytorch")]
 
@@ -81,7 +81,8 @@ from tokenizers import Tokenizer
 
 config, weights = json.load(open("config.json")), load_file("model.safetensors")
 tokenizer = Tokenizer.from_file("tokenizer.json")
-x = weights["embed.weight"][tokenizer.encode("<|endoftext|>" + "Your text").ids]
+tokens = [tokenizer.token_to_id("<|endoftext|>"), *tokenizer.encode("Your text").ids]
+x = weights["embed.weight"][tokens]
 head = weights.get("head.weight", weights["embed.weight"])
 
 

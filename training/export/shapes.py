@@ -36,11 +36,11 @@ def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Transl
     if shape is None:
         raise StageFailed(f"export: huggingface: {refusal(options)}")
     sizes = {"vocabulary": saved["vocabulary"], "context": saved["context"]}
-    written = config(shape, options, **sizes, end_of_text=specials.ids["eos_token"])
+    written = config(shape, options, **sizes, specials=specials)
     return Translation(written, weights(shape, options, read))
 
 
-def config(shape: Architecture, options: Gpt, *, vocabulary: int, context: int, end_of_text: int) -> dict[str, Any]:
+def config(shape: Architecture, options: Gpt, *, vocabulary: int, context: int, specials: Specials) -> dict[str, Any]:
     """config.json. Written out here, not by the library: its other defaults and its version stay out of our bytes."""
     common = {
         "architectures": [CLASSES[shape]],
@@ -50,9 +50,7 @@ def config(shape: Architecture, options: Gpt, *, vocabulary: int, context: int, 
         "tie_word_embeddings": options.tied,
         "initializer_range": 0.02,
         "use_cache": True,
-        "bos_token_id": end_of_text,
-        "eos_token_id": end_of_text,
-        "pad_token_id": end_of_text,
+        **specials.config("bos_token", "eos_token", "pad_token"),
     }
     return common | (_gpt2_config(options, context) if shape == "gpt2" else _llama_config(shape, options, context))
 

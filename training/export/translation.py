@@ -16,6 +16,7 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.registry import Registry
 from pipeline.tokenizers import description
+from training.objectives import marks
 
 Head = Literal["causal", "masked"]
 Read = Callable[[str], Tensor]
@@ -29,6 +30,8 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "sep_token": ("[SEP]",),
     "mask_token": ("[MASK]", "<mask>"),
 }
+# in the order of `marks.SPELLINGS`
+FRAME = ("cls_token", "sep_token", "mask_token")
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,21 @@ class Specials:
             raise StageFailed("export: huggingface: no piece of tokenizer.json ends a text.")
         chosen = dict.fromkeys(("bos_token", "eos_token", "pad_token"), end)
         for name, words in SPELLINGS.items():
-            if found := [word for word in words if word in added]:
-                chosen[name] = found[0]
+            if known_words := [word for word in words if word in added]:
+                chosen[name] = known_words[0]
+        chosen |= zip(FRAME, marks.spelling(added) or (), strict=False)
+        if (unknown := tree["model"].get("unk_token")) in known:
+            chosen["unk_token"] = unknown
         return cls(chosen, {name: known[word] for name, word in chosen.items()})
 
     def config(self, *names: str) -> dict[str, int]:
         """{"pad_token_id": …} for config.json, of those that there are."""
         return {f"{name}_id": self.ids[name] for name in names if name in self.ids}
+
+    def corrected(self, config: Mapping[str, Any]) -> dict[str, int]:
+        """The ids of special tokens that `config` names, as they are in this tokenizer."""
+        named = (key.removesuffix("_id") for key in config if key.endswith("_token_id"))
+        return self.config(*(name for name in named if name in self.ids))
 
 
 @dataclass(frozen=True)

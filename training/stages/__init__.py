@@ -20,7 +20,7 @@ STAGES: tuple[StageSpec, ...] = (
         files="training.evaluation.section:file_sources",
     ),
     StageSpec(
-        name="export", version=1, section="export", needs=("tokenizer", "tokens", "model"), makes="files", work="task",
+        name="export", version=2, section="export", needs=("tokenizer", "tokens", "model"), makes="files", work="task",
         run="training.stages.export:run",
         section_type="training.export.section:Export",
     ),

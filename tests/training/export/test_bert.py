@@ -12,9 +12,9 @@ import transformers
 from pipeline.core.errors import StageFailed
 from training.export import huggingface
 from training.export.base import Source
-from training.export.bert import framed
 from training.export.huggingface import Huggingface
 from training.export.section import Huggingface as Options
+from training.export.tokenizer_files import framed
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,9 @@ def test_a_text_gets_its_marks_and_a_hidden_word_its_space(source: Source, tmp_p
 
 
 def test_a_tokenizer_that_frames_already_is_left_alone() -> None:
-    own = {"added_tokens": [{"id": 0, "content": "[CLS]"}, {"id": 1, "content": "[SEP]"}]}
-    own["post_processor"] = {"type": "TemplateProcessing"}  # type: ignore[assignment]
-    assert framed(own) is own
+    added = [{"id": 7, "content": "[CLS]"}, {"id": 8, "content": "[SEP]"}, {"id": 9, "content": "[MASK]"}]
+    own = framed({"added_tokens": added, "post_processor": None})
+    assert own["post_processor"]["type"] == "TemplateProcessing" and framed(own) == own
     without = {"added_tokens": [{"id": 0, "content": "[MASK]"}], "post_processor": None}
     assert framed(without) is without
     assert huggingface.TOLERANCE == 1e-4

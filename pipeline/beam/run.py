@@ -8,15 +8,26 @@ Cost: 0.9 s to import Beam, 2 s more to start worker processes, 32 us a task; no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic
 
-from pipeline.beam.task import Isolation, Task, Work, check_keys, read_results, result_path, results_folder
+from pipeline.beam.task import (
+    Isolation,
+    Payload,
+    Result,
+    Task,
+    Work,
+    check_keys,
+    read_results,
+    result_path,
+    results_folder,
+)
 from pipeline.core.stage import Job
 
 
 def run_tasks(
-    job: Job, step: str, tasks: Sequence[Task], work: Work, *, isolation: Isolation = "threads"
-) -> list[dict[str, Any]]:
+    job: Job, step: str, tasks: Sequence[Task[Payload]], work: Work[Payload, Result], *,
+    isolation: Isolation = "threads",
+) -> list[Result]:  # fmt: skip
     """Run `work(job, task)` for every task that has no result yet; the results come back in the order of `tasks`.
 
     Raises: the error of the first task that failed (ours as it is, any other as StageFailed), at once; StageFailed
@@ -33,13 +44,13 @@ def run_tasks(
         # Beam deals elements out one by one, worker after worker: by falling size the shares come out even
         order = sorted(waiting, key=lambda number: (-tasks[number].size, number))
         run_pipeline(job, step, _TaskSteps(tasks, order, work), isolation=isolation)
-    return read_results(job, step, [task.key for task in tasks])
+    return read_results(job, step, tasks, work)
 
 
-class _TaskSteps:
+class _TaskSteps(Generic[Payload, Result]):
     """Wires Create(numbers) | ParDo(work); a class so that Beam is imported only when there is work."""
 
-    def __init__(self, tasks: Sequence[Task], order: Sequence[int], work: Work) -> None:
+    def __init__(self, tasks: Sequence[Task[Payload]], order: Sequence[int], work: Work[Payload, Result]) -> None:
         self.tasks, self.order, self.work = tuple(tasks), list(order), work
 
     def __call__(self, pipeline: Any, guard: Any) -> None:

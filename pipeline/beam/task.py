@@ -1,14 +1,16 @@
-"""What crosses from a stage to Beam and back: a task, and the small file that its result is.
+"""What crosses from a stage to an executor and back: a task, and the small file that its result is.
 
 A result appears by rename, so a task whose result is there is not done again: that is the resume.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, cast
+
+from typing_extensions import TypeVar
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
@@ -18,26 +20,22 @@ Isolation = Literal["threads", "processes"]
 """threads: in one process, for work that releases the GIL (Arrow, Polars, numba, hashing); no start-up, but a native
 crash ends the stage. processes: workers of our own, for Python-bound work and for parsers that may crash."""
 
+Payload = TypeVar("Payload", bound=Mapping[str, Any], default=dict[str, Any])
+Result = TypeVar("Result", bound=Mapping[str, Any], default=dict[str, Any])
+
 
 @dataclass(frozen=True)
-class Task:
-    """One piece of a step. `key` is file-name safe and unique in its step, `size` in bytes, `payload` JSON-able."""
+class Task(Generic[Payload]):
+    """One unit of work of a step. `key` is file-name safe and unique in its step, `size` in bytes; the payload, a
+    TypedDict of the stage's own, is JSON-able."""
 
     key: str
     size: int
-    payload: dict[str, Any]
+    payload: Payload
 
 
-Work = Callable[[Job, Task], dict[str, Any]]
+Work = Callable[[Job, Task[Payload]], Result]
 """A module-level function (it travels by name). Its files appear by rename before it returns its JSON-able result."""
-
-
-def partition_task(number: int, found: Iterable[tuple[str, int, int]]) -> Task:
-    """A partition as a task: its pieces in an order that arrival cannot change."""
-    ordered = sorted((file.encode(), offset, length) for file, offset, length in found)
-    references = [[file.decode(), offset, length] for file, offset, length in ordered]
-    size = sum(length for _, _, length in ordered)
-    return Task(f"partition-{number:06d}", size, {"partition": number, "pieces": references})
 
 
 def results_folder(job: Job, step: str) -> Path:
@@ -55,20 +53,20 @@ def check_keys(job: Job, step: str, keys: Sequence[str]) -> None:
     """Keys name files, so they must differ and hold nothing but letters, digits, `.`, `_` and `-`."""
     wrong = [key for key in keys if not key or not all(sign.isalnum() or sign in "._-" for sign in key)]
     if wrong or len(set(keys)) != len(keys):
-        found = f"{wrong[0]!r} is no file name" if wrong else "two tasks bear one key"
-        raise StageFailed(f"{job.stage}: {step}: {found}. Please report this.")
+        problem = f"{wrong[0]!r} is not a file name" if wrong else "two tasks have the same key"
+        raise StageFailed(f"{job.stage}: {step}: {problem}. Please report this.")
 
 
-def read_results(job: Job, step: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The results of a step, in the order of `keys`.
+def read_results(job: Job, step: str, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> list[Result]:
+    """The results of `work` for a step, in the order of `tasks`.
 
     Raises: StageFailed when one is missing: a runner that loses an element in silence is found here.
     """
     folder = results_folder(job, step)
-    missing = [key for key in keys if not result_path(folder, key).exists()]
+    missing = [task.key for task in tasks if not result_path(folder, task.key).exists()]
     if missing:
         raise StageFailed(
-            f"{job.stage}: {step}: {len(missing):,} of {len(keys):,} tasks left no result (first: {missing[0]});"
-            " run the same command again: what is finished is kept."
+            f"{job.stage}: {step}: {len(missing):,} of {len(tasks):,} tasks left no result (first: {missing[0]})."
+            " Run the same command again: finished tasks are kept."
         )
-    return [read_json(result_path(folder, key)) for key in keys]
+    return [cast(Result, read_json(result_path(folder, task.key))) for task in tasks]

@@ -10,11 +10,11 @@ import hashlib
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +28,16 @@ from pipeline.core.records import current_types
 DICTIONARY = ("source", "language", "stage", "rule", "method", "reason", "file")
 
 
+class EntryFields(TypedDict):
+    """A FileEntry in JSON."""
+
+    path: str
+    bytes: int
+    rows: int | None
+    sha256: str
+    content: str
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """A recorded file. `path` is relative to the artifact; `content` hashes the values, whatever Parquet library."""
@@ -38,11 +48,13 @@ class FileEntry:
     sha256: str
     content: str
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_dict(self) -> EntryFields:
+        return EntryFields(
+            path=self.path, bytes=self.bytes, rows=self.rows, sha256=self.sha256, content=self.content
+        )  # fmt: skip
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> FileEntry:
+    def from_dict(cls, value: Mapping[str, Any]) -> FileEntry:
         return cls(**value)
 
 

@@ -10,33 +10,29 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import StageFailed
-from pipeline.core.files import replacing
+from pipeline.core.spill import Segment, shorter, write_spill
 from pipeline.counts.runs import Pairs
 from pipeline.kernels.cooccurrence import merge
 
 ROOM = 1 << 21
-Piece = list[Any]
-"""[part, file, offset, length in bytes], as `pipeline.beam.shuffle` has it."""
+PAIR_BYTES = 16
 
 
-def write(folder: Path, file: str, pairs: Pairs, *, parts: NDArray[np.uint64]) -> list[Piece]:
-    """Write an ordered list to folder/file, by rename, cut where each part's keys begin; its pieces by part."""
-    (keys, sums), path, found = pairs, folder / file, list[Piece]()
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write(folder: Path, file: str, pairs: Pairs, *, parts: NDArray[np.uint64]) -> list[str]:
+    """Write an ordered list to folder/file, by rename, cut where each part's keys begin; [file], or [] if it is empty.
+
+    A part is its keys, then its sums.
+    """
+    keys, sums = pairs
     edges = [*np.searchsorted(keys, parts).tolist(), len(keys)]
-    with replacing(path) as beside, beside.open("wb") as stream:
-        for part, (first, last) in enumerate(itertools.pairwise(edges)):
-            if first < last:
-                found.append([part, file, stream.tell(), 16 * (last - first)])
-                stream.write(keys[first:last].data)
-                stream.write(sums[first:last].data)
-    return found
+    ranges = list(itertools.pairwise(edges))
+    blocks = (values[first:last] for first, last in ranges for values in (keys, sums))
+    written = write_spill(folder / file, [PAIR_BYTES * (last - first) for first, last in ranges], blocks)
+    return [file] if written else []
 
 
 @dataclass
@@ -48,6 +44,11 @@ class Source:
     length: int  # in pairs
     done: int = 0
     ready: Pairs = (np.empty(0, np.uint64), np.empty(0, np.uint64))
+
+    @classmethod
+    def of(cls, segment: Segment) -> Source:
+        """The list that a file written by `write` holds of one part."""
+        return cls(segment.path, segment.offset, segment.length // PAIR_BYTES)
 
     def fill(self, wanted: int) -> None:
         """Have `wanted` pairs ready, or all that are left."""
@@ -72,7 +73,7 @@ class Source:
     def _read(self, place: int, count: int) -> NDArray[np.uint64]:
         found = np.fromfile(self.path, np.uint64, count, offset=self.offset + 8 * place)
         if len(found) != count:
-            raise StageFailed(f"count: {self.path.name} is shorter than recorded. Run again with --force.")
+            raise shorter(self.path)
         return found
 
 

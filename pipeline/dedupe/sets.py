@@ -1,6 +1,7 @@
 """Shingle sets on disk, of the documents that may have a copy and of no other; read again by document number.
 
-<file>.values holds the sets of one input file end to end, <file>.index.npy their documents and where each set ends.
+<stretch>.values holds the sets of a stretch of the corpus end to end; <stretch>.index.npy their documents, and where
+each set ends.
 """
 
 from __future__ import annotations
@@ -12,28 +13,29 @@ import numpy as np
 
 from pipeline.core.files import replacing
 from pipeline.dedupe.base import Numbers, Offsets, Sets
+from pipeline.dedupe.corpus import grouped
 
 SLICE_VALUES = 1 << 20  # shingles in memory at a time: 4 MB, and 24 MB while they are gathered
 
 
-def write_sets(folder: Path, file: int, batches: Iterator[tuple[Numbers, Sets]]) -> int:
-    """Store the sets of one input file: documents in rising order, each batch with its sets. Returns the documents."""
+def write_sets(folder: Path, stretch: int, batches: Iterator[tuple[Numbers, Sets]]) -> int:
+    """Store the sets of a stretch: documents in rising order, each batch with its sets. Returns the documents."""
     folder.mkdir(parents=True, exist_ok=True)
     documents, ends, total = [], [], 0
-    with replacing(_values(folder, file)) as beside, beside.open("wb") as stream:
+    with replacing(_values(folder, stretch)) as beside, beside.open("wb") as stream:
         for numbers, sets in batches:
             stream.write(np.ascontiguousarray(sets.values).view(np.uint8).data)
             documents.append(numbers)
             ends.append(sets.offsets[1:].astype(np.uint64) + np.uint64(total))
             total += len(sets.values)
     index = np.stack([np.concatenate([np.empty(0, np.uint64), *part]) for part in (documents, ends)])
-    with replacing(_index(folder, file)) as beside, beside.open("wb") as stream:
+    with replacing(_index(folder, stretch)) as beside, beside.open("wb") as stream:
         np.save(stream, index)
     return int(index.shape[1])
 
 
 class SetStore:
-    """Reads sets by document number. `starts[f]` is the number of the first document of file f."""
+    """Reads sets by document number. `starts[s]` is the number of the first document of stretch s."""
 
     def __init__(self, folder: Path, starts: Numbers) -> None:
         self.folder, self.starts = folder, starts
@@ -48,10 +50,10 @@ class SetStore:
     def extremes(self, documents: Numbers) -> tuple[Offsets, Offsets]:
         """The least and the greatest shingle of each document; 0 for one that was not stored."""
         least, greatest = np.zeros(len(documents), np.int64), np.zeros(len(documents), np.int64)
-        for file, rows, begins, ends in self._places(documents):
+        for stretch, rows, begins, ends in self._places(documents):
             some = ends > begins
             if some.any():
-                stored = np.memmap(_values(self.folder, file), np.uint32, "r")
+                stored = np.memmap(_values(self.folder, stretch), np.uint32, "r")
                 least[rows[some]], greatest[rows[some]] = stored[begins[some]], stored[ends[some] - 1]
         return least, greatest
 
@@ -61,24 +63,22 @@ class SetStore:
         sizes = self.sizes(unique)
         offsets = np.append(0, np.cumsum(sizes))
         values = np.empty(offsets[-1], np.uint32)
-        for file, rows, begins, ends in self._places(unique):
-            # files are in the order of their documents, so each fills one stretch
+        for stretch, rows, begins, ends in self._places(unique):
+            # stretches are in the order of their documents, so each fills one range
             lengths = ends - begins
             within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            stored = np.memmap(_values(self.folder, file), np.uint32, "r") if len(within) else np.empty(0, np.uint32)
+            stored = np.memmap(_values(self.folder, stretch), np.uint32, "r") if len(within) else np.empty(0, np.uint32)
             first = offsets[rows[0]]
             values[first : first + len(within)] = stored[within + np.repeat(begins, lengths)]
         return Sets(values, offsets), places.astype(np.int64)
 
     def _places(self, documents: Numbers) -> Iterator[tuple[int, Offsets, Offsets, Offsets]]:
-        """For each file: which of the documents it holds, and where their sets begin and end in it."""
-        files = np.searchsorted(self.starts, documents, side="right") - 1
-        for file in np.unique(files):
-            path = _index(self.folder, int(file))
+        """For each stretch: which of the documents it holds, and where their sets begin and end in it."""
+        for stretch, rows in grouped(np.searchsorted(self.starts, documents, side="right") - 1):
+            path = _index(self.folder, stretch)
             if not path.exists():
                 continue
             index = np.load(path, mmap_mode="r")
-            rows = np.flatnonzero(files == file)
             at = np.searchsorted(index[0], documents[rows])
             known = at < index.shape[1]
             known[known] = index[0][at[known]] == documents[rows[known]]
@@ -86,7 +86,7 @@ class SetStore:
             if len(rows):
                 ends = index[1][at].astype(np.int64)
                 begins = np.where(at > 0, index[1][np.maximum(at, 1) - 1].astype(np.int64), 0)
-                yield int(file), rows, begins, ends
+                yield stretch, rows, begins, ends
 
 
 def slices(sizes: Offsets, limit: int = SLICE_VALUES) -> Iterator[tuple[int, int]]:
@@ -100,9 +100,9 @@ def slices(sizes: Offsets, limit: int = SLICE_VALUES) -> Iterator[tuple[int, int
         start = end
 
 
-def _values(folder: Path, file: int) -> Path:
-    return folder / f"{file:06d}.values"
+def _values(folder: Path, stretch: int) -> Path:
+    return folder / f"{stretch:06d}.values"
 
 
-def _index(folder: Path, file: int) -> Path:
-    return folder / f"{file:06d}.index.npy"
+def _index(folder: Path, stretch: int) -> Path:
+    return folder / f"{stretch:06d}.index.npy"

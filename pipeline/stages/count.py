@@ -7,7 +7,7 @@ Three steps over the training rows:
     merge    a part       the runs of a range of words, added up                       → one file of parts/
 
 Sums are whole numbers until the last division, so no order of work can change a bit. What crosses a shuffle are names
-of pieces of files. Memory: 128 MiB a worker for pairs, 100 MiB for merging; two 8-byte numbers a word besides. About
+of files. Memory: 128 MiB a worker for pairs, 100 MiB for merging; two 8-byte numbers a word besides. About
 3 million tokens a CPU-second at window 10 (pipeline/counts/README.md).
 """
 
@@ -16,17 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, reduce
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.beam.run import run_tasks
-from pipeline.beam.shuffle import run_shuffle
+from pipeline.beam.shuffle import Partition, run_shuffle, segments
 from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
-from pipeline.core.shards import FileEntry, ShardWriter, number
+from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.counts.merging import Source, merged, write
 from pipeline.counts.runs import Pairs, runs
@@ -49,33 +49,65 @@ GROUP_CELLS = 1 << 20
 WORDS = "words"
 
 
+class TokenFile(TypedDict):
+    """The payload of a task over a file of rows."""
+
+    path: str
+
+
+class Empty(TypedDict):
+    """The result of a task whose files say all."""
+
+
+class Stretch(TypedDict):
+    """The payload of a task over the tokens [first, last)."""
+
+    first: int
+    last: int
+
+
+class Paired(TypedDict):
+    """The runs of a stretch, the weights in them, and the words that were counted."""
+
+    spills: list[str]
+    sum: int
+    words: int
+
+
+class MergedPart(TypedDict):
+    """A part of the table: its file, unless it is empty, and the weights in it."""
+
+    entry: EntryFields | None
+    sum: int
+
+
 def run(job: Job) -> Outcome:
     """Words, pairs, the merged table."""
     files = _files(job)
     run_tasks(job, "words", files, count_words)
     words = _vocabulary(job, reduce(np.add, (load_array(job.folder / "flat", task.key, "counts") for task in files)))
     paired = run_tasks(job, "pairs", _stretches(len(_stream(job, words))), count_pairs)
-    found = [piece for result in paired for piece in result["pieces"]]
-    if not found:
+    spills = [file for result in paired for file in result["spills"]]
+    if not spills:
         raise StageFailed(
             "count: no two words stand in one window: every sentence has one word at most. Look at the tokenizer's "
             "vocabulary, or lower count.min_count."
         )
-    merged_parts = run_shuffle(job, "merge", found, merge_part)
-    _check(sum(result["sum"] for result in paired), sum(result["sum"] for result in merged_parts.values()))
-    return _outcome(job, words, list(merged_parts.values()), sum(result["words"] for result in paired))
+    merged_parts = run_shuffle(job, "merge", spills, merge_part, partitions=len(words.parts))
+    _check(sum(result["sum"] for result in paired), sum(result["sum"] for result in merged_parts))
+    return _outcome(job, words, merged_parts, sum(result["words"] for result in paired))
 
 
 def _section(job: Job) -> Count:
     return Count.model_validate(job.params)
 
 
-def _files(job: Job) -> list[Task]:
+def _files(job: Job) -> list[Task[TokenFile]]:
     paths = job.inputs["tokens"].files("train/")
-    return [Task(f"{at:06d}", path.stat().st_size, {"path": str(path)}) for at, path in enumerate(paths)]
+    return [Task(f"{at:06d}", path.stat().st_size, TokenFile(path=str(path))) for at, path in enumerate(paths)]
 
 
-def count_words(job: Job, task: Task) -> dict[str, Any]:
+def count_words(job: Job, task: Task[TokenFile]) -> Empty:
     """One file → its tokens, flat, and how often each occurs."""
     size = load(job.inputs["tokenizer"].path / "tokenizer.json").vocabulary
     counts = write_flat(Path(task.payload["path"]), job.folder / "flat" / f"{task.key}.tokens", vocabulary=size)
@@ -117,36 +149,34 @@ def _stream(job: Job, words: Vocabulary) -> Stream:
     return Stream(files, vocabulary=len(words.numbers))
 
 
-def _stretches(tokens: int) -> list[Task]:
+def _stretches(tokens: int) -> list[Task[Stretch]]:
     step = max(1, min(TASK_TOKENS, -(-tokens // TASKS)))
     spans = [(first, min(first + step, tokens)) for first in range(0, tokens, step)]
-    return [Task(f"{first:015d}-{last:015d}", last - first, {"span": [first, last]}) for first, last in spans]
+    return [Task(f"{first:015d}-{last:015d}", last - first, Stretch(first=first, last=last)) for first, last in spans]
 
 
-def count_pairs(job: Job, task: Task) -> dict[str, Any]:
+def count_pairs(job: Job, task: Task[Stretch]) -> Paired:
     """One stretch of tokens → its pairs in runs, by part of the table."""
     section, words = _section(job), _words_of(job.folder)
     stream = _stream(job, words)
-    first, last = task.payload["span"]
-    before, pieces, total, seen = stream.before(first, words.numbers, window=section.window), list[Any](), 0, 0
+    first, last = task.payload["first"], task.payload["last"]
+    before, spills, total, seen = stream.before(first, words.numbers, window=section.window), list[str](), 0, 0
     parts = words.parts.astype(np.uint64) << np.uint64(words.bits)
     for at, (pairs, took) in enumerate(runs(stream.read(first, last), before, words, section)):
-        pieces += write(job.folder, f"runs/{task.key}-{at:06d}.bin", pairs, parts=parts)
+        spills += write(job.folder, f"runs/{task.key}-{at:06d}.bin", pairs, parts=parts)
         total, seen = total + int(pairs[1].sum()), seen + took
-    return {"pieces": pieces, "sum": total, "words": seen}
+    return {"spills": spills, "sum": total, "words": seen}
 
 
-def merge_part(job: Job, task: Task) -> dict[str, Any]:
+def merge_part(job: Job, task: Task[Partition]) -> MergedPart:
     """One part of the table: the runs of its words, added up, divided, written."""
     words, whole = _words_of(job.folder), unit(_section(job))
-    sources = [Source(job.folder / file, offset, length // 16) for file, offset, length in task.payload["pieces"]]
-    total = 0
+    sources, total = [Source.of(segment) for segment in segments(job, task)], 0
     with ShardWriter(job.folder, "parts", f"{task.payload['partition']:06d}", COUNTS) as shard:
         for keys, sums in _groups(merged(sources)):
             total += int(sums.sum())
             shard.write(_cells(keys, sums, words, whole=whole))
-    assert shard.entry is not None  # a part without pieces is no task
-    return {"entry": shard.entry.to_dict(), "sum": total}
+    return {"entry": shard.entry.to_dict() if shard.entry else None, "sum": total}
 
 
 def _groups(blocks: Iterator[Pairs]) -> Iterator[Pairs]:
@@ -185,8 +215,8 @@ def _check(paired: int, merged_sum: int) -> None:
         )
 
 
-def _outcome(job: Job, words: Vocabulary, parts: Sequence[dict[str, Any]], seen: int) -> Outcome:
-    entries = [FileEntry.from_dict(result["entry"]) for result in parts]
+def _outcome(job: Job, words: Vocabulary, parts: Sequence[MergedPart], seen: int) -> Outcome:
+    entries = [FileEntry.from_dict(result["entry"]) for result in parts if result["entry"]]
     cells = sum(entry.rows or 0 for entry in entries)
     # `words`: those in the rows that are counted; the others are unknown, rare, or ends of sentences and texts
     counts = {"tokens": len(_stream(job, words)), "words": seen, "vocabulary": len(words.ids), "cells": cells}

@@ -3,31 +3,30 @@
 Seven steps; text is read in three of them, a row group at a time, and never leaves its file. What crosses a shuffle
 are 24-byte records (a hash and a document's number), and in the last one the names of copies:
 
-    keys      a file       of each text 128 bits and a hash a band                     → records by partition
+    keys      a stretch    of each text 128 bits and a hash a band                     → records by partition
     match     a partition  documents with equal texts; buckets that share a band
-    sets      a file       the shingle sets of its candidates
+    sets      a stretch    the shingle sets of its candidates
     verify    a partition  pairs of a bucket with a true Jaccard index ≥ threshold
     settle    components   who stays in each                                           → removals
-    name      a file       ids of those that stay                                      → removals by file
-    write     a file       parts/ and duplicates/
+    name      a stretch    ids of those that stay                                      → removals by stretch
+    write     a stretch    parts/ and duplicates/
 
-Documents go by number, their row in the corpus. Memory: a row group and a partition a worker, and about 100 bytes a
-document that has a copy. About 29 MB of text a CPU-second (README).
+Documents go by number, their row in the corpus; a stretch is a file, or several where there are more than 1,024. The
+driver holds a few bytes a file and a partition, and about 100 bytes a document that has a copy. A worker: a row group
+and a partition. About 29 MB of text a CPU-second (README).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.beam.run import run_tasks
-from pipeline.beam.shuffle import pieces, run_shuffle, spill, split, whole
+from pipeline.beam.shuffle import Partition, read_partition, read_segments, run_shuffle, spill, split
 from pipeline.beam.task import Task
 from pipeline.core.records import DOCUMENTS, DUPLICATES
 from pipeline.core.shards import FileEntry, ShardWriter, number
@@ -36,7 +35,7 @@ from pipeline.dedupe import METHODS
 from pipeline.dedupe.arrays import load, save
 from pipeline.dedupe.base import Method, Numbers, Sets
 from pipeline.dedupe.components import Copies, components, cut, leaders, settle
-from pipeline.dedupe.corpus import Corpus
+from pipeline.dedupe.corpus import Corpus, grouped, read_rows, read_texts
 from pipeline.dedupe.exact import keys as text_keys
 from pipeline.dedupe.exact import normal
 from pipeline.dedupe.groups import RECORD, Groups, Records, buckets, equal, records
@@ -44,6 +43,7 @@ from pipeline.dedupe.pairs import verified
 from pipeline.dedupe.removals import divide, named, pack, unpack
 from pipeline.dedupe.section import Dedupe
 from pipeline.dedupe.sets import SetStore, write_sets
+from pipeline.dedupe.steps import Amount, Bucket, Empty, Matched, Spilled, Stretch, Written
 
 PARTITION_BYTES = 8 << 20
 SETTLE_MEMBERS = 1 << 17
@@ -52,18 +52,20 @@ FACTS = np.dtype([("length", "<u4"), ("raw", "<u8")])
 
 def run(job: Job) -> Outcome:
     """Keys, matches, sets, pairs, who stays, their names, the files."""
-    corpus = _corpus(job)
+    corpus = Corpus.of(_files(job))
+    corpus.save(job.folder)
     partitions = _partitions(len(corpus), _section(job).bands)
-    keyed = run_tasks(job, "keys", _file_tasks(corpus, partitions=partitions), find_keys)
-    matched = run_shuffle(job, "match", (piece for result in keyed for piece in result["pieces"]), match)
-    near = [n for n, result in matched.items() if result["candidates"]]
+    keyed = run_tasks(job, "keys", _stretches(job, corpus, partitions), find_keys)
+    matched = run_shuffle(job, "match", _spills(keyed), match, partitions=2 * partitions)
+    near = [number for number, result in enumerate(matched) if result["candidates"]]
     if near:
-        run_tasks(job, "sets", _file_tasks(corpus, matches=near), store_sets)
-        run_tasks(job, "verify", [Task(f"{n:06d}", matched[n]["candidates"], {"match": n}) for n in near], verify)
-    settled = _settle(job, [n for n, result in matched.items() if result["equal"]], near)
-    named_by_file = run_tasks(job, "name", _file_tasks(corpus, settled=settled), name_kept)
-    written = run_shuffle(job, "write", (piece for result in named_by_file for piece in result["pieces"]), write)
-    return _outcome(job, list(written.values()))
+        run_tasks(job, "sets", _stretches(job, corpus, partitions), store_sets)
+        buckets = [Task(f"{n:06d}", matched[n]["candidates"], Bucket(partition=n)) for n in near]
+        run_tasks(job, "verify", buckets, verify)
+    settled = _settle(job, [number for number, result in enumerate(matched) if result["equal"]], near)
+    names = run_tasks(job, "name", _stretches(job, corpus, settled), name_kept)
+    written = run_shuffle(job, "write", _spills(names), write, partitions=corpus.stretches)
+    return _outcome(job, written)
 
 
 def _section(job: Job) -> Dedupe:
@@ -71,23 +73,28 @@ def _section(job: Job) -> Dedupe:
 
 
 def _method(job: Job) -> Method:
-    made: Method = METHODS.load(_section(job).method)(_section(job))
-    return made
+    method: Method = METHODS.load(_section(job).method)(_section(job))
+    return method
 
 
-def _corpus(job: Job) -> Corpus:
-    return _corpus_of(tuple(job.inputs["documents"].files("parts/")))
+def _files(job: Job) -> list[Path]:
+    return job.inputs["documents"].files("parts/")
 
 
-@lru_cache(maxsize=8)
-def _corpus_of(files: tuple[Path, ...]) -> Corpus:
-    """Reads every footer; an artifact never changes, so once is enough."""
-    return Corpus(files)
+def _stretches(job: Job, corpus: Corpus, count: int) -> list[Task[Stretch]]:
+    sizes = [path.stat().st_size for path in _files(job)]
+    return [
+        Task(
+            f"{stretch:06d}",
+            sum(sizes[file] for file in corpus.files_of(stretch)),
+            Stretch(stretch=stretch, count=count),
+        )
+        for stretch in range(corpus.stretches)
+    ]
 
 
-def _file_tasks(corpus: Corpus, **payload: Any) -> list[Task]:
-    sizes = [path.stat().st_size for path in corpus.files]
-    return [Task(f"{file:06d}", size, {"file": file, **payload}) for file, size in enumerate(sizes)]
+def _spills(results: Sequence[Spilled]) -> Iterator[str]:
+    return (file for result in results for file in result["spills"])
 
 
 def _partitions(documents: int, bands: int) -> int:
@@ -96,166 +103,189 @@ def _partitions(documents: int, bands: int) -> int:
     return max(4, 1 << max(wanted - 1, 0).bit_length())
 
 
-def find_keys(job: Job, task: Task) -> dict[str, Any]:
-    """One file → records of equal texts in partitions [0, n), of bands in [n, 2n); and each document's facts."""
-    method, count = _method(job), task.payload["partitions"]
-    exact, near, facts, found = list[Records](), list[Records](), [np.empty(0, FACTS)], list[Any]()
+def _rows(job: Job, corpus: Corpus, stretch: int, columns: Sequence[str]) -> Iterator[tuple[Numbers, pa.Table]]:
+    files = _files(job)
+    for file in corpus.files_of(stretch):
+        yield from read_rows(files[file], int(corpus.starts[file]), columns)
+
+
+def _texts(job: Job, corpus: Corpus, stretch: int) -> Iterator[tuple[Numbers, pa.LargeStringArray]]:
+    files = _files(job)
+    for file in corpus.files_of(stretch):
+        yield from read_texts(files[file], int(corpus.starts[file]))
+
+
+def find_keys(job: Job, task: Task[Stretch]) -> Spilled:
+    """A stretch → records of equal texts in partitions [0, n), of bands in [n, 2n); and each document's facts."""
+    method, count, corpus = _method(job), task.payload["count"], Corpus.load(job.folder)
+    exact, near, facts, spills = list[Records](), list[Records](), [np.empty(0, FACTS)], list[str]()
 
     def flush() -> None:
         parts = [*_partitioned(exact, count), *_partitioned(near, count)]
-        found.extend(spill(job.folder, f"spill/keys-{task.key}-{len(facts):06d}.bin", parts))
+        spills.extend(spill(job.folder, f"spill/keys-{task.key}-{len(facts):06d}.bin", parts))
         exact.clear()
         near.clear()
 
-    for documents, texts in _corpus(job).texts(task.payload["file"]):
+    for documents, texts in _texts(job, corpus, task.payload["stretch"]):
         composed = normal(texts)
         keys, bands = text_keys(composed), method.bands(composed)
         exact.append(records(keys[:, 0], keys[:, 1], documents))
         near.extend(records(bands[:, band], keys[:, 0], documents) for band in range(bands.shape[1]))
-        some = np.empty(len(documents), FACTS)
-        some["length"], some["raw"] = pc.binary_length(texts).to_numpy(), keys[:, 2]
-        facts.append(some)
+        rows = np.empty(len(documents), FACTS)
+        rows["length"], rows["raw"] = pc.binary_length(texts).to_numpy(), keys[:, 2]
+        facts.append(rows)
         if sum(part.nbytes for part in near) >= PARTITION_BYTES:
             flush()
     flush()
     save(job.folder / "facts", task.key, facts=np.concatenate(facts))
-    return {"pieces": found}
+    return {"spills": spills}
 
 
-def _partitioned(found: Sequence[Records], count: int) -> list[Records]:
+def _partitioned(parts: Sequence[Records], count: int) -> list[Records]:
     """Records by the first bits of their hash, in `count` partitions (a power of two)."""
-    every = np.concatenate([np.empty(0, RECORD), *found])
+    every = np.concatenate([np.empty(0, RECORD), *parts])
     # 16 bits are sorted by radix
     partition = (every["hash"] >> np.uint64(65 - count.bit_length())).astype(np.uint16)
     return split(every, partition, count)
 
 
-def match(job: Job, task: Task) -> dict[str, Any]:
+def match(job: Job, task: Task[Partition]) -> Matched:
     """One partition → pairs of equal documents, or buckets and the candidates in them."""
-    found, folder, key = whole(job, task, RECORD), job.folder / "matches", f"{task.payload['partition']:06d}"
-    if task.payload["partition"] < _partitions(len(_corpus(job)), _section(job).bands):
-        document, leader = equal(found)
+    part, folder, key = read_partition(job, task, RECORD), job.folder / "matches", f"{task.payload['partition']:06d}"
+    if task.payload["partition"] < _partitions(len(Corpus.load(job.folder)), _section(job).bands):
+        document, leader = equal(part)
         save(folder, key, document=document, leader=leader)
         return {"equal": len(document), "candidates": 0}
-    groups = buckets(found)
+    groups = buckets(part)
     candidates = np.unique(groups.members)
     save(folder, key, members=groups.members, offsets=groups.offsets, candidates=candidates)
     return {"equal": 0, "candidates": len(candidates)}
 
 
-def store_sets(job: Job, task: Task) -> dict[str, Any]:
-    """One file → the shingle sets of the documents that some bucket holds."""
-    method, corpus, file = _method(job), _corpus(job), task.payload["file"]
-    bounds = corpus.starts[file : file + 2]
-    found = [np.empty(0, np.uint64)]
-    for partition in task.payload["matches"]:
+def store_sets(job: Job, task: Task[Stretch]) -> Amount:
+    """A stretch → the shingle sets of the documents that some bucket holds."""
+    method, corpus, stretch, count = (
+        _method(job),
+        Corpus.load(job.folder),
+        task.payload["stretch"],
+        task.payload["count"],
+    )
+    bounds = corpus.stretch_starts[stretch : stretch + 2]
+    shares = [np.empty(0, np.uint64)]
+    for partition in range(count, 2 * count):
         candidates = load(job.folder / "matches", f"{partition:06d}", "candidates")
         first, last = np.searchsorted(candidates, bounds)
-        found.append(candidates[first:last])
-    wanted = np.unique(np.concatenate(found))
+        shares.append(candidates[first:last])
+    wanted = np.unique(np.concatenate(shares))
 
     def batch_sets() -> Iterator[tuple[Numbers, Sets]]:
-        for documents, texts in corpus.texts(file) if len(wanted) else ():
+        for documents, texts in _texts(job, corpus, stretch) if len(wanted) else ():
             chosen = np.isin(documents, wanted, assume_unique=True)
             yield documents[chosen], method.sets(normal(texts.filter(pa.array(chosen))))
 
-    return {"documents": write_sets(job.folder / "sets", file, batch_sets())}
+    return {"amount": write_sets(job.folder / "sets", stretch, batch_sets())}
 
 
-def verify(job: Job, task: Task) -> dict[str, Any]:
+def _store(job: Job) -> SetStore:
+    return SetStore(job.folder / "sets", Corpus.load(job.folder).stretch_starts)
+
+
+def verify(job: Job, task: Task[Bucket]) -> Amount:
     """One partition's buckets → pairs that are truly alike."""
-    folder, key = job.folder / "matches", f"{task.payload['match']:06d}"
+    folder, key = job.folder / "matches", f"{task.payload['partition']:06d}"
     groups = Groups(np.array(load(folder, key, "members")), np.array(load(folder, key, "offsets")))
-    store = SetStore(job.folder / "sets", _corpus(job).starts)
-    pairs = verified(groups, store, _section(job).threshold)
+    pairs = verified(groups, _store(job), _section(job).threshold)
     save(job.folder / "pairs", task.key, pairs=pairs)
-    return {"pairs": len(pairs)}
+    return {"amount": len(pairs)}
 
 
-def _settle(job: Job, exact: Sequence[int], near: Sequence[int]) -> list[str]:
-    """Components of all pairs, cut into tasks of whole components; returns the tasks' keys."""
+def _settle(job: Job, exact: Sequence[int], near: Sequence[int]) -> int:
+    """Components of all pairs, cut into tasks of whole components; returns how many tasks there were."""
     none = np.empty(0, np.uint64)
     document, leader = (
         np.concatenate([none, *(load(job.folder / "matches", f"{n:06d}", part) for n in exact)])
         for part in ("document", "leader")
     )
     pairs = [load(job.folder / "pairs", f"{n:06d}", "pairs") for n in near]
-    first = np.concatenate([document, *(found["first"] for found in pairs)])
-    second = np.concatenate([leader, *(found["second"] for found in pairs)])
+    first = np.concatenate([document, *(part["first"] for part in pairs)])
+    second = np.concatenate([leader, *(part["second"] for part in pairs)])
     tasks = []
     for at, groups in enumerate(cut(components(first, second), SETTLE_MEMBERS)):
-        found = {"members": groups.members, "offsets": groups.offsets}
-        save(job.folder / "components", f"{at:06d}", **found, leader=leaders(groups.members, document, leader))
-        tasks.append(Task(f"{at:06d}", len(groups.members), {}))
+        arrays = {"members": groups.members, "offsets": groups.offsets}
+        save(job.folder / "components", f"{at:06d}", **arrays, leader=leaders(groups.members, document, leader))
+        tasks.append(Task(f"{at:06d}", len(groups.members), Empty()))
     run_tasks(job, "settle", tasks, settle_components)
-    return [task.key for task in tasks]
+    return len(tasks)
 
 
-def settle_components(job: Job, task: Task) -> dict[str, Any]:
+def settle_components(job: Job, task: Task[Empty]) -> Amount:
     """Some components → removals, in the order of the documents that stay."""
-    folder, corpus, store = job.folder / "components", _corpus(job), SetStore(job.folder / "sets", _corpus(job).starts)
+    folder, corpus = job.folder / "components", Corpus.load(job.folder)
     members, offsets, leader = (np.array(load(folder, task.key, part)) for part in ("members", "offsets", "leader"))
-    facts, files = np.empty(len(members), FACTS), corpus.file_of(members)
-    for file in np.unique(files):
-        here = files == file
-        facts[here] = load(job.folder / "facts", f"{file:06d}", "facts")[members[here] - corpus.starts[file]]
+    facts, starts = np.empty(len(members), FACTS), corpus.stretch_starts
+    for stretch, rows in grouped(corpus.stretch_of(members)):
+        facts[rows] = load(job.folder / "facts", f"{stretch:06d}", "facts")[members[rows] - starts[stretch]]
     groups, length = Groups(members, offsets), facts["length"].astype(np.int64)
-    copies = Copies(groups, leader, store.sizes(leader), length, facts["raw"], corpus.parts(members))
+    store = _store(job)
+    copies = Copies(groups, leader, store.sizes(leader), length, facts["raw"], corpus.part_of(members))
     removals = settle(copies, store, _section(job).threshold)
     save(job.folder / "removals", task.key, removals=np.sort(removals, order=("kept", "document")))
-    return {"removals": len(removals)}
+    return {"amount": len(removals)}
 
 
-def name_kept(job: Job, task: Task) -> dict[str, Any]:
-    """One file → for every document that goes for one of this file's, its name; by the file that the former is in."""
-    corpus, file, method = _corpus(job), task.payload["file"], _section(job).method
-    bounds, found = corpus.starts[file : file + 2], []
-    for key in task.payload["settled"]:
-        removals = load(job.folder / "removals", key, "removals")
+def name_kept(job: Job, task: Task[Stretch]) -> Spilled:
+    """A stretch → for each document removed in favour of one of its own, the name of the latter; by stretch."""
+    corpus, stretch, method = Corpus.load(job.folder), task.payload["stretch"], _section(job).method
+    bounds, shares = corpus.stretch_starts[stretch : stretch + 2], []
+    for at in range(task.payload["count"]):
+        removals = load(job.folder / "removals", f"{at:06d}", "removals")
         first, last = np.searchsorted(removals["kept"], bounds)
-        found.append(removals[first:last])
-    tables = [np.empty(0, np.uint8)] * len(corpus.files)
-    tables[file] = pack(unpack([]))  # so that a file with nothing to remove is written too
-    if sum(map(len, found)):
-        removals = np.concatenate(found)
-        kept = np.unique(removals["kept"])
-        names = pa.concat_tables(
-            batch.filter(pa.array(np.isin(documents, kept, assume_unique=True)))
-            for documents, batch in corpus.rows(file, ["id", "source_id"])
-        )
-        files = corpus.file_of(removals["document"])
-        for target in np.unique(files):
-            tables[target] = pack(named(removals[files == target], kept, names, method))
-    return {"pieces": spill(job.folder, f"spill/names-{task.key}.bin", tables)}
+        shares.append(removals[first:last])
+    if not sum(map(len, shares)):
+        return {"spills": []}
+    removals = np.concatenate(shares)
+    kept = np.unique(removals["kept"])
+    names = pa.concat_tables(
+        batch.filter(pa.array(np.isin(documents, kept, assume_unique=True)))
+        for documents, batch in _rows(job, corpus, stretch, ["id", "source_id"])
+    )
+    tables = [np.empty(0, np.uint8)] * corpus.stretches
+    for target, rows in grouped(corpus.stretch_of(removals["document"])):
+        tables[target] = pack(named(removals[rows], kept, names, method))
+    return {"spills": spill(job.folder, f"spill/names-{task.key}.bin", tables)}
 
 
-def write(job: Job, task: Task) -> dict[str, Any]:
-    """One file → its documents that stay, and its duplicates."""
-    corpus, file = _corpus(job), task.payload["partition"]
-    gone = unpack(list(pieces(job, task, np.uint8)))
-    counts = {"in": 0, "bytes_in": 0, "bytes_out": 0}
-    with (
-        ShardWriter(job.folder, "parts", f"{file:06d}", DOCUMENTS) as parts,
-        ShardWriter(job.folder, "duplicates", f"{file:06d}", DUPLICATES) as duplicates,
-    ):
-        for documents, batch in corpus.rows(file):
-            stays, goes = divide(documents, batch, gone)
-            parts.write(stays)
-            duplicates.write(goes)
-            counts["in"] += len(batch)
-            counts["bytes_in"] += pc.sum(pc.binary_length(batch["text"])).as_py()
-            counts["bytes_out"] += pc.sum(pc.binary_length(stays["text"])).as_py() or 0
-    entries = [shard.entry.to_dict() for shard in (parts, duplicates) if shard.entry]
-    equal_texts = pc.sum(pc.equal(gone["method"], "exact")).as_py() or 0
-    return {**counts, "exact": equal_texts, "gone": len(gone), "entries": entries}
+def write(job: Job, task: Task[Partition]) -> Written:
+    """A stretch → its documents that stay, and its duplicates; a file of each for every file."""
+    corpus, files = Corpus.load(job.folder), _files(job)
+    gone = unpack(list(read_segments(job, task, np.uint8)))
+    counts: Written = {"documents": 0, "bytes_in": 0, "bytes_out": 0, "removed": len(gone), "exact": 0, "entries": []}
+    for file in corpus.files_of(task.payload["partition"]):
+        with (
+            ShardWriter(job.folder, "parts", f"{file:06d}", DOCUMENTS) as parts,
+            ShardWriter(job.folder, "duplicates", f"{file:06d}", DUPLICATES) as duplicates,
+        ):
+            for documents, batch in read_rows(files[file], int(corpus.starts[file])):
+                stays, goes = divide(documents, batch, gone)
+                parts.write(stays)
+                duplicates.write(goes)
+                counts["documents"] += len(batch)
+                counts["bytes_in"] += pc.sum(pc.binary_length(batch["text"])).as_py()
+                counts["bytes_out"] += pc.sum(pc.binary_length(stays["text"])).as_py() or 0
+        counts["entries"] += [shard.entry.to_dict() for shard in (parts, duplicates) if shard.entry]
+    counts["exact"] = pc.sum(pc.equal(gone["method"], "exact")).as_py() or 0
+    return counts
 
 
-def _outcome(job: Job, written: Sequence[dict[str, Any]]) -> Outcome:
-    sums = {name: sum(one[name] for one in written) for name in ("in", "gone", "exact", "bytes_in", "bytes_out")}
+def _outcome(job: Job, written: Sequence[Written]) -> Outcome:
+    documents, removed, exact = (sum(result[name] for result in written) for name in ("documents", "removed", "exact"))
     method = _section(job).method
-    dropped = {"exact": sums["exact"]}
+    dropped = {"exact": exact}
     if method != "exact":
-        dropped[method] = sums["gone"] - sums["exact"]
-    files = number(job.folder, [FileEntry.from_dict(entry) for one in written for entry in one["entries"]])
-    counts = {"in": sums["in"], "out": sums["in"] - sums["gone"], "dropped": dropped}
-    return Outcome(files, {**counts, "bytes_in": sums["bytes_in"], "bytes_out": sums["bytes_out"]})
+        dropped[method] = removed - exact
+    files = number(job.folder, [FileEntry.from_dict(entry) for result in written for entry in result["entries"]])
+    return Outcome(files, {
+        "in": documents, "out": documents - removed, "dropped": dropped,
+        "bytes_in": sum(result["bytes_in"] for result in written),
+        "bytes_out": sum(result["bytes_out"] for result in written),
+    })  # fmt: skip

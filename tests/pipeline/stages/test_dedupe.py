@@ -144,6 +144,17 @@ def test_deduping_twice_changes_nothing(make_documents: MakeDocuments, deduped: 
     assert second.manifest.counts["dropped"] == {"exact": 0, "minhash": 0}
 
 
+def test_more_files_than_stretches_give_the_same_bytes(
+    make_documents: MakeDocuments, deduped: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = make_documents(planted()[0], files=9)
+    by_file = deduped(documents, "by-file")
+    monkeypatch.setattr("pipeline.dedupe.corpus.STRETCHES", 4)
+    by_stretch = deduped(documents, "by-stretch", workers=2)
+    assert by_stretch.manifest.digest == by_file.manifest.digest
+    assert len(by_stretch.files("parts/")) == 9
+
+
 def hot() -> Iterator[dict[str, Any]]:
     """Two notices on a thousand pages, some edited, some equal; and pages that share a long notice and little else."""
     draw = random.Random(8)

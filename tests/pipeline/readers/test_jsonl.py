@@ -55,23 +55,81 @@ def test_language_goes_before_lang() -> None:
 
 def test_values_of_the_wrong_kind_are_null_and_nested_ones_are_counted() -> None:
     jsonl = reader_of()
-    found = jsonl.record(1, b'{"id": 1.5, "text": "x", "url": {"href": 1}, "lang": 3, "tags": ["a"], "none": null}')
+    found = jsonl.record(1, b'{"id": true, "text": "x", "url": {"href": 1}, "lang": 3, "tags": ["a"], "none": null}')
     assert found == Record(1, b"x", None, None, None, None)
-    assert jsonl.left_out == 1
+    assert jsonl.left_out == 4
 
 
 def test_a_repeated_key_counts_as_it_stands_last() -> None:
     assert line('{"text": "first", "text": "第二"}').text == "第二".encode()
 
 
+NUMBERS = [
+    "1", "7.0", "0", "-0", "0.0", "-0.0", "1.10", "0.1", "1e5", "1E+5", "1e400", "-1e400", "1e-400", "0.1e1",
+    "18446744073709551615", "18446744073709551616", "-9223372036854775809", "123456789012345678901234567890",
+    "3.14159265358979323846264338327950288", "9" * 400,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("digits", NUMBERS)
+def test_a_number_keeps_its_digits_as_id_and_in_metadata(digits: str) -> None:
+    expected = Record(7, "数".encode(), digits, None, None, {"n": digits})
+    assert line(f'{{"id": {digits}, "text": "数", "n":{digits}}}') == expected
+    assert line(f'{{"n" :  {digits} , "text": "数","id":{digits}\t}}') == expected
+
+
+@pytest.mark.parametrize("digits", ["0.10", "1e5", "-0", "123456789012345678901234567890"])
+def test_digits_are_not_taken_from_another_place_of_the_line(digits: str) -> None:
+    value = json.loads(digits)
+    nested = f'{{"text": "\\"n\\": {value},", "a": {{"n": {value}}}, "n": {digits}}}'
+    assert line(nested).metadata == {"n": digits}
+    assert line(f'{{"text": "x", "n": {digits}, "a": {{"n": {value}}}}}').metadata == {"n": digits}
+    assert line(f'{{"text": "x", "n": {digits}, "url": [{{"n": {value}}}]}}').metadata == {"n": digits}
+    assert line(f'{{"text": "x", "n": {value}, "n": {digits}}}').metadata == {"n": digits}
+    assert line(f'{{"text": "x", "\\u006e": {digits}}}').metadata == {"n": digits}
+    assert line(f'{{"text": "x", "数\\"n": {value}, "n": {digits}}}').metadata["n"] == digits
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "Infinity", "-Infinity", "[NaN]", '{"a": [1e999, {"b": "\\ud800"}]}', "[" * 5000 + "]" * 5000,
+     '{"a":' * 5000 + "null" + "}" * 5000, '"\\ud800"', "1e999"],
+)  # fmt: skip
+def test_a_value_that_nobody_reads_costs_no_document(value: str) -> None:
+    found = line(f'{{"id": 1.50, "text": "文字 text", "lang": "zh", "score": {value}, "n": 1.0}}')
+    assert (found.text.decode(), found.source_id, found.language) == ("文字 text", "1.50", "zh")
+    assert found.metadata["n"] == "1.0"
+
+
+def test_numbers_that_are_not_finite_are_kept_as_they_are_written() -> None:
+    found = line('{"id": NaN, "text": "x", "a": NaN, "b": Infinity, "c": -Infinity}')
+    assert found == Record(7, b"x", None, None, None, {"a": "NaN", "b": "Infinity", "c": "-Infinity"})
+
+
+def test_what_no_column_can_hold_is_counted_once() -> None:
+    jsonl = reader_of()
+    odd = b'{"id": NaN, "text": "x", "url": 5, "a": "\\udc00", "\\ud800": 1, "b": [], "c": {}, "n": 0.10, "l": null}'
+    assert jsonl.record(1, odd) == Record(1, b"x", None, None, None, {"n": "0.10"})
+    assert jsonl.left_out == 6
+
+
+def test_a_language_that_is_null_leaves_the_word_to_the_next_field() -> None:
+    for nothing in ("null", '""', "NaN", "3", "{}"):
+        assert line(f'{{"text": "字", "language": {nothing}, "lang": "zh"}}').language == "zh"
+    assert line('{"text": "x", "language": null, "lang": null}') == Record(7, b"x")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ('{"text": "x"', "unparsable_json"), ("{'text': 'x'}", "unparsable_json"), ("## 标题", "unparsable_json"),
-        ('{"text": "x", "n": NaN}', "unparsable_json"), ('{"text": "x", "n": 1e999}', "unparsable_json"),
-        ('{"text": "x", "m": ' + "[" * 2000 + "]" * 2000 + "}", "unparsable_json"),
+        ('{"text": "x", "n": NaN, }', "unparsable_json"), ('{"text": "x", "n": 01e999}', "unparsable_json"),
+        ('{"text": "x", 1: 2}', "unparsable_json"), ('{"text": "x", "n": NaN} {}', "unparsable_json"),
+        ('{"text": "x", "m": ' + "[" * 2000 + "]" * 1999 + "}", "unparsable_json"),
         ("[1, 2]", "not_an_object"), ("42", "not_an_object"), ("null", "not_an_object"), ('"x"', "not_an_object"),
         ("{}", "missing_text"), ('{"id": "x"}', "missing_text"),
+        ("[NaN]", "not_an_object"), ("NaN", "not_an_object"), ('{"text": NaN}', "text_not_a_string"),
+        ('{"text": 1e999}', "text_not_a_string"),
         ('{"text": null}', "text_not_a_string"), ('{"text": 5}', "text_not_a_string"),
         ('{"text": ["a"]}', "text_not_a_string"),
         ('{"text": ""}', "empty_text"), ('{"text": " \\t\\n\u3000"}', "empty_text"),

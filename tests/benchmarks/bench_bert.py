@@ -1,20 +1,21 @@
 """Masked tokens trained a CPU-second: our trainer's step beside a bare PyTorch loop of transformers' BertForMaskedLM.
 
+    python tests/benchmarks/bench_bert.py [--rounds 5] [--steps 3] [--width 256] [--characters 600000]
+
 The bare loop hides tokens as transformers' collator does (single tokens, 80/10/10), takes bf16 by autocast, the fused
-attention, the library's own loss, clipping and fused AdamW. Ours is the trainer's step, all of it, and hides whole
-words of English and Chinese (jieba). They take turns, so that a busy machine slows both; a figure is the median of the
-rounds, a ratio the median of the rounds' ratios. One thread. Reads BLOOMERY_DATA. About four minutes.
+attention, the library's own loss, clipping and fused AdamW. Ours is the trainer's own step (trainer_step.py), and hides
+whole words of English and Chinese (jieba). One thread. Reads BLOOMERY_DATA. About four minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
-import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +24,25 @@ import torch
 from measured import DATA, table
 from numpy.typing import NDArray
 from torch import Tensor
+from trainer_step import CPU, Step, compared, speeds, trainer_step
 from transformers import BertConfig, BertForMaskedLM
 
 from pipeline.tokenizers.base import Options as Specials
 from pipeline.tokenizers.subword import BytePair, load
-from training import engines
 from training.chance import keys
 from training.engines import device
-from training.engines.base import Setting
 from training.models.base import build
 from training.objectives import marks
-from training.objectives.base import Task
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as Options
 from training.section import Precision, Pretrain
-from training.trainer.feed import Feed
-from training.trainer.loop import Run, one_step
-from training.trainer.meter import Curve, Silent
-from training.trainer.plan import plan
-from training.trainer.stream import Rows
+
+TOY = "--rounds 1 --steps 1 --width 32 --characters 20000"  # the arguments with which the tests run this file
 
 VOCABULARY, LENGTH, BATCH_ROWS = 8192, 128, 32
-SHAPE = {"layers": 4, "heads": 4, "width": 256}
-ROUNDS, STEPS = 5, 3
 MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
-CPU = torch.device("cpu")
 FILES = ("en/gutenberg.jsonl.gz", "zh/zhwiki.jsonl.gz", "zh/laws.jsonl.gz")
 
-Step = Callable[[int], object]
 Ids = NDArray[np.int64]
 
 
@@ -66,42 +58,36 @@ def texts(characters: int) -> Iterator[str]:
                 yield text
 
 
-def prepared(folder: Path) -> tuple[Path, Ids]:
-    """A tokenizer with the marks, and packed rows of both languages."""
+def prepared(folder: Path, characters: int) -> tuple[Path, Ids]:
+    """A tokenizer with the special tokens, and packed rows of both languages."""
     path = folder / "tokenizer.json"
-    path.write_text(BytePair(Specials(specials=MARKS)).train(texts(600_000), VOCABULARY), encoding="utf-8")
+    path.write_text(BytePair(Specials(specials=MARKS)).train(texts(characters), VOCABULARY), encoding="utf-8")
     reference = load(path)
-    stream = [token for text in texts(120_000) for token in (*reference.encode_text(text), reference.end_of_text)]
+    stream = [
+        token for text in texts(characters // 5) for token in (*reference.encode_text(text), reference.end_of_text)
+    ]
     rows = np.array(stream[: len(stream) // LENGTH * LENGTH], np.int64).reshape(-1, LENGTH)
     return path, np.random.default_rng(1).permutation(rows)
 
 
-def ours(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, dropout: float) -> Step:
+def ours(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, dropout: float, width: int) -> Step:
     """A step of the trainer, in one process."""
     section = Pretrain.model_validate(
         {
-            "model": {"family": "bert", **SHAPE, "dropout": dropout}, "steps": 1000,
+            "model": {"family": "bert", "layers": 4, "heads": 4, "width": width, "dropout": dropout}, "steps": 1000,
             "batch_tokens": BATCH_ROWS * LENGTH, "precision": precision, "optimizer": {"adamw": {"lr": 1e-3}},
         }
     )  # fmt: skip
     objective = Masked(Options.model_validate({}), tokenizer)
     model = build("bert", section.model.options, vocabulary=vocabulary, context=LENGTH + objective.marks)
-    micro = device.micro_batch_tokens(CPU)
-    cut = plan(section, length=LENGTH, rows=len(rows), world=1, micro_tokens=micro, precision=precision)
-    chosen = engines.OPTIMIZERS.load("adamw").model_validate(section.optimizer.options)
-    setting = Setting(CPU, precision, chosen, 1.0, cut.micro_batches, 0, 1)
-    engine = engines.ENGINES.load("plain")(None, Task(model, objective), setting, {})  # type: ignore[operator]
-    split = Rows(rows, np.full(len(rows), LENGTH, np.int32))
-    feed = Feed(split, split, objective, (), "shuffled", BATCH_ROWS, 17)
-    run = Run(section, cut, engine, feed, Curve(), Silent(), Path(tempfile.gettempdir()), {}, 17)
-    return lambda number: one_step(run)
+    return trainer_step(section, model, objective, rows, precision)
 
 
-def bare(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, dropout: float) -> Step:
+def bare(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, dropout: float, width: int) -> Step:
     """A step as one writes it with the library's class."""
     config = BertConfig(
-        vocab_size=vocabulary, hidden_size=SHAPE["width"], num_hidden_layers=SHAPE["layers"],
-        num_attention_heads=SHAPE["heads"], intermediate_size=4 * SHAPE["width"], hidden_dropout_prob=dropout,
+        vocab_size=vocabulary, hidden_size=width, num_hidden_layers=4,
+        num_attention_heads=4, intermediate_size=4 * width, hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout, max_position_embeddings=LENGTH + 2,
     )  # fmt: skip
     model, own = BertForMaskedLM(config).train(), marks.read(tokenizer)
@@ -137,31 +123,15 @@ def hidden(tokens: Tensor, special: Tensor, *, mask: int, vocabulary: int) -> tu
     return inputs, labels
 
 
-def speeds(steps: dict[str, Step]) -> dict[str, list[float]]:
-    """Tokens a CPU-second of each in every round, in turn, after one step to warm up."""
-    for step in steps.values():
-        step(0)
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    for round_number in range(ROUNDS):
-        for name, step in steps.items():
-            start = time.process_time()
-            for number in range(STEPS):
-                step(round_number * STEPS + number)
-            found[name].append(STEPS * BATCH_ROWS * LENGTH / (time.process_time() - start))
-    return found
-
-
-def compared(precision: Precision, tokenizer: Path, rows: Ids, dropout: float) -> list[object]:
+def row_of(
+    precision: Precision, tokenizer: Path, rows: Ids, dropout: float, chosen: argparse.Namespace
+) -> list[object]:
     """A row of the table."""
     torch.manual_seed(0)
-    given: dict[str, Any] = {"vocabulary": load(tokenizer).vocabulary, "dropout": dropout}
-    found = speeds(
-        {"bare": bare(tokenizer, rows, precision, **given), "ours": ours(tokenizer, rows, precision, **given)}
-    )
-    ratios = sorted(mine / theirs for mine, theirs in zip(found["ours"], found["bare"], strict=True))
-    medians = [f"{statistics.median(found[name]):,.0f}" for name in ("bare", "ours")]
-    spread = f"{ratios[0]:.2f}–{ratios[-1]:.2f}"
-    return [f"{precision}, dropout {dropout}", *medians, statistics.median(ratios), spread]
+    given: dict[str, Any] = {"vocabulary": load(tokenizer).vocabulary, "dropout": dropout, "width": chosen.width}
+    steps = {"bare": bare(tokenizer, rows, precision, **given), "ours": ours(tokenizer, rows, precision, **given)}
+    measured = speeds(steps, tokens=BATCH_ROWS * LENGTH, rounds=chosen.rounds, steps_a_round=chosen.steps)
+    return [f"{precision}, dropout {dropout}", *compared(measured, "ours")]
 
 
 def read_speeds(tokenizer: Path, rows: Ids) -> list[list[object]]:
@@ -180,13 +150,19 @@ def read_speeds(tokenizer: Path, rows: Ids) -> list[list[object]]:
 
 
 def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--steps", type=int, default=3, help="of each side in a round")
+    options.add_argument("--width", type=int, default=256)
+    options.add_argument("--characters", type=int, default=600_000, help="of each corpus, for the tokenizer")
+    chosen = options.parse_args()
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer, rows = prepared(Path(folder))
+        tokenizer, rows = prepared(Path(folder), chosen.characters)
         fast = device.precision("auto", CPU)
         kinds: list[Precision] = [fast] if fast == "fp32" else [fast, "fp32"]
-        printed = [compared(kind, tokenizer, rows, dropout) for kind in kinds for dropout in (0.1, 0.0)]
+        printed = [row_of(kind, tokenizer, rows, dropout, chosen) for kind in kinds for dropout in (0.1, 0.0)]
         title = f"Masked training, tokens a CPU-second, one thread, {BATCH_ROWS} rows of {LENGTH} tokens a step"
         table(title, ["setting", "BertForMaskedLM", "ours", "ratio", "of rounds"], printed)
         table("Tokens a CPU-second made ready", ["unit", "tokens"], read_speeds(tokenizer, rows))

@@ -1,8 +1,9 @@
 """From JSONL to packed tokens beside datatrove: the same steps, one worker each, on documents that both keep.
 
-    python tests/benchmarks/bench_data_plane.py [--mb 14] [--copies 16] [--work DIR]
+    python tests/benchmarks/bench_data_plane.py [--mb 14] [--copies 16] [--work DIR] [--no-install]
 
-The peer lives in an environment of its own (.venv-peers), made on first use. Figures are CPU-seconds of all processes,
+The peer lives in an environment of its own (.venv-peers), made on first use; with --no-install it is left out where it
+is not there yet. Figures are CPU-seconds of all processes,
 start-up included; training our tokenizer is left out on both sides (the peer is given ours).
 """
 
@@ -20,9 +21,12 @@ import pyarrow.parquet as pq
 from enlarge import enlarged, read, write
 from measured import DATA, measure, table
 
+TOY = "--mb 0.05 --copies 1 --no-install"  # the arguments with which the tests run this file
+
 ROOT = Path(__file__).parents[2]
 PEER = ROOT / ".venv-peers" / "bin" / "python"
 PINS = ["datatrove[io,processing]==0.10.1", "spacy==3.8.18", "ftfy==6.3.1"]
+PEER_STEPS = Path(__file__).with_name("peer_datatrove.py")
 STAGES = ["ingest", "signals", "clean", "dedupe", "pack"]
 CONFIG = """\
 name: bench
@@ -36,7 +40,10 @@ cluster: {{launcher: local, beam: {{workers: 1}}}}
 """
 
 
-def peer_python() -> Path:
+def peer_python(*, install: bool) -> Path | None:
+    """The Python of the peer's environment; None where there is none and none is to be made."""
+    if not PEER.exists() and not install:
+        return None
     if not PEER.exists():
         print("installing the peer (about 0.8 GB) ...", flush=True)
         subprocess.run([sys.executable, "-m", "venv", PEER.parents[1]], check=True)
@@ -74,10 +81,11 @@ def main() -> None:
     options.add_argument("--mb", type=float, default=14, help="English text to choose from")
     options.add_argument("--copies", type=int, default=16, help="how many times over what both keep is measured")
     options.add_argument("--work", type=Path)
+    options.add_argument("--no-install", action="store_true", help="leave the peer out where it is not installed")
     chosen = options.parse_args()
     work = chosen.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
-    peer, bloomery = peer_python(), [sys.executable, "-m", "cluster.cli", "run"]
+    peer, bloomery = peer_python(install=not chosen.no_install), [sys.executable, "-m", "cluster.cli", "run"]
 
     records, size = [], 0
     mixed = (record for record in read("raw-mixed/*.gz", DATA) if record.get("lang") == "en")
@@ -89,23 +97,29 @@ def main() -> None:
     write(records, work / "candidates")
     measure([*bloomery, ours(work / "candidates", work / "choose"), "--to", "tokenizer"])
     tokenizer = manifests(work / "choose")["tokenizer"].parent / "tokenizer.json"
-    measure([peer, Path(__file__).with_name("peer_datatrove.py"), work / "candidates", work / "peer-choose", tokenizer])
-    both = kept_by_us(work / "choose") & set((work / "peer-choose" / "kept.ids").read_text().split())
+    both = kept_by_us(work / "choose")
+    if peer:
+        measure([peer, PEER_STEPS, work / "candidates", work / "peer-choose", tokenizer])
+        both &= set((work / "peer-choose" / "kept.ids").read_text().split())
+    else:
+        print(f"datatrove is not installed in {PEER.parents[1]}: left out")
     chosen_records = [record for record in records if record["id"] in both]
     megabytes = write(enlarged(chosen_records, chosen.copies), work / "corpus") / 1e6
-    print(f"{len(records):,} documents, {len(both):,} kept by both, × {chosen.copies} = {megabytes:.1f} MB", flush=True)
+    print(f"{len(records):,} documents, {len(both):,} kept, × {chosen.copies} = {megabytes:.1f} MB", flush=True)
 
     own = measure([*bloomery, ours(work / "corpus", work / "own"), "--to", "pack"])
-    their = measure([peer, Path(__file__).with_name("peer_datatrove.py"), work / "corpus", work / "peer", tokenizer])
+    their = measure([peer, PEER_STEPS, work / "corpus", work / "peer", tokenizer]) if peer else None
     by_stage = stage_cpu(work / "own")
     cpu = own.cpu - by_stage["tokenizer"]
-    rows: list[list[object]] = [["datatrove 0.10.1", their.cpu, megabytes / their.cpu, 1.0]]
-    rows.append(["bloomery, ingest to pack", cpu, megabytes / cpu, their.cpu / cpu])
+    rows: list[list[object]] = [["datatrove 0.10.1", their.cpu, megabytes / their.cpu, 1.0]] if their else []
+    rows.append(["bloomery, ingest to pack", cpu, megabytes / cpu, their.cpu / cpu if their else "-"])
     rows += [[f"· {stage}", by_stage[stage], megabytes / by_stage[stage], ""] for stage in STAGES]
     rows.append(["· supervisor", cpu - sum(by_stage[stage] for stage in STAGES), "", ""])
     table(f"{megabytes:.1f} MB of English text, one worker", ["", "CPU-s", "MB per CPU-s", "ratio"], rows)
-    peer_kept = len((work / "peer" / "kept.ids").read_text().split())
-    print(f"kept: bloomery {len(kept_by_us(work / 'own')):,}, datatrove {peer_kept:,} of {len(both) * chosen.copies:,}")
+    kept = {"bloomery": len(kept_by_us(work / "own"))}
+    if peer:
+        kept["datatrove"] = len((work / "peer" / "kept.ids").read_text().split())
+    print(f"kept of {len(both) * chosen.copies:,}:", ", ".join(f"{name} {count:,}" for name, count in kept.items()))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from pipeline.core.stage import Job, Outcome
 from pipeline.dedupe.section import Dedupe
 from pipeline.stages import dedupe
 
+TOY = ""  # the arguments with which the tests run this file
+
 TRUTH = DATA / "raw-mixed.truth"
 BINS = ((0.9, "≥ .9"), (0.8, ".8–.9"), (0.7, ".7–.8"), (0.6, ".6–.7"))
 
@@ -81,8 +83,8 @@ def recall(entered: set[str], gone: dict[str, dict[str, Any]]) -> None:
                 counts[group, bin_][1] += 1
     rows = []
     for group in ("all", "en", "zh", "other"):
-        found = [counts[group, name] for _, name in BINS]
-        rows.append([group, *(f"{hit}/{of} = {hit / of:.3f}" for hit, of in found)])
+        totals = [counts[group, name] for _, name in BINS]
+        rows.append([group, *(f"{hit}/{of} = {hit / of:.3f}" if of else "-" for hit, of in totals)])
     table("Recall: pairs of which not both stay, by true Jaccard index", ["language", *(n for _, n in BINS)], rows)
 
 
@@ -93,7 +95,7 @@ def precision(gone: dict[str, dict[str, Any]]) -> None:
     index = {name: true.get(frozenset((name, row["kept_source_id"])), 0.0) for name, row in judged.items()}
     right = sum(value >= 0.6 for value in index.values())
     off = sum(abs(row["similarity"] - index[name]) > 0.01 for name, row in judged.items())
-    rows = [["removals", len(judged)], ["right", f"{right} = {right / len(judged):.4f}"],
+    rows = [["removals", len(judged)], ["right", f"{right} = {right / max(1, len(judged)):.4f}"],
             ["of an index under .7 (chains)", sum(value < 0.7 for value in index.values())],
             ["similarity told wrong by more than .01", off]]  # fmt: skip
     table("Precision: what went, for whom", ["", "documents"], rows)

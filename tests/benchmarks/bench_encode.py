@@ -31,6 +31,8 @@ from pipeline.tokenizers import TOKENIZERS
 from pipeline.tokenizers.guard import encoder
 from pipeline.tokenizers.subword import Reference
 
+TOY = "--vocabulary 600"  # the arguments with which the tests run this file
+
 CORPORA = {"English": "corpora/en/*.gz", "Chinese": "corpora/zh/*.gz"}
 BATCH_BYTES = 1 << 20
 

@@ -1,12 +1,13 @@
 """What the default cleaners and filters keep: published text by source, planted junk by kind, documentation.
 
-    python tests/benchmarks/bench_filters.py
+    python tests/benchmarks/bench_filters.py [--packages NAME …] [--bytes 4000000]
 
 Prints the tables of pipeline/filters/README.md. About a minute.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 from collections import Counter, defaultdict
@@ -28,6 +29,8 @@ from pipeline.filters.rules import KEPT, judge
 from pipeline.filters.section import Clean
 from pipeline.kernels import column
 from pipeline.text.language import canonical
+
+TOY = "--packages numpy --bytes 100000"  # the arguments with which the tests run this file
 
 DOCUMENTED = ("numpy", "pandas", "pyarrow", "sympy", "networkx", "polars", "apache-beam", "torch")
 FOR_DOCUMENTATION = [
@@ -73,14 +76,15 @@ def mixed() -> Iterator[Document]:
                 yield Document(record["text"], canonical(record.get("lang")), group)
 
 
-def documentation() -> Iterator[Document]:
+def documentation(packages: list[str], size_bytes: int) -> Iterator[Document]:
     """What the reader of the demonstration finds in some of the installed packages."""
     from pipeline.readers import match, reader
     from pipeline.readers.section import PythonDocs
 
-    for name in DOCUMENTED:
+    for name in packages:
         try:
-            source = PythonDocs(reader="python_docs", packages=[f"{name}=={metadata.version(name)}"], bytes=4_000_000)
+            pinned = [f"{name}=={metadata.version(name)}"]
+            source = PythonDocs(reader="python_docs", packages=pinned, bytes=size_bytes)
             options = source.model_dump(mode="json")
             files = match(source)
         except (metadata.PackageNotFoundError, UserError):
@@ -127,6 +131,10 @@ def _words(reasons: Counter[str]) -> str:
 
 
 def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--packages", nargs="+", default=DOCUMENTED, help="whose documentation is read")
+    options.add_argument("--bytes", type=int, default=4_000_000, help="of documentation, of each package")
+    chosen = options.parse_args()
     default: list[Any] = ["length", "quality", "repetition"]
     report("Clean corpora, default rules", list(corpora()), default, by_source=True)
     found = list(mixed())
@@ -134,7 +142,7 @@ def main() -> None:
     bad = [one for one in found if one.group[0].startswith("bad")]
     report("raw-mixed, quality good, default rules", good, default, by_source=False)
     report("raw-mixed, planted junk, default rules (kept is missed)", bad, default, by_source=True)
-    docs = list(documentation())
+    docs = list(documentation(chosen.packages, chosen.bytes))
     report("Documentation, default rules", docs, default, by_source=False)
     report(f"Documentation, {FOR_DOCUMENTATION}", docs, FOR_DOCUMENTATION, by_source=False)
 

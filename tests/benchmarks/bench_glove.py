@@ -1,10 +1,11 @@
 """GloVe: counting and training, cells and tokens per CPU-second, memory, and what the vectors are worth, by language.
 
-    python tests/benchmarks/bench_glove.py [--languages en zh] [--seeds 3] [--programs DIR] [--times 8] [--work DIR]
+    python tests/benchmarks/bench_glove.py [--languages en zh] [--seeds 3] [--epochs 15] [--programs DIR]
+        [--times 8] [--work DIR]
 
 `--programs` names a folder with the published C programs, built (cooccur, shuffle, glove); they then run on the same
 words, one thread, with the same settings. Ours is the command itself, one worker: a stage's CPU-seconds are all of its
-process's, imports too; a pass over the cells is the difference between a run of 15 epochs and one of 1. `--times`:
+process's, imports too; a pass over the cells is the difference between a run of all epochs and one of 1. `--times`:
 the memory of counting so large a corpus, further copies with their long words enciphered.
 """
 
@@ -35,7 +36,9 @@ from training.evaluation.words import words_of
 from training.models.base import Model, build
 from training.models.saved import load
 
-WINDOW, WIDTH, EPOCHS, X_MAX = 10, 100, 15, 10
+TOY = "--languages en --seeds 1 --epochs 2"  # the arguments with which the tests run this file
+
+WINDOW, WIDTH, X_MAX = 10, 100, 10
 TEXT_BYTES = {"en": 26_000_000, "zh": 25_000_000}  # about 4 million words
 PAIRS = {"en": "wordsim353-en.tsv", "zh": "wordsim240-zh.tsv"}
 QUESTIONS = {"en": ["analogies-en.txt"], "zh": ["analogies-zh-ca8-morphological.txt", "analogies-zh-ca8-semantic.txt"]}
@@ -69,7 +72,7 @@ def corpus(language: str, folder: Path, *, times: int = 1, most: int | None = No
     write(enlarged(records, times), folder)
 
 
-def run(work: Path, language: str, *, seed: int = 1, epochs: int = EPOCHS, to: str = "pretrain") -> dict[str, Path]:
+def run(work: Path, language: str, *, seed: int = 1, epochs: int = 1, to: str = "pretrain") -> dict[str, Path]:
     """Run the command on work/corpus; the folder of each stage's artifact, the last made where there are several."""
     path = work / f"{seed}-{epochs}.yaml"
     told = {"work": work / "run", "corpus": work / "corpus", "language": language, "seed": seed}
@@ -125,7 +128,9 @@ def by_dictionary(text: Path, *, most: int = 200_000) -> float:
     return done / (time.process_time() - start)
 
 
-def published(programs: Path, text: Path, listed: Path, folder: Path, *, seeds: int) -> tuple[float, float, list[Path]]:
+def published(
+    programs: Path, text: Path, listed: Path, folder: Path, *, seeds: int, epochs: int
+) -> tuple[float, float, list[Path]]:
     """CPU-seconds of cooccur, CPU-seconds of a training run, and the vectors of each seed."""
     cells, shuffled, seconds, found = folder / "cells.bin", folder / "shuffled.bin", [], []
 
@@ -139,7 +144,7 @@ def published(programs: Path, text: Path, listed: Path, folder: Path, *, seeds: 
     for seed in range(1, seeds + 1):
         shell(f"{programs}/shuffle -memory 2 -verbose 0 -seed {seed} -temp-file {folder}/part < {cells} > {shuffled}")
         command = f"{programs}/glove -save-file {folder}/{seed} -threads 1 -input-file {shuffled} -x-max {X_MAX}"
-        command += f" -iter {EPOCHS} -vector-size {WIDTH} -binary 0 -vocab-file {listed} -write-header 1 -verbose 0"
+        command += f" -iter {epochs} -vector-size {WIDTH} -binary 0 -vocab-file {listed} -write-header 1 -verbose 0"
         seconds.append(shell(f"{command} -seed {seed}"))
         found.append(folder / f"{seed}.txt")
     return counting, mean(seconds), found
@@ -182,16 +187,16 @@ def told(scores: list[dict[str, tuple[float, int]]], file: str) -> str:
     return f"{mean(values):.3f} ± {stdev(values) if len(values) > 1 else 0:.3f}"
 
 
-def bench(language: str, work: Path, *, seeds: int, programs: Path | None) -> None:
+def bench(language: str, work: Path, *, seeds: int, epochs: int, programs: Path | None) -> None:
     corpus(language, work / "corpus")
     short = run(work, language, seed=1, epochs=1)
     stages, scores, seconds = {}, [], []
     for seed in range(1, seeds + 1):
-        stages = run(work, language, seed=seed)
+        stages = run(work, language, seed=seed, epochs=epochs)
         scores.append(quality(load(stages["pretrain"] / "model"), stages, language))
         seconds.append(journal(stages["pretrain"])["cpu_seconds"])
     counted, measured = counts(stages["count"]), journal(stages["count"])
-    a_pass = (mean(seconds) - journal(short["pretrain"])["cpu_seconds"]) / (EPOCHS - 1)
+    a_pass = (mean(seconds) - journal(short["pretrain"])["cpu_seconds"]) / (epochs - 1)
     folder = work / "published"
     folder.mkdir(exist_ok=True)
     text, listed = lines_of(stages, folder)
@@ -200,13 +205,13 @@ def bench(language: str, work: Path, *, seeds: int, programs: Path | None) -> No
         ["count, the whole stage", tokens / measured["cpu_seconds"] / 1e6, "-"],
         ["count, a dictionary in Python", by_dictionary(text) / 1e6, "-"],
         ["training, a pass", "-", cells / a_pass / 1e6],
-        ["training, the whole stage", "-", EPOCHS * cells / mean(seconds) / 1e6],
+        ["training, the whole stage", "-", epochs * cells / mean(seconds) / 1e6],
     ]
     theirs: list[dict[str, tuple[float, int]]] = []
     if programs:
-        counting, training, vectors = published(programs, text, listed, folder, seeds=seeds)
+        counting, training, vectors = published(programs, text, listed, folder, seeds=seeds, epochs=epochs)
         rows.append(["published: cooccur", tokens / counting / 1e6, "-"])
-        rows.append(["published: glove", "-", EPOCHS * cells / training / 1e6])
+        rows.append(["published: glove", "-", epochs * cells / training / 1e6])
         theirs = [quality(model_of(path, stages), stages, language) for path in vectors]
     title = f"{language}: {tokens:,} tokens, {counted['vocabulary']:,} words, {cells:,} cells; count peaks at "
     title += f"{measured['peak_bytes'] / 2**20:,.0f} MiB; millions per CPU-second"
@@ -236,13 +241,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--languages", nargs="+", default=["en", "zh"], choices=["en", "zh"])
     options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--epochs", type=int, default=15, help="two or more")
     options.add_argument("--programs", type=Path)
     options.add_argument("--times", type=int, default=0)
     options.add_argument("--work", type=Path)
     chosen = options.parse_args()
     work = chosen.work or Path(tempfile.mkdtemp())
+    if not chosen.programs:
+        print("the published C programs are not named (--programs): left out")
     for language in chosen.languages:
-        bench(language, work / language, seeds=chosen.seeds, programs=chosen.programs)
+        bench(language, work / language, seeds=chosen.seeds, epochs=chosen.epochs, programs=chosen.programs)
         if chosen.times:
             memory(language, work / language, times=chosen.times)
 

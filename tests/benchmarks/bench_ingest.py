@@ -1,6 +1,6 @@
 """Ingest: MB of text per CPU-second, step by step and as a whole, and its peak memory at 1 × and 8 × of a corpus.
 
-    python tests/benchmarks/bench_ingest.py [--copies 8] [--whole ROW]
+    python tests/benchmarks/bench_ingest.py [--copies 8] [--rows 6] [--whole ROW]
 
 Steps add up from the top: each row does what those above it do and one thing more. Whole stages run in a process of
 their own (`--whole` is that process), Beam's import included.
@@ -33,6 +33,8 @@ from pipeline.readers.lines import lines
 from pipeline.readers.section import Ingest, ingest_params
 from pipeline.readers.streams import blocks
 from pipeline.stages import ingest
+
+TOY = "--copies 1 --rows 2"  # the arguments with which the tests run this file
 
 CORPORA = {"raw-mixed": "raw-mixed/*.gz", "short Chinese poems": "corpora/zh/poetry.jsonl.gz"}
 OPTIONS = {"reader": "jsonl", "fields": {"id": "id", "text": "text", "url": "url", "language": None}}
@@ -134,6 +136,7 @@ def _copies(folder: Path, pattern: str, times: int) -> Path:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--copies", type=int, default=8, help="how often raw-mixed (49 MB of text) is taken")
+    options.add_argument("--rows", type=int, default=len(WHOLE), help="how many of the whole stages are measured")
     options.add_argument("--whole", choices=list(WHOLE), help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.whole:
@@ -141,7 +144,7 @@ def main() -> None:
         return
     steps(copies=1)
     rows = []
-    for row in WHOLE:
+    for row in list(WHOLE)[: chosen.rows]:
         command = [sys.executable, __file__, "--copies", str(chosen.copies), "--whole", row]
         out, size, wall, cpu, peak = json.loads(measure(command).printed.splitlines()[-1])
         rows.append([row.replace("× n", f"× {chosen.copies}"), f"{out:,}", size, wall, cpu, size / cpu, peak])

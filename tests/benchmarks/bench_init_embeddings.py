@@ -1,6 +1,7 @@
 """Does a language model learn faster from embeddings that were learned first? The same LSTM and GPT, with and without.
 
-    python tests/benchmarks/bench_init_embeddings.py [--tokens 400000] [--seeds 3] [--workdir DIR]
+    python tests/benchmarks/bench_init_embeddings.py [--tokens 400000] [--seeds 3] [--languages en zh]
+        [--families lstm gpt] [--workdir DIR]
 
 For English and Chinese: skip-gram vectors of words from the same corpus, then each model from three seeds, drawn at
 random and begun from the vectors (`pretrain.init_embeddings`), as users run them (`bloomery run`, one worker). Prints
@@ -26,6 +27,8 @@ import yaml
 from measured import DATA, measure, table
 
 from pipeline.core.files import read_json
+
+TOY = "--tokens 8192 --seeds 1 --languages en --families lstm"  # the arguments with which the tests run this file
 
 WIDTH, LENGTH, BATCH_TOKENS = 128, 128, 2048
 MODELS = {
@@ -116,7 +119,7 @@ def costs(learned: dict[str, Path], trials: list[Trial], workdir: Path) -> Itera
     """What the vectors took to train, and what a language model did."""
     for language, artifact in learned.items():
         yield f"{language} vectors {cpu_seconds(artifact):.0f}"
-        for family in MODELS:
+        for family in sorted({trial.family for trial in trials}):
             of = [made(workdir / language, t.name) for t in trials if (t.language, t.family) == (language, family)]
             yield f"{family} {np.median([cpu_seconds(one) for one in of]):.0f}"
 
@@ -126,8 +129,8 @@ def cpu_seconds(artifact: Path) -> float:
     return float(next(line["cpu_seconds"] for line in reversed(lines) if "cpu_seconds" in line))
 
 
-def rows(losses: dict[Trial, list[float]], languages: list[str]) -> Iterator[list[str]]:
-    for language, family in itertools.product(languages, MODELS):
+def rows(losses: dict[Trial, list[float]], languages: list[str], families: list[str]) -> Iterator[list[str]]:
+    for language, family in itertools.product(languages, families):
         of = {trial: values for trial, values in losses.items() if (trial.language, trial.family) == (language, family)}
         found = {begun: np.array([values for t, values in of.items() if t.begun == begun]) for begun in (False, True)}
         gain = found[False] - found[True]
@@ -143,17 +146,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tokens", type=int, default=400_000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--languages", nargs="+", default=["en", "zh"], choices=["en", "zh"])
+    parser.add_argument("--families", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--workdir", type=Path)
     asked = parser.parse_args()
     if not (DATA / "corpora").is_dir():
         sys.exit(f"{DATA}/corpora is not here: set BLOOMERY_DATA")
     workdir = asked.workdir or Path(tempfile.mkdtemp(prefix="init-embeddings-"))
     workdir.mkdir(parents=True, exist_ok=True)
-    languages = ["en", "zh"]
+    languages = asked.languages
     for language in languages:
         run(vectors(language, workdir), workdir)
     learned = {language: made(workdir / language, f"{language}-vectors") for language in languages}
-    trials = [Trial(*one) for one in itertools.product(languages, MODELS, range(1, asked.seeds + 1), (False, True))]
+    trials = [
+        Trial(*one) for one in itertools.product(languages, asked.families, range(1, asked.seeds + 1), (False, True))
+    ]
 
     def work(language: str) -> None:  # a work directory holds one run at a time; the two languages go side by side
         for trial in (one for one in trials if one.language == language):
@@ -165,7 +172,7 @@ def main() -> None:
     losses = {trial: held_out(made(workdir / trial.language, trial.name)) for trial in trials}
     heads = [f"loss after {int(moment * asked.tokens):,} tokens" for moment in MOMENTS]
     title = f"held-out loss in nats a token, mean ± standard error over {asked.seeds} seeds"
-    table(title, ["language", "model", "embedding", *heads], list(rows(losses, languages)))
+    table(title, ["language", "model", "embedding", *heads], list(rows(losses, languages, asked.families)))
     print("CPU-seconds of pretrain, median:", ", ".join(costs(learned, trials, workdir)))
 
 

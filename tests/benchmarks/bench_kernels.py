@@ -1,10 +1,11 @@
-"""What each native pass costs: MB of text per CPU-second, one thread, English, Chinese and mixed; best of five.
+"""What each native pass costs: MB of text per CPU-second, one thread, English, Chinese and mixed; best of the rounds.
 
-python tests/benchmarks/bench_kernels.py
+python tests/benchmarks/bench_kernels.py [--rounds 5]
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import time
@@ -23,8 +24,9 @@ from pipeline.kernels import column, edit, lines, ngrams, passes, units
 from pipeline.kernels.compiler import kernel
 from pipeline.text import unicode
 
+TOY = "--rounds 1"  # the arguments with which the tests run this file
+
 CORPORA = {"English": "corpora/en", "Chinese": "corpora/zh", "mixed": "raw-mixed"}
-ROUNDS = 5
 
 
 def texts(folder: str) -> Iterator[str]:
@@ -58,18 +60,18 @@ def repeats_all(data: Any, offsets: Any, tables: Any, room: Any, out: Any) -> No
         ngrams.measure_repeats(room.units, n, room.grams, out.repeats[d])
 
 
-def best(work: Callable[[], object]) -> float:
+def best(work: Callable[[], object], rounds: int) -> float:
     """CPU-seconds of the fastest of some rounds; the first, which may compile, is thrown away."""
     work()
     found = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         started = time.process_time()
         work()
         found.append(time.process_time() - started)
     return min(found)
 
 
-def figures(text: pa.Array, language: str | None) -> dict[str, float]:
+def figures(text: pa.Array, language: str | None, rounds: int) -> dict[str, float]:
     """MB per CPU-second of every pass."""
     data, offsets = column.buffers(text)
     size = int(offsets[-1] - offsets[0]) / 1e6
@@ -94,15 +96,18 @@ def figures(text: pa.Array, language: str | None) -> dict[str, float]:
         "exact shingle sets": lambda: column.shingle_hashes(text, 5),
         "words (of Han, jieba's)": lambda: column.words(text),
     }
-    return {name: size / best(work) for name, work in timed.items()}
+    return {name: size / best(work, rounds) for name, work in timed.items()}
 
 
 def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    chosen = options.parse_args()
     found = {}
     for name, folder in CORPORA.items():
         text = pa.array(list(texts(folder)), pa.large_string())
         language = {"English": "en", "Chinese": "zh"}.get(name)
-        found[f"{name} ({text.nbytes / 1e6:.0f} MB)"] = figures(text, language)
+        found[f"{name} ({text.nbytes / 1e6:.0f} MB)"] = figures(text, language, chosen.rounds)
     names = next(iter(found.values()))
     rows = [[name, *(f"{one[name]:,.0f}" for one in found.values())] for name in names]
     table("MB of text per CPU-second, one thread", ["pass", *found], rows)

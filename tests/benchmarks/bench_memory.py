@@ -16,6 +16,8 @@ from pathlib import Path
 from enlarge import enlarged, read, write
 from measured import DATA, measure, table
 
+TOY = "--mb 0.05 --times 2"  # the arguments with which the tests run this file
+
 STAGES = ["ingest", "signals", "clean", "dedupe", "tokenizer", "pack"]
 CONFIG = """\
 name: bench

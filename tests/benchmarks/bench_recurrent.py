@@ -1,16 +1,15 @@
 """Training tokens a CPU-second of rnn, lstm, gru and bilstm: our trainer's step beside a bare PyTorch loop, in one run.
 
+    python tests/benchmarks/bench_recurrent.py [--rounds 5] [--steps 2] [--width 256]
+
 The bare loop is written here: nn.RNN, nn.LSTM or nn.GRU over a tied embedding, bf16 by autocast, a state carried from
-batch to batch, cross_entropy over all logits, clipping, fused AdamW. Ours is the trainer's own step, all of it. They
-take turns; a figure is the median of the rounds, a ratio the median of their ratios. One thread; about two minutes.
+batch to batch, cross_entropy over all logits, clipping, fused AdamW. Ours is the trainer's own step (trainer_step.py).
+One thread; about two minutes.
 """
 
 from __future__ import annotations
 
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +19,29 @@ import torch.nn.functional as F
 from measured import table
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from trainer_step import CPU, Step, compared, speeds, trainer_step
 
-from pipeline.core.config import Component
-from training import engines, objectives
+from training import objectives
 from training.components import make
 from training.engines import device
-from training.engines.base import Setting
-from training.families import order_of
 from training.models.base import Model, build
-from training.objectives.base import Task
 from training.section import Precision, Pretrain
-from training.trainer.feed import Feed
-from training.trainer.loop import Run, one_step
-from training.trainer.meter import Curve, Silent
-from training.trainer.plan import plan
-from training.trainer.stream import Rows
 
-VOCABULARY, LENGTH, BATCH_ROWS = 8192, 128, 32
-SMALL: dict[str, Any] = {"layers": 2, "width": 256}
+TOY = "--rounds 1 --steps 1 --width 16"  # the arguments with which the tests run this file
+
+VOCABULARY, LENGTH, BATCH_ROWS, LAYERS = 8192, 128, 32, 2
 AWD = {"dropout": 0.4, "embedding_dropout": 0.1, "weight_dropout": 0.5}
 KINDS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-ROUNDS, STEPS = 5, 2
-CPU = torch.device("cpu")
-
-Step = Callable[[int], object]
 
 
 class Bare(nn.Module):
     """What one writes by hand: a stack, or for bilstm one in each direction, over a tied embedding."""
 
-    def __init__(self, family: str) -> None:
+    def __init__(self, family: str, width: int) -> None:
         super().__init__()
-        width, layers = SMALL["width"], SMALL["layers"]
         self.embed, kind = nn.Embedding(VOCABULARY, width), KINDS.get(family, nn.LSTM)
         self.stacks = nn.ModuleList(
-            kind(width, width, layers, batch_first=True) for _ in range(2 if family == "bilstm" else 1)
+            kind(width, width, LAYERS, batch_first=True) for _ in range(2 if family == "bilstm" else 1)
         )
         self.state: Any = None
         nn.init.uniform_(self.embed.weight, -0.1, 0.1)
@@ -98,59 +85,39 @@ def ours(model: Model, rows: NDArray[np.uint16], precision: Precision) -> Step:
     section = Pretrain.model_validate({
         "model": {"family": model.family}, "steps": 1000, "batch_tokens": BATCH_ROWS * LENGTH, "precision": precision,
     })  # fmt: skip
-    cut = plan(
-        section, length=LENGTH, rows=len(rows), world=1, micro_tokens=device.micro_batch_tokens(CPU),
-        precision=precision,
-    )  # fmt: skip
-    asked = Component(name=section.objective.name, options=section.objective.options)
-    task = Task(model, make(asked, objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json")))
-    order = order_of(model.family, section.objective.name)
-    task.carries = model.carries and order == "streams"
-    setting = Setting(CPU, precision, engines.OPTIMIZERS.load("adamw")(), 1.0, cut.micro_batches, 0, 1)
-    engine = engines.ENGINES.load("plain")(None, task, setting, {})
-    split = Rows(rows, np.full(len(rows), LENGTH, np.int32))
-    feed = Feed(split, split, task.objective, (), order, cut.batch_rows, 17)
-    run = Run(section, cut, engine, feed, Curve(), Silent(), Path(tempfile.gettempdir()), {}, 17)
-    return lambda number: one_step(run)
+    objective = make(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json"))
+    return trainer_step(section, model, objective, rows, precision)
 
 
-def speeds(steps: dict[str, Step]) -> dict[str, list[float]]:
-    """Tokens a CPU-second of each in every round, in turn, after one step to warm up."""
-    for step in steps.values():
-        step(0)
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(ROUNDS):
-        for name, step in steps.items():
-            start = time.process_time()
-            for number in range(STEPS):
-                step(number)
-            found[name].append(STEPS * BATCH_ROWS * LENGTH / (time.process_time() - start))
-    return found
-
-
-def compared(family: str, precision: Precision, rows: NDArray[np.uint16], **more: float) -> list[object]:
+def row_of(
+    family: str, precision: Precision, rows: NDArray[np.uint16], chosen: argparse.Namespace, **more: float
+) -> list[object]:
     """The row of the table for one family."""
     torch.manual_seed(0)
-    model, peer = build(family, {**SMALL, **more}, vocabulary=VOCABULARY, context=LENGTH), Bare(family)
-    size = sum(p.numel() for p in model.parameters())
-    assert size == sum(p.numel() for p in peer.parameters()), "the same model, or it compares nothing"
-    found = speeds(
-        {"bare": bare(peer, rows, bf16=precision == "bf16"), "ours": ours(model, rows, precision)}
-    )  # fmt: skip
-    ratios = sorted(mine / theirs for mine, theirs in zip(found["ours"], found["bare"], strict=True))
-    name = f"{family}{' with the dropouts of AWD-LSTM' if more else ''}, {size / 1e6:.1f} M, {precision}"
-    medians = [f"{statistics.median(found[which]):,.0f}" for which in ("bare", "ours")]
-    return [name, *medians, statistics.median(ratios), f"{ratios[0]:.2f}–{ratios[-1]:.2f}"]
+    size = {"layers": LAYERS, "width": chosen.width}
+    model = build(family, {**size, **more}, vocabulary=VOCABULARY, context=LENGTH)
+    peer = Bare(family, chosen.width)
+    parameters = sum(p.numel() for p in model.parameters())
+    assert parameters == sum(p.numel() for p in peer.parameters()), "the same model, or it compares nothing"
+    steps = {"bare": bare(peer, rows, bf16=precision == "bf16"), "ours": ours(model, rows, precision)}
+    measured = speeds(steps, tokens=BATCH_ROWS * LENGTH, rounds=chosen.rounds, steps_a_round=chosen.steps)
+    name = f"{family}{' with the dropouts of AWD-LSTM' if more else ''}, {parameters / 1e6:.1f} M, {precision}"
+    return [name, *compared(measured, "ours")]
 
 
 def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--steps", type=int, default=2, help="of each side in a round")
+    options.add_argument("--width", type=int, default=256)
+    chosen = options.parse_args()
     torch.set_num_threads(1)
     rows = np.random.default_rng(1).integers(0, VOCABULARY, (256, LENGTH)).astype(np.uint16)
     fast = device.precision("auto", CPU)
-    printed = [compared(family, fast, rows) for family in ("rnn", "lstm", "gru", "bilstm")]
-    printed.append(compared("lstm", fast, rows, **AWD))
+    printed = [row_of(family, fast, rows, chosen) for family in ("rnn", "lstm", "gru", "bilstm")]
+    printed.append(row_of("lstm", fast, rows, chosen, **AWD))
     if fast != "fp32":
-        printed.append(compared("lstm", "fp32", rows))
+        printed.append(row_of("lstm", "fp32", rows, chosen))
     header = ["model (ours drops, the bare loop never)", "bare loop", "ours", "ratio", "of rounds"]
     title = f"Recurrent models, training tokens a CPU-second, one thread, {BATCH_ROWS} rows of {LENGTH} tokens a step"
     table(title, header, printed)

@@ -20,6 +20,8 @@ from measured import DATA, table
 from pipeline.tokenizers.guard import encoder
 from pipeline.tokenizers.subword import BytePair
 
+TOY = "--vocabulary 400 --megabytes 1"  # the arguments with which the tests run this file
+
 LARGEST = 1_000_000  # characters: one novel would be a tenth of a sample
 
 

@@ -1,0 +1,77 @@
+"""What the benchmarks of training share: a step of our trainer in this process, and taking turns with a peer.
+
+They take turns, so that a busy machine slows both; a figure is the median of the rounds, a ratio the median of the
+rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training import engines
+from training.engines import device
+from training.engines.base import Setting
+from training.families import order_of
+from training.models.base import Model
+from training.objectives.base import Objective, Task
+from training.section import Precision, Pretrain
+from training.trainer.feed import Feed
+from training.trainer.loop import Run, one_step
+from training.trainer.meter import Curve, Silent
+from training.trainer.plan import plan
+from training.trainer.stream import Rows
+
+CPU = torch.device("cpu")
+
+Step = Callable[[int], object]
+
+
+def trainer_step(
+    section: Pretrain, model: Model, objective: Objective, rows: NDArray[Any], precision: Precision
+) -> Step:
+    """The trainer's own step, all of it: rows from the stream, objective, engine, clipping, curve."""
+    length = rows.shape[1]
+    cut = plan(
+        section, length=length, rows=len(rows), world=1, micro_tokens=device.micro_batch_tokens(CPU),
+        precision=precision, group=objective.group,
+    )  # fmt: skip
+    order = order_of(model.family, section.objective.name)
+    module = Task(model, objective)
+    module.carries = model.carries and order == "streams"
+    optimizer = engines.OPTIMIZERS.load(section.optimizer.name).model_validate(section.optimizer.options)
+    setting = Setting(CPU, precision, optimizer, section.clip, cut.micro_batches, 0, 1)
+    engine = engines.ENGINES.load("plain")(None, module, setting, {})
+    split = Rows(rows, np.full(len(rows), length, np.int32))
+    feed = Feed(split, split, objective, (), order, cut.batch_rows, 17)
+    state = Run(section, cut, engine, feed, Curve(), Silent(), Path(tempfile.gettempdir()), {}, 17)
+    return lambda number: one_step(state)
+
+
+def speeds(steps: Mapping[str, Step], *, tokens: int, rounds: int, steps_a_round: int) -> dict[str, list[float]]:
+    """Tokens a CPU-second of each in every round, in turn, after one step of `tokens` tokens to warm up."""
+    for step in steps.values():
+        step(0)
+    measured: dict[str, list[float]] = {name: [] for name in steps}
+    for round_number in range(rounds):
+        for name, step in steps.items():
+            start = time.process_time()
+            for number in range(steps_a_round):
+                step(round_number * steps_a_round + number)
+            measured[name].append(steps_a_round * tokens / (time.process_time() - start))
+    return measured
+
+
+def compared(measured: Mapping[str, list[float]], ours: str, peer: str = "bare") -> list[object]:
+    """Cells of a table: the median of the peer and of ours, the median ratio, and the ratios' range."""
+    ratios = sorted(mine / theirs for mine, theirs in zip(measured[ours], measured[peer], strict=True))
+    medians = [f"{statistics.median(measured[name]):,.0f}" for name in (peer, ours)]
+    return [*medians, statistics.median(ratios), f"{ratios[0]:.2f}–{ratios[-1]:.2f}"]

@@ -213,3 +213,10 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Tab
 def rows(path: Path) -> int:
     """Rows of a file, from its footer."""
     return int(pq.read_metadata(path).num_rows)
+
+
+def column_bytes(path: Path, name: str) -> int:
+    """Uncompressed bytes of a column, from the footer of its file."""
+    footer = pq.read_metadata(path)
+    column = footer.schema.to_arrow_schema().names.index(name)
+    return sum(footer.row_group(group).column(column).total_uncompressed_size for group in range(footer.num_row_groups))

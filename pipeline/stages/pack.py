@@ -1,8 +1,10 @@
 """pack: documents and a tokenizer → rows of tokens, train/ and validation/.
 
 Three steps over the documents' files, each as many tasks wide as Beam has workers: `survey` reads ids and languages and
-settles who is held out; `encode` encodes every file once into flat token files; `rows` cuts each split's stream, files
-laid end to end, into shards of a fixed number of rows. Tokens lie in document order whatever the number of workers.
+decides who is held out and which documents are compared with the reference; `encode` encodes every file once into flat
+token files; `rows` cuts each split's stream, files laid end to end, into shards of a fixed number of rows. Tokens lie
+in document order whatever the number of workers. All ids come from one path: when the fast encoder differs from the
+reference anywhere, `encode-reference` encodes every file again, into files of its own.
 Memory: a row group's text and tokens a worker, then a shard's tokens. About 30 MB of text a CPU-second (README).
 """
 
@@ -11,8 +13,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -27,15 +27,15 @@ from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import write_json
 from pipeline.core.records import tokens_schema
-from pipeline.core.shards import FileEntry, ShardWriter, batches, entry_of, number
+from pipeline.core.shards import FileEntry, ShardWriter, batches, column_bytes, entry_of, number
+from pipeline.core.shards import rows as row_count
 from pipeline.core.stage import Job, Outcome
-from pipeline.tokenizers import draw
-from pipeline.tokenizers.base import Encoded, Encoder
-from pipeline.tokenizers.guard import Guarded, encoder
-from pipeline.tokenizers.rows import occurrences, pieces, table, with_end_of_text
+from pipeline.tokenizers import draw, verification
+from pipeline.tokenizers.guard import EncodersDiffer
+from pipeline.tokenizers.packer import FAST, REFERENCE, Packer, packer
+from pipeline.tokenizers.rows import pieces, table
 from pipeline.tokenizers.section import Pack
 from pipeline.tokenizers.streams import Piece, StreamWriter, read
-from pipeline.tokenizers.subword import load
 
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 23
@@ -51,11 +51,12 @@ Counts = dict[str, dict[str, int]]
 def run(job: Job) -> Outcome:
     """Survey, encode, cut into rows; the counts say documents, tokens and rows by split and language."""
     tasks = _file_tasks(job)
-    cutoffs = _cutoffs(run_tasks(job, "survey", tasks, survey), Pack.model_validate(job.params).validation)
-    encoded, fallback = _encode(job, tasks, cutoffs)
+    surveys = run_tasks(job, "survey", tasks, survey)
+    cutoffs = _cutoffs(surveys, Pack.model_validate(job.params).validation)
+    path_name, encoded, encoder_name = _encode(job, tasks, {"cutoffs": cutoffs, "verify": _threshold(surveys)})
     splits = _totals(job, encoded)
     _check(splits)
-    entries = _rows(job, encoded, splits)
+    entries = _rows(job, path_name, encoded, splits)
     write_json(job.folder / "splits.json", splits)
     counts = {
         "in": sum(result["documents"] for result in encoded),
@@ -65,7 +66,7 @@ def run(job: Job) -> Outcome:
         "splits": splits,
     }
     files = [*number(job.folder, entries), entry_of(job.folder, "splits.json")]
-    return Outcome(files, counts, journal={"encoder": fallback or encoded[0].get("encoder", "gigatoken")})
+    return Outcome(files, counts, journal={"encoder": encoder_name})
 
 
 def _file_tasks(job: Job) -> list[Task]:
@@ -76,13 +77,22 @@ def _file_tasks(job: Job) -> list[Task]:
 
 
 def survey(job: Job, task: Task) -> dict[str, Any]:
-    """The smallest number drawn in each language; reads the id and language columns alone."""
+    """The smallest numbers drawn, in each language for validation and of all for verification; reads no text."""
     least: dict[str, int] = {}
-    for batch in batches(Path(task.payload["path"]), ["id", "language"]):
-        drawn = draw.numbers(batch["id"].combine_chunks(), "validation")
+    verify = np.empty(0, np.int64)
+    path = Path(task.payload["path"])
+    for batch in batches(path, ["id", "language"]):
+        ids = batch["id"].combine_chunks()
+        drawn = draw.numbers(ids, "validation")
+        verify = verification.smallest(ids, verify)
         for language, chosen in _by_language(batch):
             least[language] = min(least.get(language, draw.SPAN), int(drawn[chosen].min()))
-    return {"least": least}
+    return {
+        "least": least,
+        "verify": verify.tolist(),
+        "documents": row_count(path),
+        "bytes": column_bytes(path, "text"),
+    }
 
 
 def _by_language(batch: pa.Table) -> list[tuple[str, NDArray[np.int64]]]:
@@ -101,41 +111,56 @@ def _cutoffs(surveys: Sequence[dict[str, Any]], share: float) -> dict[str, int]:
     return {language: max(least, int(share * draw.SPAN)) for language, least in sorted(cutoffs.items())}
 
 
-def _encode(job: Job, tasks: Sequence[Task], cutoffs: Cutoffs) -> tuple[list[dict[str, Any]], str | None]:
-    """Encode every file; if the fast path was ever seen to differ, everything again by the reference."""
-    with_cutoffs = [Task(task.key, task.size, {**task.payload, "cutoffs": cutoffs, "fast": True}) for task in tasks]
-    results = run_tasks(job, "encode", with_cutoffs, encode)
-    fallback = next((result["fallback"] for result in results if result["fallback"]), None)
-    if fallback:
-        job.progress.note("encode", f"encoding with `tokenizers`: {fallback}")
-    if any(result["doubtful"] for result in results):
-        again = [Task(task.key, task.size, {**task.payload, "fast": False}) for task in with_cutoffs]
-        results = run_tasks(job, "encode-again", again, encode)
-    return results, fallback
+def _threshold(surveys: Sequence[dict[str, Any]]) -> int:
+    """Up to which number documents are compared with the reference: the same for every file."""
+    documents, size = (sum(result[name] for result in surveys) for name in ("documents", "bytes"))
+    return verification.threshold((n for result in surveys for n in result["verify"]), size / max(documents, 1))
+
+
+def _encode(job: Job, tasks: Sequence[Task], payload: dict[str, Any]) -> tuple[str, list[dict[str, Any]], str]:
+    """Encode every file by the fast path or, where it differs anywhere, every file by the reference.
+
+    The path (`FAST` or `REFERENCE`), the results, and the encoder's name or why it is the reference.
+    """
+    fallback = _packer(job, FAST).fallback
+    if fallback is None:
+        results = run_tasks(job, "encode", _with(tasks, {**payload, "path_name": FAST}), encode)
+        fallback = next((result["difference"] for result in results if result["difference"]), None)
+        if fallback is None:
+            return FAST, results, results[0]["encoder"]
+    job.progress.note("encode", f"encoding every file with `tokenizers`: {fallback}")
+    results = run_tasks(job, "encode-reference", _with(tasks, {**payload, "path_name": REFERENCE}), encode)
+    return REFERENCE, results, fallback
+
+
+def _with(tasks: Sequence[Task], payload: dict[str, Any]) -> list[Task]:
+    return [Task(task.key, task.size, {**task.payload, **payload}) for task in tasks]
 
 
 def encode(job: Job, task: Task) -> dict[str, Any]:
-    """One file → a token stream for each split; counts by split and language."""
-    pack = _packer(job, fast=task.payload["fast"])
+    """One file → a token stream for each split; counts by split and language. Ends at the first difference."""
+    pack = _packer(job, task.payload["path_name"])
     counts: dict[str, Counts] = {split: {} for split in SPLITS}
-    documents = 0
-    with ExitStack() as stack:
-        streams = [stack.enter_context(StreamWriter(job.folder / STREAMS, f"{split}-{task.key}")) for split in SPLITS]
-        for batch in _small_batches(Path(task.payload["path"])):
-            encoded = pack.encode(batch["text"].combine_chunks())
-            held, sizes = _held_out(batch, task.payload["cutoffs"]), np.diff(encoded.offsets)
-            for split, stream, mask in zip(SPLITS, streams, (~held, held), strict=True):
-                tokens = encoded.ids[np.repeat(mask, sizes)]
-                stream.write(tokens, batch["id"].combine_chunks().filter(pa.array(mask)), sizes[mask])
-                _count(counts[split], batch, mask, {"tokens": sizes, **pack.counted(encoded)})
-            documents += len(batch)
+    documents, folder = 0, job.folder / STREAMS / task.payload["path_name"]
+    try:
+        with ExitStack() as stack:
+            streams = [stack.enter_context(StreamWriter(folder, f"{split}-{task.key}")) for split in SPLITS]
+            for batch in _small_batches(Path(task.payload["path"])):
+                encoded = pack.encode(batch, task.payload["verify"])
+                held, sizes = _held_out(batch, task.payload["cutoffs"]), np.diff(encoded.offsets)
+                for split, stream, mask in zip(SPLITS, streams, (~held, held), strict=True):
+                    tokens = encoded.ids[np.repeat(mask, sizes)]
+                    stream.write(tokens, batch["id"].combine_chunks().filter(pa.array(mask)), sizes[mask])
+                    _count(counts[split], batch, mask, {"tokens": sizes, **pack.counted(encoded)})
+                documents += len(batch)
+    except EncodersDiffer as difference:
+        return {"difference": str(difference)}
     return {
+        "difference": None,
         "documents": documents,
         "tokens": {split: stream.tokens for split, stream in zip(SPLITS, streams, strict=True)},
         "counts": counts,
-        "fallback": pack.encoder.fallback if isinstance(pack.encoder, Guarded) else None,
-        "doubtful": isinstance(pack.encoder, Guarded) and pack.encoder.doubtful,
-        "encoder": pack.encoder.name if isinstance(pack.encoder, Guarded) else "tokenizers",
+        "encoder": pack.encoder_name,
     }
 
 
@@ -148,38 +173,8 @@ def _small_batches(path: Path) -> Iterator[pa.Table]:
             yield batch.slice(first, last - first)
 
 
-@dataclass(frozen=True)
-class _Packer:
-    encoder: Encoder
-    end_of_text: int
-    vocabulary: int
-    unknown: int | None = None
-    sentence: int | None = None
-
-    def encode(self, column: pa.LargeStringArray) -> Encoded:
-        return with_end_of_text(self.encoder.encode(column), self.end_of_text, self.dtype)
-
-    def counted(self, encoded: Encoded) -> dict[str, NDArray[np.int64]]:
-        """By name, how many of a document's tokens say more than text: nothing for a tokenizer without such tokens."""
-        named = {"unknown": self.unknown, "sentences": self.sentence}
-        return {name: occurrences(encoded, token) for name, token in named.items() if token is not None}
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.uint16 if self.vocabulary <= 1 << 16 else np.uint32)
-
-
-def _packer(job: Job, *, fast: bool) -> _Packer:
-    return _packer_of(job.inputs["tokenizer"].path / "tokenizer.json", fast, get_ident())
-
-
-@lru_cache(maxsize=64)
-def _packer_of(path: Path, fast: bool, thread: int) -> _Packer:
-    """One encoder a thread, kept from file to file: its word cache makes the second file faster than the first."""
-    guarded = encoder(path.read_text(encoding="utf-8")) if fast else None
-    reference = load(path) if guarded is None else guarded.reference
-    chosen = reference if guarded is None else guarded
-    return _Packer(chosen, reference.end_of_text, reference.vocabulary, reference.unknown, reference.sentence)
+def _packer(job: Job, path_name: str) -> Packer:
+    return packer(job.inputs["tokenizer"].path / "tokenizer.json", path_name, get_ident())
 
 
 def _held_out(batch: pa.Table, cutoffs: Cutoffs) -> NDArray[np.bool_]:
@@ -229,8 +224,8 @@ def _check(splits: dict[str, Any]) -> None:
             )
 
 
-def _rows(job: Job, encoded: Sequence[dict[str, Any]], splits: dict[str, Any]) -> list[FileEntry]:
-    """Cut each split's stream into shards of a fixed number of rows."""
+def _rows(job: Job, path_name: str, encoded: Sequence[dict[str, Any]], splits: dict[str, Any]) -> list[FileEntry]:
+    """Cut each split's stream, as one path encoded it, into shards of a fixed number of rows."""
     length = Pack.model_validate(job.params).length
     step = max(1, SHARD_TOKENS // length) * length
     tasks = []
@@ -240,15 +235,18 @@ def _rows(job: Job, encoded: Sequence[dict[str, Any]], splits: dict[str, Any]) -
             found = pieces(sizes, first, min(first + step, total))
             wanted = [[f"{split}-{file:06d}", skip, take] for file, skip, take in found]
             taken = sum(take for _, _, take in found)
-            tasks.append(Task(f"{split}-{index:06d}", taken, {"split": split, "pieces": wanted}))
-    return [FileEntry.from_dict(result["entry"]) for result in run_tasks(job, "rows", tasks, write_rows)]
+            tasks.append(
+                Task(f"{split}-{index:06d}", taken, {"split": split, "path_name": path_name, "pieces": wanted})
+            )
+    return [FileEntry.from_dict(result["entry"]) for result in run_tasks(job, f"rows-{path_name}", tasks, write_rows)]
 
 
 def write_rows(job: Job, task: Task) -> dict[str, Any]:
     """One shard: read its stretch of the streams, write it a row group of about a million tokens at a time."""
-    length, pack = Pack.model_validate(job.params).length, _packer(job, fast=False)
+    length, pack = Pack.model_validate(job.params).length, _packer(job, REFERENCE)
     schema = tokens_schema(pack.vocabulary)
-    stretch = read(job.folder / STREAMS, [Piece(*piece) for piece in task.payload["pieces"]], pack.dtype)
+    folder = job.folder / STREAMS / task.payload["path_name"]
+    stretch = read(folder, [Piece(*piece) for piece in task.payload["pieces"]], pack.dtype)
     step = max(1, WRITE_TOKENS // length) * length
     with ShardWriter(job.folder, task.payload["split"], task.key, schema) as shard:
         for first in range(0, len(stretch.tokens), step):

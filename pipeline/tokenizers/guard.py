@@ -1,9 +1,10 @@
-"""`encoder`: the fastest path that gives exactly the reference's ids, and the guard that proves it.
+"""`encoder`: the fastest path that gives exactly the reference's ids, and the checks that prove it.
 
-Byte-level BPE goes by gigatoken, BERT's WordPiece by a memory of pieces; words are native by themselves. Four locks: an
-allow-list on tokenizer.json (settings that gigatoken ignores in silence are not on it), adversarial texts at load, the
-first documents of the corpus, one document in a thousand while running. Whatever does not hold goes to the reference,
-and `fallback` says why. Cost: 0.2 s at load, 2 to 7 % while running.
+Byte-level BPE goes by gigatoken, BERT's WordPiece by a memory of pieces; words are native by themselves. Three checks:
+an allow-list on tokenizer.json (settings that gigatoken ignores in silence are not on it), adversarial texts at load,
+and the documents of the corpus that `verification` selects. A tokenizer that fails at load is encoded by the reference,
+and `fallback` says why. A difference that shows later raises `EncodersDiffer`: ids of both paths must never mix, so
+whoever encodes starts again with the reference. Cost: 0.2 s at load, 2 to 7 % while running.
 """
 
 from __future__ import annotations
@@ -14,22 +15,23 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.tokenizers import adversarial
 from pipeline.tokenizers.base import Encoded, Encoder
 from pipeline.tokenizers.subword import Reference
 
-CHECK_EVERY = 1_000
-SAMPLE_DOCUMENTS = 64
-SAMPLE_BYTES = 128 << 10
-
 # settings of the model that gigatoken ignores, or was not compared with
 UNSUPPORTED = ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback")
 
 
-def encoder(json_text: str, *, make: Callable[[str], Encoder] | None = None) -> Guarded:
+def encoder(json_text: str, *, make: Callable[[str], Encoder] | None = None) -> VerifiedEncoder:
     """An encoder for a tokenizer.json; `make` builds the fast one (that of its kind unless a test says otherwise)."""
-    return Guarded(json_text, make)
+    return VerifiedEncoder(json_text, make)
+
+
+class EncodersDiffer(Exception):
+    """The fast path failed or gave other ids than the reference. What it encoded, anywhere, must be encoded again."""
 
 
 def _gigatoken(json_text: str) -> Encoder:
@@ -51,21 +53,19 @@ FAST: dict[str, tuple[str, Callable[[str], Encoder]]] = {
 }
 
 
-class Guarded(Encoder):
-    """Encodes by the fast path while it agrees with the reference.
+class VerifiedEncoder(Encoder):
+    """Encodes by the fast path, and compares it with the reference on the documents that the caller selects.
 
-    `fallback` is None, or why the reference is used. `doubtful` is True when a difference appeared only after documents
-    had been encoded: then those must be encoded again.
+    `fallback` is None, or why every document is encoded by the reference.
     """
 
     def __init__(self, json_text: str, make: Callable[[str], Encoder] | None) -> None:
         self.reference = Reference(json_text)
-        # words are looked up by our own kernels: there is nothing faster to be held against them
+        # words are looked up by our own kernels: there is nothing faster to compare with them
         self.is_native = self.reference.sentence is not None
         tree = json.loads(json_text)
         self.fallback: str | None = None if self.is_native else refusal(tree)
-        self.doubtful = False
-        self._documents = 0
+        self._difference: str | None = None
         self._fast: Encoder | None = None
         if self.fallback is None and not self.is_native:
             self._load(json_text, make or FAST[tree["model"]["type"]][1])
@@ -81,7 +81,7 @@ class Guarded(Encoder):
         hard = pa.array(adversarial.texts(special), pa.large_string())
         try:
             self._fast = make(json_text)
-            agrees = _same(self._fast.encode(hard), self.reference.encode(hard))
+            agrees = _equal(self._fast.encode(hard), self.reference.encode(hard))
         except ImportError as error:
             self.fallback = f"the fast encoder is not installed ({error})"
         except (KeyboardInterrupt, SystemExit):
@@ -91,48 +91,42 @@ class Guarded(Encoder):
         else:
             self.fallback = None if agrees else "the fast encoder gives other ids on adversarial text"
 
-    def encode(self, column: pa.LargeStringArray) -> Encoded:
-        if self.fallback is None and self._fast is not None:
-            found = self._encode_fast(self._fast, column)
-            if found is not None:
-                return found
-        return self.reference.encode(column)
+    def encode(self, column: pa.LargeStringArray, verify: NDArray[np.bool_] | None = None) -> Encoded:
+        """The ids of a column; the documents that `verify` selects are also encoded by the reference, and compared.
 
-    def _encode_fast(self, fast: Encoder, column: pa.LargeStringArray) -> Encoded | None:
-        """The ids, or None where the fast path broke or differs: from then on the reference is used."""
-        chosen = self._sample(column) if not self._documents else _every(self._documents, len(column))
-        try:
-            found = fast.encode(column)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # a Rust panic is no Exception
-            self.fallback = f"the fast encoder failed ({error})"
+        Raises: EncodersDiffer when the ids differ or the fast path fails, and at every later call.
+        """
+        if self.fallback is not None or self._fast is None:
+            return self.reference.encode(column)
+        if self._difference is None:
+            try:
+                encoded = self._fast.encode(column)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # a Rust panic is no Exception
+                self._difference = f"the fast encoder failed ({error})"
+            else:
+                self._difference = None if verify is None else self._compare(encoded, column, verify)
+        if self._difference is not None:
+            raise EncodersDiffer(self._difference)
+        return encoded
+
+    def _compare(self, encoded: Encoded, column: pa.LargeStringArray, verify: NDArray[np.bool_]) -> str | None:
+        if not verify.any():
             return None
-        if len(chosen) and not _same(_take(found, chosen), self.reference.encode(column.take(pa.array(chosen)))):
-            self.fallback = "the fast encoder gives other ids on a document of the corpus"
-            self.doubtful = self._documents > 0
-            return None
-        self._documents += len(column)
-        return found
-
-    def _sample(self, column: pa.LargeStringArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The first documents of the first column, up to a bound."""
-        size = np.cumsum(pa.compute.binary_length(column.slice(0, SAMPLE_DOCUMENTS)).to_numpy())
-        return np.arange(max(1, int(np.searchsorted(size, SAMPLE_BYTES, side="right"))))[: len(column)]
+        right = self.reference.encode(column.filter(pa.array(verify)))
+        same = _equal(_take(encoded, np.flatnonzero(verify)), right)
+        return None if same else "the fast encoder gives other ids on a document of the corpus"
 
 
-def _every(seen: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.arange(-seen % CHECK_EVERY, count, CHECK_EVERY)
-
-
-def _take(encoded: Encoded, chosen: np.ndarray[Any, np.dtype[np.int64]]) -> Encoded:
-    parts = [encoded.document(int(index)) for index in chosen]
+def _take(encoded: Encoded, rows: NDArray[np.int64]) -> Encoded:
+    parts = [encoded.document(int(row)) for row in rows]
     offsets = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(part) for part in parts], out=offsets[1:])
     return Encoded(np.concatenate(parts), offsets)
 
 
-def _same(one: Encoded, other: Encoded) -> bool:
+def _equal(one: Encoded, other: Encoded) -> bool:
     return np.array_equal(one.offsets, other.offsets) and np.array_equal(one.ids, other.ids)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.tokenizers import adversarial, fast
 from pipeline.tokenizers.base import Encoded, Encoder, Options
 from pipeline.tokenizers.fast import Gigatoken
-from pipeline.tokenizers.guard import encoder, refusal
+from pipeline.tokenizers.guard import EncodersDiffer, encoder, refusal
 from pipeline.tokenizers.subword import BytePair, Reference
 
 TEXTS = [
@@ -153,22 +153,23 @@ def test_a_fast_path_that_differs_on_adversarial_text_is_never_used(trained: str
     assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
 
 
-def test_a_fast_path_that_differs_on_the_corpus_is_left_before_it_gave_anything(trained: str) -> None:
+def test_a_difference_on_a_verified_document_is_an_error_from_then_on(trained: str) -> None:
     chosen = encoder(trained, make=lambda text: Wrong(text, sign="铁匠", late=1))
     assert chosen.fallback is None
-    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
-    assert chosen.fallback and "corpus" in chosen.fallback and not chosen.doubtful
+    with pytest.raises(EncodersDiffer, match="corpus"):
+        chosen.encode(column(TEXTS), np.array([False, True, False]))
+    with pytest.raises(EncodersDiffer, match="corpus"):
+        chosen.encode(column(TEXTS[:1]))
 
 
-def test_a_difference_seen_late_casts_doubt_on_what_was_encoded(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.tokenizers.guard.CHECK_EVERY", 5)
-    chosen = encoder(trained, make=lambda text: Wrong(text, sign="铁匠", late=2))
-    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
-    assert same(chosen.encode(column(TEXTS * 3)), chosen.reference.encode(column(TEXTS * 3)))
-    assert chosen.fallback and chosen.doubtful
+def test_documents_that_are_not_selected_are_not_encoded_twice(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = encoder(trained)
+    expected = chosen.reference.encode(column(TEXTS))
+    monkeypatch.setattr(chosen.reference, "encode", None)
+    assert same(chosen.encode(column(TEXTS), np.zeros(len(TEXTS), np.bool_)), expected)
 
 
-def test_a_fast_path_that_breaks_is_replaced(trained: str) -> None:
+def test_a_fast_path_that_breaks_is_an_error(trained: str) -> None:
     class Breaks(Wrong):
         def encode(self, column: pa.LargeStringArray) -> Encoded:
             if self.calls:
@@ -176,8 +177,8 @@ def test_a_fast_path_that_breaks_is_replaced(trained: str) -> None:
             return super().encode(column)
 
     chosen = encoder(trained, make=lambda text: Breaks(text, late=9))
-    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
-    assert chosen.fallback and "panicked" in chosen.fallback
+    with pytest.raises(EncodersDiffer, match="panicked"):
+        chosen.encode(column(TEXTS))
 
 
 def test_a_fast_path_that_is_not_installed_is_replaced(trained: str) -> None:

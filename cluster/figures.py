@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def count(value: float) -> str:
-    """7394 -> "7,394"."""
+    """7394 -> "7,394"; what is not finite by its name: "nan", "inf"."""
+    if not math.isfinite(value):
+        return str(value)
     return f"{round(value):,}"
 
 
@@ -38,7 +42,9 @@ def size(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """4.2 -> "4.2 s", 134 -> "2 min 14 s", 7500 -> "2 h 05 min"."""
+    """4.2 -> "4.2 s", 134 -> "2 min 14 s", 7500 -> "2 h 05 min"; what is not finite by its name."""
+    if not math.isfinite(seconds):
+        return str(seconds)
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -14,6 +14,7 @@ from cluster import figures
 
 MAX_POINTS = 400  # a curve of 100,000 steps must not make a page of megabytes
 WIDTH = 960
+LARGEST = 1e300  # beyond it, also NaN: differences and squares would overflow
 Place = Callable[[float, float], tuple[float, float]]
 
 
@@ -48,8 +49,12 @@ class Frame:
 
 
 def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 300, width: int = WIDTH) -> str:
-    """A line chart with a grid and round ticks; an empty string when there is nothing to draw."""
-    drawn = [Series(one.name, thinned(one.points), one.tone, one.dots) for one in series if one.points]
+    """A line chart with a grid and round ticks; an empty string when there is nothing to draw.
+
+    Points that are not finite have no place on it and are left out.
+    """
+    finite = [(one, [point for point in one.points if _drawable(*point)]) for one in series]
+    drawn = [Series(one.name, thinned(points), one.tone, one.dots) for one, points in finite if points]
     if not drawn:
         return ""
     xs = [x for one in drawn for x, _ in one.points]
@@ -59,6 +64,10 @@ def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int 
     parts += _axes(frame, ticks(min(xs), max(xs)), y_ticks, x_label)
     parts += [_curve(one, frame.place) for one in drawn]
     return "".join((*parts, "</svg>"))
+
+
+def _drawable(x: float, y: float) -> bool:
+    return abs(x) < LARGEST and abs(y) < LARGEST
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

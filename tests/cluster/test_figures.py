@@ -38,3 +38,10 @@ def test_a_share_of_nothing_is_no_number() -> None:
 )
 def test_three_figures_never_take_an_exponent_above_a_thousandth(value: float, shown: str) -> None:
     assert figures.significant(value) == shown
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_finite_number_is_shown_by_its_name(value: float) -> None:
+    for show in (figures.count, figures.duration, figures.significant):
+        assert show(value) == str(value)
+    assert str(value) in figures.short(value) and str(value) in figures.size(value)

@@ -6,6 +6,7 @@ so scores are the same bytes whoever did the work (within one numerics class). T
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -15,17 +16,23 @@ from typing import Any
 from torch import device
 
 from pipeline.core.config import Section
+from pipeline.core.errors import StageFailed
 from training.evaluation.beginning import first_weights
 from training.evaluation.held_out import HeldOut
 from training.models.base import Model
 from training.models.saved import load
 
 Piece = dict[str, Any]
+NOT_FINITE = """a result is not a finite number: the model's weights diverged. \
+Train it again with a lower optimizer.lr, or with clip."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One figure of `items` documents. `interval`: 95 %, None where it has none; `language`: None for all together."""
+    """One figure of `items` documents. `interval`: 95 %, None where it has none; `language`: None for all together.
+
+    Raises: StageFailed when a number is infinite or NaN: no such score is ever compared or drawn.
+    """
 
     task: str
     metric: str
@@ -33,6 +40,10 @@ class Score:
     interval: tuple[float, float] | None
     items: int
     language: str | None = None
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.value, *(self.interval or ())))):
+            raise StageFailed(f"evaluate: {self.task}: {self.metric}: {NOT_FINITE}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,6 +8,7 @@ family keeps what it has read (`Model.cache`), else one pass over the window.
 from __future__ import annotations
 
 import codecs
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from pipeline.core.errors import StageFailed
 from pipeline.tokenizers import pieces, subword
 from training.evaluation.section import Sampling
 
@@ -67,7 +69,15 @@ def tokens(model: Writer, prompt: list[int], sampling: Sampling, *, seed: int) -
 
 
 def choose(logits: Tensor, sampling: Sampling, draw: torch.Generator) -> int:
-    """One token by its logits (V, fp32, CPU): the likeliest at temperature 0, else drawn from those let through."""
+    """One token by its logits (V, fp32, CPU): the likeliest at temperature 0, else drawn from those let through.
+
+    Raises: StageFailed when the logits are not numbers; minus infinity is one, of a token that is never drawn.
+    """
+    if not math.isfinite(float(logits.max())):  # NaN is the maximum wherever there is one
+        raise StageFailed(
+            "the model's scores of the next token are not finite numbers: its weights diverged. "
+            "Train it again with a lower optimizer.lr, or with clip."
+        )
     if sampling.temperature == 0:
         return int(logits.argmax())
     count = min(sampling.top_k or len(logits), len(logits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,7 @@ from training.evaluation.held_out import HeldOut, Row
 from training.evaluation.ratio import interval, ratio
 
 Losses = NDArray[np.float64]
+LARGEST = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ def scores(documents: Sequence[Scored], language: str | None, *, prefix: str = "
     if scored:
         loss, around = ratio(losses, tokens), interval(losses, tokens)
         yield score("loss", loss, around)
-        yield score("perplexity", math.exp(loss), around and (math.exp(around[0]), math.exp(around[1])))
+        yield score("perplexity", _exp(loss), around and (_exp(around[0]), _exp(around[1])))
     if sum(sizes):
         yield score("bits_per_byte", ratio(bits, sizes), interval(bits, sizes))
+
+
+def _exp(loss: float) -> float:
+    """e to the loss; infinite where a float ends (some 709 nats), which `Score` refuses."""
+    return math.exp(loss) if loss < LARGEST else math.inf

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from pipeline.core.config import Component
+from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, write_json
 from pipeline.core.progress import Progress
 from training.components import make
 from training.engines.device import describe, device
 from training.evaluation import SECTIONS, TASKS
-from training.evaluation.base import Subject, Task
+from training.evaluation.base import NOT_FINITE, Subject, Task
 from training.evaluation.held_out import HeldOut
 
 
@@ -36,7 +37,10 @@ def work(spec: dict[str, Any]) -> None:
     subject = Subject(Path(spec["model"]), HeldOut.from_dict(spec["held_out"]), where, spec["beginning"])
     result = task.work(spec["piece"], subject)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"result": result, "numerics": numerics(where, spec["threads"])})
+    try:
+        write_json(path, {"result": result, "numerics": numerics(where, spec["threads"])})
+    except ValueError as error:  # JSON has no infinite number and no NaN
+        raise StageFailed(f"evaluate: {spec['task']}: {NOT_FINITE}") from error
     Progress(spec["progress"], "evaluate").add("evaluate")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from pipeline.core.errors import StageFailed
+from training import finite
 from training.engines.base import Engine
 from training.engines.optimizer import factor
 from training.section import Pretrain
@@ -45,13 +44,26 @@ def train(run: Run) -> None:
 
         # once in a while: what the model makes of text it never sees
         if run.plan.validates(run.done):
-            run.curve.validated(validation_loss(run))
+            held_out = validation_loss(run)
+            run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.TRAINER))
         run.meter.show(run.curve.last())
 
         # once in a while: a place to go on from
         if run.plan.saves(run.done):
             save(run)
+    check_weights(run)
     run.meter.close()
+
+
+def check_weights(run: Run) -> None:
+    """Every worker looks at its own weights, and all of them stop together: one pass over the weights.
+
+    Raises: StageFailed when a weight is infinite or not a number.
+    """
+    engine = run.engine
+    wrong = not finite.all_finite(held.tensor.detach() for held in engine.held)
+    if engine.total(torch.tensor(float(wrong), device=engine.setting.device)).item():
+        raise finite.diverged(run.done, finite.TRAINER)
 
 
 def one_step(run: Run) -> None:
@@ -72,11 +84,11 @@ def one_step(run: Run) -> None:
 
     numbers, run.done = run.feed.numbers(run.done), run.done + 1
     # one wait for the device a step: the loss and the norm are read here and nowhere else
-    found = (engine.total(loss) / counted).item()
-    if not math.isfinite(found):
-        raise StageFailed(f"pretrain: the loss of step {run.done:,} is not a number. Lower the learning rate, or clip.")
-    row = {"learning_rate": rate, "gradient_norm": norm.item(), "rows": batches.fingerprint(numbers)}
-    run.curve.add(step=run.done, loss=found, **row)
+    mean, length = (engine.total(loss) / counted).item(), norm.item()
+    finite.checked(mean, "the loss", step=run.done, advice=finite.TRAINER)
+    finite.checked(length, "the norm of the gradient", step=run.done, advice=finite.TRAINER)
+    row = {"learning_rate": rate, "gradient_norm": length, "rows": batches.fingerprint(numbers)}
+    run.curve.add(step=run.done, loss=mean, **row)
 
 
 @torch.no_grad()
@@ -102,6 +114,7 @@ def validation_loss(run: Run) -> float:
 
 def save(run: Run) -> None:
     """A checkpoint after `done` steps: every worker writes its own, then worker 0 makes it count."""
+    check_weights(run)
     setting = run.engine.setting
     curve = {"curve": run.curve.columns} if setting.rank == 0 else {}
     carried = {slot: [t.cpu() for t in state] for slot, state in sorted(run.engine.task.carried.items())}

@@ -22,6 +22,7 @@ import torch.distributed as dist
 from pipeline.core.files import read_json, replacing, write_json
 from pipeline.core.shards import write_table
 from training.engines import device as devices
+from training.finite import check_saved
 from training.models.saved import save_weights
 from training.trainer.loop import Run, train
 from training.trainer.prepare import prepare
@@ -81,6 +82,7 @@ def _leave_results(spec: dict[str, Any], run: Run, *, seconds: float, first: int
     weights = run.engine.consolidate()
     if weights is None:
         return
+    check_saved(weights)
     folder, model = run.folder / MODEL, run.engine.model
     save_weights(weights, model.described(), folder)
     with replacing(folder / "tokenizer.json") as beside:

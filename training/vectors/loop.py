@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.core.errors import StageFailed
-from training import chance
+from training import chance, finite
 from training.engines.optimizer import factor
 from training.section import Pretrain
 from training.trainer import batches, checkpoint
@@ -51,13 +50,25 @@ def train(run: Run) -> None:
 
         # once in a while: what the vectors make of text they never see; others may go on, the tables stand still
         if plan.validates(run.done) and run.learner.held_out and hosts.rank == 0:
-            run.curve.validated(validation_loss(run))
+            held_out = validation_loss(run)
+            run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.VECTORS))
         tell(run)
 
         # once in a while: a place to go on from
         if plan.saves(run.done):
             save(run)
+    if hosts.rank == 0:
+        check_tables(run)
     run.meter.close()
+
+
+def check_tables(run: Run) -> None:
+    """One pass over the vectors.
+
+    Raises: StageFailed when one holds a number that is infinite or NaN.
+    """
+    if not finite.all_finite(torch.from_numpy(run.exchange.memory[name]) for name in run.exchange.tables):
+        raise finite.diverged(run.done, finite.VECTORS)
 
 
 def one_step(run: Run) -> None:
@@ -77,10 +88,8 @@ def one_step(run: Run) -> None:
     loss, items = exchange.merge(rate).tolist()
 
     run.done += 1
-    found = loss / max(items, 1)
-    if not math.isfinite(found):
-        raise StageFailed(f"pretrain: the loss of step {run.done:,} is not a number. Lower the learning rate.")
-    run.curve.add(step=run.done, loss=found, learning_rate=rate, rows=batches.fingerprint(numbers))
+    mean = finite.checked(loss / max(items, 1), "the loss", step=run.done, advice=finite.VECTORS)
+    run.curve.add(step=run.done, loss=mean, learning_rate=rate, rows=batches.fingerprint(numbers))
 
 
 def validation_loss(run: Run) -> float:
@@ -107,6 +116,7 @@ def save(run: Run) -> None:
     """A checkpoint after `done` steps. Worker 0 holds all there is to keep; the others wait at the next meeting."""
     hosts = run.exchange.hosts
     if hosts.rank == 0:
+        check_tables(run)
         tables = {name: torch.from_numpy(run.exchange.memory[name]) for name in run.exchange.tables}
         checkpoint.write(run.folder, run.done, 0, {"tables": tables, "curve": run.curve.columns})
         checkpoint.finish(run.folder, run.done, world=1, numerics=run.numerics, keep=run.section.keep)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.core.errors import StageFailed
 from training.evaluation.generate import Speller, choose, generate, tokens
 from training.evaluation.section import Sampling
 from training.models.saved import load
@@ -120,3 +121,15 @@ def test_what_a_model_remembers_changes_no_token(
     remembered = list(tokens(model, prompt, sampling, seed=2))
     monkeypatch.setattr(type(model), "cache", lambda self: None)
     assert list(tokens(model, prompt, sampling, seed=2)) == remembered
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_draw_nothing(value: float, temperature: float) -> None:
+    logits = torch.tensor([0.5, value, float("-inf")])
+    with pytest.raises(StageFailed, match="diverged"):
+        choose(logits, Sampling(temperature=temperature), torch.Generator())
+
+
+def test_a_token_that_can_never_be_drawn_is_no_fault() -> None:
+    assert choose(torch.tensor([float("-inf"), 0.0]), Sampling(), torch.Generator()) == 1

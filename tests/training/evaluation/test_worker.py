@@ -1,0 +1,49 @@
+"""Results and scores are finite numbers, or the stage fails with one sentence that says which is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.core.errors import StageFailed
+from training.evaluation import worker
+from training.evaluation.base import Score
+from training.evaluation.scored import Scored, scores
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(("value", "interval"), [(NAN, None), (-INF, None), (1.0, (0.0, INF)), (1.0, (NAN, 2.0))])
+def test_a_score_is_a_finite_number(value: float, interval: tuple[float, float] | None) -> None:
+    with pytest.raises(StageFailed, match=r"evaluate: probe: f1: .* not a finite number"):
+        Score("probe", "f1", value, interval, 3)
+
+
+def test_a_loss_whose_perplexity_no_float_holds_is_no_traceback() -> None:
+    documents = [Scored("en", 5 * loss, 5, 20) for loss in (800.0, 900.0)]
+    with pytest.raises(StageFailed, match="perplexity: perplexity: "):
+        list(scores(documents, None))
+    assert [one.metric for one in scores([Scored("zh", 50.0, 10, 20)], "zh")] == [
+        "loss", "perplexity", "bits_per_byte",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_a_piece_whose_result_is_not_finite_leaves_no_file(
+    corpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    class Task:
+        def work(self, piece: Any, subject: Any) -> Any:
+            return [{"probability": value}]
+
+    monkeypatch.setattr(worker, "task_of", lambda *of: Task())
+    spec = {
+        "task": "fill", "options": {}, "seed": 1, "threads": 1, "model": "", "held_out": {
+            "row_files": [], "document_files": [], "tokenizer": "",
+        }, "beginning": None, "piece": {}, "progress": None, "result": str(tmp_path / "out.json"),
+    }  # fmt: skip
+    with pytest.raises(StageFailed, match="evaluate: fill: "):
+        worker.work(spec)
+    assert not list(tmp_path.iterdir())

@@ -147,10 +147,12 @@ def compare(
 def main() -> None:
     """The entry point: errors of ours become one message and their exit code, a broken pipe is no error."""
     from pipeline.core.errors import BloomeryError
+    from pipeline.core.registry import add_plugin_folder
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no "✓" gets a "?"
+    add_plugin_folder(Path.cwd())  # every command finds the same plug-ins
     try:
         app()
     except BloomeryError as error:

@@ -21,6 +21,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile, canonical_json, read_json
 from pipeline.core.manifest import NAME, fingerprint
+from pipeline.core.plugins import PLUGINS, source_changes, without_sources
 from pipeline.core.registry import did_you_mean
 from pipeline.core.registry import load as load_target
 from pipeline.core.stage import StageSpec
@@ -161,7 +162,8 @@ def _changed(
     found = []
     if old.manifest.version != spec.version:
         found.append(f"the stage's version {old.manifest.version} → {spec.version}")
-    found += differences(old.manifest.params, params, spec.section)
+    found += source_changes(old.manifest.params.get(PLUGINS, {}), params.get(PLUGINS, {}))
+    found += differences(without_sources(old.manifest.params), without_sources(params), spec.section)
     for stage, identity in inputs.items():
         was = old.manifest.inputs.get(stage)
         if was == identity:

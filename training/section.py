@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, Posi
 from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import Component, Section, component, name_and_options
+from pipeline.core.plugins import without_sources
 from training import augment, engines, models, objectives
 from training.families import FAMILIES, Family
 from training.models.sections import hf
@@ -148,7 +149,7 @@ def file_sources(section: Pretrain) -> list[dict[str, Any]]:
 
 def section_of(params: dict[str, Any], sources: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """The section that `pretrain_params` was made of, but for where other artifacts lie."""
-    found = {key: value for key, value in params.items() if key not in ("seed", WORDS)}
+    found = {key: value for key, value in without_sources(params).items() if key not in ("seed", WORDS)}
     if sources:
         found["model"] = {"hf": {**found["model"]["hf"], "folder": sources[0]["folder"]}}
     if found.get("init"):
@@ -180,6 +181,9 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
         fits, chosen = getattr(known, f"{option}s"), getattr(section, option).name
         if chosen not in fits and ":" not in chosen:
             found.append((option, f"{chosen} is not for {name}; it takes {' or '.join(fits)}.{_reason(option, known)}"))
+        elif known.vectors and ":" in chosen and option != "schedule":
+            what = f"the loops of word vectors know no {option} of a user's own; {name} takes {' or '.join(fits)}."
+            found.append((option, what))
     if known.vectors and (section.augment or section.init or section.init_embeddings):
         found.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
     if wrong := masks_problem(section.objective.options, section.model.options):

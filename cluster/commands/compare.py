@@ -22,7 +22,6 @@ from cluster.program import program
 from cluster.report import comparison as report
 from cluster.report.comparison_rows import Outcome
 from cluster.run import PLAN, every
-from pipeline.core.registry import add_plugin_folder
 from pipeline.core.store import Store
 
 
@@ -31,7 +30,6 @@ def compare(path: Path, overrides: Sequence[str]) -> int:
 
     Raises: ConfigError, UserError before any work, for every run at once; Busy when another run holds the directory.
     """
-    add_plugin_folder(Path.cwd())
     comparing, started = read(path, overrides), time.monotonic()
     write(comparing)
     screen = console()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.config import load
-from pipeline.core.registry import add_plugin_folder
 
 
 def run(path: Path, overrides: Sequence[str], *, start: str | None, end: str | None, force: bool) -> int:
@@ -14,7 +13,6 @@ def run(path: Path, overrides: Sequence[str], *, start: str | None, end: str | N
 
     Raises: ConfigError, UserError before any work; Busy when another run holds the work directory.
     """
-    add_plugin_folder(Path.cwd())
     loaded = load(path, overrides)
     # imports pyarrow: only after the configuration is known to be right
     from cluster.console import console

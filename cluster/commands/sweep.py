@@ -18,7 +18,6 @@ from cluster.program import command
 from cluster.table import table
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
-from pipeline.core.registry import add_plugin_folder
 from pipeline.core.store import Store
 
 FAILED = "failed"
@@ -29,7 +28,6 @@ def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
 
     Raises: ConfigError, UserError before any work, for every combination at once.
     """
-    add_plugin_folder(Path.cwd())
     combinations = [list(one) for one in itertools.product(*map(choices, grid))]
     loaded = [load(path, combination) for combination in combinations]
     screen, codes = console(), []

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -52,6 +54,24 @@ class Component(Section):
     @model_serializer
     def _plain(self) -> Any:
         return {self.name: self.options} if self.options else self.name
+
+
+@dataclass(frozen=True)
+class NamesAlternative:
+    """Marks a field whose value is the name of an alternative; its options stand beside it."""
+
+
+def alternative(registry: Registry) -> Any:
+    """The type of a field that names one alternative of a registry, or a user's own as "module:Class"."""
+
+    def known(name: str) -> str:
+        try:
+            registry.load(name) if ":" in name else registry.target(name)
+        except UserError as error:
+            raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
+        return name
+
+    return Annotated[str, AfterValidator(known), NamesAlternative()]
 
 
 def component(sections: Registry) -> Any:

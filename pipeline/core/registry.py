@@ -8,9 +8,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pipeline.core.errors import UserError
+
+OURS = frozenset({"cluster", "pipeline", "training"})
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -30,15 +33,24 @@ def load(target: str) -> Any:
     module_name, _, attribute = target.partition(":")
     if not attribute:
         raise UserError(f"{target}: not an import string. Write it as module:name.")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
-            raise
-        raise UserError(f"{target}: no module named {module_name!r}. Install it, or name its folder.") from error
+    module = _import(module_name, target)
     if not hasattr(module, attribute):
         raise UserError(f"{target}: {module_name} has no {attribute!r}. {did_you_mean(attribute, dir(module))}")
     return getattr(module, attribute)
+
+
+def _import(module: str, target: str) -> ModuleType:
+    """The module; a user's own that is missing or fails while it is imported is an error of the input."""
+    try:
+        return importlib.import_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise UserError(f"{target}: no module named {module!r}. Install it, or name its folder.") from error
+        if module.partition(".")[0] in OURS:
+            raise
+        raise UserError(f"{target}: cannot be imported ({type(error).__name__}: {error}).") from error
 
 
 def add_plugin_folder(folder: Path) -> None:

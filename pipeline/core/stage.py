@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
+from pipeline.core.plugins import plugin_names, with_sources
 from pipeline.core.progress import Progress
 from pipeline.core.registry import load
 from pipeline.core.shards import FileEntry
@@ -31,7 +32,8 @@ class StageSpec:
     `params` names a function (section, seed) -> dict, what enters the fingerprint; None means the section as it is.
     `more_needs` names a function (section) -> further kinds that these options need; `externals` one (section) ->
     {what for: folder} of artifacts of other runs, which are inputs under that name, identified by their digest; `files`
-    one (section) -> sources of the job: where the files lie whose content is in `params`.
+    one (section) -> sources of the job: where the files lie whose content is in `params`. `plugins` names a function
+    (section) -> names of the plug-ins that decide what the stage makes; None means all that the section names.
     A changed `version` makes every earlier artifact of the stage stale: raise it when the same params give other bytes.
     """
 
@@ -47,6 +49,7 @@ class StageSpec:
     more_needs: str | None = None
     externals: str | None = None
     files: str | None = None
+    plugins: str | None = None
 
     def needs_of(self, section: BaseModel) -> tuple[Kind, ...]:
         """Every kind that the stage needs with these options."""
@@ -61,11 +64,9 @@ class StageSpec:
         return {name: Artifact.found(folder, f"{self.section}.{name}") for name, folder in named.items()}
 
     def params_of(self, section: BaseModel, seed: int) -> dict[str, Any]:
-        """What enters the fingerprint, defaults filled, JSON-able."""
-        if self.params is None:
-            return dict(section.model_dump(mode="json"))
-        found: dict[str, Any] = load(self.params)(section, seed)
-        return found
+        """What enters the fingerprint, defaults filled, JSON-able; with the sources of plug-ins where there are any."""
+        params = section.model_dump(mode="json") if self.params is None else load(self.params)(section, seed)
+        return with_sources(params, plugin_names(section) if self.plugins is None else load(self.plugins)(section))
 
 
 class Launcher(Protocol):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import TYPE_CHECKING
 
-from pipeline.core.config import Section
-from pipeline.core.errors import UserError
+from pydantic import Field
+
+from pipeline.core.config import Section, alternative
 from pipeline.dedupe import METHODS
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Method: TypeAlias = str
+else:
+    Method = alternative(METHODS)
 
 
 class Dedupe(Section):
@@ -16,17 +24,8 @@ class Dedupe(Section):
     `bands` × `rows` decide which pairs are compared at all: a pair of Jaccard s is with chance 1 − (1 − s^rows)^bands.
     """
 
-    method: str = "minhash"
+    method: Method = "minhash"
     threshold: float = Field(0.7, gt=0, le=1)
     bands: int = Field(14, ge=1, le=128)
     rows: int = Field(8, ge=1, le=128)
     shingle: int = Field(5, ge=1, le=64)
-
-    @field_validator("method")
-    @classmethod
-    def _known(cls, method: str) -> str:
-        try:
-            METHODS.target(method)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return method

@@ -23,7 +23,7 @@ from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import to_rows
 from pipeline.core.registry import Registry
-from pipeline.filters.limits import CHARACTERS, WORDS
+from pipeline.filters.limits import CHARACTERS, WORDS, limit_fields
 
 Floats = npt.NDArray[np.float64]
 Document = Mapping[str, Any]
@@ -68,7 +68,7 @@ class Filter(ABC):
 class DocumentFilter(Filter):
     """A filter of a user's own that looks at one document: `keep` says yes or no, or how good it is, from 0 to 1.
 
-    Options whose names begin with min_ or max_ are thresholds: changing one does not measure again.
+    `keep` reads any of its options; a changed one measures every document again.
     """
 
     least = 0.5
@@ -91,6 +91,8 @@ class DocumentFilter(Filter):
         try:
             value = float(self.keep(document))
         except Exception as error:
+            if _is_limit(error, self):
+                raise
             what = f"{type(error).__name__}: {error}"
             raise StageFailed(f"filter {self.name}: failed on document {document['id']}: {what}") from error
         if math.isnan(value):
@@ -113,9 +115,56 @@ class FunctionFilter(DocumentFilter):
 
 def filter_of(registry: Registry, name: str, options: Mapping[str, Any]) -> Filter:
     """The filter that a component of the YAML names; its options were checked when the YAML was read."""
-    found: Any = registry.load(name)
-    if not inspect.isclass(found):
-        return FunctionFilter(name, found)
-    kind: Any = found
-    made: Filter = kind(name, kind.Options.model_validate(options))
-    return made
+    target: Any = registry.load(name)
+    if not inspect.isclass(target):
+        return FunctionFilter(name, target)
+    filter_class: Any = target
+    created: Filter = filter_class(name, filter_class.Options.model_validate(options))
+    return created
+
+
+def measuring_filter(registry: Registry, name: str, options: Mapping[str, Any]) -> Filter:
+    """The filter as the stage `signals` uses it: without the limits of its rules, which may change without measuring.
+
+    What reads one of them while it measures fails (`measure`): a changed limit would leave its signal stale.
+    """
+    target: Any = registry.load(name)
+    if not inspect.isclass(target):
+        return FunctionFilter(name, target)
+    filter_class: Any = target
+    limits = limit_fields(filter_class.Options)
+    unset = {limit: {WORDS: None, CHARACTERS: None} for limit in limits}
+    section = filter_class.Options.model_validate({**options, **unset})
+    for limit in limits:
+        del section.__dict__[limit]
+    try:
+        created: Filter = filter_class(name, section)
+    except AttributeError as error:
+        if error.name not in limits:
+            raise
+        raise _reads_limit(name, error) from error
+    return created
+
+
+def measure(one: Filter, documents: pa.Table) -> dict[str, Floats]:
+    """The filter's own signals.
+
+    Raises: StageFailed when they depend on a limit of its rules.
+    """
+    try:
+        return one.signals(documents)
+    except AttributeError as error:
+        if _is_limit(error, one):
+            raise _reads_limit(one.name, error) from error
+        raise
+
+
+def _is_limit(error: Exception, one: Filter) -> bool:
+    return isinstance(error, AttributeError) and error.name in limit_fields(type(one.options))
+
+
+def _reads_limit(name: str, error: AttributeError) -> StageFailed:
+    return StageFailed(
+        f"filter {name}: what it measures reads {error.name}, a limit of its rules. Read it in rules() alone, or "
+        "declare it with another type than Limits: then a changed value measures again."
+    )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import BaseModel, ValidationInfo, field_validator
 
 from pipeline.core.config import Section
 from pipeline.text.language import canonical, chain
@@ -21,17 +21,30 @@ _TAG = re.compile(r"[a-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 class Thresholds(Section):
-    """A section whose fields are all thresholds by language; what the YAML leaves out keeps the field's default."""
+    """A section in which every field of the type `Limits` is a threshold by language, and any other what it says.
+
+    What the YAML leaves out of a threshold keeps the field's default. `MEASURES`: whether the filter has signals of its
+    own (a test holds it against `signal_names`): said here, so that the plan need not load the filter.
+    """
+
+    MEASURES: ClassVar[bool] = False
 
     @field_validator("*", mode="before")
     @classmethod
     def _over_default(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name not in limit_fields(cls):
+            return value
         if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return {WORDS: value, CHARACTERS: value}
         if not isinstance(value, Mapping):
             raise ValueError("write a number, null, or a mapping from languages to numbers")
-        default = cls.model_fields[str(info.field_name)].default
+        default = cls.model_fields[str(info.field_name)].get_default() or {}
         return {**default, **{_key(key): item for key, item in value.items()}}
+
+
+def limit_fields(section: type[BaseModel]) -> frozenset[str]:
+    """The options of a filter that are limits of its rules: the rules read them, what is measured cannot."""
+    return frozenset(name for name, field in section.model_fields.items() if field.annotation == Limits)
 
 
 def _key(key: Any) -> str:

@@ -6,17 +6,15 @@ changed threshold measures nothing again. Where the thresholds come from, and wh
 
 from __future__ import annotations
 
-import hashlib
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from pipeline.cleaners.section import SECTIONS as CLEANERS
 from pipeline.core.config import Component, Section, component
+from pipeline.core.plugins import plugin_names
 from pipeline.core.registry import Registry
-from pipeline.filters.limits import Limits, Thresholds
+from pipeline.filters.limits import Limits, Thresholds, limit_fields
 from pipeline.text.unicode import version
 
 
@@ -101,16 +99,25 @@ class Clean(Section):
         return chosen
 
 
-def signals_params(section: Clean, seed: int) -> dict[str, Any]:
-    """What the measured text and signals depend on: cleaners, filters of a user's own without thresholds, tables.
+def measuring_plugins(section: Clean) -> list[str]:
+    """The plug-ins that decide what the stage `signals` makes."""
+    return list(plugin_names([section.cleaners, _measuring(section)]))
 
-    All signals of ours are always measured, so our filters do not appear here.
+
+def rules_plugins(section: Clean) -> list[str]:
+    """The plug-ins that decide what the stage `clean` makes."""
+    return list(plugin_names(section.filters))
+
+
+def signals_params(section: Clean, seed: int) -> dict[str, Any]:
+    """What the measured text and signals depend on: cleaners, filters that measure, without their limits, tables.
+
+    The signals of `pipeline.kernels.signals` are measured in any case, so a filter that only reads those is left out.
     """
-    own = [one for one in section.filters if ":" in one.name]
     return {
         "cleaners": [_plain(one) for one in section.cleaners],
-        "filters": [_plain(_without_thresholds(one)) for one in own],
-        "sources": {one.name: source_hash(one.name) for one in (*section.cleaners, *own) if ":" in one.name},
+        "filters": [_plain(_without_limits(one)) for one in _measuring(section)],
+        "sources": {},  # where the first artifacts had the plug-ins' sources: kept, so that they stay good
         "unicode": version(),
     }
 
@@ -120,20 +127,27 @@ def rules_params(section: Clean, seed: int) -> dict[str, Any]:
     return {
         "filters": [_plain(one) for one in section.filters],
         "keep_rejected_text": section.keep_rejected_text,
-        "sources": {one.name: source_hash(one.name) for one in section.filters if ":" in one.name},
+        "sources": {},  # as above
     }
 
 
-def source_hash(name: str) -> str:
-    """Of the file that holds "module:Class" of a user's own: a changed plug-in is another stage."""
-    module = sys.modules[name.partition(":")[0]]
-    return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+def _measuring(section: Clean) -> list[Component]:
+    """The filters with signals of their own. What one of a user's own measures is not known before it runs."""
+    return [one for one in section.filters if ":" in one.name or getattr(_options_of(one), "MEASURES", False)]
+
+
+def _options_of(one: Component) -> type[BaseModel]:
+    """The section of a filter's options; a plain function has none."""
+    target = SECTIONS.load(one.name)
+    options = target if one.name in SECTIONS.table else getattr(target, "Options", Section)
+    assert issubclass(options, BaseModel)
+    return options
 
 
 def _plain(one: Component) -> dict[str, Any]:
     return {"name": one.name, "options": one.options}
 
 
-def _without_thresholds(one: Component) -> Component:
-    kept = {key: value for key, value in one.options.items() if not key.startswith(("min_", "max_"))}
-    return Component(name=one.name, options=kept)
+def _without_limits(one: Component) -> Component:
+    limits = limit_fields(_options_of(one))
+    return Component(name=one.name, options={key: value for key, value in one.options.items() if key not in limits})

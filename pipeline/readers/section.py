@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.core.config import Section, checked
+from pipeline.core.config import NamesAlternative, Section, checked
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
 from pipeline.core.registry import Registry
@@ -41,7 +41,7 @@ Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$
 class Source(Section):
     """What every source has. `name` enters the ids of its documents; a constant `language` wins over a field's."""
 
-    reader: Text
+    reader: Annotated[Text, NamesAlternative()]
     name: str = Field("", pattern=r"^[\w. -]{0,80}$")
     language: Language | None = None
 

@@ -14,11 +14,13 @@ STAGES: tuple[StageSpec, ...] = (
         name="signals", version=2, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.signals:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
+        plugins="pipeline.filters.section:measuring_plugins",
     ),
     StageSpec(
         name="clean", version=2, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.clean:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:rules_params",
+        plugins="pipeline.filters.section:rules_plugins",
     ),
     StageSpec(
         name="dedupe", version=2, section="dedupe", needs=("documents",), makes="documents", work="beam",

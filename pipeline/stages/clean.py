@@ -54,6 +54,7 @@ def choose_file(job: Job, task: Task) -> dict[str, Any]:
         for table, measured in zip(batches(part), batches(signals, columns), strict=True):
             if not table["id"].equals(measured["id"]):
                 raise StageFailed(f"clean: {part.name}: text and signals are not of the same documents; run --force.")
+            _all_measured(rules, measured.schema.names)
             values = {name: measured[name].to_numpy() for name in columns[1:]}
             verdict = judge(rules, values, table["language"].to_pylist())
             stays = pa.array(verdict.first == KEPT)
@@ -70,6 +71,15 @@ def rules_of(params: dict[str, Any]) -> list[Rule]:
     """Every rule, in the order in which they are tried."""
     filters = (filter_of(FILTERS, one["name"], one["options"]) for one in params["filters"])
     return [rule for one in filters for rule in one.rules()]
+
+
+def _all_measured(rules: list[Rule], names: list[str]) -> None:
+    for rule in rules:
+        if rule.signal not in names:
+            raise StageFailed(
+                f"clean: the rule {rule.name} reads the signal {rule.signal}, which nothing measures. Name it in the "
+                "filter's signal_names(), and set MEASURES in the section of a built-in filter."
+            )
 
 
 def rejections(leaving: pa.Table, verdict: Verdict, rules: list[Rule], keep_text: int | None) -> pa.Table:

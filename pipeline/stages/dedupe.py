@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import Partition, read_partition, read_segments, run_shuffle, spill, split
 from pipeline.beam.task import Task
+from pipeline.core.plugins import without_sources
 from pipeline.core.records import DOCUMENTS, DUPLICATES
 from pipeline.core.shards import FileEntry, ShardWriter, number
 from pipeline.core.stage import Job, Outcome
@@ -69,7 +70,7 @@ def run(job: Job) -> Outcome:
 
 
 def _section(job: Job) -> Dedupe:
-    return Dedupe.model_validate(job.params)
+    return Dedupe.model_validate(without_sources(job.params))
 
 
 def _method(job: Job) -> Method:

@@ -19,11 +19,12 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
+from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import FileEntry, ShardWriter, batches, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Filter, filter_of
+from pipeline.filters.base import Filter, measure, measuring_filter
 from pipeline.kernels import column
 from pipeline.kernels.signals import NAMES
 
@@ -66,12 +67,16 @@ def cleaners_of(params: dict[str, Any]) -> list[tuple[str, Cleaner]]:
 
 def own_filters_of(params: dict[str, Any]) -> list[Filter]:
     """The filters that measure something of their own."""
-    return [filter_of(FILTERS, one["name"], one["options"]) for one in params["filters"]]
+    return [measuring_filter(FILTERS, one["name"], one["options"]) for one in params["filters"]]
 
 
 def signals_schema(filters: list[Filter]) -> pa.Schema:
     """id, then a column a signal; what a filter of the user's adds bears that filter's name."""
     names = [*NAMES, *(name for one in filters for name in one.signal_names())]
+    for one in filters:
+        for name in one.signal_names():
+            if names.count(name) > 1:
+                raise StageFailed(f"filter {one.name}: its signal {name} has the name of another. Rename it.")
     return pa.schema([("id", pa.string()), *((name, pa.float64()) for name in names)])
 
 
@@ -90,7 +95,7 @@ def measured(table: pa.Table, filters: list[Filter], schema: pa.Schema) -> pa.Ta
     found: dict[str, Any] = {"id": table["id"]}
     found.update(column.measure(table["text"].combine_chunks(), table["language"].to_pylist()))
     for one in filters:
-        found.update(one.signals(table))
+        found.update(measure(one, table))
     return pa.table([pa.array(found[name]) if name != "id" else found[name] for name in schema.names], schema=schema)
 
 

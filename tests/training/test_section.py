@@ -108,3 +108,11 @@ def test_rows_that_lend_each_other_text_come_in_twos() -> None:
     )
     assert batch_problem(section, length=128, workers=1) is None
     assert "groups of 2 rows" in (batch_problem(section, length=128, workers=2) or "")
+
+
+def test_word_vectors_take_a_schedule_of_ones_own_and_nothing_else() -> None:
+    own = {"optimizer": "training.engines.rules:UpdateRule", "schedule": "training.engines.section:Cosine"}
+    found = family_problems(Pretrain.model_validate({"model": "word2vec", **own}))
+    assert [option for option, _ in found] == ["optimizer"]
+    assert found[0][1] == "the loops of word vectors know no optimizer of a user's own; word2vec takes sgd."
+    assert family_problems(Pretrain.model_validate({"model": "gpt", **own})) == []

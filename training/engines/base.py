@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from training.engines.optimizer import Optimizer
+from training.engines.rules import UpdateRule
 from training.engines.section import Adamw, Muon
 from training.engines.share import Held, Kept, whole
 from training.objectives.base import Task, Tensors
@@ -23,7 +24,7 @@ class Setting:
 
     device: torch.device
     precision: Precision
-    optimizer: Adamw | Muon
+    optimizer: Adamw | Muon | UpdateRule
     clip: float
     micro_batches: int
     rank: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, get_args
 
 import torch
@@ -15,8 +16,11 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from pipeline.core.config import Component
+from pipeline.core.errors import UserError
+from training.components import create
 from training.engines import SCHEDULES
-from training.engines.section import Adamw, Constant, Cosine, Linear, Muon, Wsd
+from training.engines.rules import UpdateRule
+from training.engines.section import Adamw, Muon, Schedule
 from training.models.base import Kind
 
 # Newton-Schulz as in Jordan 2024 (kellerjordan.github.io/posts/muon): singular values end between about 0.7 and 1.2
@@ -34,7 +38,7 @@ class Share(Protocol):
 
 
 class Optimizer(torch.optim.Optimizer):
-    """AdamW for embeddings and vectors, AdamW or Muon for the matrices of the blocks.
+    """AdamW for embeddings and vectors, AdamW or Muon for the matrices of the blocks; or one rule of a user's own.
 
     The learning rates of a step are set by `at` and nowhere else, so there is no scheduler state to save; a fresh one's
     rate is 0. `shares` maps a flat tensor to its matrices; empty where parameters are whole. `norm` gives the norm of
@@ -43,9 +47,10 @@ class Optimizer(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, model: nn.Module, kinds: Mapping[str, Kind], config: Adamw | Muon, *, dtype: torch.dtype, clip: float,
-        resting: Mapping[str, int] | None = None,
+        self, model: nn.Module, kinds: Mapping[str, Kind], config: Adamw | Muon | UpdateRule, *, dtype: torch.dtype,
+        clip: float, resting: Mapping[str, int] | None = None,
     ) -> None:  # fmt: skip
+        self.own = config if isinstance(config, UpdateRule) else None
         self.dtype = dtype  # in which Newton-Schulz runs
         self.clip = clip
         self.norm: Callable[[], Tensor] = lambda: torch.zeros(())
@@ -74,7 +79,11 @@ class Optimizer(torch.optim.Optimizer):
                 scale = clip_scale(self.norm(), self.clip)
                 for p in parameters:
                     _gradient(p).mul_(scale)
-            if parameters:
+            if not parameters:
+                continue
+            if self.own is not None:
+                self._own(self.own, parameters, group)
+            else:
                 (self._muon if group["rule"] == "muon" else self._adamw)(parameters, group)
 
     def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
@@ -101,6 +110,11 @@ class Optimizer(torch.optim.Optimizer):
                 whole = [None if matrix is None else self._orthogonal(matrix) for matrix in share.gather(update)]
                 turned = share.take(whole, update)
             p.mul_(1 - group["lr"] * group["weight_decay"]).add_(turned, alpha=-group["lr"])
+
+    def _own(self, rule: UpdateRule, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        for p in parameters:
+            state, options = partial(self._kept, p), {"lr": group["lr"], "weight_decay": group["weight_decay"]}
+            rule.update(p, _gradient(p), state, step=group["number"], **options)
 
     @staticmethod
     def _orthogonal(matrix: Tensor) -> Tensor:
@@ -149,21 +163,20 @@ def clip_scale(norm: Tensor, most: float) -> Tensor:
 
 
 def factor(step: int, steps: int, schedule: Component) -> float:
-    """The learning rate of step `step` (from 0) of `steps`, as a fraction of its peak: a pure function."""
-    config: Wsd | Cosine | Linear | Constant = SCHEDULES.load(schedule.name).model_validate(schedule.options)
-    if isinstance(config, Constant):
-        return 1.0
-    warmup = max(1, round(0.02 * steps)) if config.warmup_steps is None else config.warmup_steps
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    if isinstance(config, Cosine):
-        progress = (step - warmup) / max(1, steps - warmup)
-        return config.floor + (1 - config.floor) * (1 + math.cos(math.pi * progress)) / 2
-    left = (steps - step) / max(1.0, (config.decay if isinstance(config, Wsd) else 1.0) * steps)
-    return config.floor + (1 - config.floor) * min(1.0, left)
+    """The learning rate of step `step` (from 0) of `steps`, as a fraction of its peak: a pure function.
+
+    Raises: UserError when a schedule of a user's own gives no finite number.
+    """
+    chosen: Schedule = create(schedule, SCHEDULES, SCHEDULES)
+    fraction = float(chosen.factor(step, steps))
+    if not math.isfinite(fraction):
+        raise UserError(f"pretrain.schedule: {schedule.name} gives {fraction} for step {step} of {steps}.")
+    return fraction
 
 
-def _rule(kind: Kind, config: Adamw | Muon) -> dict[str, Any]:
+def _rule(kind: Kind, config: Adamw | Muon | UpdateRule) -> dict[str, Any]:
+    if isinstance(config, UpdateRule):
+        return {"rule": "own", "number": 1, "peak": config.rate(kind), "weight_decay": config.decay(kind)}
     adam = {"rule": "adamw", "beta1": config.beta1, "beta2": config.beta2, "eps": config.eps, "number": 1}
     if isinstance(config, Adamw):
         return {**adam, "peak": config.lr, "weight_decay": _decay(config, kind)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -73,27 +74,60 @@ class Muon(Section):
     weight_decay: Annotated[float, Field(ge=0)] | Decay = 0.01
 
 
-class Wsd(Section):
-    """Warm-up, constant, then linear decay (Hu et al. 2024, arXiv 2404.06395): the constant part can be prolonged."""
+class Schedule(Section):
+    """The base of a schedule, which is its own section. One of a user's own is named as my_pkg.schedules:Steps."""
+
+    def factor(self, step: int, steps: int) -> float:
+        """The learning rate of step `step` (from 0) of `steps`, as a fraction of its peak: a pure function."""
+        raise NotImplementedError
+
+
+class WarmUp(Schedule):
+    """A straight line up in `warmup_steps`, then what the schedule says."""
 
     warmup_steps: NonNegativeInt | None = None  # None: 2 % of the steps
-    decay: float = Field(0.3, ge=0, le=1)  # the last fraction of the steps
     floor: float = Field(0.0, ge=0, le=1)  # the last learning rate, as a fraction of the highest
 
+    def factor(self, step: int, steps: int) -> float:
+        warmup = max(1, round(0.02 * steps)) if self.warmup_steps is None else self.warmup_steps
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return self.floor + (1 - self.floor) * self.after(step, steps, warmup)
 
-class Cosine(Section):
+    def after(self, step: int, steps: int, warmup: int) -> float:
+        """What follows the warm-up, from 1 to 0; `floor` is put under it."""
+        raise NotImplementedError
+
+
+class Wsd(WarmUp):
+    """Warm-up, constant, then linear decay (Hu et al. 2024, arXiv 2404.06395): the constant part can be prolonged."""
+
+    decay: float = Field(0.3, ge=0, le=1)  # the last fraction of the steps
+
+    def after(self, step: int, steps: int, warmup: int) -> float:
+        return min(1.0, (steps - step) / max(1.0, self.decay * steps))
+
+
+class Cosine(WarmUp):
     """Warm-up, then half a cosine down to `floor`."""
 
-    warmup_steps: NonNegativeInt | None = None
     floor: float = Field(0.1, ge=0, le=1)
 
+    def after(self, step: int, steps: int, warmup: int) -> float:
+        return (1 + math.cos(math.pi * ((step - warmup) / max(1, steps - warmup)))) / 2
 
-class Linear(Section):
+
+class Linear(WarmUp):
     """Warm-up, then a straight line down to `floor`."""
 
     warmup_steps: NonNegativeInt | None = 0
-    floor: float = Field(0.0, ge=0, le=1)
+
+    def after(self, step: int, steps: int, warmup: int) -> float:
+        return min(1.0, (steps - step) / max(1.0, 1.0 * steps))
 
 
-class Constant(Section):
+class Constant(Schedule):
     """Always the same rate."""
+
+    def factor(self, step: int, steps: int) -> float:
+        return 1.0

@@ -14,7 +14,7 @@ from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, write_json
 from pipeline.core.progress import Progress
-from training.components import make
+from training.components import create
 from training.engines.device import describe, device
 from training.evaluation import SECTIONS, TASKS
 from training.evaluation.base import NOT_FINITE, Subject, Task
@@ -23,7 +23,7 @@ from training.evaluation.held_out import HeldOut
 
 def task_of(name: str, options: dict[str, Any], seed: int) -> Task:
     """The task that a name of the section stands for."""
-    found: Task = make(Component(name=name, options=options), SECTIONS, TASKS, seed)
+    found: Task = create(Component(name=name, options=options), SECTIONS, TASKS, seed)
     return found
 
 

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from pipeline.core.errors import UserError
 from pipeline.core.progress import Progress
 from training import augment, engines, objectives
-from training.components import make
+from training.components import create
 from training.engines import device as devices
 from training.engines.base import Setting
 from training.engines.share import joined
@@ -34,7 +34,7 @@ def prepare(spec: dict[str, Any], where: torch.device) -> Run:
     section, folder = Pretrain.model_validate(spec["section"]), Path(spec["folder"])
     rank, world, seed = dist.get_rank(), dist.get_world_size(), spec["params"]["seed"]
     precision = devices.precision(section.precision, where)
-    objective = make(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, Path(spec["tokenizer"]))
+    objective = create(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, Path(spec["tokenizer"]))
     feed = _feed(spec, section, objective)
     objective.examine(row[:length] for row, length in zip(feed.train.tokens, feed.train.lengths, strict=True))
     micro_tokens = section.engine.options.get("micro_batch_tokens") or devices.micro_batch_tokens(where)
@@ -48,11 +48,11 @@ def prepare(spec: dict[str, Any], where: torch.device) -> Run:
 
     task = Task(_first_model(spec, section, objective, meter), objective)
     task.carries = task.model.carries and feed.order == "streams"
-    optimizer = engines.OPTIMIZERS.load(section.optimizer.name).model_validate(section.optimizer.options)
+    optimizer = create(section.optimizer, engines.OPTIMIZERS, engines.OPTIMIZERS)
     resting = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
     setting = Setting(where, precision, optimizer, section.clip, cut.micro_batches, rank, world, resting)
     kept = joined([state["engine"] for state in states])
-    engine = make(section.engine, engines.SECTIONS, engines.ENGINES, task, setting, kept)
+    engine = create(section.engine, engines.SECTIONS, engines.ENGINES, task, setting, kept)
 
     run = Run(section, cut, engine, feed, Curve(), meter, folder, numerics, seed)
     checkpoint.seed(seed, 1 + rank)
@@ -67,7 +67,7 @@ def _feed(spec: dict[str, Any], section: Pretrain, objective: Objective) -> Feed
                          name=f"{split}-{spec['digest'][:16]}", scratch=Path(spec["scratch"]))
         for split in ("train", "validation")
     }  # fmt: skip
-    made = tuple(make(one, augment.SECTIONS, augment.AUGMENTATIONS, objective.tokenizer) for one in section.augment)
+    made = tuple(create(one, augment.SECTIONS, augment.AUGMENTATIONS, objective.tokenizer) for one in section.augment)
     order = order_of(section.model.name, section.objective.name)
     batch_rows = section.batch_tokens // spec["length"]
     return Feed(rows["train"], rows["validation"], objective, made, order, batch_rows, spec["params"]["seed"])

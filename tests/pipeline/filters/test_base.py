@@ -12,12 +12,13 @@ import pytest
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Filter, filter_of
+from pipeline.filters.base import Filter, filter_of, measure, measuring_filter
 from pipeline.filters.rules import judge
 
 CODE = """
 from pipeline.core.config import Section
 from pipeline.filters.base import DocumentFilter
+from pipeline.filters.limits import Limits, Thresholds
 
 def polite(document):
     return "please" in document["text"] or "请" in document["text"]
@@ -30,6 +31,19 @@ class Long(DocumentFilter):
         most: int = 5
     def keep(self, document):
         return min(1.0, len(document["text"]) / self.options.most)
+
+class Sly(DocumentFilter):
+    class Options(Thresholds):
+        min_letters: Limits = {"words": 3, "characters": 3}
+        max_share: float = 0.5
+    def keep(self, document):
+        return len(document["text"]) >= self.options.min_letters["words"]
+
+class Open(DocumentFilter):
+    class Options(Section):
+        min_letters: int = 3
+    def keep(self, document):
+        return len(document["text"]) >= self.options.min_letters
 """
 
 
@@ -65,3 +79,15 @@ def test_a_class_takes_options_and_gives_a_score(plugin: str) -> None:
 def test_a_function_that_fails_is_named_with_its_document(plugin: str) -> None:
     with pytest.raises(StageFailed, match=r"filter my_filters:wrong: failed on document abc: KeyError"):
         filter_of(FILTERS, f"{plugin}:wrong", {}).signals(documents("abc"))
+
+
+def test_an_option_called_min_reaches_what_is_measured(plugin: str) -> None:
+    found = measuring_filter(FILTERS, f"{plugin}:Open", {"min_letters": 5})
+    assert measure(found, documents("四个字母", "五个字母了"))[f"{plugin}:Open"].tolist() == [0.0, 1.0]
+
+
+def test_what_is_measured_cannot_read_a_limit_of_a_rule(plugin: str) -> None:
+    found = measuring_filter(FILTERS, f"{plugin}:Sly", {"max_share": 0.25})
+    assert found.options.max_share == 0.25  # type: ignore[attr-defined]
+    with pytest.raises(StageFailed, match=r"filter my_filters:Sly: what it measures reads min_letters, a limit"):
+        measure(found, documents("abc"))

@@ -10,11 +10,26 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.filters.section import Clean, rules_params, signals_params
+from pipeline.core.registry import load
+from pipeline.filters import FILTERS
+from pipeline.filters.base import filter_of
+from pipeline.filters.section import (
+    SECTIONS,
+    Clean,
+    measuring_plugins,
+    rules_params,
+    rules_plugins,
+    signals_params,
+)
 
-POLITE = """
+CODE = """
+import numpy as np
 from pipeline.core.config import Section
-from pipeline.filters.base import DocumentFilter
+from pipeline.filters.base import DocumentFilter, Filter
+from pipeline.filters.limits import Limits, Thresholds
+
+def tidy(text):
+    return text.strip()
 
 class Polite(DocumentFilter):
     class Options(Section):
@@ -23,7 +38,33 @@ class Polite(DocumentFilter):
 
     def keep(self, document):
         return self.options.word in document["text"]
+
+class LivelyOptions(Thresholds):
+    mark: str = "!"
+    max_marks: Limits = {"words": 0.1, "characters": 0.1}
+
+class Lively(Filter):
+    Options = LivelyOptions
+
+    def signal_names(self):
+        return ["marks"]
+
+    def signals(self, documents):
+        counts = [text.count(self.options.mark) / max(1, len(text)) for text in documents["text"].to_pylist()]
+        return {"marks": np.array(counts)}
+
+    def rules(self):
+        return [self.rule("max_marks", "marks")]
 """
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The module of a user's own filters."""
+    (tmp_path / "my_filters.py").write_text(CODE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("my_filters", None)
+    return "my_filters"
 
 
 def both(**fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -56,23 +97,43 @@ def test_how_much_rejected_text_is_kept_is_part_of_the_rules_alone() -> None:
     assert both()[1] != both(keep_rejected_text=None)[1]
 
 
-def test_a_plug_ins_source_is_part_of_both_and_its_thresholds_of_the_rules(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plugin = tmp_path / "my_filters.py"
-    code = POLITE
-    plugin.write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("my_filters", None)
-
+def test_every_option_that_a_plug_in_measures_with_is_part_of_the_signals(plugin: str) -> None:
     def polite(**options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return both(filters=[{"my_filters:Polite": options}])
+        return both(filters=[{f"{plugin}:Polite": options}])
 
     signals, rules = polite()
-    assert polite(min_score=0.7)[0] == signals and polite(min_score=0.7)[1] != rules
+    assert signals["filters"][0]["options"] == {"word": "please", "min_score": 0.5}
+    assert polite(min_score=0.7)[0] != signals and polite(min_score=0.7)[1] != rules
     assert polite(word="thanks")[0] != signals
-    plugin.write_text(code + "# changed\n", encoding="utf-8")
-    assert polite()[0] != signals and polite()[1] != rules
+
+
+def test_a_limit_of_a_plug_ins_rule_is_part_of_the_rules_alone(plugin: str) -> None:
+    def lively(**options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return both(filters=[{f"{plugin}:Lively": options}])
+
+    signals, rules = lively()
+    assert signals["filters"][0]["options"] == {"mark": "!"}
+    assert lively(max_marks=0.7)[0] == signals and lively(max_marks=0.7)[1] != rules
+    assert lively(mark="！")[0] != signals
+
+
+def test_a_built_in_filter_that_measures_is_part_of_the_signals(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load(f"{plugin}:LivelyOptions"), "MEASURES", True)
+    monkeypatch.setitem(SECTIONS.table, "lively", f"{plugin}:LivelyOptions")  # type: ignore[arg-type]
+    signals, _ = both(filters=["length", {"lively": {"max_marks": 0.2}}])
+    assert signals["filters"] == [{"name": "lively", "options": {"mark": "!"}}]
+
+
+def test_a_filter_of_ours_says_whether_it_measures() -> None:
+    for name in FILTERS.names():
+        section: Any = SECTIONS.load(name)
+        assert bool(filter_of(FILTERS, name, {}).signal_names()) == section.MEASURES, name
+
+
+def test_the_sources_of_a_stage_are_those_of_its_own_plug_ins(plugin: str) -> None:
+    section = Clean.model_validate({"cleaners": [f"{plugin}:tidy"], "filters": [f"{plugin}:Polite", "length"]})
+    assert measuring_plugins(section) == [f"{plugin}:tidy", f"{plugin}:Polite"]
+    assert rules_plugins(section) == [f"{plugin}:Polite"]
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.core.config import Component
+from pipeline.core.config import Component, Section
+from pipeline.core.errors import UserError
+from training.components import create
 from training.engines import OPTIMIZERS
 from training.engines.optimizer import Optimizer, clip_scale, factor, orthogonal, total_norm
+from training.engines.rules import UpdateRule
+from training.engines.section import Schedule
 from training.engines.share import Shared, striped
 
 
@@ -26,11 +33,43 @@ class Two(nn.Module):
         return ((x @ self.matrix.T).sin().sum() + (x * self.vector).cos().sum()) / len(x)
 
 
+class Lion(UpdateRule):
+    """A rule of a user's own (Chen et al. 2023, arXiv 2302.06675)."""
+
+    class Options(Section):
+        lr: float = 0.01
+        weight_decay: float = 0.5
+
+    def update(
+        self, parameter: Tensor, gradient: Tensor, state: Any, *, lr: float, weight_decay: float, step: int
+    ) -> None:
+        momentum = state("momentum")
+        move = momentum.mul(0.9).add(gradient, alpha=0.1).sign()
+        parameter.mul_(1 - lr * weight_decay).sub_(move, alpha=lr)
+        momentum.mul_(0.99).add_(gradient, alpha=0.01)
+
+
+class Halves(Schedule):
+    """A schedule of a user's own."""
+
+    every: int = 10
+
+    def factor(self, step: int, steps: int) -> float:
+        return 0.5 ** (step // self.every) if step < steps - 1 else math.nan
+
+
 KINDS = {"matrix": "matrix", "vector": "vector"}
 
 
+@pytest.fixture(autouse=True)
+def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This file can be named as a plug-in."""
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Lion.__module__])
+    yield
+
+
 def optimizer_of(model: nn.Module, name: str, **options: float) -> Optimizer:
-    config = OPTIMIZERS.load(name).model_validate(options)
+    config = create(Component(name=name, options=dict(options)), OPTIMIZERS, OPTIMIZERS)
     return Optimizer(model, KINDS, config, dtype=torch.bfloat16, clip=0.0)  # type: ignore[arg-type]
 
 
@@ -83,7 +122,20 @@ def test_orthogonalisation_brings_every_direction_to_about_the_same_length(
     assert not orthogonal(torch.zeros(shape)).any()
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_rule_of_ones_own_moves_the_weights_as_it_says() -> None:
+    model = Two()
+    matrix, vector = model.matrix.detach().clone(), model.vector.detach().clone()
+    own = optimizer_of(model, f"{__name__}:Lion")
+    own.at(0, 0.5)
+    model.loss(torch.ones(4, 8)).backward()  # type: ignore[no-untyped-call]
+    own.step()
+    assert model.matrix.grad is not None and model.vector.grad is not None
+    assert torch.allclose(model.matrix, matrix * (1 - 0.005 * 0.5) - 0.005 * model.matrix.grad.sign())
+    assert torch.allclose(model.vector, vector - 0.005 * model.vector.grad.sign()), "vectors are not decayed"
+    assert set(own.state[model.matrix]) == {"momentum"}
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon", f"{__name__}:Lion"])
 def test_a_flat_share_moves_as_the_whole_weights_do(name: str) -> None:
     whole, flat = Two(), Two()
     first = optimizer_of(whole, name)
@@ -144,3 +196,10 @@ def test_clipping_scales_to_the_bound_and_does_not_feel_the_last_bits() -> None:
     scale = clip_scale(torch.tensor(3.14159), 1.0).item()
     assert scale == pytest.approx(1 / 3.14159, rel=3e-4) and scale * 3.14159 <= 1
     assert scale == clip_scale(torch.tensor(3.14159 * (1 + 1e-6)), 1.0).item()
+
+
+def test_a_schedule_of_ones_own_is_followed_and_must_be_a_number() -> None:
+    schedule = Component(name=f"{__name__}:Halves", options={"every": 2})
+    assert [factor(step, 9, schedule) for step in range(5)] == [1.0, 1.0, 0.5, 0.5, 0.25]
+    with pytest.raises(UserError, match=r"pretrain.schedule: .*:Halves gives nan for step 8 of 9"):
+        factor(8, 9, schedule)

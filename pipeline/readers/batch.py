@@ -1,6 +1,7 @@
-"""Records on their way into Arrow: gathered until there are 8 MiB of text, then two tables, documents and quarantine.
+"""Records on their way into Arrow: gathered until they hold 8 MiB, then two tables, documents and quarantine.
 
-A batch is cut by content alone, so its row groups are the same at any number of workers. The ids are made here.
+All that is kept counts, metadata and urls as well as text: a crawl may carry its HTML beside a short text. A batch is
+cut by content alone, so its row groups are the same at any number of workers. The ids are made here.
 Cost: 3 us a document, and 800 MB of text per CPU-second (one join and one sha256 of it).
 """
 
@@ -20,16 +21,20 @@ from pipeline.text.language import canonical
 
 BATCH_BYTES = 8 << 20
 BATCH_RECORDS = 1 << 16
+PAIR_BYTES = 16  # of metadata, beside its characters: very many empty values must count too
 
 _canonical = lru_cache(maxsize=4096)(canonical)
 
 
 class Batch:
-    """What was read of one source since the last cut. `language`: the source's constant, which wins over a record's."""
+    """What was read of one source since the last cut; `size` is about the bytes that it holds, bad records included.
+
+    `language` is the source's constant, which wins over a record's.
+    """
 
     def __init__(self, source: str, language: str | None) -> None:
         self.source, self.language = source, _canonical(language)
-        self.text_bytes = self.bad_bytes = 0
+        self.size = self.text_bytes = 0
         self.records: list[Record] = []
         self.ids: list[str] = []
         self.bad: list[tuple[str, Bad]] = []
@@ -40,16 +45,12 @@ class Batch:
         self.ids.append(document_id(self.source, name, record.position, digest))
         self.records.append(record)
         self.text_bytes += len(record.text)
+        self.size += _size(record)
 
     def reject(self, name: str, bad: Bad) -> None:
         """Take a bad record of the raw file `name`."""
         self.bad.append((name, bad))
-        self.bad_bytes += len(bad.raw)
-
-    @property
-    def size(self) -> int:
-        """Bytes held; bad records count too, or a file of nothing else would fill the memory."""
-        return self.text_bytes + self.bad_bytes
+        self.size += len(bad.raw) + len(bad.detail) + len(name)
 
     @property
     def full(self) -> bool:
@@ -84,6 +85,14 @@ class Batch:
         from pipeline.kernels.column import languages
 
         return pc.replace_with_mask(named, named.is_null(), languages(text.filter(named.is_null())))
+
+
+def _size(record: Record) -> int:
+    """What a record adds to its batch: bytes of its text, characters of all else."""
+    size = len(record.text) + len(record.source_id or "") + len(record.url or "")
+    if metadata := record.metadata:
+        size += PAIR_BYTES * len(metadata) + sum(map(len, metadata)) + sum(map(len, metadata.values()))
+    return size
 
 
 def _text(texts: list[bytes]) -> pa.LargeStringArray:

@@ -1,4 +1,4 @@
-"""The chunks of an ingest task: documents are written as they are read, 64 MB of text a file, each chunk kept alone.
+"""The chunks of an ingest task: documents are written as they are read, 64 MB a file, each chunk kept alone.
 
 A chunk's result (tasks/chunks/<task>-<n>.json) says what it holds and where the next one begins: the raw file and the
 position of the last record. A killed task reads its chunks' results and skips forward.

@@ -1,6 +1,6 @@
 """ingest: raw files → documents, and a quarantine for every record that cannot be one.
 
-Small raw files share a task, a large one is a task of its own and yields chunk files of 64 MB of text. A finished chunk
+Small raw files share a task, a large one is a task of its own and yields chunk files of 64 MB. A finished chunk
 is kept: a killed task goes on behind it. Cuts follow from content alone, so the bytes are the same at any number of
 workers. Memory: a batch of 8 MiB and the longest record, a worker. Cost: see tests/benchmarks/bench_ingest.py.
 """

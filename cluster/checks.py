@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cluster import figures, fits
 from cluster.config import Check, RunConfig, stage_table
+from cluster.launchers import requirements
 from cluster.plan import MATCH
 from cluster.program import program
 from pipeline.core.errors import UserError
@@ -99,6 +100,15 @@ def other_artifacts_are_there(config: RunConfig, tree: Tree) -> None:
             tree.problem((spec.section,), str(error))
 
 
+def launcher_can_start(config: RunConfig, tree: Tree) -> None:
+    """The GPUs that are asked for are there, and somebody answers at the address of Ray."""
+    asked = config.cluster
+    for missing in requirements.problems(
+        asked.launcher, address=asked.address, workers=asked.workers, gpus_per_worker=asked.gpus_per_worker
+    ):
+        tree.problem(("cluster", missing.option), missing.what, missing.hint)
+
+
 CHECKS: tuple[Check, ...] = (
-    needs_are_made, workdir_is_writable, sources_match, other_artifacts_are_there, *fits.CHECKS,
+    needs_are_made, workdir_is_writable, sources_match, other_artifacts_are_there, launcher_can_start, *fits.CHECKS,
 )  # fmt: skip

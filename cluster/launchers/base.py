@@ -70,6 +70,7 @@ def member(order: dict[str, Any], spec: dict[str, Any], index: int) -> Any:
             add_plugin_folder(Path(path))
         if not order["gpus"]:  # a GPU is used where one is asked for: two workers cannot meet on one
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ["BLOOMERY_GPUS"] = str(order["gpus"])  # read where training looks for its device
         arguments = (spec, lambda told: None) if order["gang"] else (spec,)
         return load(order["target"])(*arguments)
     except BaseException as error:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cluster.launchers import network, requirements
 from cluster.launchers.base import Launcher, failure, member
-from pipeline.core.errors import BloomeryError, StageFailed
+from pipeline.core.errors import BloomeryError, StageFailed, UserError
 from pipeline.core.stage import Job
 
 # read when ray is imported; its token authentication stays on
@@ -48,13 +49,14 @@ class OnRay(Launcher):
     def gang(self, target: str, spec: dict[str, Any], *, processes: int, job: Job) -> None:
         with self._ray(processes, job) as folder:
             from ray.train import RunConfig, ScalingConfig
-            from ray.train.torch import TorchConfig, TorchTrainer
+            from ray.train.torch import TorchTrainer
             from ray.train.v2.api.config import LoggingConfig
 
+            _require_places(self._resources(), workers=processes)
             trainer = TorchTrainer(
                 _train,
                 train_loop_config={"order": self.order(target, folder, job, gang=True), "spec": spec},
-                torch_config=TorchConfig(backend="nccl" if self.gpus else "gloo"),
+                torch_config=_torch_config("nccl" if self.gpus else "gloo"),
                 scaling_config=ScalingConfig(
                     num_workers=processes, use_gpu=self.gpus > 0, resources_per_worker=self._resources()
                 ),
@@ -76,8 +78,8 @@ class OnRay(Launcher):
             import ray
 
             order = self.order(target, folder, job, gang=False)
-            needs = {"num_cpus": self.threads, "num_gpus": min(self.gpus, 1)}
-            task = ray.remote(**needs)(_task)
+            _require_places({"CPU": float(self.threads), "GPU": float(min(self.gpus, 1))}, workers=1)
+            task = ray.remote(num_cpus=self.threads, num_gpus=min(self.gpus, 1))(_task)
             try:
                 results: list[Any] = ray.get([task.remote(order, spec, index) for index, spec in enumerate(specs)])
             except Exception as error:
@@ -120,6 +122,8 @@ def started(cpus: int, who: str) -> Iterator[str]:
 
 @contextmanager
 def _joined(address: str, who: str, settings: Mapping[str, str] | None = None, **options: Any) -> Iterator[str]:
+    if why := requirements.why_no_answer(address):  # Ray itself would try for a minute
+        raise UserError(f"cluster.address: {why} {requirements.ADDRESS_HINT}")
     chosen = {**QUIET, **(settings or {})}
     os.environ.update({name: os.environ.get(name, value) for name, value in chosen.items()})
     import ray
@@ -133,6 +137,45 @@ def _joined(address: str, who: str, settings: Mapping[str, str] | None = None, *
         yield str(ray.get_runtime_context().gcs_address)
     finally:
         ray.shutdown()
+
+
+def _require_places(needs: Mapping[str, float], *, workers: int) -> None:
+    """Ray waits without a word for what its cluster does not have, for ever.
+
+    Raises: UserError when so many workers with such needs can never start.
+    """
+    import ray
+    from ray._private.state import state  # the only door to an autoscaler's limits
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    growth = state.get_max_resources_from_cluster_config()
+    if why := requirements.why_no_place(nodes, needs, workers=workers, growth=growth):
+        raise UserError(why)
+
+
+def _torch_config(backend: str) -> Any:
+    """Ray Train's process group, through the interface of each worker's own node."""
+    from ray.train.torch import TorchConfig
+    from ray.train.torch.config import _TorchBackend
+
+    class NodeInterface(_TorchBackend):  # type: ignore[misc]
+        def on_start(self, worker_group: Any, backend_config: Any) -> None:
+            worker_group.execute(_use_interface_of_node)  # before the workers meet
+            super().on_start(worker_group, backend_config)
+
+    class Config(TorchConfig):  # type: ignore[misc]
+        @property
+        def backend_cls(self) -> Any:
+            return NodeInterface
+
+    return Config(backend=backend)
+
+
+def _use_interface_of_node() -> None:
+    import ray
+
+    address = ray.util.get_node_ip_address()
+    os.environ.update(network.socket_settings(address, os.environ, network.interfaces_here()))
 
 
 def _train(config: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ from training.objectives.masked import Masked
 from training.objectives.section import Masked as Options
 from training.section import Precision, Pretrain
 
-TOY = "--rounds 1 --steps 1 --width 32 --characters 20000"  # the arguments with which the tests run this file
+TOY = "--rounds 1 --steps 1 --width 32 --characters 100000"  # the arguments with which the tests run this file
 
 VOCABULARY, LENGTH, BATCH_ROWS = 8192, 128, 32
 MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")

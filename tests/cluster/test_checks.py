@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from cluster.config import load
+from cluster.launchers import requirements
 from pipeline.core.errors import ConfigError
 
 GOOD = """\
@@ -101,3 +103,18 @@ def test_a_configuration_without_a_stage_is_told(tmp_path: Path) -> None:
     (tmp_path / "none.yaml").write_text("name: nothing\n")
     with pytest.raises(ConfigError, match="there is no stage to run. Write one with: bloomery init"):
         load(tmp_path / "none.yaml")
+
+
+def test_a_gpu_that_this_machine_does_not_have_is_named(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "visible_gpus", lambda: 0)
+    text = wrong("cluster.gpus_per_worker=1")
+    assert "cluster.gpus_per_worker: 1 worker with 1 GPU each; this machine has none." in text
+    assert "gpus_per_worker: 0" in text
+
+
+def test_an_address_of_ray_that_does_not_answer_is_named(wrong: Wrong) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    text = wrong("cluster.launcher=ray", f"cluster.address={address}")
+    assert f"cluster.address: no Ray answers at {address} (Connection refused)." in text

@@ -17,10 +17,23 @@ from training.section import Precision
 LEVELS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")
 
 
+# set by the launchers where cluster.gpus_per_worker asks for GPUs
+GPUS = "BLOOMERY_GPUS"
+
+
 def device() -> torch.device:
-    """The GPU of this worker's local rank, or the CPU."""
+    """The GPU of this worker's local rank, or the CPU.
+
+    Raises: UserError when GPUs were asked for and torch sees none: days of training on a CPU would be the other way.
+    """
     if torch.cuda.is_available() and torch.cuda.device_count():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    if int(os.environ.get(GPUS, "0")):
+        build = f"torch {torch.__version__}" + ("" if torch.version.cuda else ", built without CUDA,")
+        raise UserError(
+            f"cluster.gpus_per_worker: {build} sees no GPU on {platform.node()}. Write gpus_per_worker: 0 to train on "
+            "the CPU, or install a torch and a driver that fit."
+        )
     return torch.device("cpu")
 
 

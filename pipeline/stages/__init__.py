@@ -28,13 +28,13 @@ STAGES: tuple[StageSpec, ...] = (
         section_type="pipeline.dedupe.section:Dedupe",
     ),
     StageSpec(
-        name="tokenizer", version=1, section="tokenizer", needs=("documents",), makes="tokenizer", work="task",
+        name="tokenizer", version=2, section="tokenizer", needs=("documents",), makes="tokenizer", work="task",
         run="pipeline.stages.tokenizer:run",
         section_type="pipeline.tokenizers.section:Tokenizer", params="pipeline.tokenizers.section:tokenizer_params",
         files="pipeline.tokenizers.section:tokenizer_files",
     ),
     StageSpec(
-        name="pack", version=1, section="pack", needs=("documents", "tokenizer"), makes="tokens", work="beam",
+        name="pack", version=2, section="pack", needs=("documents", "tokenizer"), makes="tokens", work="beam",
         run="pipeline.stages.pack:run",
         section_type="pipeline.tokenizers.section:Pack",
     ),

@@ -7,6 +7,7 @@ the process has grown too large. Not picklable, one a thread; it releases the GI
 from __future__ import annotations
 
 import ctypes
+import json
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import gigatoken
 import numpy as np
 import pyarrow as pa
 
+from pipeline.tokenizers import literal
 from pipeline.tokenizers.base import Encoded, Encoder
 
 # of the whole process since its first encoder: all encoders share it, so memory does not grow with their number
@@ -28,7 +30,8 @@ class Gigatoken(Encoder):
     """gigatoken on one thread."""
 
     def __init__(self, json_text: str) -> None:
-        self._json_text = json_text
+        # it takes ids from the file, and knows no text that is not read for special tokens: it is told of none
+        self._json_text = literal.text_of(literal.without_specials(json.loads(json_text)))
         self.rebuilt = 0
         first_resident_bytes()
         self._build()

@@ -150,8 +150,8 @@ def _word_piece_refusal(tokenizer: dict[str, Any]) -> str | None:
     cuts = normalizer.get("clean_text") and normalizer.get("handle_chinese_chars")
     if normalizer.get("type") != "BertNormalizer" or split.get("type") != "BertPreTokenizer" or not cuts:
         return "the fast encoder is for WordPiece over BERT's normalizer and split"
-    marks = [token["content"] for token in tokenizer["added_tokens"]]
-    return None if set(marks) - {tokenizer["model"].get("unk_token")} else "the fast encoder needs a special token"
+    special = {token["content"] for token in tokenizer["added_tokens"] if token["special"]}
+    return None if special - {tokenizer["model"].get("unk_token")} else "the fast encoder needs a special token"
 
 
 def _byte_pair_refusal(tokenizer: dict[str, Any]) -> str | None:

@@ -1,23 +1,26 @@
 """BERT's WordPiece with a memory: the library sees each piece of text once. Use it through `guard`.
 
 A text is cut where BERT's split must cut too (`kernels.memo`), so what becomes of a piece does not depend on what
-stands beside it. Texts that spell an added token go to the library whole. The memory is emptied when it is full: it
-takes 60 MB at most.
+stands beside it. Texts that spell an added token which is not special go to the library whole. The memory is emptied
+when it is full: it takes 60 MB at most.
 """
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import tokenizers
 from numpy.typing import NDArray
 
 from pipeline.kernels import column as columns
 from pipeline.kernels import memo
+from pipeline.tokenizers import literal
 from pipeline.tokenizers.base import Encoded, Encoder
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.subword import Reference, encode_by
 
 AT_ONCE = 500
 MOST_PIECES, MOST_BYTES = 1 << 19, 1 << 24
@@ -28,10 +31,13 @@ class Memoised(Encoder):
 
     def __init__(self, json_text: str) -> None:
         self._reference = Reference(json_text)
-        special = self._reference.specials
-        self._spelled = "|".join(re.escape(name) for name in special)
-        # no piece spells it, so it can stand between pieces that are encoded together: twice as fast as one by one
-        self._part = next(name for name in special if self._reference.special(name) != self._reference.unknown)
+        tree = literal.tree(json.loads(json_text))
+        self._library = tokenizers.Tokenizer.from_str(literal.text_of(tree))
+        self._ordinary = "|".join(re.escape(token["content"]) for token in tree["added_tokens"] if not token["special"])
+        # no text spells it, so it can stand between pieces that are encoded together: twice as fast as one by one
+        separators = {token["id"]: token["content"] for token in tree["added_tokens"] if token["special"]}
+        self._separator = next(token for token in separators if token != self._reference.unknown)
+        self._between = separators[self._separator]
         self._forget()
 
     def _forget(self) -> None:
@@ -39,7 +45,9 @@ class Memoised(Encoder):
         self._ids, self._ends = np.empty(0, np.uint32), np.zeros(1, np.int64)
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
-        whole = pc.match_substring_regex(column, self._spelled).to_numpy(zero_copy_only=False)
+        if not self._ordinary:
+            return self._encode(column)
+        whole = pc.match_substring_regex(column, self._ordinary).to_numpy(zero_copy_only=False)
         if not whole.any():
             return self._encode(column)
         parts = [self._encode(column.filter(pa.array(~whole))), self._reference.encode(column.filter(pa.array(whole)))]
@@ -78,12 +86,14 @@ class Memoised(Encoder):
         if number == known:
             return
         pieces = [text[borders[at] : borders[at + 1]].tobytes().decode() for at in range(known, number)]
-        joined = [self._part.join(pieces[at : at + AT_ONCE]) + self._part for at in range(0, len(pieces), AT_ONCE)]
-        found = self._reference.encode(pa.array(joined, pa.large_string())).ids
-        parts = found == self._reference.special(self._part)
-        self._ids = np.concatenate([self._ids, found[~parts]])
-        # how many ids of pieces stand before each part
-        self._ends = np.concatenate([self._ends, self._ends[-1] + np.cumsum(~parts)[parts]])
+        joined = [
+            self._between.join(pieces[at : at + AT_ONCE]) + self._between for at in range(0, len(pieces), AT_ONCE)
+        ]
+        ids = encode_by(self._library, pa.array(joined, pa.large_string())).ids
+        separates = ids == self._separator
+        self._ids = np.concatenate([self._ids, ids[~separates]])
+        # how many ids of pieces stand before each separator
+        self._ends = np.concatenate([self._ends, self._ends[-1] + np.cumsum(~separates)[separates]])
 
 
 def _joined(parts: list[Encoded]) -> Encoded:

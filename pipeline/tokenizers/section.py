@@ -11,7 +11,7 @@ from pipeline.core.config import Section, alternative
 from pipeline.core.errors import UserError
 from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers import TOKENIZERS, local
-from pipeline.tokenizers.special import OWN
+from pipeline.tokenizers.special import INSIDE, OWN
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -71,7 +71,13 @@ class Tokenizer(Section):
 
     @model_validator(mode="after")
     def _options_are_of_the_kind(self) -> Tokenizer:
-        problems = [*self._foreign(), *self._too_small(), *self._specials_twice(), *self._no_file()]
+        problems = [
+            *self._foreign(),
+            *self._too_small(),
+            *self._specials_twice(),
+            *self._specials_of_text(),
+            *self._no_file(),
+        ]
         if problems:
             inner = [((name,), what, "") for name, what in problems]
             raise PydanticCustomError("component", "{what}", {"what": "wrong options", "inner": inner})
@@ -94,6 +100,14 @@ class Tokenizer(Section):
         own = OWN.get(self.kind, ())
         twice = [name for at, name in enumerate(self.specials) if name in (*own, *self.specials[:at]) or not name]
         return [("specials", f"{name!r} is there already, or empty. Leave it out.") for name in twice]
+
+    def _specials_of_text(self) -> list[tuple[str, str]]:
+        """Where single characters are pieces, text needs each of them for itself."""
+        if self.kind not in ("bpe", "wordpiece"):
+            return []
+        inside = INSIDE if self.kind == "wordpiece" else ""
+        short = [name for name in self.specials if len(name.removeprefix(inside)) == 1]
+        return [("specials", f"{name!r} is a character of text. Name a longer one, as <|{name}|>.") for name in short]
 
     def _no_file(self) -> list[tuple[str, str]]:
         if self.kind != "file":

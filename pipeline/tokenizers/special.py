@@ -6,6 +6,7 @@ END_OF_TEXT = "<|endoftext|>"  # id 0 of every tokenizer that we train
 UNKNOWN = "<unk>"  # of the kind `word`: a word that the vocabulary lacks
 SENTENCE = "</s>"  # of the kind `word`: the end of a sentence
 BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # Devlin et al. 2019
+INSIDE = "##"  # of the kind `wordpiece`: before a piece that stands inside a word
 
 # in the order of their ids
 OWN: dict[str, tuple[str, ...]] = {

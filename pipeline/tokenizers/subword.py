@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import description, pieces
+from pipeline.tokenizers import description, literal, pieces
 from pipeline.tokenizers.base import Encoded, Encoder, Kind
 from pipeline.tokenizers.special import OWN, SENTENCE
 
@@ -45,14 +45,16 @@ class BytePair(Kind):
 
 
 class Reference(Encoder):
-    """A loaded tokenizer.json of any kind. Its ids are right by definition; every faster path is held against it."""
+    """A loaded tokenizer.json of any kind. Its ids are right by definition; every faster path is held against it.
+
+    Text is text: what spells a special token is encoded as other text is, but for `encode_prompt`.
+    """
 
     def __init__(self, json_text: str) -> None:
-        self._tokenizer = tokenizers.Tokenizer.from_str(json_text)
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
         self._json_text = json_text
         tree = json.loads(json_text)
+        self._tokenizer = _library(literal.text_of(literal.tree(tree)))
+        self._tokenizer.encode_special_tokens = True
         self._added, self._unknown = description.added(tree), description.unknown(tree)
         self._words = _words_of(tree)
 
@@ -89,29 +91,50 @@ class Reference(Encoder):
         return self._added.get(name)
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
-        if self._words is not None:
-            return self._words.encode(column)
-        found = self._tokenizer.encode_batch_fast(column.to_pylist(), add_special_tokens=False)
-        ids = [np.asarray(one.ids, np.uint32) for one in found]
-        offsets = np.zeros(len(ids) + 1, np.int64)
-        np.cumsum([len(one) for one in ids], out=offsets[1:])
-        return Encoded(np.concatenate(ids) if ids else np.empty(0, np.uint32), offsets)
+        return encode_by(self._tokenizer, column) if self._words is None else self._words.encode(column)
 
     def encode_text(self, text: str) -> list[int]:
-        """The ids of one text, for prompts and tests; of words, a last sentence that has not ended is left open."""
+        """The ids of one text; of words, a last sentence that has not ended is left open."""
         if self._words is not None:
             return self._words.encode_beginning(text)
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """As `encode_text`, but a special token that is spelled keeps its meaning, as `transformers` has it: a person
+        writes prompts, and may ask for <|fim_prefix|>."""
+        if self._words is not None:
+            return self._words.encode_beginning(text)
+        return list(self._as_the_file_says.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; end-of-text and bytes that are no UTF-8 come out as they are (U+FFFD for the latter)."""
         if self._words is not None:
             return self._pieces.text(ids).decode(errors="replace").removeprefix(" ")
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+        return str(self._as_the_file_says.decode(list(ids), skip_special_tokens=False))
+
+    @cached_property
+    def _as_the_file_says(self) -> tokenizers.Tokenizer:
+        return _library(self._json_text)
 
     @cached_property
     def _pieces(self) -> pieces.Pieces:
         return pieces.of(json.loads(self._json_text))
+
+
+def _library(json_text: str) -> tokenizers.Tokenizer:
+    tokenizer = tokenizers.Tokenizer.from_str(json_text)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def encode_by(tokenizer: tokenizers.Tokenizer, column: pa.LargeStringArray) -> Encoded:
+    """A column by the library, without any token that a template would add."""
+    encodings = tokenizer.encode_batch_fast(column.to_pylist(), add_special_tokens=False)
+    ids = [np.asarray(encoding.ids, np.uint32) for encoding in encodings]
+    offsets = np.zeros(len(ids) + 1, np.int64)
+    np.cumsum([len(own) for own in ids], out=offsets[1:])
+    return Encoded(np.concatenate(ids) if ids else np.empty(0, np.uint32), offsets)
 
 
 def _words_of(tree: dict[str, Any]) -> WordEncoder | None:

@@ -34,7 +34,9 @@ class Word(Kind):
         for column in _columns(texts):
             counter.add(column)
         min_count = MIN_COUNT if options.min_count is None else options.min_count
-        words = counter.most_frequent(max(0, vocabulary - len(special)), min_count)
+        # a word that a special token bears is no word: an id has one piece
+        words = [word for word in counter.most_frequent(max(0, vocabulary), min_count) if word not in special]
+        words = words[: max(0, vocabulary - len(special))]
         return _tokenizer_json(special, words, lowercase=lowercase)
 
 

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from pipeline.tokenizers.base import Kind
-from pipeline.tokenizers.special import BERT, OWN
+from pipeline.tokenizers.special import BERT, INSIDE, OWN
 
-INSIDE = "##"
 # of the vocabulary that single characters may take; the rarest go first. Some 8,000 characters write 16 MB of Chinese.
 CHARACTERS = 0.5
 BATCH_CHARACTERS = 1 << 22

@@ -49,7 +49,7 @@ def generate(model: Writer, speller: Speller, prompt: str, sampling: Sampling, *
     """
     end = speller.pieces.end_of_text
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    for token in tokens(model, [end, *speller.reference.encode_text(prompt)], sampling, seed=seed):
+    for token in tokens(model, [end, *speller.reference.encode_prompt(prompt)], sampling, seed=seed):
         if token == end:
             break
         if text := decoder.decode(speller.pieces.spelled[token]):

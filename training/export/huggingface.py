@@ -188,7 +188,7 @@ def _compare_ids(source: Source, tokenizer: Any, head: Head) -> None:
     mask = tokenizer.mask_token if head == "masked" else None
     # a mask takes the space before it with it (tokenizer_files.framed), which no text of ours does
     for text in (one for one in texts if mask is None or mask not in one):
-        if tokenizer(text)["input_ids"] != [*before, *reference.encode_text(text), *after]:
+        if tokenizer(text)["input_ids"] != [*before, *reference.encode_prompt(text), *after]:
             raise StageFailed(
                 f"export: huggingface: AutoTokenizer gives other ids than the tokenizer stage on {text[:40]!r}. "
                 "Nothing was published; please report this."

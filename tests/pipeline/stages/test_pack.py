@@ -218,3 +218,23 @@ def test_unknown_words_and_sentences_are_counted_by_language(
         assert 0 < english["unknown"] < english["tokens"] / 10
         for name in ("tokens", "unknown", "sentences", "bytes"):
             assert split[name] == english[name] + chinese[name]
+
+
+@pytest.mark.parametrize("kind", [BytePair(), WordPiece(), Word(Options(min_count=1))])
+def test_the_end_of_text_stands_once_a_document_whatever_the_text_spells(
+    kind: Kind, make_documents: MakeDocuments, make_job: MakeJob, publish: Publish, tmp_path: Path
+) -> None:
+    english = "Row {}: a manual says that <|endoftext|> ends a text. [MASK][CLS][SEP] Then it goes on."
+    chinese = "第{}行：手册说<|endoftext|>结束一段文字。然后手册继续。"
+    texts = [text.format(n) for n in range(20) for text in (english, chinese)]
+    folder = tmp_path / "kind"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(kind.train(texts, 400), encoding="utf-8")
+    documents = make_documents([{"text": text} for text in texts], files=2)
+    inputs = {"documents": documents, "tokenizer": Artifact(folder, None)}  # type: ignore[arg-type]
+    params = {"length": LENGTH, "validation": 0.1}
+    job = make_job(stage="pack", kind="tokens", inputs=inputs, params=params, workers=2)
+    artifact = publish(job, pack.run(job))
+    for split in pack.SPLITS:
+        for ids in tokens_by_document(rows_of(artifact, split)).values():
+            assert ids.count(0) == 1 and ids[-1] == 0

@@ -78,7 +78,7 @@ def with_specials() -> str:
 def test_specials_of_ones_own_follow_the_end_of_text_and_keep_the_fast_path(with_specials: str) -> None:
     reference = Reference(with_specials)
     assert [reference.special(name) for name in ("<|endoftext|>", *SPECIALS)] == list(range(7))
-    assert reference.encode_text("a铁匠[MASK]")[-2:] == [4, 1]
+    assert reference.encode_prompt("a铁匠[MASK]")[-2:] == [4, 1]
     chosen, texts = encoder(with_specials), column(adversarial.texts(SPECIALS))
     assert chosen.fallback is None
     assert same(chosen.encode(texts), reference.encode(texts))

@@ -75,6 +75,8 @@ def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
         ("kind: word\nvocabulary: 3", "2: vocabulary: should be at least 4"),
         ("kind: wordpiece\nspecials: ['[MASK]']", "2: specials: '[MASK]' is there already"),
         ("specials: [a, a]", "1: specials: 'a' is there already"),
+        ("specials: [x]", "1: specials: 'x' is a character of text. Name a longer one, as <|x|>."),
+        ("kind: wordpiece\nspecials: ['##x']", "2: specials: '##x' is a character of text"),
         ("kind: wrod", "1: kind: unknown tokenizer 'wrod'. Did you mean 'word'?"),
         ("kind: word\nmin_count: 0", "2: min_count: should be greater than 0"),
     ],

@@ -59,7 +59,7 @@ def test_five_processes_learn_the_same_bytes(trained: str) -> None:
 def test_end_of_text_is_the_first_id_and_all_bytes_have_one(trained: str) -> None:
     reference = Reference(trained)
     assert reference.end_of_text == 0
-    assert reference.encode_text(END_OF_TEXT) == [0]
+    assert reference.encode_prompt(END_OF_TEXT) == [0]
     assert len({reference.encode_text(chr(byte))[0] for byte in range(128)}) == 128
 
 

@@ -1,90 +1,49 @@
-"""Files: raw ones are listed and opened through fsspec, our own are written beside and renamed.
+"""Files: raw ones are opened through fsspec (`listing.py` lists them), our own are written beside and renamed.
 
 A reader never sees half a file of ours: `replacing` gives a temporary sibling and renames it when the block succeeds.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-
-from pipeline.core.errors import UserError
 
 TEMPORARY = ".tmp"
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file of a source. `name` is its path relative to its glob's root: the only path that enters an identity."""
+    """A file of a source. `name` is its path relative to its glob's root: the only path that enters an identity.
+
+    `version` differs once the content may have changed; it is empty where nothing tells.
+    """
 
     path: str
     name: str
     size: int
     mtime: float
+    version: str = ""
 
 
-def match(patterns: Sequence[str]) -> list[RawFile]:
-    """The files that match, sorted by the bytes of their names; a file matched twice counts once.
+def expand_user(path: str) -> str:
+    """The path with `~` at its beginning as the home folder; `./~` names what is really called so.
 
-    Raises: UserError when a pattern matches no file.
+    Raises: ValueError when there is no such user.
     """
-    found: dict[str, RawFile] = {}
-    for pattern in patterns:
-        files = _match_remote(pattern) if "://" in pattern else _match_local(pattern)
-        if not files:
-            raise UserError(f"{pattern}: no file matches. Check the path; it is relative to the current directory.")
-        for file in files:
-            found.setdefault(file.path, file)
-    return sorted(found.values(), key=lambda file: (file.name.encode(), file.path.encode()))
-
-
-def glob_root(pattern: str) -> str:
-    """The folder above the first part that holds a wildcard; for a plain path, the folder it lies in."""
-    parts = pattern.split("/")
-    for index, part in enumerate(parts):
-        if glob.has_magic(part):
-            return "/".join(parts[:index])
-    return "/".join(parts[:-1])
-
-
-def _match_local(pattern: str) -> list[RawFile]:
-    if Path(pattern).is_dir():
-        pattern = f"{pattern.rstrip('/')}/**/*"
-    root = glob_root(pattern) or "."
-    files = []
-    # Path.glob neither takes an absolute pattern nor sorts as this does
-    for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207
-        if not Path(path).is_file():
-            continue
-        status = Path(path).stat()
-        name = os.path.relpath(path, root).replace(os.sep, "/")
-        files.append(RawFile(str(Path(path).absolute()), name, status.st_size, status.st_mtime))
-    return files
-
-
-def _match_remote(pattern: str) -> list[RawFile]:
-    import fsspec
-
-    system, path = fsspec.core.url_to_fs(pattern)
-    root = glob_root(path)
-    found = system.glob(path, detail=True) if glob.has_magic(path) else {path: system.info(path)}
-    files = []
-    for name, info in found.items():
-        if info.get("type") != "file":
-            continue
-        relative = name[len(root) :].lstrip("/") if root and name.startswith(root) else name
-        stamp = info.get("mtime") or info.get("LastModified") or info.get("created") or 0.0
-        mtime = float(stamp.timestamp()) if hasattr(stamp, "timestamp") else float(stamp or 0.0)
-        files.append(RawFile(system.unstrip_protocol(name), relative, int(info.get("size") or 0), mtime))
-    return files
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        user = path.partition("/")[0]
+        raise ValueError(f"'{path}': {user} has no home folder here; write ./{path} for a name with a tilde") from error
 
 
 def open_bytes(path: str | Path) -> BinaryIO:

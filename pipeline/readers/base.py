@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pipeline.core import files
+from pipeline.core import listing
 from pipeline.core.files import RawFile
 from pipeline.readers.section import FileSource, Source
 
@@ -52,7 +52,7 @@ class Reader(ABC):
         Raises: UserError when there is none.
         """
         assert isinstance(source, FileSource)
-        return files.match(source.paths)
+        return listing.match(source.paths)
 
     @abstractmethod
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | Bad]:

@@ -22,7 +22,8 @@ from typing import Any
 
 from measured import DATA, measure, table
 
-from pipeline.core.files import RawFile, match, sha256_file
+from pipeline.core.files import RawFile, sha256_file
+from pipeline.core.listing import match
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import ShardWriter
 from pipeline.core.stage import Job

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import canonical_json, match, replacing, sha256_file, write_json
+from pipeline.core.files import canonical_json, replacing, sha256_file, write_json
+from pipeline.core.listing import match
 
 
 def test_names_are_relative_to_the_root_of_the_glob_and_sorted_by_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""Raw files behind an address that fsspec knows: listed, with what tells one version of a file from another.
+
+As on this machine, an address that is the very name of a file or folder means that; only otherwise is it a pattern.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.core.errors import UserError
+from pipeline.core.files import RawFile
+
+# what object stores call the identity of a file's content
+VERSIONS = ("ETag", "etag", "e_tag", "VersionId", "version_id", "generation", "md5Hash", "content_md5")
+TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
+Info = Mapping[str, Any]
+
+
+def match_remote(address: str) -> list[RawFile]:
+    """The files that match, in no order.
+
+    Raises: UserError when the scheme or its library is unknown here, or when the place cannot be listed.
+    """
+    system, path = _open(address)
+    try:
+        found, root = _listed(system, path)
+    except FileNotFoundError:
+        return []
+    except Exception as error:  # every library raises errors of its own: no credentials, no network, no such bucket
+        what = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"{address}: cannot be listed: {what.rstrip('.')}. Check the address and the access."
+        ) from error
+    return [_raw_file(system, name, info, root) for name, info in found.items() if info.get("type") == "file"]
+
+
+def glob_root(pattern: str) -> str:
+    """The folder above the first part that holds a wildcard; for a plain path, the folder it lies in."""
+    parts = pattern.split("/")
+    for index, part in enumerate(parts):
+        if glob.has_magic(part):
+            return "/".join(parts[:index])
+    return "/".join(parts[:-1])
+
+
+def _open(address: str) -> tuple[Any, str]:
+    """The file system of an address, and the path within it."""
+    import fsspec
+
+    scheme = address.partition("://")[0].rpartition("::")[2]
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        library = getattr(error.__cause__ or error, "name", None) or scheme
+        library = library.partition(".")[0]
+        raise UserError(f"{scheme}:// needs {library}, which is not installed: pip install {library}") from error
+    except ValueError as error:
+        if scheme in fsspec.available_protocols():
+            raise UserError(f"{address}: {str(error).rstrip('.')}. Check the address.") from error
+        known = "s3://, gs://, az://, https://, hf://"
+        raise UserError(
+            f"{scheme}:// is no scheme that fsspec knows ({address}). Known are {known} and more."
+        ) from error
+    return system, str(path)
+
+
+def _listed(system: Any, path: str) -> tuple[dict[str, Info], str]:
+    """Every file that matches by its path, and the folder that names are relative to."""
+    try:
+        info: Info = system.info(path)
+    except FileNotFoundError:
+        if not glob.has_magic(path):
+            raise
+        return dict(system.glob(path, detail=True)), glob_root(path)
+    if info.get("type") != "directory":
+        return {path: info}, path.rpartition("/")[0]
+    root = path.rstrip("/")
+    below = dict(system.find(path, detail=True))
+    # as on this machine: no name that begins with a dot
+    return {name: item for name, item in below.items() if "/." not in name[len(root) :]}, root
+
+
+def _raw_file(system: Any, path: str, info: Info, root: str) -> RawFile:
+    relative = path[len(root) :].lstrip("/") if root and path.startswith(root) else path
+    stamp = next((info[key] for key in TIMES if info.get(key)), 0.0)
+    mtime = float(stamp.timestamp()) if hasattr(stamp, "timestamp") else _number(stamp)
+    version = next((str(info[key]) for key in VERSIONS if info.get(key)), "") or (str(stamp) if stamp else "")
+    return RawFile(system.unstrip_protocol(path), relative, int(info.get("size") or 0), mtime, version)
+
+
+def _number(stamp: Any) -> float:
+    try:
+        return float(stamp)
+    except (TypeError, ValueError):  # a date in words, as HTTP gives it: `version` holds it
+        return 0.0

@@ -1,17 +1,23 @@
 """ledger.json: the hash of every raw file seen, and which part it went into.
 
-A raw file is read once to be hashed (about 1 GB a second); while its path, size and time stay, its hash is known.
+A raw file is read once to be hashed (about 1 GB a second). Its hash is known while path, size and version stay: on this
+machine the version is mtime, ctime and inode, so that a file with another's size and time is noticed; behind an address
+it is what the store calls it (an ETag, a generation). A file that was written within two seconds of being hashed is
+hashed again the next time: a later write could leave all of these as they are, as git says of a racy index.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile, read_json, sha256_file, write_json
 
 NAME = "ledger.json"
+RACY_S = 2.0  # the coarsest time stamp of a file system in use (FAT)
 
 
 class Ledger:
@@ -31,12 +37,25 @@ class Ledger:
         self._changed = False
 
     def sha256(self, file: RawFile, hashed: Callable[[RawFile], None] | None = None) -> str:
-        """The file's hash; `hashed` is told when the file had to be read."""
+        """The file's hash; `hashed` is told when the file had to be read.
+
+        Raises: UserError when it cannot be read any more.
+        """
         known = self.files.get(file.path)
-        if known and known["size"] == file.size and known["mtime"] == file.mtime:
+        # an entry of an earlier format has no version and is made anew
+        if known and file.version and (known["size"], known.get("version")) == (file.size, file.version):
             return str(known["sha256"])
-        digest = sha256_file(file.path)
-        self.files[file.path] = {"size": file.size, "mtime": file.mtime, "sha256": digest}
+        started = time.time()
+        try:
+            digest = sha256_file(file.path)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise UserError(f"{file.path}: cannot be read ({why}). Check it and run the same command again.") from error
+        self.files.pop(file.path, None)
+        if file.version and file.mtime < started - RACY_S:
+            self.files[file.path] = {
+                "size": file.size, "mtime": file.mtime, "version": file.version, "sha256": digest,
+            }  # fmt: skip
         self._changed = True
         if hashed:
             hashed(file)

@@ -73,7 +73,7 @@ def _work(order: dict[str, Any]) -> Path:
     add_plugin_folder(Path(order["plugins"]))
     job = Job.from_dict(order["job"])
     started = time.time()
-    outcome: Outcome = load(job.run)(job)
+    outcome: Outcome = load(job.identity.run)(job)
     outcome.journal |= {
         "started": round(started, 3), "seconds": round(time.time() - started, 3), "host": socket.gethostname(),
         "workers": job.workers, "cluster": job.cluster, "versions": versions(),
@@ -93,15 +93,17 @@ def versions() -> dict[str, str]:
 
 
 def _memory(job: dict[str, Any]) -> str:
-    return f"{job['stage']}: out of memory. Use fewer workers (cluster.beam.workers={max(1, job['workers'] // 2)})."
+    stage, workers = job["identity"]["stage"], job["resources"]["workers"]
+    return f"{stage}: out of memory. Use fewer workers (cluster.beam.workers={max(1, workers // 2)})."
 
 
 def _unforeseen(job: dict[str, Any], error: Exception) -> str:
+    stage = job["identity"]["stage"]
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"{job['stage']}: the disk is full ({error.filename or job['folder']}). Free space, then go on."
+        return f"{stage}: the disk is full ({error.filename or job['place']['folder']}). Free space, then go on."
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(last.filename).name}:{last.lineno}"
-    return f"{job['stage']}: {type(error).__name__}: {error} (at {where}; the whole trace is in log.txt)"
+    return f"{stage}: {type(error).__name__}: {error} (at {where}; the whole trace is in log.txt)"
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ from cluster.summary import brief, told
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.files import RawFile, read_json, write_json
+from pipeline.core.manifest import Prints
 from pipeline.core.registry import load
-from pipeline.core.stage import Job
+from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
 from pipeline.core.store import Store
 
 STOPPED = 130  # the shell's code for Ctrl-C
@@ -141,20 +142,21 @@ def _order(supervisor: Supervisor, planned: Planned, attempt: int, folder: Path)
         where["head"] = supervisor.wish.head
     config, run, workdir = supervisor.loaded.config, supervisor.run, supervisor.loaded.workdir
     inputs: dict[str, Artifact] = {}
-    for kind, (stage, identity) in planned.needs.items():
-        found = supervisor.store.find(stage, identity)
-        if found is None:
+    digests: Prints = dict(planned.inputs)  # raw files and artifacts of other runs stand there by what they hold
+    for kind, (stage, fingerprint) in planned.needs.items():
+        artifact = supervisor.store.find(stage, fingerprint)
+        if artifact is None:
             raise StageFailed(f"{planned.name}: its input {stage} is gone from the store. Run again from {stage}.")
-        inputs[kind] = found
-    inputs |= planned.externals
-    job = Job(
+        inputs[kind], digests[stage] = artifact, artifact.manifest.digest
+    identity = Identity(
         stage=planned.name, version=planned.spec.version, kind=planned.spec.makes, run=planned.spec.run,
-        fingerprint=planned.fingerprint, params=planned.params, seed=config.seed, inputs=inputs, folder=folder,
-        scratch=workdir / "scratch", metrics=run.metrics, log=run.log,
-        workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where,
-        sources=planned.sources, input_fingerprints=planned.inputs, attempt=attempt,
+        fingerprint=planned.fingerprint, params=planned.params, seed=config.seed, attempt=attempt,
+        input_fingerprints=dict(planned.inputs), input_digests=digests,
     )  # fmt: skip
-    job.scratch.mkdir(exist_ok=True)
+    place = Place(folder=folder, scratch=workdir / "scratch", metrics=run.metrics, log=run.log)
+    resources = Resources(workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where)
+    job = Job(identity, Inputs.of(inputs | planned.externals), place, resources, planned.sources)
+    place.scratch.mkdir(exist_ok=True)
     return {
         "job": job.to_dict() | {"progress": supervisor.listener.address}, "parent": os.getpid(),
         "home": str(Path(cluster.__file__).parent), "plugins": str(Path.cwd()), "workdir": str(workdir),

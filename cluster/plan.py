@@ -20,11 +20,11 @@ from cluster.numerics import other_class
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile, canonical_json, read_json
-from pipeline.core.manifest import NAME, fingerprint
+from pipeline.core.manifest import NAME, each, fingerprint
 from pipeline.core.plugins import PLUGINS, source_changes, without_sources
 from pipeline.core.registry import did_you_mean
 from pipeline.core.registry import load as load_target
-from pipeline.core.stage import StageSpec
+from pipeline.core.stage import SourceFile, SourceFiles, StageSpec
 from pipeline.core.store import Store
 
 State = Literal["done", "resume", "stale", "run"]
@@ -44,7 +44,7 @@ class Planned:
     state: State
     why: str
     artifact: Artifact | None = None
-    sources: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[SourceFiles] = field(default_factory=list)
     externals: dict[str, Artifact] = field(default_factory=dict)  # artifacts of other runs, by what they are for
     numerics: str = ""  # why a published model's last bits are not those of a model trained here and now
 
@@ -109,11 +109,11 @@ def select(planned: Sequence[Planned], start: str | None, end: str | None) -> li
     return list(planned[first : last + 1])
 
 
-def _sources(section: Any, ledger: Ledger, hashed: Callable[[RawFile], None] | None) -> list[dict[str, Any]]:
+def _sources(section: Any, ledger: Ledger, hashed: Callable[[RawFile], None] | None) -> list[SourceFiles]:
     """What ingest reads: each source's files with their hashes; a section without sources reads none."""
-    found = []
+    found: list[SourceFiles] = []
     for source in getattr(section, "sources", ()):
-        entries = [
+        entries: list[SourceFile] = [
             {"path": file.path, "name": file.name, "size": file.size, "sha256": ledger.sha256(file, hashed)}
             for file in load_target(MATCH)(source)
         ]
@@ -121,13 +121,13 @@ def _sources(section: Any, ledger: Ledger, hashed: Callable[[RawFile], None] | N
     return found
 
 
-def _files(spec: StageSpec, section: Any) -> list[dict[str, Any]]:
+def _files(spec: StageSpec, section: Any) -> list[SourceFiles]:
     """Where the files lie whose content is among the parameters."""
-    found: list[dict[str, Any]] = load_target(spec.files)(section) if spec.files else []
+    found: list[SourceFiles] = load_target(spec.files)(section) if spec.files else []
     return found
 
 
-def _raw_input(sources: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _raw_input(sources: Sequence[SourceFiles]) -> dict[str, str]:
     if not sources:
         return {}
     lines = sorted([s["source"], f["name"], f["size"], f["sha256"]] for s in sources for f in s["files"])
@@ -136,7 +136,7 @@ def _raw_input(sources: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 def _judge(
     spec: StageSpec, params: dict[str, Any], inputs: dict[str, str], needs: dict[str, tuple[str, str]], store: Store,
-    before: dict[str, Planned], sources: list[dict[str, Any]], cluster: Cluster,
+    before: dict[str, Planned], sources: list[SourceFiles], cluster: Cluster,
 ) -> Planned:  # fmt: skip
     identity = fingerprint(spec.name, spec.version, params, inputs)
     artifact = store.find(spec.name, identity)
@@ -156,7 +156,7 @@ def _judge(
 
 def _changed(
     spec: StageSpec, params: dict[str, Any], inputs: dict[str, str], old: Artifact, before: dict[str, Planned],
-    sources: list[dict[str, Any]],
+    sources: list[SourceFiles],
 ) -> str:  # fmt: skip
     """What differs from the newest artifact of the stage, in words; at most three things, then a number."""
     found = []
@@ -175,13 +175,17 @@ def _changed(
         elif stage in before and before[stage].state != "done":
             found.append(f"its input {stage} is redone")
         else:
-            found.append(f"its input {stage} changed ({was[:8]} → {identity[:8]})")
+            found.append(f"its input {stage} changed ({_short(was)} → {_short(identity)})")
     found += [f"it no longer reads {stage}" for stage in old.manifest.inputs if stage not in inputs]
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return "; ".join(found[:3]) + more if found else "its newest artifact was made of something else"
 
 
-def _changed_files(old: Artifact, sources: Sequence[dict[str, Any]]) -> str:
+def _short(fingerprints: str | list[str]) -> str:
+    return ", ".join(fingerprint[:8] for fingerprint in each(fingerprints))
+
+
+def _changed_files(old: Artifact, sources: Sequence[SourceFiles]) -> str:
     """Which raw files came, went or changed, by ingest's own list of what it read."""
     path = old.path / "raw.json"
     if not path.exists():

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import Component, Section, component, name_and_options
 from pipeline.core.plugins import without_sources
+from pipeline.core.stage import SourceFiles
 from training import augment, engines, models, objectives
 from training.families import FAMILIES, Family
 from training.models.sections import hf
@@ -139,7 +140,7 @@ def pretrain_params(section: Pretrain, seed: int) -> dict[str, Any]:
     return {**found, "seed": seed}
 
 
-def file_sources(section: Pretrain) -> list[dict[str, Any]]:
+def file_sources(section: Pretrain) -> list[SourceFiles]:
     """Where the folder lies whose content `pretrain_params` names."""
     folder = section.model.options.get("folder")
     return (
@@ -147,7 +148,7 @@ def file_sources(section: Pretrain) -> list[dict[str, Any]]:
     )
 
 
-def section_of(params: dict[str, Any], sources: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def section_of(params: dict[str, Any], sources: Sequence[SourceFiles] = ()) -> dict[str, Any]:
     """The section that `pretrain_params` was made of, but for where other artifacts lie."""
     found = {key: value for key, value in without_sources(params).items() if key not in ("seed", WORDS)}
     if sources:

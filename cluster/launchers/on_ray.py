@@ -92,7 +92,7 @@ class OnRay(Launcher):
     @contextmanager
     def _ray(self, processes: int, job: Job) -> Iterator[Path]:
         """Ray, quiet, for the length of the block; gives a folder that every host sees."""
-        folder = job.scratch / "launches" / uuid.uuid4().hex
+        folder = job.place.scratch / "launches" / uuid.uuid4().hex
         folder.mkdir(parents=True)
         cpus = max(os.cpu_count() or 1, processes * self.threads)
         try:

@@ -44,6 +44,18 @@ class Artifact:
         names = (file.path for file in self.manifest.files)
         return [self.path / name for name in sorted(names, key=str.encode) if name.startswith(prefix)]
 
+    def has(self, name: str) -> bool:
+        """Whether a file of this name is recorded."""
+        return any(file.path == name for file in self.manifest.files)
+
+    def file(self, name: str) -> Path:
+        """A local path of one recorded file."""
+        return self.path / name
+
+    def folder(self, prefix: str) -> Path:
+        """A local folder that holds the recorded files under `prefix`, by the rest of their paths."""
+        return self.path / prefix
+
     def journal(self) -> list[dict[str, Any]]:
         """What was noted beside the artifact: times, memory, versions; a line each."""
         path = self.path / JOURNAL

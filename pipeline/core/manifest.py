@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,16 @@ from pipeline.core.shards import FileEntry
 NAME = "manifest.json"
 JOURNAL = "journal.jsonl"
 
+Prints = dict[str, str | list[str]]
+"""Stage → the fingerprint or digest of what was read of it; a list where it was read in several parts."""
 
-def fingerprint(stage: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+
+def each(value: str | list[str]) -> list[str]:
+    """The parts of one value of Prints, in their order."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+def fingerprint(stage: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str | list[str]]) -> str:
     """What an artifact is found by: sha256 over the canonical JSON of stage, version, params, input fingerprints."""
     whole = {"stage": stage, "version": version, "params": dict(params), "inputs": dict(inputs)}
     return hashlib.sha256(canonical_json(whole)).hexdigest()
@@ -47,19 +55,24 @@ def _stable_path(path: str) -> str:
 
 @dataclass(frozen=True)
 class Manifest:
-    """manifest.json as a value. `inputs`: stage name → fingerprint; `numerics`: the class of a model's last bits."""
+    """manifest.json as a value. `inputs`: stage → fingerprint, a list where the stage was read in several parts.
+
+    `numerics`: the class of a model's last bits. `input_digests`: as `inputs`, what each held; empty where an earlier
+    release wrote the manifest. Neither is part of the fingerprint or the digest.
+    """
 
     stage: str
     version: int
     fingerprint: str
     kind: str
     params: dict[str, Any]
-    inputs: dict[str, str]
+    inputs: Prints
     files: tuple[FileEntry, ...]
     counts: dict[str, Any]
     digest: str
     content_digest: str
     numerics: dict[str, Any] | None = None
+    input_digests: Prints = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         files = [

@@ -7,13 +7,14 @@ in its Outcome is deleted at publication.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
+from pipeline.core.manifest import Prints
 from pipeline.core.plugins import plugin_names, with_sources
 from pipeline.core.progress import Progress
 from pipeline.core.registry import load
@@ -79,9 +80,31 @@ class Launcher(Protocol):
         """Run `target(spec)` for every spec; results in the order of the specs."""
 
 
+class SourceFile(TypedDict):
+    """A file outside the store that a stage reads: where it lies, and what the plan found there."""
+
+    path: str
+    name: str
+    size: NotRequired[int]
+    sha256: str
+
+
+class SourceFiles(TypedDict):
+    """The files of one source, in the order of their names; `folder` where the source is a folder as a whole."""
+
+    source: str
+    reader: str
+    files: list[SourceFile]
+    folder: NotRequired[str]
+
+
 @dataclass(frozen=True)
-class Job:
-    """One attempt at one artifact. `inputs` is by kind; nothing in `cluster` or `workers` may change a byte."""
+class Identity:
+    """What an artifact is and what it is made of: what its manifest records. Nothing else may change a byte of it.
+
+    `input_fingerprints` and `input_digests`: stage → fingerprint, or digest, of what was read; a list where a stage was
+    read in several parts.
+    """
 
     stage: str
     version: int
@@ -90,39 +113,131 @@ class Job:
     fingerprint: str
     params: dict[str, Any]
     seed: int
-    inputs: dict[str, Artifact]
+    attempt: int = 1
+    input_fingerprints: Prints = field(default_factory=dict)
+    input_digests: Prints = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The artifacts that a stage reads, by kind; a kind may come in several parts, whose order counts.
+
+    An artifact of another run stands under what it is for ("init"), not under its kind.
+    """
+
+    by_kind: Mapping[str, tuple[Artifact, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, artifacts: Mapping[str, Artifact | Sequence[Artifact]]) -> Inputs:
+        """From one artifact or several of each kind; a kind with none is left out."""
+        parts = {kind: (value,) if isinstance(value, Artifact) else tuple(value) for kind, value in artifacts.items()}
+        return cls({kind: value for kind, value in parts.items() if value})
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in self.by_kind
+
+    def one(self, kind: str) -> Artifact:
+        """The only artifact of a kind.
+
+        Raises: StageFailed when there is none, or more than one.
+        """
+        parts = self.all(kind)
+        if len(parts) != 1:
+            raise StageFailed(f"{len(parts)} artifacts of the kind {kind} were given where one is read.")
+        return parts[0]
+
+    def all(self, kind: str) -> tuple[Artifact, ...]:
+        """The artifacts of a kind, in the order of their parts."""
+        return self.by_kind.get(kind, ())
+
+    def files(self, kind: str, prefix: str = "") -> list[Path]:
+        """The files of all parts whose path begins so: in the order of the parts, within each by the bytes of paths."""
+        return [path for artifact in self.all(kind) for path in artifact.files(prefix)]
+
+    def every(self) -> list[Artifact]:
+        """All artifacts, kind by kind."""
+        return [artifact for parts in self.by_kind.values() for artifact in parts]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an attempt works. What it names in its Outcome lies under `folder`; `scratch` is shared by all stages."""
+
     folder: Path
     scratch: Path
     metrics: Path
     log: Path
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How much runs at once and how; `cluster` is that section of the configuration. It changes no byte."""
+
     workers: int = 1
     cluster: dict[str, Any] = field(default_factory=dict)
-    sources: list[dict[str, Any]] = field(default_factory=list)
-    input_fingerprints: dict[str, str] = field(default_factory=dict)
-    attempt: int = 1
-    progress: Progress = field(default_factory=Progress)
     launcher: str = "cluster.launchers:launcher"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at one artifact."""
+
+    identity: Identity
+    inputs: Inputs
+    place: Place
+    resources: Resources = field(default_factory=Resources)
+    sources: Sequence[SourceFiles] = ()
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def stage(self) -> str:
+        return self.identity.stage
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.identity.params
+
+    @property
+    def folder(self) -> Path:
+        return self.place.folder
+
+    @property
+    def log(self) -> Path:
+        return self.place.log
+
+    @property
+    def workers(self) -> int:
+        return self.resources.workers
+
+    @property
+    def cluster(self) -> dict[str, Any]:
+        return self.resources.cluster
 
     def launch(self) -> Launcher:
         """The launcher that the cluster section names; stages start processes through it and nothing else."""
-        found: Launcher = load(self.launcher)(self.cluster)
-        return found
+        launcher: Launcher = load(self.resources.launcher)(self.cluster)
+        return launcher
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; inputs as paths, the progress end as its address."""
-        paths = {name: str(getattr(self, name)) for name in ("folder", "scratch", "metrics", "log")}
-        inputs = {kind: str(artifact.path) for kind, artifact in self.inputs.items()}
-        plain = {k: v for k, v in self.__dict__.items() if k not in ("progress", "inputs", *paths)}
-        return {**plain, **paths, "inputs": inputs, "progress": self.progress.address}
+        return {
+            "identity": asdict(self.identity),
+            "inputs": {kind: [str(part.path) for part in parts] for kind, parts in self.inputs.by_kind.items()},
+            "place": {name: str(path) for name, path in asdict(self.place).items()},
+            "resources": asdict(self.resources),
+            "sources": list(self.sources),
+            "progress": self.progress.address,
+        }
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Job:
-        fields = dict(value)
-        for name in ("folder", "scratch", "metrics", "log"):
-            fields[name] = Path(fields[name])
-        fields["inputs"] = {kind: Artifact.at(Path(path)) for kind, path in fields["inputs"].items()}
-        fields["progress"] = Progress(fields["progress"], fields["stage"])
-        return cls(**fields)
+        identity = Identity(**value["identity"])
+        inputs = {kind: [Artifact.at(Path(path)) for path in paths] for kind, paths in value["inputs"].items()}
+        place = Place(**{name: Path(path) for name, path in value["place"].items()})
+        return cls(
+            identity, Inputs.of(inputs), place, Resources(**value["resources"]), value["sources"],
+            Progress(value["progress"], identity.stage),
+        )  # fmt: skip
 
 
 @dataclass

@@ -70,16 +70,21 @@ class Store:
 
         Raises: StageFailed when a later attempt has begun or a recorded file is not what was recorded.
         """
-        draft, target = self.draft(job.stage, job.fingerprint), self.root / job.stage / job.fingerprint
+        draft, target = (
+            self.draft(job.stage, job.identity.fingerprint),
+            self.root / job.stage / job.identity.fingerprint,
+        )
         if not draft.exists():
-            raise StageFailed(f"{job.stage}: attempt {job.attempt} was superseded; its work is not needed.")
+            raise StageFailed(f"{job.stage}: attempt {job.identity.attempt} was superseded; its work is not needed.")
         if "in" in outcome.counts:
             check_rows(job.stage, outcome.counts)
         with _locked(draft):
-            if _current(draft) != job.attempt:
-                raise StageFailed(f"{job.stage}: attempt {job.attempt} was superseded; its work is not needed.")
+            if _current(draft) != job.identity.attempt:
+                raise StageFailed(
+                    f"{job.stage}: attempt {job.identity.attempt} was superseded; its work is not needed."
+                )
             manifest = _record(job, outcome)
-            _append(job.folder / JOURNAL, {"event": "published", "attempt": job.attempt, **outcome.journal})
+            _append(job.folder / JOURNAL, {"event": "published", "attempt": job.identity.attempt, **outcome.journal})
             _move(job.folder, target, manifest)
         shutil.rmtree(draft, ignore_errors=True)
         return Artifact(target, manifest)
@@ -95,10 +100,12 @@ def _record(job: Job, outcome: Outcome) -> Manifest:
         path = job.folder / file.path
         if not path.is_file() or path.stat().st_size != file.bytes:
             raise StageFailed(f"{job.stage}: {file.path} is not the file that was recorded. Run again with --force.")
+    identity = job.identity
     manifest = Manifest(
-        stage=job.stage, version=job.version, fingerprint=job.fingerprint, kind=job.kind, params=job.params,
-        inputs=job.input_fingerprints, files=files, counts=outcome.counts, digest=digest_of(files),
-        content_digest=content_digest_of(files), numerics=outcome.numerics,
+        stage=identity.stage, version=identity.version, fingerprint=identity.fingerprint, kind=identity.kind,
+        params=identity.params, inputs=identity.input_fingerprints, files=files, counts=outcome.counts,
+        digest=digest_of(files), content_digest=content_digest_of(files), numerics=outcome.numerics,
+        input_digests=identity.input_digests,
     )  # fmt: skip
     _sweep(job.folder, {file.path for file in files} | {JOURNAL})
     write_json(job.folder / NAME, manifest.to_dict())

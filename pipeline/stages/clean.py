@@ -31,8 +31,8 @@ STEP = "choose"
 
 def run(job: Job) -> Outcome:
     """Judge every document; the artifact is parts/ and rejected/."""
-    source = job.inputs["documents"]
-    pairs = list(zip(source.files("parts/"), source.files("signals/"), strict=True))
+    parts, measured = (job.inputs.files("documents", prefix) for prefix in ("parts/", "signals/"))
+    pairs = list(zip(parts, measured, strict=True))
     tasks = [
         Task(f"{at:06d}", part.stat().st_size, {"part": str(part), "signals": str(signals)})
         for at, (part, signals) in enumerate(pairs)

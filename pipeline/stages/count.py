@@ -103,13 +103,13 @@ def _section(job: Job) -> Count:
 
 
 def _files(job: Job) -> list[Task[TokenFile]]:
-    paths = job.inputs["tokens"].files("train/")
+    paths = job.inputs.one("tokens").files("train/")
     return [Task(f"{at:06d}", path.stat().st_size, TokenFile(path=str(path))) for at, path in enumerate(paths)]
 
 
 def count_words(job: Job, task: Task[TokenFile]) -> Empty:
     """One file → its tokens, flat, and how often each occurs."""
-    size = load(job.inputs["tokenizer"].path / "tokenizer.json").vocabulary
+    size = load(job.inputs.one("tokenizer").file("tokenizer.json")).vocabulary
     counts = write_flat(Path(task.payload["path"]), job.folder / "flat" / f"{task.key}.tokens", vocabulary=size)
     save(job.folder / "flat", task.key, counts=counts)
     return {}
@@ -120,7 +120,7 @@ def _vocabulary(job: Job, counts: NDArray[np.int64]) -> Vocabulary:
 
     Raises: StageFailed when there is none, or when sums could leave 64 bits.
     """
-    section, reference = _section(job), load(job.inputs["tokenizer"].path / "tokenizer.json")
+    section, reference = _section(job), load(job.inputs.one("tokenizer").file("tokenizer.json"))
     sentence, unknown = reference.special(SENTENCE), reference.unknown
     borders = sorted({reference.end_of_text, *([] if sentence is None else [sentence])})
     no_word = [] if unknown is None else [unknown]

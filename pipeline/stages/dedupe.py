@@ -79,7 +79,7 @@ def _method(job: Job) -> Method:
 
 
 def _files(job: Job) -> list[Path]:
-    return job.inputs["documents"].files("parts/")
+    return job.inputs.files("documents", "parts/")
 
 
 def _stretches(job: Job, corpus: Corpus, count: int) -> list[Task[Stretch]]:

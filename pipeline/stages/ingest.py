@@ -17,7 +17,7 @@ from pipeline.beam.task import Isolation, Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import RawFile, write_json
 from pipeline.core.shards import FileEntry, entry_of, number
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.stage import Job, Outcome, SourceFiles
 from pipeline.readers import READERS
 from pipeline.stages.chunks import read_chunks
 
@@ -51,7 +51,7 @@ def read_files(job: Job, task: Task) -> dict[str, Any]:
     return {"chunks": read_chunks(job, task.key, options, files)}
 
 
-def _options(job: Job, source: dict[str, Any]) -> dict[str, Any]:
+def _options(job: Job, source: SourceFiles) -> dict[str, Any]:
     found: dict[str, Any] = next(options for options in job.params["sources"] if options["name"] == source["source"])
     return found
 

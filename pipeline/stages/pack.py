@@ -70,7 +70,7 @@ def run(job: Job) -> Outcome:
 
 
 def _file_tasks(job: Job) -> list[Task]:
-    files = job.inputs["documents"].files("parts/")
+    files = job.inputs.files("documents", "parts/")
     if not files:
         raise StageFailed("pack: no document came in: the stages before dropped everything. Look at their counts.")
     return [Task(f"{at:06d}", path.stat().st_size, {"path": str(path)}) for at, path in enumerate(files)]
@@ -174,7 +174,7 @@ def _small_batches(path: Path) -> Iterator[pa.Table]:
 
 
 def _packer(job: Job, path_name: str) -> Packer:
-    return packer(job.inputs["tokenizer"].path / "tokenizer.json", path_name, get_ident())
+    return packer(job.inputs.one("tokenizer").file("tokenizer.json"), path_name, get_ident())
 
 
 def _held_out(batch: pa.Table, cutoffs: Cutoffs) -> NDArray[np.bool_]:

@@ -33,7 +33,7 @@ STEP = "measure"
 
 def run(job: Job) -> Outcome:
     """Clean and measure every file of the documents; the artifact is parts/ and signals/."""
-    paths = job.inputs["documents"].files("parts/")
+    paths = job.inputs.files("documents", "parts/")
     tasks = [Task(f"{at:06d}", path.stat().st_size, {"path": str(path)}) for at, path in enumerate(paths)]
     own = any(":" in one["name"] for one in (*job.params["cleaners"], *job.params["filters"]))
     results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if own else "threads")

@@ -74,7 +74,7 @@ def _kind(job: Job, params: dict[str, Any]) -> Kind:
 
 def _file_tasks(job: Job, sample_bytes: int) -> list[Task]:
     """One task a file; the share to draw follows from the size of the text column, which the footers know."""
-    files = job.inputs["documents"].files("parts/")
+    files = job.inputs.files("documents", "parts/")
     total = sum(column_bytes(path, "text") for path in files)
     limit = int(min(1.0, MARGIN * sample_bytes / max(total, 1)) * draw.SPAN)
     return [

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import Section, alternative
 from pipeline.core.errors import UserError
+from pipeline.core.stage import SourceFiles
 from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers import TOKENIZERS, local
 from pipeline.tokenizers.special import INSIDE, OWN
@@ -134,7 +135,7 @@ def tokenizer_params(section: Tokenizer, seed: int) -> dict[str, Any]:
     return found
 
 
-def tokenizer_files(section: Tokenizer) -> list[dict[str, Any]]:
+def tokenizer_files(section: Tokenizer) -> list[SourceFiles]:
     """Where the file lies whose content `tokenizer_params` names."""
     if section.path is None:
         return []
@@ -143,7 +144,7 @@ def tokenizer_files(section: Tokenizer) -> list[dict[str, Any]]:
         {
             "source": "tokenizer",
             "reader": "file",
-            "files": [{"path": str(found.path.absolute()), "sha256": found.sha256}],
+            "files": [{"path": str(found.path.absolute()), "name": found.path.name, "sha256": found.sha256}],
         }
     ]
 

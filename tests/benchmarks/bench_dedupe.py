@@ -27,7 +27,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.manifest import Manifest
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import FileEntry, ShardWriter, number
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
 from pipeline.dedupe.section import Dedupe
 from pipeline.stages import dedupe
 
@@ -108,8 +108,9 @@ def main() -> None:
         seconds = []
         for attempt in ("first", "second"):
             (root / attempt).mkdir()
-            job = Job("dedupe", 1, "documents", "", "", section, 17, {"documents": inputs}, root / attempt, root, root,
-                      root / "log.txt")  # fmt: skip
+            identity = Identity("dedupe", 1, "documents", "", "", section, 17)
+            place = Place(root / attempt, root, root, root / "log.txt")
+            job = Job(identity, Inputs.of({"documents": inputs}), place)
             start = time.process_time()
             outcome = dedupe.run(job)
             seconds.append(time.process_time() - start)

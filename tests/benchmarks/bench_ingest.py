@@ -26,7 +26,7 @@ from pipeline.core.files import RawFile, sha256_file
 from pipeline.core.listing import match
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import ShardWriter
-from pipeline.core.stage import Job
+from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
 from pipeline.readers import reader
 from pipeline.readers.base import Bad, Record
 from pipeline.readers.batch import Batch
@@ -116,8 +116,8 @@ def whole(row: str, copies: int) -> None:
         listed = [{"source": one.name, "reader": one.reader, "files": [
             {"path": file.path, "name": file.name, "size": file.size, "sha256": sha256_file(file.path)}
             for file in files]} for one, files in section.raw_files()]  # fmt: skip
-        job = Job("ingest", 1, "documents", "", "0" * 64, ingest_params(section, 17), 17, {}, root, root, root,
-                  root / "log.txt", workers=workers, sources=listed)  # fmt: skip
+        identity = Identity("ingest", 1, "documents", "", "0" * 64, ingest_params(section, 17), 17)
+        job = Job(identity, Inputs(), Place(root, root, root, root / "log.txt"), Resources(workers), listed)
         start, before = time.monotonic(), os.times()
         counts = ingest.run(job).counts
         after = os.times()

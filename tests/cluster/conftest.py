@@ -77,7 +77,7 @@ def gather(job):
 
 def sift(job):
     behave(job)
-    words = job.inputs["documents"].files()[0].read_text(encoding="utf-8").split("\\n")
+    words = job.inputs.files("documents")[0].read_text(encoding="utf-8").split("\\n")
     kept = [word for word in words if len(word) <= job.params["longest"]]
     write(job, "words.txt", "\\n".join(kept))
     counts = {"in": len(words), "out": len(kept), "dropped": {"length": len(words) - len(kept)}}
@@ -93,14 +93,14 @@ def teach(job):
         job.progress.event("train", step=step, loss=3.0 - step)
         time.sleep(float(os.environ.get("SLOW", "0")))
     behave(job)
-    write(job, "model/weights.txt", f"{job.params['steps']} steps, seed {job.seed}")
+    write(job, "model/weights.txt", f"{job.params['steps']} steps, seed {job.identity.seed}")
     return Outcome([entry_of(job.folder, "model/weights.txt")], {"steps": job.params["steps"]},
-                   numerics={"workers": job.cluster["workers"]}, journal={"attempt_seen": job.attempt})
+                   numerics={"workers": job.cluster["workers"]}, journal={"attempt_seen": job.identity.attempt})
 
 def judge(job):
     from pipeline.core.files import write_json
     write_json(job.folder / "scores.json", [{"task": "perplexity", "metric": "bits_per_byte", "language": None,
-               "value": 1 / len(job.inputs["model"].files()[0].read_text()), "interval": None, "items": 2}])
+               "value": 1 / len(job.inputs.files("model")[0].read_text()), "interval": None, "items": 2}])
     return Outcome([entry_of(job.folder, "scores.json")], {"tasks": 1})
 
 SPECS = (

@@ -18,19 +18,11 @@ from pipeline.core.stage import Job, Kind, Outcome, check_rows
 
 
 @pytest.fixture
-def make_job(tmp_path: Path) -> Callable[..., Job]:
+def make_job(tmp_path: Path, job_in: Callable[..., Job]) -> Callable[..., Job]:
     """make_job(stage="ingest", params={…}, workers=2) → a Job whose folders lie under `name` and exist."""
 
     def make(name: str = "draft", **fields: Any) -> Job:
-        root = tmp_path / name
-        for folder in ("folder", "scratch", "metrics"):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        known: dict[str, Any] = {
-            "stage": "test", "version": 1, "kind": "documents", "run": "", "fingerprint": "0" * 64, "params": {},
-            "seed": 17, "inputs": {}, "folder": root / "folder", "scratch": root / "scratch",
-            "metrics": root / "metrics", "log": root / "log.txt",
-        }  # fmt: skip
-        return Job(**{**known, **fields})
+        return job_in(tmp_path / name, fields.pop("inputs", {}), **fields)
 
     return make
 
@@ -61,7 +53,7 @@ def publish() -> Callable[[Job, Outcome], Artifact]:
 
     def published(job: Job, outcome: Outcome) -> Artifact:
         check_rows(job.stage, outcome.counts)
-        return artifact_of(job.folder, job.kind, outcome)
+        return artifact_of(job.folder, job.identity.kind, outcome)
 
     return published
 

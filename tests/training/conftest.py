@@ -18,7 +18,7 @@ from pipeline.core.files import write_json
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id, tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of, number
-from pipeline.core.stage import Job, Kind
+from pipeline.core.stage import Inputs, Job, Kind
 from pipeline.tokenizers.base import Encoded, Options
 from pipeline.tokenizers.base import Kind as Tokenizer
 from pipeline.tokenizers.rows import Stretch, table, with_end_of_text
@@ -35,7 +35,7 @@ CHINESE = "安静的河流带着一封信经过古老的车站村子里还没有
 class Corpus:
     """The inputs of a stage by kind, and the texts that are held out, with their languages, in order."""
 
-    inputs: dict[str, Artifact]
+    inputs: Inputs
     held_out: tuple[tuple[str, str | None], ...]
     length: int
 
@@ -76,7 +76,7 @@ def make_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Corpu
             "tokens": _tokens(root, texts, length, row_group),
             "model": _model(root, length, options),
         }
-        return Corpus(inputs, tuple(texts), length)
+        return Corpus(Inputs.of(inputs), tuple(texts), length)
 
     return make
 
@@ -95,19 +95,11 @@ def masked_corpus(make_corpus: Callable[..., Corpus], request: pytest.FixtureReq
 
 
 @pytest.fixture
-def make_stage_job(tmp_path: Path) -> Callable[..., Job]:
+def make_stage_job(tmp_path: Path, job_in: Callable[..., Job]) -> Callable[..., Job]:
     """make_stage_job("evaluate", "scores", corpus, params) → a Job whose folders exist."""
 
     def make(stage: str, kind: Kind, corpus: Corpus, params: dict[str, Any], *, name: str = "a", **fields: Any) -> Job:
-        for folder in ("folder", "scratch", "metrics"):
-            (tmp_path / name / folder).mkdir(parents=True, exist_ok=True)
-        known: dict[str, Any] = {
-            "stage": stage, "version": 1, "kind": kind, "run": "", "fingerprint": "0" * 64, "params": params,
-            "seed": 17, "inputs": corpus.inputs, "folder": tmp_path / name / "folder",
-            "scratch": tmp_path / name / "scratch", "metrics": tmp_path / name / "metrics",
-            "log": tmp_path / name / "log.txt",
-        }  # fmt: skip
-        return Job(**{**known, **fields})
+        return job_in(tmp_path / name, corpus.inputs, stage=stage, kind=kind, params=params, **fields)
 
     return make
 

@@ -11,21 +11,21 @@ from typing import Any
 
 import torch
 
-from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
+from pipeline.core.stage import Inputs
 from training.models.base import Model
 from training.models.saved import CONFIG
 from training.section import EXTERNALS
 from training.trainer import initial
 
 
-def beginning_of(inputs: dict[str, Artifact]) -> dict[str, Any] | None:
+def beginning_of(inputs: Inputs) -> dict[str, Any] | None:
     """What `first_weights` is told; None where a model's beginning cannot be known from the inputs of this stage."""
-    model = inputs["model"].manifest
-    given = {name: str(inputs[name].path) for name in EXTERNALS if name in inputs}
+    model = inputs.one("model").manifest
+    given = {name: str(inputs.one(name).path) for name in EXTERNALS if name in inputs}
     if "seed" not in model.params or any(name in model.inputs and name not in given for name in EXTERNALS):
         return None
-    train = [str(path) for path in inputs["tokens"].files("train/")]
+    train = [str(path) for path in inputs.one("tokens").files("train/")]
     return {"seed": model.params["seed"], "externals": given, "train": train}
 
 

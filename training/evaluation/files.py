@@ -16,6 +16,7 @@ from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.files import replacing, sha256_file
 from pipeline.core.registry import load
+from pipeline.core.stage import SourceFile, SourceFiles
 from training.evaluation import SECTIONS
 
 FILES = "files"  # the folder of the copies, under the draft: gone at publication
@@ -29,12 +30,12 @@ def identified(task: Component) -> Any:
     return _plain(task, lambda path: {"name": Path(path).name, "sha256": sha256_file(present(path))})
 
 
-def sources(tasks: Sequence[Component]) -> list[dict[str, Any]]:
+def sources(tasks: Sequence[Component]) -> list[SourceFiles]:
     """What `placed` is given: each task's files with the path where they lie now and the hash of what they hold."""
-    found = []
+    found: list[SourceFiles] = []
     for task in tasks:
         files = [present(path) for path in paths(task)]
-        entries = [
+        entries: list[SourceFile] = [
             {"path": str(file.absolute()), "name": file.name, "size": file.stat().st_size, "sha256": sha256_file(file)}
             for file in files
         ]
@@ -42,7 +43,7 @@ def sources(tasks: Sequence[Component]) -> list[dict[str, Any]]:
     return found
 
 
-def placed(tasks: Sequence[Any], given: Sequence[Mapping[str, Any]], folder: Path) -> list[Any]:
+def placed(tasks: Sequence[Any], given: Sequence[SourceFiles], folder: Path) -> list[Any]:
     """The tasks of a job's params with paths again: of copies under `folder`, made from the job's sources.
 
     Raises: StageFailed when a file is gone, or is no longer what the plan read.

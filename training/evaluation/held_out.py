@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.core.artifact import Artifact
 from pipeline.core.shards import batches, rows
+from pipeline.core.stage import Inputs
 from pipeline.tokenizers import pieces
 
 # the language of a document that has none, as the pack stage counts it; in scores, null is all languages together
@@ -55,11 +55,10 @@ class HeldOut:
     tokenizer: Path
 
     @classmethod
-    def of(cls, inputs: dict[str, Artifact]) -> HeldOut:
+    def of(cls, inputs: Inputs) -> HeldOut:
         """From a job's inputs."""
-        documents = inputs["documents"].files("parts/") if "documents" in inputs else []
-        found = tuple(inputs["tokens"].files("validation/"))
-        return cls(found, tuple(documents), inputs["tokenizer"].path / "tokenizer.json")
+        row_files, document_files = inputs.one("tokens").files("validation/"), inputs.files("documents", "parts/")
+        return cls(tuple(row_files), tuple(document_files), inputs.one("tokenizer").file("tokenizer.json"))
 
     def to_dict(self) -> dict[str, Any]:
         return {

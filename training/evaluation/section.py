@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from pipeline.core.config import Component, Section, component
+from pipeline.core.stage import SourceFiles
 from training import evaluation
 from training.evaluation import files
 from training.families import FAMILIES
@@ -173,7 +174,7 @@ def evaluate_params(section: Evaluate, seed: int) -> dict[str, Any]:
     return {**params, "seed": seed} if drawn else params
 
 
-def file_sources(section: Evaluate) -> list[dict[str, Any]]:
+def file_sources(section: Evaluate) -> list[SourceFiles]:
     """What the stage's job gets as `sources`: where the files of the tasks lie, and what they hold."""
     return files.sources(section.tasks)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.artifact import Artifact
 from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
+from pipeline.core.stage import Inputs
 from pipeline.tokenizers import description
 from training.evaluation.held_out import HeldOut
 from training.export.card import Card
@@ -26,10 +25,10 @@ class Source:
     card: Card
 
     @classmethod
-    def of(cls, inputs: Mapping[str, Artifact]) -> Source:
+    def of(cls, inputs: Inputs) -> Source:
         """From a job's inputs."""
-        tokenizer = inputs["tokenizer"].path / "tokenizer.json"
-        return cls(inputs["model"].path / "model", tokenizer, HeldOut.of(dict(inputs)), Card.of(inputs))
+        tokenizer = inputs.one("tokenizer").file("tokenizer.json")
+        return cls(inputs.one("model").folder("model"), tokenizer, HeldOut.of(inputs), Card.of(inputs))
 
     @property
     def end_of_text(self) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
-from pipeline.core.manifest import NAME, Manifest
+from pipeline.core.manifest import NAME, Manifest, each
+from pipeline.core.stage import Inputs
 
 SPLITS = "splits.json"
 
@@ -24,11 +25,11 @@ class Card:
     lineage: tuple[Manifest, ...]
 
     @classmethod
-    def of(cls, inputs: Mapping[str, Artifact]) -> Card:
+    def of(cls, inputs: Inputs) -> Card:
         """From a job's inputs; what lies before them is read from the same store, as far as it is still there."""
-        tokens, model = inputs["tokens"], inputs["model"]
-        splits = read_json(tokens.path / SPLITS) if (tokens.path / SPLITS).exists() else {}
-        return cls(model.manifest.params, model.manifest.numerics, splits, tuple(_lineage(list(inputs.values()))))
+        tokens, model = inputs.one("tokens"), inputs.one("model")
+        splits = read_json(tokens.file(SPLITS)) if tokens.has(SPLITS) else {}
+        return cls(model.manifest.params, model.manifest.numerics, splits, tuple(_lineage(inputs.every())))
 
     def text(
         self,
@@ -75,10 +76,11 @@ def _lineage(artifacts: list[Artifact]) -> list[Manifest]:
     def visit(artifact: Artifact) -> None:
         if artifact.manifest.fingerprint in found:
             return
-        for stage, fingerprint in sorted(artifact.manifest.inputs.items()):
-            path = artifact.path.parents[1] / stage / fingerprint
-            if (path / NAME).exists():
-                visit(Artifact.at(path))
+        for stage, fingerprints in sorted(artifact.manifest.inputs.items()):
+            for fingerprint in each(fingerprints):
+                path = artifact.path.parents[1] / stage / fingerprint
+                if (path / NAME).exists():
+                    visit(Artifact.at(path))
         found[artifact.manifest.fingerprint] = artifact.manifest
 
     for artifact in sorted(artifacts, key=lambda one: one.manifest.stage):

@@ -33,7 +33,7 @@ def run(job: Job) -> Outcome:
     chosen = Evaluate(tasks=placed(job.params["tasks"], job.sources, job.folder)).tasks
     tasks = [task_of(one.name, one.options, seed) for one in chosen]
     common = {
-        "model": str(job.inputs["model"].path / "model"),
+        "model": str(job.inputs.one("model").folder("model")),
         "held_out": held_out.to_dict(),
         "beginning": beginning_of(job.inputs),
         "seed": seed,
@@ -54,7 +54,7 @@ def run(job: Job) -> Outcome:
 
 def _path(job: Job, task: str, at: int) -> Path:
     """Where a piece's result lies. The model's digest is in it: a model trained again may differ in its last bits."""
-    return job.folder / PIECES / f"{task}-{job.inputs['model'].manifest.digest[:8]}" / f"{at:06d}.json"
+    return job.folder / PIECES / f"{task}-{job.inputs.one('model').manifest.digest[:8]}" / f"{at:06d}.json"
 
 
 def _work(job: Job, specs: list[Spec]) -> None:

@@ -23,7 +23,7 @@ def run(job: Job) -> Outcome:
     if not result.exists():  # else an earlier attempt was killed between its last step and its publication
         spec = spec_of(job)
         # for a torchrun of one's own: training/trainer/worker.py
-        write_json(job.metrics / "pretrain.spec.json", spec)
+        write_json(job.place.metrics / "pretrain.spec.json", spec)
         job.launch().gang(_worker(spec), spec, processes=job.cluster.get("workers", 1), job=job)
     found = read_json(result)
     files = [FileEntry.from_dict(found["curve"]), *(entry_of(job.folder, path) for path in MODEL)]
@@ -38,19 +38,20 @@ def _worker(spec: dict[str, Any]) -> str:
 
 def spec_of(job: Job) -> dict[str, Any]:
     """What a worker is told: plain values and absolute paths."""
-    tokens, tokenizer = job.inputs["tokens"], job.inputs["tokenizer"].path / "tokenizer.json"
-    counts = job.inputs["counts"].files("parts/") if "counts" in job.inputs else []
+    inputs = job.inputs
+    tokens, tokenizer = inputs.one("tokens"), inputs.one("tokenizer").file("tokenizer.json")
     return {
         "stage": job.stage, "params": job.params, "threads": job.cluster.get("threads", 1),
-        "folder": str(job.folder), "scratch": str(job.scratch), "metrics": str(job.metrics),
+        "folder": str(job.folder), "scratch": str(job.place.scratch), "metrics": str(job.place.metrics),
         "progress": job.progress.address, "tokenizer": str(tokenizer), "vocabulary": vocabulary(read_json(tokenizer)),
         "train": [str(path) for path in tokens.files("train/")],
         "validation": [str(path) for path in tokens.files("validation/")],
         "digest": tokens.manifest.digest, "length": tokens.manifest.params["length"],
-        "section": section_of(job.params, job.sources), "counts": [str(path) for path in counts],
+        "section": section_of(job.params, job.sources),
+        "counts": [str(path) for path in inputs.files("counts", "parts/")],
         "languages": _languages(tokens.manifest.counts),
-        "counts_digest": job.inputs["counts"].manifest.digest if counts else "",
-        "externals": {name: str(job.inputs[name].path) for name in EXTERNALS if name in job.inputs},
+        "counts_digest": inputs.one("counts").manifest.digest if "counts" in inputs else "",
+        "externals": {name: str(inputs.one(name).path) for name in EXTERNALS if name in inputs},
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,5 @@ def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    (tmp_path / "scratch").mkdir()
-    return Job(
-        stage="pretrain", version=1, kind="model", run="x:y", fingerprint="f" * 64, params={}, seed=1, inputs={},
-        folder=tmp_path, scratch=tmp_path / "scratch", metrics=tmp_path, log=tmp_path / "log.txt",
-    )  # fmt: skip
+def job(tmp_path: Path, job_in: Callable[..., Job]) -> Job:
+    return job_in(tmp_path, {}, stage="pretrain", kind="model")

@@ -30,7 +30,7 @@ import os, signal, time
 from pipeline.core.errors import StageFailed, UserError
 
 def done(job, task):
-    with open(job.scratch / "seen", "a") as stream:
+    with open(job.place.scratch / "seen", "a") as stream:
         stream.write(task.key + "\\n")
     return {"text": task.payload["text"], "pid": os.getpid(), "threads": os.environ.get("POLARS_MAX_THREADS")}
 
@@ -79,7 +79,7 @@ def tasks_of(count: int) -> list[Task]:
 
 
 def seen(job: Job) -> list[str]:
-    path = job.scratch / "seen"
+    path = job.place.scratch / "seen"
     return path.read_text().split() if path.exists() else []
 
 
@@ -168,9 +168,10 @@ def test_workers_end_when_the_driver_is_killed(work: ModuleType, tmp_path: Path)
         from pathlib import Path
         from pipeline.beam.run import run_tasks
         from pipeline.beam.task import Task
-        from pipeline.core.stage import Job
+        from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
         root = Path({str(tmp_path)!r})
-        job = Job("test", 1, "documents", "", "0" * 64, {{}}, 17, {{}}, root, root, root, root / "log.txt", workers=2)
+        identity = Identity("test", 1, "documents", "", "0" * 64, {{}}, 17)
+        job = Job(identity, Inputs(), Place(root, root, root, root / "log.txt"), Resources(workers=2))
         tasks = [Task(f"t{{number}}", 1, {{"text": ""}}) for number in range(2)]
         run_tasks(job, "step", tasks, work.sleeping, isolation="processes")
     """

@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.errors import StageFailed
 from pipeline.core.manifest import Manifest, fingerprint
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
 from pipeline.core.store import Store
 
 PRINT = "f" * 64
@@ -20,11 +20,10 @@ PRINT = "f" * 64
 
 def job_for(store: Store, tmp_path: Path, *, fresh: bool = False) -> Job:
     attempt, folder = store.begin("clean", PRINT, fresh=fresh)
-    return Job(
-        stage="clean", version=1, kind="documents", run="x:y", fingerprint=PRINT, params={"a": 1}, seed=1, inputs={},
-        folder=folder, scratch=tmp_path, metrics=tmp_path, log=tmp_path / "log", attempt=attempt,
-        input_fingerprints={"ingest": "e" * 64},
-    )  # fmt: skip
+    identity = Identity(
+        "clean", 1, "documents", "x:y", PRINT, {"a": 1}, 1, attempt, {"ingest": "e" * 64}, {"ingest": "d" * 64}
+    )
+    return Job(identity, Inputs(), Place(folder, tmp_path, tmp_path, tmp_path / "log"))
 
 
 def made(job: Job, text: str = "x") -> Outcome:
@@ -66,7 +65,7 @@ def test_a_new_attempt_takes_over_finished_files_and_no_half_written_ones(tmp_pa
     made(first)
     (first.folder / "parts" / ".two.txt.1.tmp").write_text("half")
     second = job_for(store, tmp_path)
-    assert second.attempt == 2 and store.has_draft("clean", PRINT)
+    assert second.identity.attempt == 2 and store.has_draft("clean", PRINT)
     assert [path.name for path in (second.folder / "parts").iterdir()] == ["one.txt"]
 
 
@@ -125,7 +124,9 @@ def test_a_job_survives_the_way_to_its_process(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = job_for(store, tmp_path)
     artifact = store.publish(first, made(first))
-    job = replace(first, inputs={"documents": store.find("clean", PRINT)}, folder=tmp_path)
+    inputs = Inputs.of({"documents": [artifact, artifact], "init": artifact})
+    job = replace(first, inputs=inputs, place=replace(first.place, folder=tmp_path))
     again = Job.from_dict(json.loads(json.dumps(job.to_dict())))
-    assert again.inputs["documents"].path == artifact.path
-    assert replace(again, progress=job.progress) == job
+    assert [part.path for part in again.inputs.all("documents")] == [artifact.path, artifact.path]
+    read = Inputs.of({"documents": [found, found], "init": found}) if (found := store.find("clean", PRINT)) else None
+    assert replace(again, progress=job.progress, sources=()) == replace(job, inputs=read)

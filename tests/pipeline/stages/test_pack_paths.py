@@ -55,7 +55,7 @@ def job_of(make_documents: MakeDocuments, make_job: MakeJob, tokenizer: Artifact
 
 
 def documents_of(job: Job) -> list[dict[str, Any]]:
-    return [row for path in job.inputs["documents"].files("parts/") for row in pq.read_table(path).to_pylist()]
+    return [row for path in job.inputs.files("documents", "parts/") for row in pq.read_table(path).to_pylist()]
 
 
 def tokens_of(job: Job) -> dict[str, list[int]]:
@@ -70,7 +70,7 @@ def tokens_of(job: Job) -> dict[str, list[int]]:
 
 
 def expected_of(job: Job) -> dict[str, list[int]]:
-    reference = load(job.inputs["tokenizer"].path / "tokenizer.json")
+    reference = load(job.inputs.one("tokenizer").file("tokenizer.json"))
     return {row["id"]: [*reference.encode_text(row["text"]), 0] for row in documents_of(job)}
 
 

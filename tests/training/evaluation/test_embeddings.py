@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.core.stage import Inputs
 from training.evaluation import sentence_vectors
 from training.evaluation.base import Score, Subject
 from training.evaluation.beginning import beginning_of
@@ -27,12 +28,12 @@ TEXTS = ["the quiet river", "the old station", "安静的河流", "古老的车�
 
 @pytest.fixture(scope="module")
 def subject(corpus: Any) -> Subject:
-    return Subject(corpus.inputs["model"].path / "model", HeldOut.of(corpus.inputs), torch.device("cpu"))
+    return Subject(corpus.inputs.one("model").folder("model"), HeldOut.of(corpus.inputs), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
 def tokenizer(corpus: Any) -> Path:
-    found: Path = corpus.inputs["tokenizer"].path / "tokenizer.json"
+    found: Path = corpus.inputs.one("tokenizer").file("tokenizer.json")
     return found
 
 
@@ -104,13 +105,13 @@ def test_scores_name_files_and_hold_no_path(asked: Options, subject: Subject, tm
 
 
 def test_a_model_is_held_against_its_own_first_weights(asked: Options, corpus: Any, tmp_path: Path) -> None:
-    described = corpus.inputs["model"].path / "model"
+    described = corpus.inputs.one("model").folder("model")
     options = json.loads((described / "config.json").read_text(encoding="utf-8"))
     first = first_model("gpt", options["options"], vocabulary=options["vocabulary"], context=32, seed=17)
     save(first, tmp_path / "model")
-    model = corpus.inputs["model"]
+    model = corpus.inputs.one("model")
     known = replace(model, manifest=replace(model.manifest, params={"seed": 17}))
-    told = beginning_of({**corpus.inputs, "model": known})
+    told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": known}))
     subject = Subject(tmp_path / "model", HeldOut.of(corpus.inputs), torch.device("cpu"), told)
     scores, _ = judged(asked, subject)
     by_name = {score.metric: score for score in scores}
@@ -124,18 +125,19 @@ def test_a_model_is_held_against_its_own_first_weights(asked: Options, corpus: A
 
 
 def test_a_beginning_that_cannot_be_known_is_not_guessed(corpus: Any) -> None:
-    model = corpus.inputs["model"]
+    model = corpus.inputs.one("model")
     assert beginning_of(corpus.inputs) is None, "its manifest tells no seed"
     begun = replace(model, manifest=replace(model.manifest, params={"seed": 1}, inputs={"init": "0" * 64}))
-    assert beginning_of({**corpus.inputs, "model": begun}) is None, "the other run's artifact is not at hand"
-    told = beginning_of({**corpus.inputs, "model": begun, "init": model})
+    alone = Inputs.of({**corpus.inputs.by_kind, "model": begun})
+    assert beginning_of(alone) is None, "the other run's artifact is not at hand"
+    told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
     assert told is not None and told["externals"] == {"init": str(model.path)}
 
 
 def test_a_model_that_went_on_from_another_is_held_against_that(asked: Options, corpus: Any) -> None:
-    model = corpus.inputs["model"]
+    model = corpus.inputs.one("model")
     begun = replace(model, manifest=replace(model.manifest, params={"seed": 1}, inputs={"init": "0" * 64}))
-    told = beginning_of({**corpus.inputs, "model": begun, "init": model})
+    told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
     subject = Subject(model.path / "model", HeldOut.of(corpus.inputs), torch.device("cpu"), told)
     scores, _ = judged(asked, subject)
     assert all(score.value == 0 for score in scores if score.metric.endswith(" gain"))

@@ -23,7 +23,7 @@ from training.objectives import marks
 @pytest.fixture(scope="module")
 def subject(masked_corpus: Any) -> Subject:
     inputs = masked_corpus.inputs
-    return Subject(inputs["model"].path / "model", HeldOut.of(inputs), torch.device("cpu"))
+    return Subject(inputs.one("model").folder("model"), HeldOut.of(inputs), torch.device("cpu"))
 
 
 def scores_of(subject: Subject) -> dict[tuple[str, str | None], Score]:
@@ -96,4 +96,4 @@ def test_weights_that_diverged_are_told(subject: Subject, tmp_path: Path) -> Non
 
 def test_it_is_asked_of_models_that_fill_gaps_alone(corpus: Any, subject: Subject) -> None:
     assert pseudo.fills_gaps(subject.model)
-    assert not pseudo.fills_gaps(load(corpus.inputs["model"].path / "model"))
+    assert not pseudo.fills_gaps(load(corpus.inputs.one("model").folder("model")))

@@ -32,7 +32,7 @@ Make = Callable[..., Objective]
 @pytest.fixture(scope="module")
 def make_objective(corpus: Any) -> Make:
     """make_objective(positives="spans", group=4) with the tokenizer of the usual corpus."""
-    tokenizer = corpus.inputs["tokenizer"].path / "tokenizer.json"
+    tokenizer = corpus.inputs.one("tokenizer").file("tokenizer.json")
 
     def made(**options: Any) -> Objective:
         found: Objective = make(
@@ -124,7 +124,7 @@ def test_any_row_of_documents_gives_texts_that_fit(make_objective: Make, documen
 def test_chinese_and_english_rows_are_taken_alike(make_objective: Make, corpus: Any) -> None:
     from pipeline.tokenizers.subword import load
 
-    reference = load(corpus.inputs["tokenizer"].path / "tokenizer.json")
+    reference = load(corpus.inputs.one("tokenizer").file("tokenizer.json"))
     texts = [
         "安静的河流带着一封信经过古老的车站。" * 4,
         "The quiet river carries a letter past the old station. " * 4,
@@ -236,7 +236,7 @@ def test_a_vector_of_a_framed_text_is_the_mean_with_its_marks() -> None:
 
 
 def test_a_tokenizer_without_marks_gives_bare_texts(corpus: Any) -> None:
-    tokenizer: Path = corpus.inputs["tokenizer"].path / "tokenizer.json"
+    tokenizer: Path = corpus.inputs.one("tokenizer").file("tokenizer.json")
     assert Frame.read(tokenizer) == BARE
 
 

@@ -34,7 +34,7 @@ def test_no_file_tells_a_time_or_a_path(corpus: Any, make_stage_job: Any) -> Non
     folder = job.folder / "huggingface"
     for name in FILES:
         content = (folder / name).read_bytes()
-        assert str(corpus.inputs["model"].path).encode() not in content and b"_name_or_path" not in content
+        assert str(corpus.inputs.one("model").path).encode() not in content and b"_name_or_path" not in content
         assert name == "tokenizer.json" or not re.search(rb"20\d\d-\d\d", content)
     with safe_open(folder / "model.safetensors", framework="pt") as weights:
         assert weights.metadata() == {"format": "pt"}
@@ -46,7 +46,7 @@ def test_the_card_tells_the_lineage_and_the_languages(corpus: Any, make_stage_jo
     card = (job.folder / "huggingface" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: ") and '\nlanguage: ["en", "zh"]\n' in card
     for kind in ("model", "tokenizer", "tokens"):
-        assert corpus.inputs[kind].manifest.fingerprint in card
+        assert corpus.inputs.one(kind).manifest.fingerprint in card
 
 
 USE = """
@@ -68,7 +68,7 @@ def test_a_stranger_loads_it_offline_and_writes_with_it(corpus: Any, make_stage_
     job = make_stage_job("export", "files", corpus, PARAMS)
     export.run(job)
     command = [sys.executable, "-c", USE]
-    offline = {"HF_HUB_OFFLINE": "1", "PATH": "", "HOME": str(job.scratch), "OMP_NUM_THREADS": "1"}
+    offline = {"HF_HUB_OFFLINE": "1", "PATH": "", "HOME": str(job.place.scratch), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=job.folder / "huggingface", env=offline, capture_output=True, text=True, timeout=120
     )

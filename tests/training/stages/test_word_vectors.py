@@ -13,7 +13,7 @@ import torch
 from pipeline.core.artifact import Artifact
 from pipeline.core.manifest import Manifest
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Job
+from pipeline.core.stage import Inputs, Job
 from pipeline.tokenizers.subword import load
 from training.evaluation.section import Evaluate, evaluate_params, file_sources
 from training.evaluation.worker import work
@@ -32,13 +32,13 @@ QUESTIONS = ": en\nriver station letter village\n: zh\n今天 天气 河流 车�
 def words(corpus: Any, tmp_path: Path) -> Any:
     """The usual corpus with a model of word vectors over its pieces."""
     torch.manual_seed(3)
-    size = load(corpus.inputs["tokenizer"].path / "tokenizer.json").vocabulary
+    size = load(corpus.inputs.one("tokenizer").file("tokenizer.json")).vocabulary
     model: Any = build("word2vec", {"width": 12}, vocabulary=size, context=corpus.length)
     model.counts[1:] = torch.arange(size - 1, 0, -1)
     save(model, tmp_path / "vectors" / "model")
     files = tuple(entry_of(tmp_path / "vectors", f"model/{name}") for name in ("config.json", "model.safetensors"))
     manifest = Manifest("pretrain", 1, "f" * 64, "model", {"objective": "skipgram"}, {}, files, {}, "d" * 64, "d" * 64)
-    inputs = {**corpus.inputs, "model": Artifact(tmp_path / "vectors", manifest)}
+    inputs = Inputs.of({**corpus.inputs.by_kind, "model": Artifact(tmp_path / "vectors", manifest)})
     return dataclasses.replace(corpus, inputs=inputs)
 
 

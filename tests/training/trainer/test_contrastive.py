@@ -20,7 +20,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
-from pipeline.core.stage import Job
+from pipeline.core.stage import Inputs, Job
 from training.models.saved import save as save_model
 from training.stages.pretrain import run, spec_of
 from training.trainer.loop import one_step, save, train
@@ -80,7 +80,7 @@ def make(make_job: Callable[..., Job], made: dict[str, Artifact]) -> Callable[..
 
     def job(name: str, family: str, **options: Any) -> Job:
         model = {"family": family, **SHAPES[family], **options.pop("model", {})}
-        return replace(make_job(name, model=model, **{**SMALL, **options}), inputs=made)
+        return replace(make_job(name, model=model, **{**SMALL, **options}), inputs=Inputs.of(made))
 
     return job
 
@@ -145,7 +145,9 @@ def test_a_masked_model_goes_on_with_its_own_context(alone: None, make: Callable
     save_model(masked.engine.model, folder / "model")
     artifact = _published(folder, "model", [entry_of(folder, "model/config.json")], {})
     job = make("on", "bert", init="an input")
-    begun = prepare(spec_of(replace(job, inputs={**job.inputs, "init": artifact})), torch.device("cpu")).engine.model
+    begun = prepare(
+        spec_of(replace(job, inputs=Inputs.of({**job.inputs.by_kind, "init": artifact}))), torch.device("cpu")
+    ).engine.model
     assert begun.context == LENGTH + 2
     before = masked.engine.model.state_dict()
     assert all(torch.equal(tensor, before[name]) for name, tensor in begun.state_dict().items())

@@ -22,7 +22,7 @@ from pipeline.core.files import write_json
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.stage import Inputs, Job, Outcome
 from pipeline.tokenizers.base import Options
 from pipeline.tokenizers.subword import BytePair, load
 from training.models.saved import load as load_model
@@ -78,7 +78,7 @@ def _published(folder: Path, kind: str, files: list[FileEntry], params: dict[str
 @pytest.fixture
 def make(make_job: Callable[..., Job], inputs: dict[str, Artifact]) -> Callable[..., Job]:
     def made(name: str, **options: Any) -> Job:
-        return replace(make_job(name, **{"optimizer": "adamw", **SMALL, **options}), inputs=inputs)
+        return replace(make_job(name, **{"optimizer": "adamw", **SMALL, **options}), inputs=Inputs.of(inputs))
 
     return made
 
@@ -136,15 +136,15 @@ def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(make: Call
 
 
 def kill_at_checkpoint(job: Job) -> None:
-    write_json(job.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job))
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\njob = json.loads(sys.argv[1])\n"
-        "launcher(job['cluster']).gang('training.trainer.worker:work', json.loads(Path(sys.argv[2]).read_text()),"
-        " processes=1, job=Job.from_dict(job))"
+        "launcher(job['resources']['cluster']).gang('training.trainer.worker:work',"
+        " json.loads(Path(sys.argv[2]).read_text()), processes=1, job=Job.from_dict(job))"
     )
     plain = json.dumps({**job.to_dict(), "inputs": {}})
-    stage = subprocess.Popen([sys.executable, "-c", code, plain, job.metrics / "spec.json"], process_group=0)
+    stage = subprocess.Popen([sys.executable, "-c", code, plain, job.place.metrics / "spec.json"], process_group=0)
     while not list((job.folder / "checkpoints").glob("*.json")):
         assert stage.poll() is None, job.log.read_text()
         time.sleep(0.002)
@@ -161,4 +161,4 @@ def test_rows_without_two_sentences_are_refused_before_the_first_step(
     tokens = _published(tmp_path / "tokens", "tokens", entries, {"length": LENGTH})
     job = make("a", objective=masked(pairs="sentence_order"))
     with pytest.raises(UserError, match="two sentences of one document"):
-        run(replace(job, inputs={**inputs, "tokens": tokens}))
+        run(replace(job, inputs=Inputs.of({**inputs, "tokens": tokens})))

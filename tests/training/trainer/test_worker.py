@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,9 @@ def test_a_model_learns_and_leaves_its_curve(make_job: Callable[..., Job]) -> No
     assert taken == list(range(6, 61, 6))
     assert load(job.folder / "model").vocabulary == 64
     assert outcome.counts["steps"] == 60 and outcome.counts["rows"] == 101
-    lines = [json.loads(line) for line in (job.metrics / "pretrain.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (job.place.metrics / "pretrain.jsonl").read_text().splitlines()]
     assert [line["loss"] for line in lines] == found["loss"] and lines[-1]["tokens_per_second"] > 0
-    assert list((job.metrics / "tensorboard").iterdir())
+    assert list((job.place.metrics / "tensorboard").iterdir())
 
 
 def test_the_curve_says_which_rows_each_step_saw(make_job: Callable[..., Job]) -> None:
@@ -103,17 +104,17 @@ def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
 
 def kill_at_checkpoint(job: Job) -> None:
     """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
-    write_json(job.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job))
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
-        "launcher(job['cluster']).gang('training.trainer.worker:work', spec,"
-        " processes=job['cluster']['workers'], job=Job.from_dict(job))"
+        "launcher(job['resources']['cluster']).gang('training.trainer.worker:work', spec,"
+        " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"
     )
     plain = {**job.to_dict(), "inputs": {}}
     stage = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(plain), str(job.metrics / "spec.json")], start_new_session=True
+        [sys.executable, "-c", code, json.dumps(plain), str(job.place.metrics / "spec.json")], start_new_session=True
     )
     while not list((job.folder / "checkpoints").glob("*.json")):
         assert stage.poll() is None, job.log.read_text()
@@ -127,7 +128,8 @@ def test_another_number_of_workers_goes_on_with_the_same_rows_and_says_so(make_j
     run(whole)
     shrunk = make_job("shrunk", workers=2, engine=ZERO)
     kill_at_checkpoint(shrunk)
-    outcome = run(Job(**{**shrunk.__dict__, "cluster": {**shrunk.cluster, "workers": 1}}))
+    one_worker = replace(shrunk.resources, cluster={**shrunk.cluster, "workers": 1})
+    outcome = run(replace(shrunk, resources=one_worker))
     assert outcome.numerics is not None
     assert outcome.journal["from_step"] > 0
     assert outcome.numerics["earlier"][0]["workers"] == 2 and outcome.numerics["workers"] == 1

@@ -50,18 +50,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 
 @pytest.fixture
-def make_job(tmp_path: Path, inputs: dict[str, Artifact]) -> Callable[..., Job]:
+def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., Job]) -> Callable[..., Job]:
     """make_job("a", workers=2, objective="cbow") → a Job whose folders exist."""
 
     def make(name: str, *, workers: int = 1, launcher: str = "local", **options: Any) -> Job:
         section = Pretrain.model_validate({**TINY, **options})
-        paths = {kind: tmp_path / name / kind for kind in ("folder", "scratch", "metrics")}
-        for path in paths.values():
-            path.mkdir(parents=True, exist_ok=True)
-        return Job(
-            stage="pretrain", version=1, kind="model", run="training.stages.pretrain:run", fingerprint="0" * 64,
-            params=pretrain_params(section, 17), seed=17, inputs=inputs, log=tmp_path / name / "log.txt",
-            cluster={"launcher": launcher, "workers": workers, "threads": 1}, **paths,
+        cluster = {"launcher": launcher, "workers": workers, "threads": 1}
+        return job_in(
+            tmp_path / name, inputs, cluster=cluster, stage="pretrain", kind="model",
+            run="training.stages.pretrain:run", params=pretrain_params(section, 17),
         )  # fmt: skip
 
     return make

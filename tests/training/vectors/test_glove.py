@@ -80,16 +80,13 @@ def published(folder: Path, kind: str, files: list[FileEntry], params: dict[str,
 
 
 @pytest.fixture
-def make_job(tmp_path: Path, inputs: dict[str, Artifact]) -> Callable[..., Job]:
+def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., Job]) -> Callable[..., Job]:
     def make(name: str, *, workers: int = 1, seed: int = 17, **options: Any) -> Job:
         section = Pretrain.model_validate({**TINY, **options})
-        paths = {kind: tmp_path / name / kind for kind in ("folder", "scratch", "metrics")}
-        for path in paths.values():
-            path.mkdir(parents=True, exist_ok=True)
-        return Job(
-            stage="pretrain", version=1, kind="model", run="training.stages.pretrain:run", fingerprint="0" * 64,
-            params=pretrain_params(section, seed), seed=seed, inputs=inputs, log=tmp_path / name / "log.txt",
-            cluster={"launcher": "local", "workers": workers, "threads": 1}, **paths,
+        cluster = {"launcher": "local", "workers": workers, "threads": 1}
+        return job_in(
+            tmp_path / name, inputs, cluster=cluster, stage="pretrain", kind="model",
+            run="training.stages.pretrain:run", params=pretrain_params(section, seed), seed=seed,
         )  # fmt: skip
 
     return make
@@ -178,17 +175,17 @@ def test_another_seed_ends_in_other_vectors_and_sees_the_parts_in_another_order(
 
 def kill_at_checkpoint(job: Job) -> None:
     """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
-    write_json(job.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job))
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
-        "launcher(job['cluster']).gang('training.vectors.worker:work', spec,"
-        " processes=job['cluster']['workers'], job=Job.from_dict(job))"
+        "launcher(job['resources']['cluster']).gang('training.vectors.worker:work', spec,"
+        " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"
     )
     plain = {**job.to_dict(), "inputs": {}}
     stage = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(plain), str(job.metrics / "spec.json")], start_new_session=True
+        [sys.executable, "-c", code, json.dumps(plain), str(job.place.metrics / "spec.json")], start_new_session=True
     )
     while not list((job.folder / "checkpoints").glob("*.json")):
         assert stage.poll() is None, job.log.read_text()

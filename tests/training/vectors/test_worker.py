@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -72,7 +73,7 @@ def test_the_curve_says_rows_rate_and_held_out_loss(make_job: Callable[..., Job]
     assert set(range(6, steps + 1, 6)) <= set(taken)
     # six answers a pair, each a guess at first
     assert found["loss"][0] == pytest.approx(6 * np.log(2), rel=0.01)
-    lines = [json.loads(line) for line in (job.metrics / "pretrain.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (job.place.metrics / "pretrain.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == steps and {line["step"] for line in lines} >= set(taken)
 
 
@@ -145,22 +146,23 @@ def test_another_number_of_workers_goes_on_to_the_same_bytes(make_job: Callable[
     whole = run_here(make_job("whole", **options))
     job = make_job("killed", workers=2, **options)
     kill_at_checkpoint(job)
-    assert digests(run(Job(**{**job.__dict__, "cluster": {**job.cluster, "workers": 1}}))) == digests(whole)
+    one_worker = replace(job.resources, cluster={**job.cluster, "workers": 1})
+    assert digests(run(replace(job, resources=one_worker))) == digests(whole)
 
 
 def kill_at_checkpoint(job: Job) -> None:
     """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
-    write_json(job.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job))
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
-        "launcher(job['cluster']).gang('training.vectors.worker:work', spec,"
-        " processes=job['cluster']['workers'], job=Job.from_dict(job))"
+        "launcher(job['resources']['cluster']).gang('training.vectors.worker:work', spec,"
+        " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"
     )
     plain = {**job.to_dict(), "inputs": {}}
     stage = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(plain), str(job.metrics / "spec.json")], start_new_session=True
+        [sys.executable, "-c", code, json.dumps(plain), str(job.place.metrics / "spec.json")], start_new_session=True
     )
     while not list((job.folder / "checkpoints").glob("*.json")):
         assert stage.poll() is None, job.log.read_text()

@@ -1,0 +1,39 @@
+"""What tests of every package need: a job whose folders exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.stage import Identity, Inputs, Job, Place, Resources, SourceFiles
+
+
+@pytest.fixture(scope="session")
+def job_in() -> Callable[..., Job]:
+    """job_in(tmp_path, {"documents": artifact}, stage="pack", workers=2) → a Job; further names are of its Identity."""
+
+    def make(
+        root: Path,
+        inputs: Inputs | Mapping[str, Artifact | Sequence[Artifact]],
+        *,
+        workers: int = 1,
+        cluster: dict[str, Any] | None = None,
+        sources: Sequence[SourceFiles] = (),
+        **identity: Any,
+    ) -> Job:
+        for folder in ("folder", "scratch", "metrics"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        named = {"stage": "test", "version": 1, "kind": "documents", "run": "", "fingerprint": "0" * 64, "seed": 17}
+        return Job(
+            Identity(**{"params": {}, **named, **identity}),
+            inputs if isinstance(inputs, Inputs) else Inputs.of(inputs),
+            Place(root / "folder", root / "scratch", root / "metrics", root / "log.txt"),
+            Resources(workers, cluster or {}),
+            sources,
+        )
+
+    return make

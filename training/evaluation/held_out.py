@@ -37,13 +37,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Document:
-    """A held-out document whole again. `spans`: in how many rows it lies; `predicted_*`: what is scored of it."""
+    """A held-out document whole again, as its tokens spell it. `spans`: in how many rows it lies; `predicted_*`: what
+    is scored of it; `inked_bytes`: those that are no white space. What is unknown spells nothing."""
 
     id: str
     spans: int
     text: bytes
     predicted_tokens: int
     predicted_bytes: int
+    spelled_bytes: int
+    inked_bytes: int
 
 
 @dataclass(frozen=True)
@@ -126,16 +129,20 @@ class HeldOut:
         size = int(self._sizes[predicted].sum())
         if ended and ends:
             size -= int(self._sizes[self.pieces.end_of_text])
-        text = self.pieces.text(tokens[:-1] if ended else tokens)
-        return Document(name, len(spans), text, len(predicted), size)
+        whole = tokens[:-1] if ended else tokens
+        spelled, inked = int(self._sizes[whole].sum()), int(self._inked[whole].sum())
+        return Document(name, len(spans), self.pieces.text(whole), len(predicted), size, spelled, inked)
 
     @cached_property
     def _sizes(self) -> NDArray[np.int64]:
         return self.pieces.sizes
 
-    def texts_in(self, language: str) -> Iterator[bytes]:
-        """The texts of one language, in their order."""
-        return (document.text for document in self.documents() if self.language_of[document.id] == language)
+    @cached_property
+    def _inked(self) -> NDArray[np.int64]:
+        """The bytes of each token without white space."""
+        spelled = self.pieces.spelled
+        inked = np.fromiter((len(b"".join(text.split())) for text in spelled), np.int64, len(spelled))
+        return np.where(self._sizes > 0, inked, 0)
 
     @cached_property
     def language_of(self) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Held-out loss in nats a token, perplexity, and bits per byte beside those of `xz -9`; overall and by language.
 
 Every row is scored once, as it was packed: a token is predicted from those before it in its row, the first token of a
-row from nothing and so not at all. The loss of every predicted token, end-of-text included, is divided by the bytes
-those tokens spell: the only figure that compares vocabularies and languages. Cost: one forward pass in fp32.
+row from nothing and so not at all. The loss of every predicted token, end-of-text included, is divided by the bytes of
+the documents' own text for which those tokens stand: the only figure that compares vocabularies and languages. What is
+lost of the text is charged (own_text.py). Cost: one forward pass in fp32.
 
 A recurrent model reads a piece's rows one after another and goes on from the state that each left behind, as it does in
 training; the piece begins with a state of zero. So it predicts the same tokens as everyone, from more than their row.
@@ -26,6 +27,7 @@ from torch import Tensor
 from training.evaluation import pseudo
 from training.evaluation.base import Finding, Piece, Score, Subject, Task
 from training.evaluation.held_out import HeldOut, Row
+from training.evaluation.own_text import texts
 from training.evaluation.scored import Losses, Scored, by_document, finite, scores, span_losses
 from training.evaluation.xz import bits_per_byte
 from training.models.base import Model
@@ -78,7 +80,7 @@ class Perplexity(Task):
         counts = {
             "documents": len(documents),
             "predicted_tokens": sum(one.tokens for read in readings.values() for one in read),
-            "predicted_bytes": sum(one.bytes for read in readings.values() for one in read),
+            "predicted_bytes": round(sum(one.bytes for read in readings.values() for one in read)),
         }
         return Finding(found, counts=counts)
 
@@ -144,8 +146,8 @@ def _row_losses(logits: Tensor, tokens: Tensor) -> Losses:
 def _xz(held_out: HeldOut) -> list[tuple[str | None, float]]:
     """All the text and each language by itself, one after the other: one compressor's memory at a time."""
     languages = sorted(set(held_out.language_of.values()))
-    whole = bits_per_byte(document.text for document in held_out.documents())
+    whole = bits_per_byte(texts(held_out))
     if len(languages) == 1:
         return [(None, whole), (languages[0], whole)]
-    parts = [(one, bits_per_byte(held_out.texts_in(one))) for one in languages]
+    parts = [(one, bits_per_byte(texts(held_out, one))) for one in languages]
     return [(None, whole), *parts]

@@ -2,7 +2,7 @@
 
 That is a pass over a row for every token, so a fixed sample is asked: every k-th token of the split, k such that no
 more than READ tokens are read. It compares masked models with each other, never with a causal one: a hidden token is
-guessed from both sides. Bits per byte are of the bytes that the asked tokens spell.
+guessed from both sides. Bits per byte are of the share of each document's bytes that the asked tokens spell.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from training.evaluation.base import Piece, Subject
 from training.evaluation.held_out import HeldOut, Row
+from training.evaluation.own_text import own_texts, share
 from training.evaluation.scored import Losses, Scored, finite
 from training.models.base import Model
 from training.models.bert import Bert
@@ -93,8 +94,11 @@ def scores_at(model: Model, tokens: Tensor, places: Tensor) -> Tensor:
 def documents(held_out: HeldOut, results: Sequence[Any]) -> list[Scored]:
     """The results of `work`, put together by document."""
     spans = iter([span for result in results for row in result["pseudo"] for span in row])
+    own = own_texts(held_out)
     found = []
     for document in held_out.documents():
         losses, tokens, sizes = zip(*islice(spans, document.spans), strict=True)
-        found.append(Scored(held_out.language_of[document.id], math.fsum(losses), sum(tokens), sum(sizes)))
+        part = share(own.get(document.id), document, sum(sizes))
+        language = held_out.language_of[document.id]
+        found.append(Scored(language, math.fsum(losses), sum(tokens), part.bytes, part.lost))
     return found

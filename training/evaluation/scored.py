@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import StageFailed
 from training.evaluation.base import Score
 from training.evaluation.held_out import HeldOut, Row
+from training.evaluation.own_text import own_texts, share
 from training.evaluation.ratio import interval, ratio
 
 Losses = NDArray[np.float64]
@@ -23,12 +24,16 @@ LARGEST = math.log(sys.float_info.max)
 
 @dataclass(frozen=True)
 class Scored:
-    """What was predicted of one document: nats in all, and the tokens and bytes that they are the loss of."""
+    """What was predicted of one document: nats in all, and the tokens and bytes that they are the loss of.
+
+    `lost`: nats charged beside them for bytes that no token spells (own_text.py), a part of bits per byte alone.
+    """
 
     language: str
     loss: float
     tokens: int
-    bytes: int
+    bytes: float
+    lost: float = 0.0
 
 
 def finite(losses: Losses) -> Losses:
@@ -53,21 +58,23 @@ def by_document(
     held_out: HeldOut, rows: Sequence[Sequence[float]], *, unpredicted: Literal["first", "last"] = "first"
 ) -> list[Scored]:
     """The losses of all rows' spans, put together by document; one token of every row was not predicted."""
-    spans = iter([loss for row in rows for loss in row])
-    return [
-        Scored(
-            held_out.language_of[document.id], math.fsum(islice(spans, document.spans)),
-            document.predicted_tokens, document.predicted_bytes,
+    spans, own = iter([loss for row in rows for loss in row]), own_texts(held_out)
+    scored = []
+    for document in held_out.documents(unpredicted=unpredicted):
+        loss, part = (
+            math.fsum(islice(spans, document.spans)),
+            share(own.get(document.id), document, document.predicted_bytes),
         )
-        for document in held_out.documents(unpredicted=unpredicted)
-    ]  # fmt: skip
+        language = held_out.language_of[document.id]
+        scored.append(Scored(language, loss, document.predicted_tokens, part.bytes, part.lost))
+    return scored
 
 
 def scores(documents: Sequence[Scored], language: str | None, *, prefix: str = "") -> Iterator[Score]:
     """The model's figures on the documents of a language, or on all; none where nothing was predicted."""
     scored = [one for one in documents if one.tokens and language in (None, one.language)]
-    losses, bits = [one.loss for one in scored], [one.loss / math.log(2) for one in scored]
-    tokens, sizes = [float(one.tokens) for one in scored], [float(one.bytes) for one in scored]
+    losses, bits = [one.loss for one in scored], [(one.loss + one.lost) / math.log(2) for one in scored]
+    tokens, sizes = [float(one.tokens) for one in scored], [one.bytes for one in scored]
 
     def score(metric: str, value: float, between: tuple[float, float] | None) -> Score:
         return Score("perplexity", f"{prefix}{metric}", value, between, len(scored), language)

@@ -13,7 +13,7 @@ STAGES: tuple[StageSpec, ...] = (
         files="training.section:file_sources",
     ),
     StageSpec(
-        name="evaluate", version=1, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
+        name="evaluate", version=2, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
         makes="scores", work="task",
         run="training.stages.evaluate:run",
         section_type="training.evaluation.section:Evaluate", params="training.evaluation.section:evaluate_params",

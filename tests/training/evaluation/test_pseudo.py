@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -26,15 +27,23 @@ def subject(masked_corpus: Any) -> Subject:
     return Subject(inputs.one("model").folder("model"), HeldOut.of(inputs), torch.device("cpu"))
 
 
+def stored_texts(held_out: HeldOut) -> dict[str, str]:
+    tables = [pq.read_table(path, columns=["id", "text"]) for path in held_out.document_files]
+    return {row["id"]: row["text"] for table in tables for row in table.to_pylist()}
+
+
 def scores_of(subject: Subject) -> dict[tuple[str, str | None], Score]:
     task = Perplexity(Options(), 0)
     results = [task.work(piece, subject) for piece in task.cut(subject.held_out)]
     return {(score.metric, score.language): score for score in task.merge(subject.held_out, results).scores}
 
 
-def by_hand(subject: Subject, every: int) -> tuple[float, int, int]:
-    """Nats, tokens and bytes of every so many tokens, end of text left out."""
-    model, own, nats, count, size, at = load(subject.folder), marks.read(subject.held_out.tokenizer), 0.0, 0, 0, -1
+def by_hand(subject: Subject, every: int) -> tuple[float, int, float]:
+    """Nats, tokens and bytes of every so many tokens, end of text left out; bytes are the documents' own."""
+    model, own, nats, count, size, at = load(subject.folder), marks.read(subject.held_out.tokenizer), 0.0, 0, 0.0, -1
+    spelled = [len(piece) for piece in subject.held_out.pieces.spelled]
+    sizes = {name: len(text.encode()) for name, text in stored_texts(subject.held_out).items()}
+    parts = {one.id: sizes[one.id] / max(1, one.spelled_bytes) for one in subject.held_out.documents()}
     for row in subject.held_out.rows():
         for place, token in enumerate(row.tokens.tolist()):
             at += 1
@@ -45,7 +54,8 @@ def by_hand(subject: Subject, every: int) -> tuple[float, int, int]:
             with torch.inference_mode():
                 chances = torch.log_softmax(model.logits(torch.tensor([asked]))[0, place + 1].double(), -1)
             nats -= float(chances[token])
-            count, size = count + 1, size + len(subject.held_out.pieces.spelled[token])
+            document = next(name for name, start, end in row.spans if start <= place < end)
+            count, size = count + 1, size + spelled[token] * parts[document]
     return nats, count, size
 
 

@@ -1,0 +1,98 @@
+"""Bits per byte of tokenizers that lose text: of the same bytes as xz, and no better for not knowing a word."""
+
+from __future__ import annotations
+
+import lzma
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.tokenizers.base import Kind, Options
+from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.wordpiece import WordPiece
+from training.evaluation.base import Score, Subject
+from training.evaluation.held_out import Document, HeldOut
+from training.evaluation.own_text import NATS_A_BYTE, OwnText, own_texts, share, texts
+from training.evaluation.perplexity import Perplexity
+from training.evaluation.section import Perplexity as Options_
+
+
+class Few(Kind):
+    """A tokenizer of few pieces, whatever is asked for."""
+
+    def __init__(self, kind: Callable[[Options], Kind], pieces: int, options: Options) -> None:
+        super().__init__(options)
+        self.kind, self.pieces = kind(options), pieces
+
+    def train(self, texts: Iterable[str], vocabulary: int) -> str:
+        return self.kind.train(texts, self.pieces)
+
+
+WORDS, FEW_WORDS = (Few(Word, size, Options(min_count=1)) for size in (400, 5))
+FEW_PIECES = Few(WordPiece, 40, Options())
+FAMILIES: list[tuple[str, Kind, tuple[str, ...]]] = [
+    ("gru", FEW_WORDS, ("",)),
+    ("bilstm", FEW_WORDS, ("forward_", "backward_")),
+    ("gpt", FEW_PIECES, ("",)),
+    ("bert", FEW_PIECES, ("pseudo_",)),
+]
+
+
+def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
+    held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options_(), 0)
+    subject = Subject(corpus.inputs["model"].path / "model", held_out, torch.device("cpu"))
+    found = task.merge(held_out, [task.work(piece, subject) for piece in task.cut(held_out)])
+    return {(score.metric, score.language): score for score in found.scores}
+
+
+def inked(text: str) -> int:
+    return len("".join(text.split()).encode())
+
+
+@pytest.mark.parametrize(("family", "kind", "prefixes"), FAMILIES, ids=[one[0] for one in FAMILIES])
+def test_xz_reads_the_documents_and_bits_are_of_their_bytes(
+    make_corpus: Any, family: str, kind: Kind, prefixes: tuple[str, ...]
+) -> None:
+    corpus = make_corpus(8, family=family, tokenizer=kind)
+    found = scores_of(corpus)
+    for language in ("en", "zh"):
+        own = [text for text, its in corpus.held_out if its == language]
+        joined = "\n".join(own).encode()
+        assert found["xz_bits_per_byte", language].value == 8 * len(lzma.compress(joined, preset=9)) / len(joined)
+        for prefix in prefixes:
+            # most of every text is unknown: writing it out costs most of 8 bits a byte
+            assert found[f"{prefix}bits_per_byte", language].value > 4
+
+
+def test_fewer_known_words_never_look_better(make_corpus: Any) -> None:
+    """A model that foresees every token: what is left is what the tokenizer lost."""
+    bits = {}
+    for name, kind in (("few", FEW_WORDS), ("all", WORDS)):
+        corpus = make_corpus(8, family="gru", tokenizer=kind)
+        held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options_(), 0)
+        certain = [[0.0 for _ in row.spans] for row in held_out.rows()]
+        scores = task.merge(held_out, [[(None, 1.0), ("en", 1.0), ("zh", 1.0)], certain]).scores
+        bits[name] = {one.language: one.value for one in scores if one.metric == "bits_per_byte"}
+    for language in ("en", "zh"):
+        assert 0 < bits["all"][language] < bits["few"][language] <= 8
+
+
+@pytest.mark.parametrize("text", ["One grey cat, two cats.", "今天天气很好，明天也是。", "Ｆｕｌｌ ﬁnd CAFÉ"])
+def test_what_is_lost_is_counted_in_the_share_that_was_predicted(text: str) -> None:
+    document = Document("a", 1, b"", 4, 10, 10, 10)
+    assert share(OwnText(len(text.encode()), 10), document, 10).lost == 0
+    whole = OwnText(len(text.encode()), inked(text))
+    part = share(whole, document, 5)
+    assert part.bytes == whole.bytes / 2
+    assert part.lost == pytest.approx(max(0, whole.inked - 10) / 2 * NATS_A_BYTE)
+    nothing = share(whole, Document("a", 1, b"", 4, 0, 0, 0), 0)
+    assert nothing.bytes == whole.bytes and nothing.lost == pytest.approx(whole.inked * 8 * math.log(2))
+
+
+def test_byte_level_pieces_lose_nothing(corpus: Any) -> None:
+    held_out = HeldOut.of(corpus.inputs)
+    assert own_texts(held_out) == {}
+    assert [text.decode() for text in texts(held_out)] == [text for text, _ in corpus.held_out]

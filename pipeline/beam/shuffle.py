@@ -2,7 +2,7 @@
 
 What crosses a GroupByKey stands in the driver's memory four to eight times over, and even places (file, offset) are as
 many as files × partitions. Here each spilled file carries its own index (`pipeline.core.spill`): the driver holds one
-name a file and one task a partition, 10,000 × 1,024 in 2 s and 60 MB (tests/benchmarks/bench_driver.py).
+name a file and one task a partition, 10,000 × 1,024 in 5 s and 13 MiB (tests/benchmarks/bench_driver.py).
 
     def spread(job, task):                                # 1. a task (run_tasks): its records ordered by partition
         records = np.empty(n, dtype=[("hash", "<u8"), ("row", "<u8")])
@@ -18,7 +18,7 @@ name a file and one task a partition, 10,000 × 1,024 in 2 s and 60 MB (tests/be
     spills = [file for result in spread_results for file in result["spills"]]
     joined = run_shuffle(job, "join", spills, join, partitions=64)    # 2. a result for every partition, in order
 
-Each task opens every spill, so the work on files is spills × partitions × 20 us, over all workers.
+Each task opens every spill, so the work on files is spills × partitions × 0.1 ms, over all workers.
 """
 
 from __future__ import annotations

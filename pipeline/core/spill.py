@@ -2,8 +2,8 @@
 
     uint64 count of partitions · count + 1 uint64 offsets · the records, partition after partition
 
-Whoever reads a partition opens the file, reads two offsets and then its own bytes: about 20 us a file. An index is
-8 bytes a partition on disk and is never in memory as a whole once it is written.
+Whoever reads a partition opens the file, reads two offsets and then its own bytes: 0.02 to 0.2 ms a file, by the disk.
+An index is 8 bytes a partition on disk and is never in memory as a whole once it is written.
 """
 
 from __future__ import annotations

@@ -2,4 +2,11 @@
 
 from pipeline.core.registry import Registry
 
-METHODS = Registry("method", {"exact": "pipeline.dedupe.exact:Exact", "minhash": "pipeline.dedupe.minhash:MinHash"})
+METHODS = Registry(
+    "method",
+    {
+        "exact": "pipeline.dedupe.exact:Exact",
+        "normalized": "pipeline.dedupe.normalized:Normalized",
+        "minhash": "pipeline.dedupe.minhash:MinHash",
+    },
+)

@@ -64,8 +64,9 @@ def leaders(members: Numbers, document: Numbers, leader: Numbers) -> Numbers:
 class Copies(NamedTuple):
     """Documents that stand for the same thing, and what their order is made of; one entry a document of `groups`.
 
-    `leader`: the first document with an equal text (itself, if there is none before); `size`: its distinct shingles;
-    `length`: bytes of the text; `raw`: a hash of the text as it stands; `part`: of the corpus.
+    `leader`: the first document with an equal key (itself, if there is none before); `size`: its distinct shingles;
+    `length`: bytes of the text; `raw`: a hash of the text in form NFKC; `identity`: one of the text as it stands, which
+    decides nothing but what a removal is called; `part`: of the corpus.
     """
 
     groups: Groups
@@ -73,6 +74,7 @@ class Copies(NamedTuple):
     size: Offsets
     length: Offsets
     raw: Numbers
+    identity: Numbers
     part: Offsets
 
 
@@ -92,9 +94,11 @@ def settle(copies: Copies, store: SetStore, threshold: float) -> Removals:
     chosen = order[heads]
     kept, similarity = _choose(copies.leader[chosen], component[chosen], copies.size[chosen], store, threshold)
     found: Removals = np.empty(len(members), REMOVAL)
-    found["document"] = members[order]
-    found["kept"] = members[chosen[kept]][head_of]
+    stays = chosen[kept][head_of]
+    found["document"], found["kept"] = members[order], members[stays]
     found["equal"] = kept[head_of] == head_of
+    same_text = (copies.identity[order] == copies.identity[stays]) & (copies.length[order] == copies.length[stays])
+    found["identical"] = found["equal"] & same_text
     found["similarity"] = np.where(found["equal"], 1.0, similarity[head_of])
     gone: Removals = found[found["document"] != found["kept"]]
     return gone

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from pipeline.core.records import DUPLICATES
 from pipeline.dedupe.base import Numbers
 
-# a document that goes: which, the one that stays in its place, their true Jaccard index, whether the texts are equal
-REMOVAL = np.dtype([("document", "<u8"), ("kept", "<u8"), ("similarity", "<f8"), ("equal", "?")])
+# a document that goes: which, the one that stays in its place, their true Jaccard index, whether their keys are equal,
+# and whether the texts are equal to the byte
+REMOVAL = np.dtype([("document", "<u8"), ("kept", "<u8"), ("similarity", "<f8"), ("equal", "?"), ("identical", "?")])
+EXACT, NORMALIZED = "exact", "normalized"
 Removals = NDArray[np.void]
 
 NAMED = pa.schema([("document", pa.uint64()), *((name, DUPLICATES.field(name).type) for name in DUPLICATES.names[2:])])
@@ -25,7 +27,9 @@ def named(removals: Removals, kept: Numbers, names: pa.Table, method: str) -> pa
         "document": pa.array(removals["document"]),
         "kept_id": chosen["id"],
         "kept_source_id": chosen["source_id"],
-        "method": pa.array(np.where(removals["equal"], "exact", method), pa.string()),
+        "method": pa.array(
+            np.select([removals["identical"], removals["equal"]], [EXACT, NORMALIZED], method), pa.string()
+        ),
         "similarity": pa.array(removals["similarity"]),
     }
     return pa.table([columns[name] for name in NAMED.names], schema=NAMED)

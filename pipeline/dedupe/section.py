@@ -18,7 +18,8 @@ else:
 
 
 class Dedupe(Section):
-    """`method`: `minhash` (which takes equal texts first), `exact`, or "module:Class" of your own.
+    """`method`: `exact` removes texts that are identical to the byte, `normalized` also those that differ only in case,
+    white space or compatibility forms, `minhash` also near copies; or "module:Class" of your own.
 
     A document goes when its Jaccard index with one that stays is `threshold` or more, over shingles of `shingle` units.
     `bands` × `rows` decide which pairs are compared at all: a pair of Jaccard s is with chance 1 − (1 − s^rows)^bands.

@@ -44,11 +44,10 @@ class Amount(TypedDict):
 
 
 class Written(TypedDict):
-    """What became of the documents of a stretch."""
+    """What became of the documents of a stretch; `removed`: how many by each method."""
 
     documents: int
     bytes_in: int
     bytes_out: int
-    removed: int
-    exact: int
+    removed: dict[str, int]
     entries: list[EntryFields]

@@ -1,6 +1,6 @@
 """A document's name by its text: a 128-bit hash that case, compatibility forms and white space do not change.
 
-About 300 MB of text a CPU-second. The text must be in form NFKC where marks combine (`pipeline.dedupe.exact`).
+About 300 MB of text a CPU-second. The text must be in form NFKC where marks combine (`pipeline.dedupe.normalized`).
 """
 
 from __future__ import annotations
@@ -46,6 +46,20 @@ def folded(data: Bytes, offsets: npt.NDArray[np.int64], tables: Tables, out: npt
                     value = np.uint64(more[k])
                     one, two = (one ^ value) * PRIME, (two + value) * ORDER ^ two >> np.uint64(29)
         out[d, 0], out[d, 1], out[d, 2] = mix(one), mix(two), mix(raw)
+
+
+@kernel
+def unfolded(data: Bytes, offsets: npt.NDArray[np.int64], out: npt.NDArray[np.uint64]) -> None:
+    """out[d] = two 64-bit hashes of document d as it is; the first is the third of `folded`."""
+    for d in range(len(offsets) - 1):
+        one, two = SEED, ORDER
+        at, end = offsets[d], offsets[d + 1]
+        while at < end:
+            point, size = decode(data, at)
+            at += size
+            value = np.uint64(point)
+            one, two = (one ^ value) * PRIME, (two + value) * ORDER ^ two >> np.uint64(29)
+        out[d, 0], out[d, 1] = mix(one), mix(two)
 
 
 @kernel

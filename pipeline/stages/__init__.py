@@ -23,7 +23,7 @@ STAGES: tuple[StageSpec, ...] = (
         plugins="pipeline.filters.section:rules_plugins",
     ),
     StageSpec(
-        name="dedupe", version=2, section="dedupe", needs=("documents",), makes="documents", work="beam",
+        name="dedupe", version=3, section="dedupe", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.dedupe:run",
         section_type="pipeline.dedupe.section:Dedupe",
     ),

@@ -4,7 +4,7 @@ Seven steps; text is read in three of them, a row group at a time, and never lea
 are 24-byte records (a hash and a document's number), and in the last one the names of copies:
 
     keys      a stretch    of each text 128 bits and a hash a band                     → records by partition
-    match     a partition  documents with equal texts; buckets that share a band
+    match     a partition  documents with equal keys; buckets that share a band
     sets      a stretch    the shingle sets of its candidates
     verify    a partition  pairs of a bucket with a true Jaccard index ≥ threshold
     settle    components   who stays in each                                           → removals
@@ -37,18 +37,19 @@ from pipeline.dedupe.arrays import load, save
 from pipeline.dedupe.base import Method, Numbers, Sets
 from pipeline.dedupe.components import Copies, components, cut, leaders, settle
 from pipeline.dedupe.corpus import Corpus, grouped, read_rows, read_texts
-from pipeline.dedupe.exact import keys as text_keys
-from pipeline.dedupe.exact import normal
+from pipeline.dedupe.exact import text_hashes
 from pipeline.dedupe.groups import RECORD, Groups, Records, buckets, equal, records
+from pipeline.dedupe.normalized import keys as normalized_hashes
+from pipeline.dedupe.normalized import normal
 from pipeline.dedupe.pairs import verified
-from pipeline.dedupe.removals import divide, named, pack, unpack
+from pipeline.dedupe.removals import EXACT, NORMALIZED, divide, named, pack, unpack
 from pipeline.dedupe.section import Dedupe
 from pipeline.dedupe.sets import SetStore, write_sets
 from pipeline.dedupe.steps import Amount, Bucket, Empty, Matched, Spilled, Stretch, Written
 
 PARTITION_BYTES = 8 << 20
 SETTLE_MEMBERS = 1 << 17
-FACTS = np.dtype([("length", "<u4"), ("raw", "<u8")])
+FACTS = np.dtype([("length", "<u4"), ("raw", "<u8"), ("identity", "<u8")])
 
 
 def run(job: Job) -> Outcome:
@@ -129,11 +130,13 @@ def find_keys(job: Job, task: Task[Stretch]) -> Spilled:
 
     for documents, texts in _texts(job, corpus, task.payload["stretch"]):
         composed = normal(texts)
-        keys, bands = text_keys(composed), method.bands(composed)
+        hashes, bands = normalized_hashes(composed), method.bands(composed)
+        keys = method.keys(texts, hashes[:, :2])
         exact.append(records(keys[:, 0], keys[:, 1], documents))
         near.extend(records(bands[:, band], keys[:, 0], documents) for band in range(bands.shape[1]))
         rows = np.empty(len(documents), FACTS)
-        rows["length"], rows["raw"] = pc.binary_length(texts).to_numpy(), keys[:, 2]
+        rows["length"], rows["raw"] = pc.binary_length(texts).to_numpy(), hashes[:, 2]
+        rows["identity"] = hashes[:, 2] if composed is texts else text_hashes(texts)[:, 0]
         facts.append(rows)
         if sum(part.nbytes for part in near) >= PARTITION_BYTES:
             flush()
@@ -228,7 +231,9 @@ def settle_components(job: Job, task: Task[Empty]) -> Amount:
         facts[rows] = load(job.folder / "facts", f"{stretch:06d}", "facts")[members[rows] - starts[stretch]]
     groups, length = Groups(members, offsets), facts["length"].astype(np.int64)
     store = _store(job)
-    copies = Copies(groups, leader, store.sizes(leader), length, facts["raw"], corpus.part_of(members))
+    copies = Copies(
+        groups, leader, store.sizes(leader), length, facts["raw"], facts["identity"], corpus.part_of(members)
+    )
     removals = settle(copies, store, _section(job).threshold)
     save(job.folder / "removals", task.key, removals=np.sort(removals, order=("kept", "document")))
     return {"amount": len(removals)}
@@ -260,7 +265,7 @@ def write(job: Job, task: Task[Partition]) -> Written:
     """A stretch → its documents that stay, and its duplicates; a file of each for every file."""
     corpus, files = Corpus.load(job.folder), _files(job)
     gone = unpack(list(read_segments(job, task, np.uint8)))
-    counts: Written = {"documents": 0, "bytes_in": 0, "bytes_out": 0, "removed": len(gone), "exact": 0, "entries": []}
+    counts: Written = {"documents": 0, "bytes_in": 0, "bytes_out": 0, "removed": {}, "entries": []}
     for file in corpus.files_of(task.payload["partition"]):
         with (
             ShardWriter(job.folder, "parts", f"{file:06d}", DOCUMENTS) as parts,
@@ -274,19 +279,17 @@ def write(job: Job, task: Task[Partition]) -> Written:
                 counts["bytes_in"] += pc.sum(pc.binary_length(batch["text"])).as_py()
                 counts["bytes_out"] += pc.sum(pc.binary_length(stays["text"])).as_py() or 0
         counts["entries"] += [shard.entry.to_dict() for shard in (parts, duplicates) if shard.entry]
-    counts["exact"] = pc.sum(pc.equal(gone["method"], "exact")).as_py() or 0
+    counts["removed"] = {row["values"]: row["counts"] for row in pc.value_counts(gone["method"]).to_pylist()}
     return counts
 
 
 def _outcome(job: Job, written: Sequence[Written]) -> Outcome:
-    documents, removed, exact = (sum(result[name] for result in written) for name in ("documents", "removed", "exact"))
     method = _section(job).method
-    dropped = {"exact": exact}
-    if method != "exact":
-        dropped[method] = removed - exact
+    names = dict.fromkeys([EXACT] if method == EXACT else [EXACT, NORMALIZED, method])
+    dropped = {name: sum(result["removed"].get(name, 0) for result in written) for name in names}
+    documents, bytes_in, bytes_out = (
+        sum(result[name] for result in written) for name in ("documents", "bytes_in", "bytes_out")
+    )
     files = number(job.folder, [FileEntry.from_dict(entry) for result in written for entry in result["entries"]])
-    return Outcome(files, {
-        "in": documents, "out": documents - removed, "dropped": dropped,
-        "bytes_in": sum(result["bytes_in"] for result in written),
-        "bytes_out": sum(result["bytes_out"] for result in written),
-    })  # fmt: skip
+    counts = {"in": documents, "out": documents - sum(dropped.values()), "dropped": dropped}
+    return Outcome(files, {**counts, "bytes_in": bytes_in, "bytes_out": bytes_out})

@@ -72,6 +72,7 @@ def settled(
         np.array([len(sets[n]) for n in (leader or range(count))]),
         np.array(length or [100] * count),
         numbers(*(raw or [7] * count)),
+        numbers(*(raw or [7] * count)),
         np.array(part or [0] * count),
     )
     found = settle(copies, store, threshold)

@@ -83,7 +83,7 @@ def test_planted_copies_go_and_nothing_else(make_documents: MakeDocuments, dedup
     joined = {frozenset((row["source_id"], row["kept_source_id"])) for row in rows_of(artifact, "duplicates/")}
     assert joined == {frozenset(pair) for pair in (equal | near).items()}
     counts = artifact.manifest.counts
-    assert counts["dropped"] == {"exact": len(equal), "minhash": len(near)}
+    assert counts["dropped"] == {"exact": 0, "normalized": len(equal), "minhash": len(near)}
     assert counts["in"] == len(records) == counts["out"] + len(joined)
 
 
@@ -97,7 +97,7 @@ def test_duplicates_name_the_copy_that_stays_and_their_true_index(
         assert stays[row["kept_id"]] == row["kept_source_id"]
         assert row["id"] not in stays
         is_equal = {row["source_id"], row["kept_source_id"]} in [set(pair) for pair in equal.items()]
-        assert row["method"] == ("exact" if is_equal else "minhash")
+        assert row["method"] == ("normalized" if is_equal else "minhash")
         assert row["similarity"] == 1.0 if is_equal else 0.7 <= row["similarity"] < 1.0
 
 
@@ -141,7 +141,7 @@ def test_deduping_twice_changes_nothing(make_documents: MakeDocuments, deduped: 
     first = deduped(make_documents(planted()[0], files=2))
     second = deduped(first, "second")
     assert rows_of(second, "parts/") == rows_of(first, "parts/")
-    assert second.manifest.counts["dropped"] == {"exact": 0, "minhash": 0}
+    assert second.manifest.counts["dropped"] == {"exact": 0, "normalized": 0, "minhash": 0}
 
 
 def test_more_files_than_stretches_give_the_same_bytes(
@@ -177,11 +177,47 @@ def test_a_hot_key_leaves_one_copy_and_the_pages_that_only_share_it(
     }  # fmt: skip
 
 
-def test_exact_alone_takes_equal_texts_alone(make_documents: MakeDocuments, deduped: Callable[..., Artifact]) -> None:
+def test_normalized_alone_takes_texts_that_differ_in_spelling_alone(
+    make_documents: MakeDocuments, deduped: Callable[..., Artifact]
+) -> None:
     records, equal, _ = planted()
-    artifact = deduped(make_documents(records, files=2), method="exact")
+    artifact = deduped(make_documents(records, files=2), method="normalized")
     assert {row["source_id"] for row in rows_of(artifact, "duplicates/")} | set(equal.values()) >= set(equal)
-    assert artifact.manifest.counts["dropped"] == {"exact": len(equal)}
+    assert artifact.manifest.counts["dropped"] == {"exact": 0, "normalized": len(equal)}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["if x:\n    y\nz", "if x:\n    y\n    z", "IF X:\n    Y\nZ"],
+        ["the area is 5 m² of 10⁵", "the area is 5 m2 of 105", "the area is 5 m² of 10⁵ "],
+        ["矿石，很热", "矿石,很热", "矿石\u3000，很热"],
+        ["caf\u00e9", "cafe\u0301"],
+    ],
+    ids=["code", "powers", "full width", "composed"],
+)
+def test_exact_keeps_texts_that_differ_in_one_byte(
+    texts: list[str], make_documents: MakeDocuments, deduped: Callable[..., Artifact]
+) -> None:
+    artifact = deduped(make_documents([{"text": text} for text in texts], files=2), method="exact")
+    assert texts_that_stay(artifact) == sorted(texts)
+    assert artifact.manifest.counts["dropped"] == {"exact": 0}
+
+
+@pytest.mark.parametrize("method", ["exact", "normalized", "minhash"])
+def test_every_method_calls_a_text_exact_just_where_it_is_identical(
+    method: str, make_documents: MakeDocuments, deduped: Callable[..., Artifact]
+) -> None:
+    texts = ["The ore is hot today, m²", "铁块已经炼好了。"] * 3 + ["the ore is hot  today, m2"]
+    artifact = deduped(make_documents([{"text": text} for text in texts], files=3), method=method)
+    stays = {row["id"]: row["text"] for row in rows_of(artifact, "parts/")}
+    by_id = {f"made-{at}": text for at, text in enumerate(texts)}
+    rows = rows_of(artifact, "duplicates/")
+    assert len(rows) == (4 if method == "exact" else 5)
+    for row in rows:
+        identical = by_id[row["source_id"]] == stays[row["kept_id"]]
+        assert row["method"] == ("exact" if identical else "normalized")
+        assert row["similarity"] == 1.0
 
 
 def test_short_and_wordless_texts_go_only_for_equal_ones(
@@ -195,7 +231,7 @@ def test_short_and_wordless_texts_go_only_for_equal_ones(
     assert len([text for text in stays if text in ("OK", "ok ")]) == 1
     assert len([text for text in stays if text in ("……", "…… ")]) == 1
     assert {"😀😀", "😀", "!?", "one two three four five six", "one two three four five seven"} <= set(stays)
-    assert gone.keys() == {"exact", "minhash"}
+    assert gone.keys() == {"normalized", "minhash"}
 
 
 @pytest.mark.parametrize("text", ["The bloom of iron is ready.", "铁块已经炼好了。"])

@@ -1,4 +1,4 @@
-"""Equal texts: the same key however they are spelled, another key for another text."""
+"""Normalized texts: the same key however they are spelled, another key for another text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.exact import inert, keys, normal
+from pipeline.dedupe.normalized import inert, keys, normal
 
 # letters, signs and blanks; compatibility forms; marks and jamo that join
 ALPHABET = [*"ab AZ\t\n.!?_1中国。，！　１Ａｃ…①ﬁ㎏½ß", *map(chr, [0xE9, 0x301, 0x304B, 0x3099, 0xFF76, 0xFF9E])]

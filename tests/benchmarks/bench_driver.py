@@ -1,0 +1,155 @@
+"""The driver of a shuffle, as files × partitions grow: seconds and memory, a list of places against indexes in files.
+
+    python tests/benchmarks/bench_driver.py [--cases 1000x128 10000x1024] [--grouped 1000x128]
+
+"places": every task returns [partition, file, offset, length] for each of its partitions, and the driver groups them
+into the tasks of partitions; for cases up to `--grouped` also by Beam's GroupByKey, which was how it ran. "indexes":
+each spilled file holds its own offsets, and the driver knows names of files. "read": one partition's task reads its
+records. Every line is a process of its own, on made files of one record a partition, the tasks before being done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measured import measure, table
+
+TOY = "--cases 20x8 40x16 --grouped 20x8"
+RECORD = np.dtype([("hash", "<u8"), ("check", "<u8"), ("document", "<u8")])
+Place = tuple[str, int, int]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--cases", nargs="+", default=["1000x128", "10000x1024"])
+    options.add_argument("--grouped", default="1000x128")
+    options.add_argument("--line", nargs=3)
+    chosen = options.parse_args()
+    if chosen.line:
+        way, case, folder = chosen.line
+        print(json.dumps(WAYS[way](Path(folder), *size(case))))
+        return
+    rows = []
+    for case in chosen.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            make(Path(folder), *size(case))
+            for way in WAYS:
+                if way == "places, GroupByKey" and np.prod(size(case)) > np.prod(size(chosen.grouped)):
+                    continue
+                done = measure([sys.executable, __file__, "--line", way, case, folder])
+                seconds, mebibytes = json.loads(done.printed.splitlines()[-1])
+                rows.append([case.replace("x", " × "), way, seconds, mebibytes])
+    table("The driver of a shuffle", ["files × partitions", "way", "seconds", "MiB over imports"], rows)
+
+
+def size(case: str) -> tuple[int, int]:
+    files, partitions = case.split("x")
+    return int(files), int(partitions)
+
+
+def make(folder: Path, files: int, partitions: int) -> None:
+    """What the tasks before have left: spilled files, and their results as either way has them."""
+    from pipeline.core.files import write_json
+    from pipeline.core.spill import segment, write_spill
+
+    for name in ("spill", "places", "indexes"):
+        (folder / name).mkdir()
+    write_spill(folder / "first.bin", [RECORD.itemsize] * partitions, [np.zeros(partitions, RECORD)])
+    data, start = (folder / "first.bin").read_bytes(), segment(folder / "first.bin", 0).offset
+    for number in range(files):
+        name = f"spill/keys-{number:06d}-000001.bin"
+        (folder / name).write_bytes(data)
+        places = [[at, name, start + RECORD.itemsize * at, RECORD.itemsize] for at in range(partitions)]
+        (folder / "places" / f"{number:06d}.json").write_text(json.dumps({"pieces": places}))
+        (folder / "indexes" / f"{number:06d}.json").write_text(json.dumps({"spills": [name]}))
+    write_json(folder / "names.json", [f"spill/keys-{number:06d}-000001.bin" for number in range(files)])
+
+
+def peak() -> float:
+    """MiB at this process's peak; unlike ru_maxrss, not its parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
+
+
+def places(folder: Path, files: int, partitions: int) -> list[float]:
+    """Read every place, group them by partition, make a task of each."""
+    before, start = peak(), time.monotonic()
+    tasks = tasks_of(grouped(folder, files))
+    assert len(tasks) == partitions
+    return [time.monotonic() - start, peak() - before]
+
+
+def places_and_beam(folder: Path, files: int, partitions: int) -> list[float]:
+    """The same, and the places again through a GroupByKey."""
+    import apache_beam as beam
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    before, start = peak(), time.monotonic()
+    by_partition = grouped(folder, files)
+    assert len(tasks_of(by_partition)) == partitions
+    references = [(partition, place) for partition, held in by_partition.items() for place in held]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        groups = pipeline | beam.Create(references, reshuffle=False) | beam.GroupByKey()
+        _ = groups | beam.Map(lambda group: sorted(group[1]))
+    return [time.monotonic() - start, peak() - before]
+
+
+def grouped(folder: Path, files: int) -> dict[int, list[Place]]:
+    results = [json.loads((folder / "places" / f"{number:06d}.json").read_text()) for number in range(files)]
+    by_partition: dict[int, list[Place]] = {}
+    for partition, file, offset, length in [place for result in results for place in result["pieces"]]:
+        by_partition.setdefault(partition, []).append((file, offset, length))
+    return by_partition
+
+
+def tasks_of(by_partition: dict[int, list[Place]]) -> list[dict[str, Any]]:
+    ordered = {partition: sorted(held) for partition, held in by_partition.items()}
+    return [{"partition": partition, "pieces": [list(place) for place in held]} for partition, held in ordered.items()]
+
+
+def indexes(folder: Path, files: int, partitions: int) -> list[float]:
+    """Read the names of files, make a task of each partition and let Beam deal them all out; the work is nothing."""
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: F401
+
+    import pipeline.beam.transform  # noqa: F401
+    from pipeline.beam.shuffle import run_shuffle
+
+    job = job_in(folder)
+    before, start = peak(), time.monotonic()
+    results = [json.loads((folder / "indexes" / f"{number:06d}.json").read_text()) for number in range(files)]
+    run_shuffle(job, "join", [file for result in results for file in result["spills"]], nothing, partitions=partitions)
+    return [time.monotonic() - start, peak() - before]
+
+
+def read(folder: Path, files: int, partitions: int) -> list[float]:
+    """One partition's task: its records out of every file."""
+    from pipeline.beam.shuffle import Partition, read_partition
+    from pipeline.beam.task import Task
+
+    before, start = peak(), time.monotonic()
+    task = Task("partition", 1, Partition(partition=partitions // 2, spills="names.json"))
+    assert len(read_partition(job_in(folder), task, RECORD)) == files
+    return [time.monotonic() - start, peak() - before]
+
+
+def nothing(job: Any, task: Any) -> dict[str, Any]:
+    return {}
+
+
+def job_in(folder: Path) -> Any:
+    from pipeline.core.stage import Job
+
+    return Job("bench", 1, "documents", "", "", {}, 17, {}, folder, folder, folder, folder / "log.txt")
+
+
+WAYS = {"places": places, "places, GroupByKey": places_and_beam, "indexes": indexes, "indexes, read": read}
+
+if __name__ == "__main__":
+    main()

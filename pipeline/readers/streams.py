@@ -1,7 +1,9 @@
 """A raw file as blocks of decompressed bytes: gzip, zstd, bzip2, xz or plain, told by the first bytes, not the name.
 
-Memory is bounded whatever the file claims (128 MB for the worst zstd frame, 64 KiB a step else). Damage comes last,
-after every byte that could be read. MB of text per CPU-second: zstd 1,050, gzip 760 (isal), xz 77, bzip2 45.
+Members and frames are joined as the command-line tools join them: empty ones, zeros between and behind them, and zstd's
+skippable frames (pzstd and the seekable format write these) hold no data. Memory is bounded whatever the file claims (a
+window of 128 MiB for zstd, 64 KiB a step else). Damage comes last, after every byte that could be read.
+MB of text per CPU-second: zstd 1,050, gzip 760 (isal), xz 77, bzip2 45.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pipeline.core.files import open_bytes
 READ_BYTES = 256 << 10
 STEP_BYTES = 64 << 10  # output a call: an error in the middle loses what its call had made, at most this much
 ZSTD_READ_BYTES = 4 << 10  # has no bound on output a call; a block of 128 KiB takes four bytes of input at least
+ZSTD_WINDOW_BYTES = 128 << 20  # the bound of `zstd -d` too; a larger window is asked for by --long
+SKIPPABLE = tuple(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16))
 GZIP, ZSTD, XZ = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00"
 BZIP2 = (b"1AY&SY", b"\x17rE8P\x90")  # behind "BZh9": the first block, or the end of an empty stream
 # isal's stub calls its error an instance
@@ -28,7 +32,7 @@ _EXTRA, _NAME, _COMMENT, _HEADER_CRC = 4, 8, 16, 2
 
 
 class Damaged(Exception):
-    """The stream cannot be read further. `reason` is the quarantine's: truncated, corrupt, trailing_garbage."""
+    """The stream cannot be read further. `reason` is the quarantine's: truncated, corrupt, trailing_garbage …"""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -82,7 +86,7 @@ def codec_of(head: bytes) -> str:
     """The compression that a file's first bytes tell of; "plain" if none."""
     if head.startswith(GZIP):
         return "gzip"
-    if head.startswith(ZSTD):
+    if head.startswith((ZSTD, *SKIPPABLE)):
         return "zstd"
     if head.startswith(XZ):
         return "xz"
@@ -102,19 +106,20 @@ def blocks(path: str) -> Iterator[bytes]:
                 yield block
             return
         while source.look(1):
-            if codec_of(source.look(10)) != codec:
-                _rest_is_padding(source)
-                return
             yield from _MEMBERS[codec](source)
+            _skip_zeros(source)
+            if source.look(1) and codec_of(source.look(10)) != codec:
+                head = source.look(16).hex(" ")
+                raise Damaged("trailing_garbage", f"bytes from {source.taken:,} on follow the last member: {head} …")
 
 
-def _rest_is_padding(source: _Input) -> None:
-    """Zeros may follow the last member (tapes, xz); anything else is told."""
-    at = source.taken
-    head = source.look(64)
+def _skip_zeros(source: _Input) -> None:
+    """Zeros may stand between members and behind the last one (tapes, xz)."""
     while block := source.take_held():
-        if block.strip(b"\0"):
-            raise Damaged("trailing_garbage", f"bytes from {at:,} on follow the last member: {head[:16].hex(' ')} …")
+        rest = block.lstrip(b"\0")
+        if rest:
+            source.give_back(rest)
+            return
 
 
 def _gzip(source: _Input) -> Iterator[bytes]:
@@ -170,7 +175,12 @@ def _inflated(source: _Input, new: Callable[[], _Decompressor]) -> Iterator[byte
 
 
 def _zstd(source: _Input) -> Iterator[bytes]:
-    inner = zstandard.ZstdDecompressor().decompressobj()
+    """One frame; a skippable one holds no data."""
+    if source.look(4) in SKIPPABLE:
+        _skip_frame(source)
+        return
+    _check_window(source.look(18))
+    inner = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES).decompressobj()
     while not inner.eof:
         data = source.take(ZSTD_READ_BYTES)
         if not data:
@@ -182,6 +192,30 @@ def _zstd(source: _Input) -> Iterator[bytes]:
         if block:
             yield block
     source.give_back(inner.unused_data)
+
+
+def _skip_frame(source: _Input) -> None:
+    """A skippable frame: its magic number, its size in four bytes, so many bytes."""
+    header = source.take(8)
+    left = int.from_bytes(header[4:], "little")
+    while len(header) == 8 and left:
+        skipped = len(source.take(min(left, READ_BYTES)))
+        if not skipped:
+            break
+        left -= skipped
+    if len(header) < 8 or left:
+        raise Damaged("truncated", f"the file ends within a skippable zstd frame, at byte {source.taken:,}")
+
+
+def _check_window(head: bytes) -> None:
+    """Tell a frame that claims too large a window apart from a corrupt one: it can be compressed anew."""
+    try:
+        window = zstandard.get_frame_parameters(head).window_size
+    except zstandard.ZstdError:
+        return  # a header cut short or corrupt: the decompressor says so
+    if window > ZSTD_WINDOW_BYTES:
+        limit = f"the limit is {ZSTD_WINDOW_BYTES >> 20:,}; compress it without --long and --ultra"
+        raise Damaged("window_too_large", f"a zstd frame needs a window of {window >> 20:,} MiB; {limit}")
 
 
 _MEMBERS = {"gzip": _gzip, "zstd": _zstd, "bzip2": _bzip2, "xz": _xz}

@@ -12,13 +12,24 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pipeline.readers.streams import Damaged, blocks, codec_of
+from pipeline.readers.streams import ZSTD, Damaged, blocks, codec_of
 
 TEXT = "".join(f"第 {number} 行 line {number * 7919 % 1000}\n" for number in range(20_000)).encode()
 
 
 def zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor().compress(data)
+
+
+def skippable(data: bytes, number: int = 0) -> bytes:
+    return bytes([0x50 + number]) + b"\x2a\x4d\x18" + len(data).to_bytes(4, "little") + data
+
+
+def windowed(data: bytes, window_log: int) -> bytes:
+    """A frame that claims a window of 2^window_log bytes, as `zstd --long` writes."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=window_log, compression_level=1)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return compressor.compress(data) + compressor.flush()
 
 
 def named_gzip(data: bytes) -> bytes:
@@ -90,6 +101,47 @@ def test_bytes_behind_the_last_member_are_told_and_zeros_are_not(codec: str, tmp
     assert read(path) == (TEXT, "")
     path.write_bytes(CODECS[codec](TEXT) + b"\0" * 100 + b"garbage" * 200)
     assert read(path) == (TEXT, "trailing_garbage")
+
+
+@pytest.mark.parametrize("codec", COMPRESSED)
+def test_zeros_between_members_hold_no_data(codec: str, tmp_path: Path) -> None:
+    path, compress = tmp_path / "text", CODECS[codec]
+    path.write_bytes(compress(TEXT[:50]) + bytes(512) + compress(b"") + bytes(300_000) + compress(TEXT[50:]) + bytes(4))
+    assert read(path) == (TEXT, "")
+
+
+def test_skippable_frames_hold_no_data(tmp_path: Path) -> None:
+    path, half = tmp_path / "text", len(TEXT) // 2
+    first, second = zstd(TEXT[:half]), zstd(TEXT[half:])
+    sizes = [len(frame).to_bytes(4, "little") for frame in (first, second)]
+    layouts = {
+        "as pzstd writes": skippable(sizes[0]) + first + skippable(sizes[1]) + second,
+        "seekable": first + second + skippable(b"".join(sizes) + b"\xb1\xea\x92\x8f", 14),
+        "every number, empty ones, frames within": b"".join(skippable(b"", number) for number in range(16))
+        + first + skippable(first * 3 + ZSTD) + zstd(b"") + second + skippable(bytes(600_000), 7) + bytes(9),
+    }  # fmt: skip
+    for layout, data in layouts.items():
+        path.write_bytes(data)
+        assert read(path) == (TEXT, ""), layout
+    path.write_bytes(skippable(b"no text at all"))
+    assert read(path) == (b"", "")
+
+
+def test_a_skippable_frame_cut_short_is_truncated(tmp_path: Path) -> None:
+    path, whole = tmp_path / "text", zstd(TEXT) + skippable(bytes(100))
+    for cut in (1, 50, 99, 100, 102):
+        path.write_bytes(whole[:-cut])
+        assert read(path) == (TEXT, "truncated")
+    path.write_bytes(zstd(TEXT) + skippable(b"")[:-1] + b"\xff")
+    assert read(path) == (TEXT, "truncated"), "four gigabytes are claimed"
+
+
+def test_a_window_up_to_the_bound_is_read_and_a_larger_one_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(windowed(TEXT, 27))
+    assert read(path) == (TEXT, "")
+    path.write_bytes(zstd(TEXT) + windowed(TEXT, 28))
+    assert read(path) == (TEXT, "window_too_large")
 
 
 def test_a_wrong_checksum_costs_no_data(tmp_path: Path) -> None:

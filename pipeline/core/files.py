@@ -72,10 +72,14 @@ def canonical_json(value: Any) -> bytes:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary sibling of `path`, renamed onto it when the block ends well and removed when it does not."""
+    """A temporary sibling of `path`, renamed onto it when the block ends well and removed when it does not.
+
+    The file is as readable as the umask says, whoever wrote it: some libraries (safetensors) write for the owner alone.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
     try:
         yield beside
+        beside.chmod(0o666 & ~umask())
         _sync(beside)
         beside.replace(path)
     finally:
@@ -92,6 +96,14 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON written by `write_json`."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def umask() -> int:
+    """What new files of this process are kept from; 20 us. Asking the C library would change it for every thread."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o022
 
 
 def _sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from safetensors import safe_open
 
 from pipeline.core.errors import StageFailed
 from training.export.section import Export
+from training.models.saved import load, save
 from training.stages import export
 
 PARAMS = Export().model_dump(mode="json")
@@ -26,6 +28,22 @@ def test_two_exports_in_two_folders_are_the_same_bytes(corpus: Any, make_stage_j
     second = export.run(make_stage_job("export", "files", corpus, PARAMS, name="b"))
     assert sorted(file.path for file in first.files) == [f"huggingface/{name}" for name in FILES]
     assert first == second
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_every_file_is_as_readable_as_the_umask_says(
+    corpus: Any, make_stage_job: Any, mask: int, mode: int, tmp_path: Path
+) -> None:
+    before = os.umask(mask)
+    try:
+        job = make_stage_job("export", "files", corpus, PARAMS)
+        export.run(job)
+        save(load(corpus.inputs["model"].path / "model"), tmp_path / "model")
+    finally:
+        os.umask(before)
+    files = [path for folder in (job.folder, tmp_path / "model") for path in folder.rglob("*") if path.is_file()]
+    assert len(files) == len(FILES) + 2
+    assert {path.stat().st_mode & 0o777 for path in files} == {mode}
 
 
 def test_no_file_tells_a_time_or_a_path(corpus: Any, make_stage_job: Any) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from cluster.config import Loaded, judged
-from pipeline.core.config import Section, problems_of
+from pipeline.core.config import Section, UserPath, problems_of
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.files import replacing
 from pipeline.core.yaml_tree import PathOf, Tree, dotted, read_tree, set_path
@@ -37,7 +37,7 @@ class Comparison(Section):
     """The file. What is common to the runs is judged with them; a corpus may say `entries` of its own."""
 
     name: str = Field(default="comparison", pattern=r"^[\w.-]{1,80}$")
-    workdir: str = Field(default="work", min_length=1)
+    workdir: UserPath = "work"
     seed: Any = 17
     cluster: Any = {}
     base: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
-from pipeline.core.config import Section, problems_of
+from pipeline.core.config import Section, UserPath, problems_of
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.registry import load as load_target
 from pipeline.core.stage import StageSpec
@@ -51,7 +51,7 @@ class RunConfig(Section):
     """What every run has; `model_of` adds a field for each section of the stage tables."""
 
     name: str = Field(default="run", pattern=r"^[\w.-]{1,80}$")
-    workdir: str = Field(default="work", min_length=1)
+    workdir: UserPath = "work"
     seed: int = Field(default=17, ge=0, lt=1 << 63)
     cluster: Cluster = Cluster()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.core.config import Component, Section, component, name_and_options
+from pipeline.core.config import Component, Section, UserPath, component, name_and_options
 from pipeline.core.plugins import without_sources
 from pipeline.core.stage import SourceFiles
 from training import augment, engines, models, objectives
@@ -57,7 +57,7 @@ else:
 class InitEmbeddings(Section):
     """Begin from embeddings that were learned first: `artifact` is the folder of a word2vec or glove artifact."""
 
-    artifact: str = Field(min_length=1)
+    artifact: UserPath
     freeze_steps: NonNegativeInt = 0  # for which the embedding stays as it came
     least_coverage: float = Field(0.5, ge=0, le=1)  # of the training tokens must find a vector
 
@@ -85,7 +85,7 @@ class Pretrain(Section):
     save_every: PositiveFloat = 0.1
     keep: PositiveInt = 2  # checkpoints: the last one is enough to resume, one more survives a bad disk
     augment: list[Augmentation] = []  # of training rows, in this order
-    init: str | None = Field(None, min_length=1)  # the folder of a model artifact whose weights are the first ones
+    init: UserPath | None = None  # the folder of a model artifact whose weights are the first ones
     init_embeddings: InitEmbeddings | None = None
 
     @model_validator(mode="before")

@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -23,10 +24,13 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline.core.errors import ConfigError, UserError
+from pipeline.core.files import expand_user
 from pipeline.core.registry import Registry, did_you_mean
 from pipeline.core.yaml_tree import PathOf, Tree
 
 M = TypeVar("M", bound=BaseModel)
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand_user)]
+"""A path as it is written in the YAML; `~` at its beginning is the home folder."""
 
 
 class Section(BaseModel):

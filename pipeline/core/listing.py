@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import RawFile, expand_user
+from pipeline.core.files import RawFile
 from pipeline.core.remote import match_remote
 
 SHOWN = 3  # of what cannot be read; the rest is counted
@@ -35,7 +35,7 @@ def match(patterns: Sequence[str]) -> list[RawFile]:
     matches: dict[str, RawFile] = {}
     for pattern in patterns:
         local = "://" not in pattern
-        files = _LocalMatch(expand_user(pattern)).files() if local else match_remote(pattern)
+        files = _LocalMatch(pattern).files() if local else match_remote(pattern)
         if not files:
             raise UserError(
                 f"{shown(pattern)}: no file matches. Check the path; it is relative to the current directory."

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.core.config import NamesAlternative, Section, checked
+from pipeline.core.config import NamesAlternative, Section, UserPath, checked
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
 from pipeline.core.registry import Registry
@@ -33,7 +33,7 @@ def _pin(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Paths = Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1)]
+Paths = Annotated[list[UserPath], BeforeValidator(_listed), Field(min_length=1)]
 Pins = Annotated[list[Annotated[str, BeforeValidator(_pin)]], BeforeValidator(_listed), Field(min_length=1)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.core.config import Section, alternative
+from pipeline.core.config import Section, UserPath, alternative
 from pipeline.core.errors import UserError
 from pipeline.core.stage import SourceFiles
 from pipeline.text import chinese_words, unicode
@@ -50,7 +50,7 @@ class Tokenizer(Section):
     specials: list[str] = []
     lowercase: bool | None = None
     min_count: PositiveInt | None = None
-    path: str | None = Field(None, min_length=1)
+    path: UserPath | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Literal
 import pytest
 import yaml
 
-from cluster.config import Loaded, RunConfig, load
+from cluster.config import Loaded, RunConfig, load, model_of, stage_table
 from pipeline.core.config import Section
 from pipeline.core.errors import ConfigError
 from pipeline.core.stage import StageSpec
@@ -158,3 +159,30 @@ def test_check_and_plan_import_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text((Path(__file__).parents[2] / "configs/jsonl.yaml").read_text(encoding="utf-8"))
     done = subprocess.run([sys.executable, "-c", CHECK], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+TILDES = {
+    "workdir": "workdir: ~/work",
+    "paths": "ingest: {sources: [{reader: jsonl, paths: [~/a.jsonl]}, {reader: plain, paths: ~/书}]}",
+    "init": "pretrain: {init: ~/model}",
+    "init_embeddings": "pretrain: {init_embeddings: {artifact: ~/vectors}}",
+    "hf": "pretrain: {model: {hf: {folder: ~/model}}}",
+    "evaluate": "evaluate: {tasks: [{similarity: {files: ~/pairs.txt}}, {embeddings: {pairs: [~/sts.tsv]}}]}",
+}
+
+
+@pytest.mark.parametrize("place", TILDES)
+def test_a_tilde_means_the_home_folder_wherever_a_path_is_written(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    config = model_of(stage_table()).model_validate(yaml.safe_load(TILDES[place]))
+    written = json.dumps(config.model_dump(mode="json"))
+    assert written.count(f"{tmp_path}/home/") == TILDES[place].count("~") and "~" not in written
+
+
+def test_a_tokenizer_of_the_home_folder_is_looked_for_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "c.yaml").write_text("tokenizer: {kind: file, path: ~/tokenizer.json}\n")
+    with pytest.raises(ConfigError, match=f"tokenizer.path: .*{tmp_path}/tokenizer.json"):
+        load(tmp_path / "c.yaml", checks=())

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.core.config import Component, Section, component
+from pipeline.core.config import Component, Section, UserPath, component
 from pipeline.core.stage import SourceFiles
 from training import evaluation
 from training.evaluation import files
@@ -56,7 +56,7 @@ def _names_differ(paths: list[str]) -> list[str]:
 
 
 Listed = Annotated[
-    list[str],
+    list[UserPath],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     AfterValidator(_names_differ),
 ]

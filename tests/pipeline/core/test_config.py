@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.config import Component, Section, component, validate
+from pipeline.core.config import Component, Section, UserPath, component, validate
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Registry
 from pipeline.core.yaml_tree import Tree, parse_tree, read_tree, scalar, set_path
@@ -134,3 +134,21 @@ def test_aliases_of_aliases_are_bounded() -> None:
 def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_tree(tmp_path / "none.yaml")
+
+
+class Paths(Section):
+    folder: UserPath = "work"
+    files: list[UserPath] = []
+
+
+def test_a_tilde_at_the_beginning_of_a_path_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/铁匠")
+    paths = Paths(folder="~/work", files=["~", "~/数据/*.jsonl", "./~/x", "a/~/b", "s3://b/~x"])
+    assert paths.folder == "/home/铁匠/work" and Paths().folder == "work"
+    assert paths.files == ["/home/铁匠", "/home/铁匠/数据/*.jsonl", "./~/x", "a/~/b", "s3://b/~x"]
+
+
+def test_the_home_of_a_user_who_is_not_there_is_told_with_its_line() -> None:
+    tree = parse_tree("folder: ~nobody-of-this-name/x\n", Tree("a.yaml"))
+    with pytest.raises(ConfigError, match=r"a.yaml:1: folder: '~nobody-of-this-name/x': .* has no home folder here"):
+        validate(tree, Paths)

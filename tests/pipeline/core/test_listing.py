@@ -110,12 +110,6 @@ def test_a_relative_path_and_one_through_a_folder_above_are_one_file(
     assert match(["a/x.txt"])[0].path == f"{tmp_path}/a/x.txt"
 
 
-def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, "data/a.jsonl")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert names("~/data/*.jsonl") == names("~/data") == ["a.jsonl"]
-
-
 def test_a_file_that_cannot_be_read_is_refused_by_name(open_folder: Path) -> None:
     write(open_folder, "a/英.jsonl", "b/zh.jsonl")
     (open_folder / "b/zh.jsonl").chmod(0)

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
-from pipeline.core.config import Section
+from pipeline.core.config import Section, UserPath
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 
@@ -21,7 +21,7 @@ class Hf(Section):
     """
 
     config: dict[str, Any] | None = None
-    folder: str | None = Field(None, min_length=1)
+    folder: UserPath | None = None
     context: PositiveInt | None = None  # longest row; None: pack.length
     head: Literal["causal", "masked"] = "causal"  # what it predicts; pretrain fills in its objective
 

@@ -20,6 +20,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.registry import load
 from pipeline.core.yaml_tree import Tree
 
+TEXT_PROBLEM = "pipeline.readers:text_problem"
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
 UNPACKED = 4  # text compresses to about a quarter
@@ -46,11 +47,13 @@ def needs_are_made(config: RunConfig, tree: Tree) -> None:
 
 
 def sources_match(config: RunConfig, tree: Tree) -> None:
-    """Every source has at least one raw file, and the disk has room for what becomes of them."""
+    """Every source has a raw file, its first records have a text, and the disk has room for what becomes of them."""
     total = 0
     for index, source in enumerate(getattr(config.section("ingest"), "sources", ())):
         try:
             files = load(MATCH)(source)
+            if problem := load(TEXT_PROBLEM)(source, files):
+                tree.problem(("ingest", "sources", index), problem)
         except UserError as error:
             tree.problem(("ingest", "sources", index), str(error))
         except OSError as error:

@@ -5,7 +5,7 @@ A new reader is a file beside `jsonl.py`, a section in `section.py`, and a line 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import UserError
@@ -39,6 +39,12 @@ def match(source: Source) -> list[RawFile]:
                 " paths. Match them with one pattern from a folder above, or make them two sources."
             )
     return found
+
+
+def text_problem(source: Source, files: Sequence[RawFile]) -> str | None:
+    """What the first records of a source say against its options, or None; a few records are read."""
+    problem: str | None = READERS.load(source.reader).text_problem(source, files)
+    return problem
 
 
 def reader(options: Mapping[str, Any], *, max_record_bytes: int) -> Reader:

@@ -6,7 +6,7 @@ Subclass `Reader`, implement `read`, add the class and its section to the tables
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pipeline.core import listing
@@ -53,6 +53,11 @@ class Reader(ABC):
         """
         assert isinstance(source, FileSource)
         return listing.match(source.paths)
+
+    @classmethod
+    def text_problem(cls, source: Source, files: Sequence[RawFile]) -> str | None:
+        """What the first records say against the source's options, for `check`: it reads a few, of bounded size."""
+        return None
 
     @abstractmethod
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | Bad]:

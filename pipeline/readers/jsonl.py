@@ -10,7 +10,7 @@ Cost, gunzip included: 285 MB of text per CPU-second on documents of 6 kB, 69 on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -18,8 +18,13 @@ import orjson
 from pipeline.core.files import RawFile
 from pipeline.readers.base import RAW_BYTES, Bad, Reader, Record, checked_text, invalid_utf8
 from pipeline.readers.exact_json import Number, parse
-from pipeline.readers.lines import lines
+from pipeline.readers.lines import lines, utf8_blocks
+from pipeline.readers.section import Jsonl as Section
+from pipeline.readers.section import Source
+from pipeline.readers.streams import Damaged
 
+SAMPLE_LINES = 100  # of a file, for `check`
+SAMPLE_BYTES = 1 << 20
 _NONE = object()
 _AFTER_NUMBER = (b",", b"}", b" ", b"\t", b"\r")
 
@@ -36,6 +41,22 @@ class Jsonl(Reader):
         fields = options["fields"]
         self.id, self.text, self.url = fields["id"], fields["text"], fields["url"]
         self.languages = (fields["language"],) if fields["language"] else ("language", "lang")
+
+    @classmethod
+    def text_problem(cls, source: Source, files: Sequence[RawFile]) -> str | None:
+        """That no record at the beginning of the first, the middle and the last file has the field of the text."""
+        if cls is not Jsonl or not isinstance(source, Section):
+            return None  # a reader of the user's own may know another way to the text
+        records = [
+            record for at in sorted({0, len(files) // 2, len(files) - 1}) for record in _first_records(files[at])
+        ]
+        if not records or any(source.fields.text in record for record in records):
+            return None
+        fields = ", ".join(dict.fromkeys(key for record in records for key in record))
+        return (
+            f"none of the first {len(records):,} records has a field '{source.fields.text}'; they have: {fields[:300]}."
+            " Name the field that holds the text: `text: NAME`."
+        )
 
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | Bad]:
         for found in lines(file.path, limit=self.max_record_bytes, after=after):
@@ -118,6 +139,28 @@ class Jsonl(Reader):
         if text is _NONE:
             return Bad(position, "missing_text", f"there is no field '{self.text}'", line[:RAW_BYTES])
         return Bad(position, "text_not_a_string", f"'{self.text}' holds {_kind(text)}", line[:RAW_BYTES])
+
+
+def _first_records(file: RawFile) -> list[dict[str, Any]]:
+    """The objects among the first lines of a file; what is damaged or no JSON is left to the run."""
+    data = b""
+    try:
+        for block in utf8_blocks(file.path):
+            data += block
+            if len(data) >= SAMPLE_BYTES:
+                data = data[: data.rfind(b"\n") + 1]  # the last line may go on
+                break
+    except (Damaged, OSError):
+        return []
+    records = []
+    for line in data.split(b"\n")[:SAMPLE_LINES]:
+        try:
+            value = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            records.append(value)
+    return records
 
 
 def _unparsable(position: int, line: bytes, error: orjson.JSONDecodeError) -> Bad:

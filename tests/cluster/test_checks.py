@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +58,27 @@ def test_too_little_disk_is_told_with_what_is_needed(wrong: Wrong, monkeypatch: 
 
 def test_a_source_without_a_file_is_told(wrong: Wrong, tmp_path: Path) -> None:
     assert f"{tmp_path}/*.txt: no file matches." in wrong(f"ingest.sources.0.paths={tmp_path}/*.txt")
+
+
+def test_a_text_field_that_the_first_records_do_not_have_is_told_with_its_source(wrong: Wrong, tmp_path: Path) -> None:
+    told = wrong("ingest.sources.0.text=content")
+    assert "ingest.sources[0]: none of the first 1 records has a field 'content'; they have: text." in told
+    assert wrong("ingest.sources.0.text=text") == ""
+
+
+def test_an_address_without_its_library_is_told_with_its_line(
+    wrong: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    (tmp_path / "remote.yaml").write_text('ingest:\n  sources:\n    - {reader: jsonl, paths: "s3://bucket/*.jsonl"}\n')
+    with pytest.raises(ConfigError, match=r"remote.yaml:3: ingest.sources\[0\]: s3:// needs s3fs"):
+        load(tmp_path / "remote.yaml")
+    assert "foo:// is no scheme" in wrong("ingest.sources.0.paths=foo://bucket/x")
+
+
+def test_a_link_to_nothing_is_told_with_its_name(wrong: Wrong, tmp_path: Path) -> None:
+    (tmp_path / "gone.jsonl").symlink_to("nowhere")
+    assert f"ingest.sources[0]: {tmp_path}/gone.jsonl is a link to nothing (nowhere)." in wrong()
 
 
 def test_a_batch_of_broken_rows_is_told_with_the_nearest_that_fits(wrong: Wrong) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import orjson
 import pytest
 
 from pipeline.core.files import RawFile
-from pipeline.readers import reader
+from pipeline.readers import jsonl, match, reader, text_problem
 from pipeline.readers.base import Bad, Record
 from pipeline.readers.jsonl import Jsonl
+from pipeline.readers.lines import utf8_blocks
+from pipeline.readers.section import Ingest
 
 DATA = Path(os.environ.get("BLOOMERY_DATA", "no-data"))
 FIELDS = {"id": "id", "text": "text", "url": "url", "language": None}
@@ -166,6 +169,47 @@ def test_a_document_of_five_megabytes_comes_through(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(orjson.dumps({"text": text}) + b"\n")
     (found,), _ = read(tmp_path / "a.jsonl")
     assert found.text.decode() == text
+
+
+def problem_of(folder: Path, **options: Any) -> str | None:
+    (source,) = Ingest.model_validate({"sources": [{"reader": "jsonl", "paths": str(folder), **options}]}).sources
+    return text_problem(source, match(source))
+
+
+def test_a_text_field_that_no_first_record_has_is_told_with_those_that_they_have(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "标题": "x", "text": "y"}\n' * 300 + '{"content": "late"}\n')
+    assert problem_of(tmp_path, text="content") == (
+        "none of the first 100 records has a field 'content'; they have: id, 标题, text. Name the field that holds the"
+        " text: `text: NAME`."
+    )
+    assert problem_of(tmp_path) is None
+
+
+def test_a_text_field_that_one_record_of_any_file_has_is_no_problem(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.jsonl").write_text('not JSON\n[1]\n{"text": "y"}\n')
+    assert problem_of(tmp_path, text="content") is not None
+    (tmp_path / "b.jsonl").write_text('{"text": "y"}\n{"content": null}\n')
+    assert problem_of(tmp_path, text="content") is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"broken\n", b"[1, 2]\n", b"\x1f\x8b\x08", b"\xff\xfea\0"])
+def test_files_without_a_record_are_left_to_the_run(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(data)
+    assert problem_of(tmp_path) is None
+
+
+def test_a_look_at_the_first_records_reads_no_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": "' + b"x" * (8 << 20) + b'"}\n{"b": 1}\n')
+    taken: list[int] = []
+
+    def counted(path: str) -> Iterator[bytes]:
+        for block in utf8_blocks(path):
+            taken.append(len(block))
+            yield block
+
+    monkeypatch.setattr(jsonl, "utf8_blocks", counted)
+    assert problem_of(tmp_path) is None and sum(taken) < 2 << 20
 
 
 def broken() -> list[dict[str, Any]]:

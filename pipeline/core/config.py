@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -42,6 +43,26 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
     ADDED: ClassVar[dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _least_below_most(self) -> Self:
+        """Of two options min_x and max_x the first is not above the second: nothing could be between them."""
+        inner = []
+        for low in type(self).model_fields:
+            high = f"max_{low[4:]}"
+            if not low.startswith("min_") or high not in type(self).model_fields:
+                continue
+            if conflict := self.conflict(getattr(self, low), getattr(self, high)):
+                least, most = conflict
+                inner.append(((low,), f"is {least}, above {high} ({most}): nothing lies between them.", ""))
+        if inner:
+            raise PydanticCustomError("component", "{what}", {"what": "wrong options", "inner": inner})
+        return self
+
+    def conflict(self, low: Any, high: Any) -> tuple[Any, Any] | None:
+        """The values of min_x and max_x if the first is above the second; None if not, or if one is not set."""
+        numbers = isinstance(low, int | float) and isinstance(high, int | float)
+        return (low, high) if numbers and low > high else None
 
     @model_serializer(mode="wrap")
     def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A threshold by language. In YAML a number is for every language; a mapping changes only what it names; null is off.
 
 Keys are language tags (zh, zh-Hant, en …), `words` for all other languages written with spaces, and `characters` for
-those counted by character. Null is off for those it is said of; where no key answers, the rule is skipped and counted.
+those counted by character. Null is off for those it is said of; where no key answers, the rule is skipped and counted:
+so a limit that was found on one language judges no other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 from pydantic import BaseModel, ValidationInfo, field_validator
 
 from pipeline.core.config import Section
-from pipeline.text.language import canonical, chain
+from pipeline.text.language import by_character, canonical, chain
 
 WORDS, CHARACTERS = "words", "characters"
 Limits: TypeAlias = dict[str, float | None]
@@ -38,8 +39,21 @@ class Thresholds(Section):
             return {WORDS: value, CHARACTERS: value}
         if not isinstance(value, Mapping):
             raise ValueError("write a number, null, or a mapping from languages to numbers")
+        given = {_key(key): item for key, item in value.items()}
         default = cls.model_fields[str(info.field_name)].get_default() or {}
-        return {**default, **{_key(key): item for key, item in value.items()}}
+        # `words` is said of every language written with spaces, those with a default of their own among them
+        return {key: item for key, item in default.items() if _class_of(key) not in given} | given
+
+    def conflict(self, low: Any, high: Any) -> tuple[Any, Any] | None:
+        """The limits of the first language of which nothing could be between them."""
+        if not (isinstance(low, Mapping) and isinstance(high, Mapping)):
+            return super().conflict(low, high)
+        for key in (*low, *(key for key in high if key not in low)):
+            language, unit = (None, key) if key in (WORDS, CHARACTERS) else (key, _class_of(key))
+            least, most = (limits.get(key_of(limits, language, unit) or "") for limits in (low, high))
+            if least is not None and most is not None and least > most:
+                return f"{least:g} for {key}", f"{most:g}"
+        return None
 
 
 def limit_fields(section: type[BaseModel]) -> frozenset[str]:
@@ -54,6 +68,11 @@ def _key(key: Any) -> str:
     if tag is None or not _TAG.fullmatch(tag):
         raise ValueError(f"'{key}' is no language; write a tag such as zh or en, or {WORDS}, or {CHARACTERS}")
     return tag
+
+
+def _class_of(key: str) -> str:
+    """The key that stands for all languages written as this one is."""
+    return CHARACTERS if key == CHARACTERS or by_character(key) else WORDS
 
 
 def key_of(limits: Mapping[str, float | None], language: str | None, unit: str) -> str | None:

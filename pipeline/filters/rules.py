@@ -1,8 +1,9 @@
 """Rules applied to a batch: who goes, by which rule first, with which value; who failed what; which rule was skipped.
 
 A document is judged by its language's thresholds if its text is written as that language is, by words or by characters;
-a tag that the text contradicts (a list of URLs said to be Chinese, a Chinese page said to be English) is not believed,
-and the document is judged as any other of its kind. About 5 GB of text a CPU-second.
+a tag that the text contradicts (a list of URLs said to be Chinese, a Chinese page said to be English) is not believed:
+`resolve` takes what the script says instead. A rule without a limit for the language is skipped. About 5 GB of text a
+CPU-second.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.filters.base import Floats, Rule
 from pipeline.filters.limits import CHARACTERS, WORDS, key_of
-from pipeline.text.language import by_character, canonical
+from pipeline.kernels import column
+from pipeline.text.language import by_character, canonical, chain
 
 Ints = npt.NDArray[np.int64]
 
 # Chinese pages with code and formulas keep 0.34 of their units (0.1 % of them less); an English page quotes a few
 CHARACTER_SHARE = 0.2
+FUNCTION_WORDS = "function_words"
 KEPT = -1
 
 
@@ -38,6 +42,29 @@ class Verdict:
     threshold: Floats
     failed: Counter[str]
     skipped: dict[str, Counter[str]]
+
+
+def resolve(
+    languages: Sequence[str | None], signals: Mapping[str, Floats], texts: pa.ChunkedArray
+) -> tuple[list[str | None], dict[str, Floats]]:
+    """Languages and signals with what a text contradicts set right: the tag by its script, and no function words.
+
+    What is said to be Chinese and has no letters but Latin ones is judged as English: in Chinese corpora these are
+    English pages, lists of addresses and of numbers, on which both languages' limits were found (README).
+    """
+    believed, values = list(languages), dict(signals)
+    by_characters = (signals["own_units"] >= CHARACTER_SHARE).tolist()
+    wrong = [at for at, tag in enumerate(believed) if by_character(tag) is not by_characters[at]]
+    if not wrong:
+        return believed, values
+    scripts = column.languages(texts.take(pa.array(wrong)).combine_chunks()).to_pylist()
+    for at, script in zip(wrong, scripts, strict=True):
+        chinese = "zh" in chain(believed[at])
+        believed[at] = "en" if chinese and script in (None, "und-Latn") else script
+    if FUNCTION_WORDS in values:  # counted by the list of the language that it is not
+        values[FUNCTION_WORDS] = values[FUNCTION_WORDS].copy()
+        values[FUNCTION_WORDS][wrong] = np.nan
+    return believed, values
 
 
 def judge(rules: Sequence[Rule], signals: Mapping[str, Floats], languages: Sequence[str | None]) -> Verdict:

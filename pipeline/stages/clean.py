@@ -23,7 +23,7 @@ from pipeline.core.shards import FileEntry, ShardWriter, batches, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
 from pipeline.filters.base import Rule, filter_of
-from pipeline.filters.rules import KEPT, Verdict, judge
+from pipeline.filters.rules import KEPT, Verdict, judge, resolve
 from pipeline.kernels.column import buffers
 
 STEP = "choose"
@@ -56,7 +56,8 @@ def choose_file(job: Job, task: Task) -> dict[str, Any]:
                 raise StageFailed(f"clean: {part.name}: text and signals are not of the same documents; run --force.")
             _all_measured(rules, measured.schema.names)
             values = {name: measured[name].to_numpy() for name in columns[1:]}
-            verdict = judge(rules, values, table["language"].to_pylist())
+            languages, values = resolve(table["language"].to_pylist(), values, table["text"])
+            verdict = judge(rules, values, languages)
             stays = pa.array(verdict.first == KEPT)
             staying = table.filter(stays)
             kept.write(staying)

@@ -25,7 +25,7 @@ from pipeline.cleaners.unicode import Options, Unicode
 from pipeline.core.errors import UserError
 from pipeline.filters import FILTERS
 from pipeline.filters.base import filter_of
-from pipeline.filters.rules import KEPT, judge
+from pipeline.filters.rules import KEPT, judge, resolve
 from pipeline.filters.section import Clean
 from pipeline.kernels import column
 from pipeline.text.language import canonical
@@ -35,7 +35,7 @@ TOY = "--packages numpy --bytes 100000"  # the arguments with which the tests ru
 DOCUMENTED = ("numpy", "pandas", "pyarrow", "sympy", "networkx", "polars", "apache-beam", "torch")
 FOR_DOCUMENTATION = [
     {"length": {"min_units": 20}},
-    {"quality": {"min_letter_units": 0.5, "min_function_words": 1}},
+    {"quality": {"min_letter_units": 0.5}},
     "repetition",
 ]
 
@@ -102,7 +102,8 @@ def judged(documents: list[Document], filters: list[Any]) -> list[str | None]:
     text = Unicode(Options()).clean(pa.array([one.text for one in documents], pa.large_string()))
     guessed = column.languages(text).to_pylist()
     languages = [one.language or guess for one, guess in zip(documents, guessed, strict=True)]
-    first = judge(rules, column.measure(text, languages), languages).first
+    believed, signals = resolve(languages, column.measure(text, languages), pa.chunked_array([text]))
+    first = judge(rules, signals, believed).first
     return [None if number == KEPT else rules[number].name for number in first.tolist()]
 
 

@@ -26,8 +26,15 @@ class Train(Section):
     engine: component(ENGINES) = Component(name="plain")  # type: ignore[valid-type]
 
 
+class Range(Section):
+    min_rows: int | None = 3
+    max_rows: int | None = None
+    max_other: float = 1.0
+
+
 class Whole(Section):
     name: str
+    range: Range = Range()
     train: Train = Train()
     items: list[Train] = []
 
@@ -68,6 +75,14 @@ def test_all_mistakes_are_told_at_once_with_line_and_suggestion() -> None:
         "x.yaml:3: train.lr: should be a valid number, unable to parse string as a number, is 'fast'.",
         "x.yaml:4: train.engine.stag: unknown key. Did you mean 'stage'?",
     ]
+
+
+def test_a_least_above_its_most_is_told_where_it_stands() -> None:
+    assert problems("name: a\nrange:\n  max_rows: 2\n  min_rows: 4\n") == [
+        "x.yaml:4: range.min_rows: is 4, above max_rows (2): nothing lies between them."
+    ]
+    for held in ("{min_rows: 2, max_rows: 2}", "{min_rows: null, max_rows: 1}", "{min_rows: 9, max_other: 0}"):
+        validate(parsed(f"name: a\nrange: {held}"), Whole)
 
 
 def test_an_unknown_component_is_told_with_the_known_ones() -> None:

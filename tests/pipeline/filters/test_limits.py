@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -17,6 +19,36 @@ def test_a_mapping_changes_only_what_it_names() -> None:
     found = Quality.model_validate({"min_function_words": {"zh_Hant": 3}, "max_hash_signs": {"words": 0.2}})
     assert found.min_function_words == {"en": 2, "zh": 1, "zh-Hant": 3}
     assert found.max_hash_signs == {WORDS: 0.2, CHARACTERS: 0.1}
+
+
+def test_words_in_a_mapping_speaks_for_the_languages_with_a_default_of_their_own() -> None:
+    found = Quality.model_validate({"max_mean_unit_length": {"words": 14}, "max_upper_letters": {"characters": 1}})
+    assert found.max_mean_unit_length == {"words": 14, "zh": 4}
+    assert found.max_upper_letters == {"en": 0.7, "characters": 1}
+    both = Quality.model_validate({"max_mean_unit_length": {"words": 14, "en": 11}})
+    assert both.max_mean_unit_length == {"words": 14, "en": 11, "zh": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"min_units": 100, "max_units": 50}, "is 100 for words, above max_units (50)"),
+        ({"max_units": {"zh": 10}}, "is 20 for zh, above max_units (10)"),
+        ({"min_units": {"th": 9}, "max_units": {"characters": 8, "zh": 99}}, "is 20 for characters, above"),
+    ],
+)
+def test_a_least_above_its_most_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Length.model_validate(options)
+    (error,) = caught.value.errors()
+    (((option,), what, _),) = error["ctx"]["inner"]
+    assert option == "min_units" and words in what
+
+
+def test_a_least_on_its_most_and_limits_of_different_languages_stay() -> None:
+    assert Length.model_validate({"min_units": 50, "max_units": 50})
+    assert Length.model_validate({"min_units": {"words": 80}, "max_units": {"zh": 40}})
+    assert Quality.model_validate({"min_mean_unit_length": {"fi": 12}})
 
 
 def test_null_switches_a_rule_off() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.filters import FILTERS
 from pipeline.filters.base import Rule, filter_of
-from pipeline.filters.rules import KEPT, Verdict, judge
+from pipeline.filters.limits import key_of
+from pipeline.filters.rules import KEPT, Verdict, judge, resolve
 from pipeline.kernels.signals import NAMES
 
 LANGUAGES: dict[str, float] = {"en": 0.0, "fr": 0.0, "zh": 1.0, "ja": 1.0}  # and their share of own units
@@ -44,7 +46,7 @@ def test_a_value_on_the_threshold_stays_and_one_beyond_goes(
     assert (found.value[0], found.threshold[0]) == (beyond, limit)
 
 
-# Rae et al. 2021, A.1.1 and table A1, for languages written with spaces
+# Rae et al. 2021, A.1.1 and table A1: what is found on English is for English
 GOPHER = {
     "length.min_units": 50, "quality.min_mean_unit_length": 3, "quality.max_mean_unit_length": 10,
     "quality.max_hash_signs": 0.1, "quality.max_ellipses": 0.1, "quality.max_bullet_lines": 0.9,
@@ -58,8 +60,8 @@ GOPHER = {
 }  # fmt: skip
 
 
-def test_the_defaults_for_words_are_the_papers() -> None:
-    found = {rule.name: rule.limits.get("words") for rule in ALL}
+def test_the_defaults_for_english_are_the_papers() -> None:
+    found = {rule.name: rule.limits[key_of(rule.limits, "en", "words") or ""] for rule in ALL}
     assert {name: found[name] for name in GOPHER} == GOPHER
     assert next(rule for rule in ALL if rule.name == "quality.min_function_words").limits["en"] == 2
 
@@ -97,3 +99,53 @@ def test_a_tag_that_the_text_contradicts_is_not_believed() -> None:
 def test_an_empty_batch_is_judged() -> None:
     empty = {name: np.empty(0) for name in NAMES}
     assert len(judge(ALL, empty, []).first) == 0
+
+
+# what does not depend on how a language builds its words
+NEUTRAL = {
+    "length.min_units", "length.max_units", "quality.max_broken_characters", "quality.max_hash_signs",
+    "quality.max_ellipses", "quality.max_bullet_lines", "quality.max_ellipsis_lines", "quality.min_letter_units",
+    "quality.max_unit_concentration", "repetition.max_duplicate_lines", "repetition.max_duplicate_paragraphs",
+    "repetition.max_duplicate_line_characters", "repetition.max_duplicate_paragraph_characters",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "own_units"), [("fi", 0.0), ("ar", 0.0), ("und-Latn", 0.0), ("th", 0.9),
+                                                     ("km", 0.9), ("ja", 0.8), (None, 0.0), (None, 0.9)])  # fmt: skip
+def test_a_limit_found_on_english_or_chinese_judges_no_other_language(language: str | None, own_units: float) -> None:
+    for rule in ALL:
+        extreme = 0.0 if rule.side == "min" else 1e9
+        found = verdict_of([rule], language, own_units, **{rule.signal: extreme})
+        if rule.name in NEUTRAL:
+            assert found.skipped == {}, rule.name
+            assert found.first.tolist() == [KEPT if rule.name == "length.max_units" else 0], rule.name
+        else:
+            assert found.first.tolist() == [KEPT], rule.name
+            assert sum(found.skipped[rule.name].values()) == 1, rule.name
+
+
+def test_no_rule_is_skipped_for_english_or_chinese() -> None:
+    values = dict.fromkeys([name for name in NAMES if name != "own_units"], 0.5)
+    for language, own_units in (("en", 0.0), ("zh", 0.9), ("zh-Hant", 0.9)):
+        assert verdict_of(ALL, language, own_units, **values).skipped == {}
+
+
+def texts(*documents: str) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(documents, pa.large_string())])
+
+
+def test_a_tag_that_the_text_contradicts_gives_way_to_the_script() -> None:
+    said = ["en", "en", "zh", "zh", "fi", None]
+    documents = texts("打铁的人", "ช่างตีเหล็ก", "http://iron.example/1", "1 2 3", "iron", "4 5 6")
+    own_units = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    signals = {"own_units": own_units, "function_words": np.arange(6.0)}
+    languages, values = resolve(said, signals, documents)
+    assert languages == ["zh", "und-Thai", "en", "en", "fi", None]
+    assert np.isnan(values["function_words"]).tolist() == [True, True, True, True, False, True]
+    assert signals["function_words"].tolist() == [0, 1, 2, 3, 4, 5], "what was measured is left as it is"
+
+
+def test_where_tags_hold_nothing_is_resolved() -> None:
+    signals = {"own_units": np.array([0.0, 1.0])}
+    languages, values = resolve(["en", "zh-Hant"], signals, texts("iron", "鐵"))
+    assert languages == ["en", "zh-Hant"] and values["own_units"] is signals["own_units"]

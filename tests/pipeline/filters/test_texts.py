@@ -11,7 +11,7 @@ import pytest
 from pipeline.cleaners.unicode import Options, Unicode
 from pipeline.filters import FILTERS
 from pipeline.filters.base import filter_of
-from pipeline.filters.rules import KEPT, judge
+from pipeline.filters.rules import KEPT, judge, resolve
 from pipeline.kernels.column import measure
 
 ALL = [rule for name in ("length", "quality", "repetition") for rule in filter_of(FILTERS, name, {}).rules()]
@@ -28,7 +28,8 @@ VERSE = "靜夜思\n李白\n床前明月光，疑是地上霜。\n舉頭望明�
 
 def reason(text: str, language: str | None) -> str | None:
     column = Unicode(Options()).clean(pa.array([text], pa.large_string()))
-    found = judge(ALL, measure(column, [language]), [language])
+    languages, signals = resolve([language], measure(column, [language]), pa.chunked_array([column]))
+    found = judge(ALL, signals, languages)
     return None if found.first[0] == KEPT else ALL[found.first[0]].name
 
 
@@ -82,14 +83,57 @@ def test_the_same_words_again_and_again_go() -> None:
     assert reason("风箱响起的夜里谁也不睡" * 20, "zh") is not None
 
 
-@pytest.mark.parametrize("language", ["en", "zh", None])
-def test_digits_urls_capitals_and_misread_bytes_go_whatever_they_are_said_to_be(language: str | None) -> None:
-    urls = "\n".join(f"http://www.example.com/p/{number}.html" for number in range(900_000, 900_060))
+URLS = "\n".join(f"http://www.example.com/p/{number}.html" for number in range(900_000, 900_060))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_digits_urls_capitals_and_misread_bytes_go_whatever_they_are_said_to_be(language: str) -> None:
     assert reason(digits(), language) is not None
-    assert reason(urls, language) is not None
+    assert reason(URLS, language) is not None
     assert reason(ENGLISH.upper(), language) == "quality.max_upper_letters"
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "fi", "und-Latn", None])
+def test_digits_and_misread_bytes_go_in_any_language(language: str | None) -> None:
+    assert reason(digits(), language) == "quality.min_letter_units"
     assert reason(CHINESE.encode().decode("latin-1"), language) == "quality.max_broken_characters"
     assert reason(ENGLISH.replace(",", "—").encode().decode("latin-1"), language) == "quality.max_broken_characters"
+
+
+# long compounds, short words, few different letters: none of it is junk where it is how a language is written
+FINNISH = """Rautasulattamotyöntekijöidenkin lapsenlapsenlapset muistelivat kertomuksissaan kylänvanhimpien
+aikalaistodistuksia hiilenpolttajamestareiden ammattitaidottomuudesta ja rautamalminlouhintamenetelmien
+kehittymättömyydestä, vaikkeivät yksityiskohtaisempia muistiinpanoja säilyttäneetkään. Sulatusuunirakennelmien
+ympäristössä työskennelleistä seppämestareista tunnetuimmat opettivat oppipoikakokelaitaan kärsivällisesti.
+Kesäaikaisten markkinamatkojensa yhteydessä kauppiasperheet kuljettivat valmistamiaan rautaesineitä naapuripitäjiin,
+joiden asukkaat vaihtoivat viljatuotteitaan, nahkavaatteitaan, turkiksiaan sekä puuastioitaan työkaluihin.
+Talviyksinäisyydessään kyläläiset valmistelivat seuraavanvuotisia työtehtäviään keskustellen sukupolvienvälisistä
+erimielisyyksistä, perinnönjakokysymyksistä, kalastusoikeuksista, metsänhoitomenetelmistä sekä kirkkoherranvirastojen
+epäoikeudenmukaisina pidetyistä kymmenysverokäytännöistä."""
+THAI = """ช่างตีเหล็กในหมู่บ้านตื่นแต่เช้าทุกวันเพื่อจุดไฟในเตาใหญ่ริมแม่น้ำ เด็กๆ มักมายืนดูประกายไฟที่กระเด็นขึ้นไปบนอากาศ
+พวกเขาช่วยกันขนถ่านและแร่จากภูเขาลงมาใส่ตะกร้า เหล็กที่ดีต้องใช้ความอดทนและเวลาหลายวันกว่าจะตีให้เป็นมีดหรือจอบได้"""
+ARABIC = """كان الحدادون في القرية يستيقظون مع الفجر ليوقدوا النار في الفرن الكبير قرب النهر، وكان الأطفال يقفون بعيدا
+ينظرون إلى الشرر وهو يتطاير في الهواء البارد. يحمل الرجال الفحم والحجارة من الجبل في سلال على ظهورهم، ثم يضربون
+الحديد ساعات طويلة حتى يصير سكينا أو فأسا أو محراثا. وقال الشيخ إن الحديد الجيد لا يخاف النار، وإنما يخاف اليد
+التي لا صبر لها، فضحك الأولاد ومضوا إلى بيوتهم قبل أن يهبط الليل على الوادي وتبرد الجمرات الأخيرة."""
+KHMER = """ជាងដែកនៅក្នុងភូមិភ្ញាក់ពីព្រលឹមជារៀងរាល់ថ្ងៃដើម្បីដុតភ្លើងក្នុងឡធំនៅមាត់ទន្លេ។ ក្មេងៗតែងតែមកឈរមើលផ្កាភ្លើង
+ដែលហោះឡើងលើអាកាស។ ពួកគេជួយគ្នាដឹកធ្យូងនិងរ៉ែពីភ្នំចុះមកក្រោម។"""
+
+
+@pytest.mark.parametrize(("text", "language"), [(FINNISH, "fi"), (THAI, "th"), (ARABIC, "ar"), (KHMER, "km")])
+def test_prose_of_other_languages_is_not_held_to_english_words(text: str, language: str) -> None:
+    assert reason(text, language) is None
+    assert reason(text, None) is None
+
+
+@pytest.mark.parametrize(("text", "language"), [(FINNISH, "fi"), (ARABIC, "ar"), (THAI, "th")])
+def test_repeated_lines_go_in_any_language(text: str, language: str) -> None:
+    line = " ".join(text.split("\n")[:3])
+    assert reason(f"{line}\n" * 30, language) == "repetition.max_duplicate_lines"
+
+
+def test_finnish_said_to_be_english_is_what_the_limits_of_english_refuse() -> None:
+    assert reason(FINNISH, "en") == "quality.max_mean_unit_length"
 
 
 def test_english_without_function_words_goes_and_other_languages_are_not_held_to_them() -> None:

@@ -147,5 +147,5 @@ def test_null_on_the_command_line_leaves_a_stage_out_of_the_plan(tmp_path: Path)
     (tmp_path / "notes.jsonl").write_text('{"id": 1, "text": "鐵 and iron."}\n', encoding="utf-8")
     text = "ingest: {sources: [{reader: jsonl, paths: notes.jsonl, language: en}]}\ndedupe: {method: exact}\n"
     (tmp_path / "ore.yaml").write_text(text, encoding="utf-8")
-    assert "dedupe" in ask(tmp_path, "plan", "ore.yaml")
-    assert "dedupe" not in ask(tmp_path, "plan", "ore.yaml", "dedupe=null")
+    assert "+ dedupe" in ask(tmp_path, "plan", "ore.yaml")
+    assert "+ dedupe" not in ask(tmp_path, "plan", "ore.yaml", "dedupe=null")

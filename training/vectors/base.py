@@ -97,6 +97,12 @@ class Learner:
         """Fill the tables (rows × width each, zeros before) with first values: the same at every run of a seed."""
         raise NotImplementedError
 
+    def check(self, tables: dict[str, Floats]) -> None:
+        """Look at what was learned, after the last step.
+
+        Raises: StageFailed when nothing was.
+        """
+
     def choose(self, part: Part, desks: dict[str, Desk]) -> None:
         """Fill members, visits and count of each desk."""
         raise NotImplementedError

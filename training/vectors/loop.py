@@ -59,6 +59,7 @@ def train(run: Run) -> None:
             save(run)
     if hosts.rank == 0:
         check_tables(run)
+        run.learner.check(run.exchange.matrices())
     run.meter.close()
 
 

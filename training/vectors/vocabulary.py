@@ -66,6 +66,29 @@ def vocabulary(rows: Rows, tokenizer: Path, size: int) -> Vocabulary:
     return Vocabulary(counts, ends)
 
 
+NO_NEIGHBOURS = (
+    "no word has a neighbour in its sentence{why}, so there is nothing to learn word vectors from. Add text with "
+    "longer sentences, lower tokenizer.min_count, or raise tokenizer.vocabulary."
+)
+
+
+def check_neighbours(rows: Rows, words: Vocabulary) -> None:
+    """Look for two known words in one sentence of a row: the first rows have them in any usual text.
+
+    Raises: StageFailed when no sentence has two.
+    """
+    length = rows.tokens.shape[1]
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        tokens, lengths = rows.tokens[first : first + _ROWS_AT_ONCE], rows.lengths[first : first + _ROWS_AT_ONCE]
+        counted = np.arange(length) < lengths[:, None]
+        is_word, is_end = counted & (words.counts[tokens] > 0), np.isin(tokens, words.ends)
+        # which sentence each token is in: no two rows share one
+        sentence = np.cumsum(is_end, axis=1) + np.arange(len(tokens))[:, None] * (length + 1)
+        if np.bincount(sentence[is_word], minlength=1).max() > 1:
+            return
+    raise StageFailed(f"pretrain: {NO_NEIGHBOURS.format(why='')}")
+
+
 def _special(tokenizer: Path) -> dict[str, int]:
     """The ids of special tokens: ends of texts and sentences, and under UNKNOWN what stands for any other word."""
     found = read_json(tokenizer)

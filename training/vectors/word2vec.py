@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.errors import StageFailed
 from training import chance
 from training.models.sections.vectors import Vectors
 from training.objectives.section import Cbow, Skipgram
@@ -28,7 +29,7 @@ from training.vectors.base import KEYS, Desk, Floats, Ints, Learner, Part, Table
 from training.vectors.cbow import cbow
 from training.vectors.skipgram import TILE, skipgram
 from training.vectors.tree import huffman, windows_with_paths
-from training.vectors.vocabulary import vocabulary
+from training.vectors.vocabulary import NO_NEIGHBOURS, check_neighbours, vocabulary
 
 POOL = 1024  # a power of two, at most 4096: an index takes 12 bits of a draw
 # of a product's pull on a row (blocks.share_of): found by experiment (README)
@@ -69,6 +70,7 @@ class Word2vec(Learner):
         self.options = SECTIONS[section.objective.name].model_validate(section.objective.options)
         self.objective, self.width = section.objective.name, Vectors.model_validate(section.model.options).width
         self.words = vocabulary(rows["train"], Path(spec["tokenizer"]), spec["vocabulary"])
+        check_neighbours(rows["train"], self.words)
         self.plan = plan(section, length=self.length, rows=len(rows["train"]), world=1, micro_tokens=self.length,
                          precision="fp32")  # fmt: skip
         self.rate = section.optimizer.options.get("lr") or RATES[section.objective.name]
@@ -96,6 +98,12 @@ class Word2vec(Learner):
         for first in range(0, len(inputs), 4096):
             some = inputs[first : first + 4096]
             some[:] = (draw.random(some.shape, np.float32) - np.float32(0.5)) / np.float32(self.width)
+
+    def check(self, tables: dict[str, Floats]) -> None:
+        """Outputs begin at zero, and every window moves some."""
+        if not tables["output"].any():
+            why = f" once frequent words are left out (objective.subsample {self.options.subsample:g})"
+            raise StageFailed(f"pretrain: {NO_NEIGHBOURS.format(why=why)}")
 
     def choose(self, part: Part, desks: dict[str, Desk]) -> None:
         """The input rows are the block's words, the output rows these and the pool, or the nodes on their paths."""

@@ -43,7 +43,7 @@ FAMILIES: list[tuple[str, Kind, tuple[str, ...]]] = [
 
 def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
     held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options_(), 0)
-    subject = Subject(corpus.inputs["model"].path / "model", held_out, torch.device("cpu"))
+    subject = Subject(corpus.inputs.one("model").folder("model"), held_out, torch.device("cpu"))
     found = task.merge(held_out, [task.work(piece, subject) for piece in task.cut(held_out)])
     return {(score.metric, score.language): score for score in found.scores}
 

@@ -38,7 +38,7 @@ def test_every_file_is_as_readable_as_the_umask_says(
     try:
         job = make_stage_job("export", "files", corpus, PARAMS)
         export.run(job)
-        save(load(corpus.inputs["model"].path / "model"), tmp_path / "model")
+        save(load(corpus.inputs.one("model").folder("model")), tmp_path / "model")
     finally:
         os.umask(before)
     files = [path for folder in (job.folder, tmp_path / "model") for path in folder.rglob("*") if path.is_file()]

@@ -1,4 +1,4 @@
-"""Word vectors that diverge end at the step where they do, and leave nothing to publish."""
+"""Word vectors that diverge, or that saw no window, leave nothing to publish."""
 
 from __future__ import annotations
 
@@ -42,3 +42,9 @@ def test_vectors_that_are_not_finite_are_neither_kept_nor_published(
     fail(job, r"the weights after step \d+ are not finite numbers")
     kept = checkpoint.newest(job.folder)
     assert (kept is None) == (after == "checkpoint")
+
+
+@pytest.mark.parametrize("objective", ["skipgram", "cbow"])
+def test_vectors_that_saw_no_window_are_not_published(make_job: Callable[..., Job], objective: str) -> None:
+    job = make_job("a", objective={objective: {"subsample": 1e-30}})
+    fail(job, "no word has a neighbour in its sentence once frequent words are left out .*subsample 1e-30")

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.core.errors import StageFailed
 from training.trainer.stream import Rows
-from training.vectors.vocabulary import Vocabulary, vocabulary
+from training.vectors.vocabulary import Vocabulary, check_neighbours, vocabulary
 from training.vectors.windows import ALWAYS, BORDER
 
 
@@ -38,6 +38,24 @@ def test_words_are_counted_over_the_training_rows(tmp_path: Path) -> None:
 def test_a_corpus_without_any_word_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StageFailed, match=r"10 training tokens none is left as a word.*min_count"):
         vocabulary(rows([[1, 1, 2, 1, 1], [1, 0, 0, 1, 1]], [5, 5]), tokenizer(tmp_path), 6)
+
+
+@pytest.mark.parametrize("tokens", [[[3, 2, 4, 0, 5], [4, 2, 1, 1, 3]], [[3, 1, 2, 1, 4], [2, 5, 0, 4, 4]]])
+def test_words_without_a_neighbour_in_their_sentence_are_said_in_one_sentence(
+    tmp_path: Path, tokens: list[list[int]]
+) -> None:
+    lonely = rows(tokens, [5, 4])  # the second row ends before its last word
+    words = vocabulary(lonely, tokenizer(tmp_path), 6)
+    with pytest.raises(StageFailed, match="no word has a neighbour in its sentence, .*Add text"):
+        check_neighbours(lonely, words)
+
+
+@pytest.mark.parametrize("tokens", [[3, 1, 1, 4, 2], [2, 0, 3, 3, 1]])
+def test_two_words_of_one_sentence_are_enough_whatever_unknown_stands_between(
+    tmp_path: Path, tokens: list[int]
+) -> None:
+    some = rows([[3, 2, 4, 2, 5], tokens], [5, 5])
+    check_neighbours(some, vocabulary(some, tokenizer(tmp_path), 6))
 
 
 def test_frequent_words_stay_as_in_word2vec() -> None:

@@ -33,11 +33,11 @@ class Listener:
         if len(folder.encode()) > LONGEST_ADDRESS - 2:
             Path(folder).rmdir()
             folder = tempfile.mkdtemp(prefix="bloomery-", dir="/tmp")
-        self.folder, self.address = folder, f"{folder}/p"
+        self.folder, self.address = folder, f"unix:{folder}/p"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with contextlib.suppress(OSError):  # a smaller buffer only loses more
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.bind(self.address)
+        self.socket.bind(f"{folder}/p")
         self.socket.setblocking(False)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.socket, selectors.EVENT_READ)

@@ -1,77 +1,100 @@
-"""Which runner, how many workers, and silence: Beam's embedded FnApiRunner, pinned, never its `multi_threading` mode.
+"""The executors on Beam: threads or processes of this host, by its embedded FnApiRunner, never `multi_threading` mode.
 
-That mode was seen to lose elements in three runs of nine; the default runner first tries to download another one.
-Beam's words go to the job's log, ours to the user.
+That mode was seen to lose elements in three runs of nine; the default runner first tries to download another one. Only
+the numbers of tasks cross Beam. Beam's words go to the job's log, ours to the user.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.beam.guard import Guard
-from pipeline.beam.task import Isolation
+from pipeline.beam.control import StepControl
+from pipeline.beam.failure import shortage_error
+from pipeline.beam.local import folder_channel, threads_per_worker
+from pipeline.beam.task import Payload, Result, Step, Task, Work
 from pipeline.core.errors import StageFailed
+from pipeline.core.shortage import shortage_of
 from pipeline.core.stage import Job
 
 
-def run_pipeline(job: Job, step: str, wire: Callable[[Any, Guard], None], *, isolation: Isolation) -> None:
-    """Build a pipeline with `wire(pipeline, guard)` and run it to its end.
+class Threads:
+    """An `Executor`: threads of this process."""
 
-    Raises: the first error of the work; StageFailed when a worker died or Beam itself failed.
+    def run(self, step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
+        _run(step, tasks, work, processes=False)
+
+
+class Processes:
+    """An `Executor`: processes of our own on this host."""
+
+    def run(self, step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
+        _run(step, tasks, work, processes=True)
+
+
+def _run(step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result], *, processes: bool) -> None:
+    """Run Create(numbers) | ParDo(work) to its end.
+
+    Raises: as `Executor.run`; StageFailed when Beam itself failed.
     """
-    with _quiet(job), tempfile.TemporaryDirectory(prefix="bloomery-") as control:
+    with _quiet(step.job), folder_channel() as channel:
         import apache_beam as beam
 
-        guard = Guard(job, step, Path(control), exits=isolation == "processes")
-        runner, options = _runner(job, guard, isolation)
+        from pipeline.beam.transform import RunTask
+
+        control = StepControl(step, channel, exits=processes)
+        runner, options = _process_runner(control) if processes else _thread_runner(step.job)
         pipeline = beam.Pipeline(runner=runner, options=options)
-        wire(pipeline, guard)
+        numbers = pipeline | "Numbers" >> beam.Create(list(range(len(tasks))))
+        _ = numbers | "Work" >> beam.ParDo(RunTask(control, tuple(tasks), work))
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:
-            raise _told(guard, error) from error
+            raise _error_of(control, error) from error
         except BaseException:
-            guard.stop()
+            channel.stop()
             raise
 
 
-def threads_a_worker(workers: int) -> int:
-    """Threads that libraries of one worker may start, so that workers × threads = cores."""
-    return max(1, len(os.sched_getaffinity(0)) // max(1, workers))
+def _process_runner(control: StepControl) -> tuple[Any, Any]:
+    from pipeline.beam.workers import process_runner
+
+    workers = control.step.job.workers
+    return process_runner(control, threads_per_worker(workers)), _options(workers)
 
 
-def _runner(job: Job, guard: Guard, isolation: Isolation) -> tuple[Any, Any]:
-    from apache_beam.options.pipeline_options import PipelineOptions
+def _thread_runner(job: Job) -> tuple[Any, Any]:
+    import pyarrow as pa
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-    flags = [f"--direct_num_workers={max(1, job.workers)}"]
-    if isolation == "processes":
-        from pipeline.beam.workers import process_runner
-
-        return process_runner(guard, threads_a_worker(job.workers)), PipelineOptions(flags)
-    import pyarrow as pa
-
-    pa.set_cpu_count(threads_a_worker(job.workers))
-    return FnApiRunner(), PipelineOptions([*flags, "--direct_running_mode=in_memory"])
+    pa.set_cpu_count(threads_per_worker(job.workers))
+    return FnApiRunner(), _options(job.workers, "--direct_running_mode=in_memory")
 
 
-def _told(guard: Guard, error: Exception) -> Exception:
-    """What the user hears: the work's own error, a dead worker's sentence, or Beam's last line."""
-    found = guard.first_error() or (error if isinstance(error, StageFailed) else None)
-    if found is not None:
-        return found
-    with guard.job.log.open("a", encoding="utf-8") as log:
+def _options(workers: int, *flags: str) -> Any:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    return PipelineOptions([f"--direct_num_workers={max(1, workers)}", *flags])
+
+
+def _error_of(control: StepControl, error: Exception) -> Exception:
+    """The error to raise: the work's own, a dead worker's sentence, a shortage, or Beam's last line."""
+    step, failure = control.step, control.channel.first()
+    if failure is not None:
+        return failure.exception(step)
+    if isinstance(error, StageFailed):
+        return error
+    # the log may lie on the disk that is full
+    with contextlib.suppress(OSError), step.job.log.open("a", encoding="utf-8") as log:
         log.write(f"{error}\n")
     last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    if shortage := shortage_of(error):
+        return shortage_error(step, shortage, "", last)
     return StageFailed(
-        f"{guard.job.stage}: {guard.step}: Beam failed: {last[:300]}. More is in {guard.job.log.name};"
-        " run the same command again: finished tasks are kept."
+        f"{step.job.stage}: {step.name}: Beam failed: {last[:300]}. More is in {step.job.log.name}. "
+        "Run the same command again: finished tasks are kept."
     )
 
 

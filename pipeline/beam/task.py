@@ -33,9 +33,20 @@ class Task(Generic[Payload]):
     size: int
     payload: Payload
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"key": self.key, "size": self.size, "payload": self.payload}
+
 
 Work = Callable[[Job, Task[Payload]], Result]
 """A module-level function (it travels by name). Its files appear by rename before it returns its JSON-able result."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A named step of a job: the tasks that `run_tasks` was given at once."""
+
+    job: Job
+    name: str
 
 
 def results_folder(job: Job, step: str) -> Path:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
 
-from pipeline.beam.guard import Guard
-from pipeline.beam.task import Task, Work, result_path, results_folder
-from pipeline.core.files import write_json
+from pipeline.beam.control import StepControl
+from pipeline.beam.executor import run_task
+from pipeline.beam.task import Task, Work
 
 
 class RunTask(beam.DoFn):  # type: ignore[misc]
     """number → nothing: `work(job, tasks[number])`, its result written by rename, progress reported."""
 
-    def __init__(self, guard: Guard, tasks: Sequence[Task[Any]], work: Work[Any, Mapping[str, Any]]) -> None:
-        self.guard, self.tasks, self.work = guard, tasks, work
+    def __init__(self, control: StepControl, tasks: Sequence[Task[Any]], work: Work[Any, Any]) -> None:
+        self.control, self.tasks, self.work = control, tasks, work
 
     def process(self, number: int) -> Iterable[None]:
-        guard, task = self.guard, self.tasks[number]
-        with guard.task(task.key):
-            result = self.work(guard.job, task)
-            write_json(result_path(results_folder(guard.job, guard.step), task.key), result)
-        guard.job.progress.add(guard.step, task.size)
+        task = self.tasks[number]
+        with self.control.task(task.key):
+            run_task(self.control.step, task, self.work)
         return ()

@@ -7,7 +7,6 @@ none of the current folder's modules, thread counts of its own, and the job's lo
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -24,8 +23,11 @@ from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.transforms import environments
 
-from pipeline.beam.guard import FAILED, Guard
+from pipeline.beam.control import NO_DISK, NO_MEMORY, StepControl
+from pipeline.beam.failure import shortage_error
+from pipeline.beam.local import end_with
 from pipeline.core.errors import StageFailed
+from pipeline.core.shortage import Shortage, shortage_in
 
 URN = "bloomery:environment:process:v1"
 ENTRY = """import json, logging, sys
@@ -38,14 +40,15 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
 )  # fmt: skip
 WATCH_SECONDS = 0.2
-PR_SET_PDEATHSIG = 1
+LOG_TAIL_BYTES = 16 << 10
+SHORTAGES: dict[int, Shortage] = {NO_DISK: "disk", NO_MEMORY: "memory"}
 
 
-def process_runner(guard: Guard, threads: int) -> Any:
+def process_runner(control: StepControl, threads: int) -> Any:
     """An FnApiRunner whose workers are `Worker` processes; leave direct_running_mode unset."""
     # a flush by time loses elements of the data plane; flushing by size and at the end does not
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-    worker_handlers.WorkerHandler.register_environment(URN, bytes)(partial(Worker, Crew(guard, threads)))
+    worker_handlers.WorkerHandler.register_environment(URN, bytes)(partial(Worker, WorkerPool(control, threads)))
     provision = fn_runner.ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(retrieval_token="unused"))
     return fn_runner.FnApiRunner(default_environment=ProcessEnvironment(), provision_info=provision)
 
@@ -66,10 +69,10 @@ class ProcessEnvironment(environments.Environment):  # type: ignore[misc]
 
 
 @dataclass
-class Crew:
+class WorkerPool:
     """The workers of one run: what they share, and each of them once it has started."""
 
-    guard: Guard
+    control: StepControl
     threads: int
     workers: list[Worker] = field(default_factory=list)
 
@@ -77,18 +80,19 @@ class Crew:
 class Worker(worker_handlers.GrpcWorkerHandler):  # type: ignore[misc]
     """The driver's side of one worker process."""
 
-    def __init__(self, crew: Crew, payload: bytes, state: Any, provision_info: Any, grpc_server: Any) -> None:
+    def __init__(self, pool: WorkerPool, payload: bytes, state: Any, provision_info: Any, grpc_server: Any) -> None:
         super().__init__(state, provision_info, grpc_server)
-        self.crew, self.guard, self.closing = crew, crew.guard, False
+        self.pool, self.control, self.job, self.closing = pool, pool.control, pool.control.step.job, False
 
     def start_worker(self) -> None:
         command = [sys.executable, "-c", ENTRY, json.dumps(sys.path), self.control_address, self.worker_id]
-        with self.guard.job.log.open("ab") as log:
+        with self.job.log.open("ab") as log:
+            self.log_start = log.seek(0, os.SEEK_END)
             self.process = subprocess.Popen(
-                [*command, str(os.getpid())], env=worker_environment(self.crew.threads), stdin=subprocess.DEVNULL,
+                [*command, str(os.getpid())], env=worker_environment(self.pool.threads), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log,
             )  # fmt: skip
-        self.crew.workers.append(self)
+        self.pool.workers.append(self)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def stop_worker(self) -> None:
@@ -105,22 +109,37 @@ class Worker(worker_handlers.GrpcWorkerHandler):  # type: ignore[misc]
 
     def _watch(self) -> None:
         code = self.process.wait()
-        error = StageFailed(self._epitaph(code))
+        error = self._death(code)
         # all of them, and again: the runner waits for one worker after the other, and may start another bundle yet
         while not self.closing:
-            for worker in list(self.crew.workers):
+            for worker in list(self.pool.workers):
                 worker.control_conn.abort(error)
                 worker.process.kill()
             time.sleep(WATCH_SECONDS)
 
-    def _epitaph(self, code: int) -> str:
-        job, pid = self.guard.job, self.process.pid
+    def _death(self, code: int) -> StageFailed:
+        """What a worker's end means, in one sentence."""
+        step, pid = self.control.step, self.process.pid
+        key = self.control.channel.task_of(str(pid))
+        shortage = SHORTAGES.get(code) or shortage_in(self._output())
+        if shortage and code != -signal.SIGKILL:
+            return shortage_error(step, shortage, f"{key}: " if key else "", f"a worker process ended with {code}")
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         why = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return (
-            f"{job.stage}: {self.guard.step}: a worker process {how}{why}{self.guard.doing(pid)}. Run the same command"
-            f" again: finished tasks are kept. If memory is short, use fewer workers than {job.workers}."
+        where = f" while working on {key}" if key else ""
+        return StageFailed(
+            f"{self.job.stage}: {step.name}: a worker process {how}{why}{where}. Run the same command again: finished "
+            f"tasks are kept. If memory is short, use fewer workers than {self.job.workers}."
         )
+
+    def _output(self) -> str:
+        """The end of what workers printed since this one started: a C++ library says there why it aborts."""
+        try:
+            with self.job.log.open("rb") as log:
+                log.seek(max(self.log_start, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+                return log.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -134,7 +153,7 @@ def worker_environment(threads: int) -> dict[str, str]:
 def main() -> None:
     """A worker process: serve Beam until the driver says that it is done, or is gone."""
     control_address, worker_id, driver = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    _die_with(driver)
+    end_with(driver)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     logging.basicConfig(level=logging.ERROR)
     from apache_beam.runners.worker.sdk_worker import SdkHarness
@@ -147,15 +166,3 @@ def main() -> None:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)  # gRPC's threads would hold the process for seconds
-
-
-def _die_with(driver: int) -> None:
-    """End when the driver ends: by the kernel's signal, and by looking, where the signal does not reach."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def look() -> None:
-        while os.getppid() == driver:
-            time.sleep(0.5)
-        os._exit(FAILED)
-
-    threading.Thread(target=look, daemon=True).start()

@@ -1,7 +1,8 @@
-"""Progress from any process of a stage to the supervisor: Unix datagrams that never block and never fail.
+"""Progress from any process of a stage to the supervisor: messages that never block and never fail.
 
-A lost datagram misdraws a bar for a moment and changes nothing else: the truth is in the result files. One JSON object
-a datagram, {"kind": "total" | "add" | "note" | "<event>", "stage", "step", ...}. Cost: about 5 us a message.
+How a message travels is a `Transport`, named by the scheme of an address: "unix:PATH" is a datagram to a socket of this
+host. A lost message misdraws a bar for a moment and changes nothing else: the truth is in the result files. Each is one
+JSON object, {"kind": "total" | "add" | "note" | "<event>", "stage", "step", ...}. Cost: about 5 us a message.
 """
 
 from __future__ import annotations
@@ -11,15 +12,39 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 _LOCAL = threading.local()
 
 
+class Transport(Protocol):
+    """A way to the supervisor."""
+
+    def send(self, message: bytes) -> None:
+        """Send a message, or lose it: never wait, never raise."""
+
+
+@dataclass(frozen=True)
+class UnixDatagrams:
+    """To a socket on this host; `path` has at most 107 bytes."""
+
+    path: str
+
+    def send(self, message: bytes) -> None:
+        # the listener may be gone, slow or full: progress is a courtesy
+        with contextlib.suppress(OSError):
+            _socket().sendto(message, socket.MSG_DONTWAIT, self.path)
+
+
+TRANSPORTS: dict[str, Callable[[str], Transport]] = {"unix": UnixDatagrams}
+"""By the scheme of an address; what follows the colon is given to it."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """The sending end. `address` is the path of the supervisor's socket (at most 107 bytes), or "" for silence."""
+    """The sending end. `address` is where the supervisor listens, SCHEME:PLACE, or "" for silence."""
 
     address: str = ""
     stage: str = field(default="")
@@ -40,10 +65,9 @@ class Progress:
         """Any other event, for example kind="train", step=12, loss=3.1."""
         if not self.address:
             return
+        scheme, _, place = self.address.partition(":")
         message = json.dumps({"kind": kind, "stage": self.stage, **fields}, ensure_ascii=False).encode()
-        # the listener may be gone, slow or full: progress is a courtesy
-        with contextlib.suppress(OSError):
-            _socket().sendto(message, socket.MSG_DONTWAIT, self.address)
+        TRANSPORTS[scheme](place).send(message)
 
 
 def _socket() -> socket.socket:

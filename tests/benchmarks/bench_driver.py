@@ -144,9 +144,10 @@ def nothing(job: Any, task: Any) -> dict[str, Any]:
 
 
 def job_in(folder: Path) -> Any:
-    from pipeline.core.stage import Job
+    from pipeline.core.stage import Identity, Inputs, Job, Place
 
-    return Job("bench", 1, "documents", "", "", {}, 17, {}, folder, folder, folder, folder / "log.txt")
+    place = Place(folder, folder, folder, folder / "log.txt")
+    return Job(Identity("bench", 1, "documents", "", "", {}, 17), Inputs(), place)
 
 
 WAYS = {"places": places, "places, GroupByKey": places_and_beam, "indexes": indexes, "indexes, read": read}

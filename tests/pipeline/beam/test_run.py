@@ -158,7 +158,7 @@ def test_a_killed_worker_is_an_error_at_once_that_names_its_task(work: ModuleTyp
     started = time.monotonic()
     with pytest.raises(StageFailed, match=r"killed by signal 9 \(out of memory\?\) while working on t3"):
         run_tasks(make_job(workers=2), "step", tasks_of(30), work.killed, isolation="processes")
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 120
 
 
 def test_workers_end_when_the_driver_is_killed(work: ModuleType, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_workers_end_when_the_driver_is_killed(work: ModuleType, tmp_path: Path)
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as driver:
         children: list[psutil.Process] = []
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(children) < 2 or not (tmp_path / "seen").exists():
             assert time.monotonic() < deadline, "the workers did not start"
             time.sleep(0.1)

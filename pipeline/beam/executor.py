@@ -1,0 +1,44 @@
+"""Who does the tasks of a step: threads here, processes here, and whatever else gives the same results and errors.
+
+An executor is given tasks that have no result, in the order in which they should start. It calls `run_task` for each,
+where and when it likes, and returns when all have a result. When one fails it stops soon and raises
+`Failure.exception`. Jobs, tasks and failures are JSON-able and work is a module-level function, so all of it crosses to
+another process or machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pipeline.beam.task import Isolation, Payload, Result, Step, Task, Work, result_path, results_folder
+from pipeline.core.files import write_json
+from pipeline.core.registry import Registry
+
+EXECUTORS = Registry(
+    "executor", {"threads": "pipeline.beam.runner:Threads", "processes": "pipeline.beam.runner:Processes"}
+)
+
+
+class Executor(Protocol):
+    """Runs the tasks of a step."""
+
+    def run(self, step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
+        """Leave a result for every task.
+
+        Raises: the error of the first task that failed, ours as it is, any other as StageFailed; StageFailed when a
+        worker died.
+        """
+
+
+def executor_of(isolation: Isolation) -> Executor:
+    """The executor that a step asks for."""
+    executor: Executor = EXECUTORS.load(isolation)()
+    return executor
+
+
+def run_task(step: Step, task: Task[Any], work: Work[Any, Any]) -> None:
+    """Do one task: its result appears by rename, last of all; then its progress is reported."""
+    result = work(step.job, task)
+    write_json(result_path(results_folder(step.job, step.name), task.key), result)
+    step.job.progress.add(step.name, task.size)

@@ -1,0 +1,70 @@
+"""The first error of a step as plain values, so that it crosses processes and machines as JSON, and its sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.beam.task import Step
+from pipeline.core.errors import BloomeryError, StageFailed
+from pipeline.core.registry import load
+from pipeline.core.shortage import Shortage, shortage_of
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`error`: the import string of the class, if it is one of ours. `message` is then all that a person needs."""
+
+    key: str
+    error: str | None
+    message: str
+    shortage: Shortage | None
+    trace: str
+
+    @classmethod
+    def of(cls, key: str, error: Exception) -> Failure:
+        trace = "".join(traceback.format_exception(error))
+        if isinstance(error, BloomeryError):
+            kind = type(error)
+            return cls(key, f"{kind.__module__}:{kind.__qualname__}", str(error), None, trace)
+        message = f"{type(error).__name__}: {error}".rstrip(".: \n")
+        return cls(key, None, message, shortage_of(error), trace)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Failure:
+        return cls(**value)
+
+    def exception(self, step: Step) -> BloomeryError:
+        """The error to raise, of its own class if it is one of ours; its traceback goes to the job's log."""
+        # the log may lie on the disk that is full
+        with contextlib.suppress(OSError), step.job.log.open("a", encoding="utf-8") as log:
+            log.write(self.trace)
+        if self.error is not None:
+            error: BloomeryError = load(self.error)(self.message)
+            return error
+        if self.shortage is not None:
+            return shortage_error(step, self.shortage, f"{self.key}: ", self.message)
+        return StageFailed(
+            f"{step.job.stage}: {step.name}: {self.key}: {self.message}. The traceback is in {step.job.log.name}. "
+            "Finished tasks are kept: the same command resumes."
+        )
+
+
+def shortage_error(step: Step, shortage: Shortage, where: str, message: str) -> StageFailed:
+    """The sentence for a full disk or exhausted memory."""
+    job, detail = step.job, f" ({' '.join(message.split())[:200]})" if message else ""
+    if shortage == "disk":
+        problem, remedy = "no space left on the disk", f"Free space ({job.folder})"
+    else:
+        fewer = f"fewer workers than {job.workers}" if job.workers > 1 else "a machine with more memory"
+        problem, remedy = "out of memory", f"Use {fewer}, or raise the limit (ulimit -v)"
+    return StageFailed(
+        f"{job.stage}: {step.name}: {where}{problem}{detail}. {remedy}, then run the same command again: finished "
+        "tasks are kept."
+    )

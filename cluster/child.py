@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     faulthandler.enable()
     try:
         published = _work(order)
-        result: dict[str, Any] = {"published": str(published)}
+        result: dict[str, Any] = {"published": published}
     except BloomeryError as error:
         result = {"error": str(error), "exit_code": error.exit_code}
     except MemoryError:
@@ -65,7 +65,7 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _work(order: dict[str, Any]) -> Path:
+def _work(order: dict[str, Any]) -> str:
     if str(Path(cluster.__file__).parent) != order["home"]:
         raise StageFailed(
             f"{Path(cluster.__file__).parent} hides the installed package. Rename that folder, or start elsewhere."
@@ -78,7 +78,7 @@ def _work(order: dict[str, Any]) -> Path:
         "started": round(started, 3), "seconds": round(time.time() - started, 3), "host": socket.gethostname(),
         "workers": job.workers, "cluster": job.cluster, "versions": versions(),
     }  # fmt: skip
-    return Store(Path(order["workdir"])).publish(job, outcome).path
+    return Store(Path(order["workdir"])).publish(job, outcome).uri
 
 
 def versions() -> dict[str, str]:

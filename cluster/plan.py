@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from cluster.config import Cluster, Loaded
@@ -20,7 +19,7 @@ from cluster.numerics import other_class
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile, canonical_json, read_json
-from pipeline.core.manifest import NAME, each, fingerprint
+from pipeline.core.manifest import each, fingerprint
 from pipeline.core.plugins import PLUGINS, source_changes, without_sources
 from pipeline.core.registry import did_you_mean
 from pipeline.core.registry import load as load_target
@@ -142,7 +141,7 @@ def _judge(
     artifact = store.find(spec.name, identity)
     state: State
     if artifact is not None:
-        state, why = "done", f"same parameters and inputs, published {_when(artifact.path)}"
+        state, why = "done", f"same parameters and inputs, published {_when(artifact)}"
     else:
         earlier = store.all(spec.name)
         reason = _changed(spec, params, inputs, earlier[0], before, sources) if earlier else "nothing published yet"
@@ -187,10 +186,9 @@ def _short(fingerprints: str | list[str]) -> str:
 
 def _changed_files(old: Artifact, sources: Sequence[SourceFiles]) -> str:
     """Which raw files came, went or changed, by ingest's own list of what it read."""
-    path = old.path / "raw.json"
-    if not path.exists():
+    if not old.has("raw.json"):
         return "its raw files changed"
-    before = {(one["source"], one["name"]): one["sha256"] for one in read_json(path)}
+    before = {(one["source"], one["name"]): one["sha256"] for one in read_json(old.file("raw.json"))}
     after = {(s["source"], f["name"]): f["sha256"] for s in sources for f in s["files"]}
     kinds = {
         "added": sorted(after.keys() - before.keys()),
@@ -205,5 +203,5 @@ def _changed_files(old: Artifact, sources: Sequence[SourceFiles]) -> str:
     return ", ".join(told) or "its raw files come in another order"
 
 
-def _when(path: Path) -> str:
-    return f"{datetime.fromtimestamp((path / NAME).stat().st_mtime):%Y-%m-%d %H:%M}"
+def _when(artifact: Artifact) -> str:
+    return f"{datetime.fromtimestamp(artifact.published_at()):%Y-%m-%d %H:%M}"

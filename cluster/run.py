@@ -79,11 +79,11 @@ class Run:
     def write_lineage(self, store: Store) -> None:
         """What was made of what, as far as it is published; and a link to each artifact, for people who look around."""
         made = artifacts_of(self, store)
-        write_json(self.path / "lineage.json", [_lineage(artifact, self.workdir) for artifact in made.values()])
+        write_json(self.path / "lineage.json", [_lineage(artifact) for artifact in made.values()])
         (self.path / "artifacts").mkdir(exist_ok=True)
         for stage, artifact in made.items():
             if not self.artifact(stage).is_symlink():
-                self.artifact(stage).symlink_to(os.path.relpath(artifact.path, self.path / "artifacts"))
+                self.artifact(stage).symlink_to(os.path.relpath(artifact.folder(""), self.path / "artifacts"))
 
     def state(self) -> str:
         """finished, failed or stopped by its last event; else running or killed by whether its process lives."""
@@ -156,11 +156,11 @@ def _lives(pid: int, ticks: int) -> bool:
     return born(pid) == ticks
 
 
-def _lineage(artifact: Artifact, workdir: Path) -> dict[str, Any]:
+def _lineage(artifact: Artifact) -> dict[str, Any]:
     manifest = artifact.manifest
     return {
         "stage": manifest.stage, "fingerprint": manifest.fingerprint, "kind": manifest.kind, "inputs": manifest.inputs,
         "digest": manifest.digest, "content_digest": manifest.content_digest,
-        "path": os.path.relpath(artifact.path, workdir), "files": len(manifest.files),
+        "path": f"store/{manifest.stage}/{manifest.fingerprint}", "files": len(manifest.files),
         "bytes": sum(file.bytes for file in manifest.files),
     }  # fmt: skip

@@ -33,7 +33,7 @@ def sample(
     ]
     if not made:
         raise UserError(f"{run.path.name}: no model is trained yet. Go on with: {program()} run {run.path}/config.yaml")
-    folder = made[-1].path / "model"
+    folder = made[-1].folder("model")
     if told := load(CANNOT)(read_json(folder / "config.json")["family"]):
         raise UserError(f"{run.path.name}: {told}")
     sampling = load(SAMPLING)(tokens=tokens, temperature=temperature, top_k=top or None)

@@ -97,7 +97,7 @@ def _scores(loaded: Loaded) -> dict[str, str]:
     for one in plan(loaded, store):
         if one.spec.makes != "scores" or one.artifact is None:
             continue
-        rows: list[dict[str, Any]] = read_json(one.artifact.path / "scores.json")
+        rows: list[dict[str, Any]] = read_json(one.artifact.file("scores.json"))
         for row in rows:
             if row.get("language") in (None, "all") and row.get("value") is not None:
                 found[f"{row['task']}.{row['metric']}"] = f"{row['value']:.4f}"

@@ -188,9 +188,9 @@ def _value(scores: Sequence[dict[str, Any]], task: str, metric: str) -> float | 
 
 
 def _json(artifact: Artifact | None, name: str) -> list[dict[str, Any]]:
-    if artifact is None or not (artifact.path / name).exists():
+    if artifact is None or not artifact.has(name):
         return []
-    found: list[dict[str, Any]] = read_json(artifact.path / name)
+    found: list[dict[str, Any]] = read_json(artifact.file(name))
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from cluster import figures
@@ -167,6 +166,6 @@ def _samples(rows: Any) -> Table:
 
 
 def _json(artifact: Artifact | None, name: str) -> Any:
-    if artifact is None or not (artifact.path / name).exists():
+    if artifact is None or not artifact.has(name):
         return {}
-    return read_json(Path(artifact.path / name))
+    return read_json(artifact.file(name))

@@ -1,26 +1,75 @@
-"""A published artifact as other stages see it: a folder, its manifest, its files in order."""
+"""A published artifact as other stages see it: its manifest, and its files as local paths, wherever it lies."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pipeline.core.errors import UserError
 from pipeline.core.manifest import JOURNAL, NAME, Manifest
+from pipeline.core.objects import Objects
+
+JOURNALS = "journal"  # a folder of objects, one a line: an object cannot be appended to
+
+
+@dataclass(frozen=True)
+class Remote:
+    """An artifact behind a URL: its manifest is <store>/store/<stage>/<fingerprint>, its files are objects of a draft.
+
+    `cache` is a local folder for the files that are read; what lies there is named by digest, so it never goes stale.
+    """
+
+    objects: Objects
+    stage: str
+    fingerprint: str
+    cache: Path
+
+    @property
+    def key(self) -> str:
+        return f"store/{self.stage}/{self.fingerprint}"
+
+    @property
+    def uri(self) -> str:
+        return f"{self.objects.url}/{self.key}"
+
+    @classmethod
+    def at(cls, uri: str, cache: Path) -> Remote:
+        """From the uri of an artifact."""
+        root, _, rest = uri.rpartition("/store/")
+        stage, _, fingerprint = rest.partition("/")
+        return cls(Objects(root), stage, fingerprint, cache)
+
+    def manifest(self) -> Manifest:
+        return Manifest.parse(self.objects.read(f"{self.key}/{NAME}"), f"{self.uri}/{NAME}")
+
+
+def object_key(fingerprint: str, sha256: str, path: str) -> str:
+    """Where a file of an artifact lies in a remote store: named by its bytes, so no two attempts can disagree."""
+    return f"draft/{fingerprint}/files/{sha256}/{path}"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A published artifact: a folder and its manifest. It never changes."""
+    """A published artifact; it never changes. `place`: its folder on a local disk, or where it lies behind a URL."""
 
-    path: Path
+    place: Path | Remote
     manifest: Manifest
 
     @classmethod
-    def at(cls, path: Path) -> Artifact:
-        return cls(path, Manifest.read(path / NAME))
+    def at(cls, place: Path | Remote) -> Artifact:
+        """Read the manifest there.
+
+        Raises: StageFailed when it is not one of ours.
+        """
+        return cls(place, place.manifest() if isinstance(place, Remote) else Manifest.read(place / NAME))
+
+    @classmethod
+    def of(cls, uri: str, cache: Path) -> Artifact:
+        """From `uri` of an artifact."""
+        return cls.at(Remote.at(uri, cache) if "://" in uri else Path(uri))
 
     @classmethod
     def found(cls, folder: str, where: str) -> Artifact:
@@ -39,24 +88,63 @@ class Artifact:
             raise UserError(f"{where}: {folder} holds several models. Name one of\n{listed}")
         raise UserError(f"{where}: no artifact in {folder} ({NAME} is missing). Train it first, or name its folder.")
 
-    def files(self, prefix: str = "") -> list[Path]:
-        """The recorded files whose path begins so, in byte order of their paths: the order in which rows count."""
-        names = (file.path for file in self.manifest.files)
-        return [self.path / name for name in sorted(names, key=str.encode) if name.startswith(prefix)]
+    @property
+    def uri(self) -> str:
+        """Where it lies: a path or a URL."""
+        return self.place.uri if isinstance(self.place, Remote) else str(self.place)
+
+    def published_at(self) -> float:
+        """When it was published, in seconds since 1970."""
+        if isinstance(self.place, Remote):
+            return self.place.objects.modified(f"{self.place.key}/{NAME}")
+        return (self.place / NAME).stat().st_mtime
+
+    def sibling(self, stage: str, fingerprint: str) -> Artifact | None:
+        """Another artifact of the same store, if it is still there."""
+        if isinstance(self.place, Remote):
+            remote = Remote(self.place.objects, stage, fingerprint, self.place.cache)
+            return Artifact.at(remote) if remote.objects.exists(f"{remote.key}/{NAME}") else None
+        folder = self.place.parents[1] / stage / fingerprint
+        return Artifact.at(folder) if (folder / NAME).exists() else None
 
     def has(self, name: str) -> bool:
         """Whether a file of this name is recorded."""
-        return any(file.path == name for file in self.manifest.files)
+        return name in self._sha256
 
     def file(self, name: str) -> Path:
-        """A local path of one recorded file."""
-        return self.path / name
+        """A local path of one recorded file; of a remote artifact it is downloaded first, unless it was before."""
+        if isinstance(self.place, Path):
+            return self.place / name
+        remote, sha256 = self.place, self._sha256[name]
+        target = remote.cache / self.manifest.digest / name
+        if not target.exists():
+            remote.objects.download(object_key(remote.fingerprint, sha256, name), target, sha256)
+        return target
+
+    def files(self, prefix: str = "") -> list[Path]:
+        """The recorded files whose path begins so, in byte order of their paths: the order in which rows count."""
+        return [self.file(name) for name in self._names(prefix)]
 
     def folder(self, prefix: str) -> Path:
         """A local folder that holds the recorded files under `prefix`, by the rest of their paths."""
-        return self.path / prefix
+        if isinstance(self.place, Path):
+            return self.place / prefix
+        for name in self._names(f"{prefix}/" if prefix else ""):
+            self.file(name)
+        return self.place.cache / self.manifest.digest / prefix
 
     def journal(self) -> list[dict[str, Any]]:
         """What was noted beside the artifact: times, memory, versions; a line each."""
-        path = self.path / JOURNAL
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        if isinstance(self.place, Remote):
+            objects = self.place.objects
+            return [json.loads(objects.read(key)) for key in objects.list(f"{self.place.key}/{JOURNALS}")]
+        path = self.place / JOURNAL
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [cast(dict[str, Any], json.loads(line)) for line in lines]
+
+    def _names(self, prefix: str) -> list[str]:
+        return sorted((name for name in self._sha256 if name.startswith(prefix)), key=str.encode)
+
+    @cached_property
+    def _sha256(self) -> dict[str, str]:
+        return {file.path: file.sha256 for file in self.manifest.files}

@@ -6,13 +6,14 @@ It holds no time, host or worker count: the same work gives the same `digest` an
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import canonical_json, read_json
+from pipeline.core.files import canonical_json
 from pipeline.core.shards import FileEntry
 
 NAME = "manifest.json"
@@ -86,10 +87,18 @@ class Manifest:
 
         Raises: StageFailed when it is not one of ours.
         """
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> Manifest:
+        """From the bytes of a manifest.json; `where` it was read is said in the error.
+
+        Raises: StageFailed when it is not one of ours.
+        """
         try:
-            value = read_json(path)
+            value = json.loads(data)
             # the values' hash is in content_digest; a file's own is not needed again
             files = tuple(FileEntry(content="", **file) for file in value.pop("files"))
             return cls(files=files, **value)
         except (ValueError, TypeError, KeyError) as error:
-            raise StageFailed(f"{path}: not a manifest of ours ({error}). Delete its folder and run again.") from error
+            raise StageFailed(f"{where}: not a manifest of ours ({error}). Delete its folder and run again.") from error

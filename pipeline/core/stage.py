@@ -219,10 +219,10 @@ class Job:
         return launcher
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; inputs as paths, the progress end as its address."""
+        """JSON-able; inputs as paths or URLs, the progress end as its address."""
         return {
             "identity": asdict(self.identity),
-            "inputs": {kind: [str(part.path) for part in parts] for kind, parts in self.inputs.by_kind.items()},
+            "inputs": {kind: [part.uri for part in parts] for kind, parts in self.inputs.by_kind.items()},
             "place": {name: str(path) for name, path in asdict(self.place).items()},
             "resources": asdict(self.resources),
             "sources": list(self.sources),
@@ -232,8 +232,9 @@ class Job:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Job:
         identity = Identity(**value["identity"])
-        inputs = {kind: [Artifact.at(Path(path)) for path in paths] for kind, paths in value["inputs"].items()}
         place = Place(**{name: Path(path) for name, path in value["place"].items()})
+        cache = place.scratch / "cache"
+        inputs = {kind: [Artifact.of(uri, cache) for uri in uris] for kind, uris in value["inputs"].items()}
         return cls(
             identity, Inputs.of(inputs), place, Resources(**value["resources"]), value["sources"],
             Progress(value["progress"], identity.stage),

@@ -22,7 +22,7 @@ from training.trainer import initial
 def beginning_of(inputs: Inputs) -> dict[str, Any] | None:
     """What `first_weights` is told; None where a model's beginning cannot be known from the inputs of this stage."""
     model = inputs.one("model").manifest
-    given = {name: str(inputs.one(name).path) for name in EXTERNALS if name in inputs}
+    given = {name: str(inputs.one(name).folder("")) for name in EXTERNALS if name in inputs}
     if "seed" not in model.params or any(name in model.inputs and name not in given for name in EXTERNALS):
         return None
     train = [str(path) for path in inputs.one("tokens").files("train/")]

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
-from pipeline.core.manifest import NAME, Manifest, each
+from pipeline.core.manifest import Manifest, each
 from pipeline.core.stage import Inputs
 
 SPLITS = "splits.json"
@@ -78,9 +78,8 @@ def _lineage(artifacts: list[Artifact]) -> list[Manifest]:
             return
         for stage, fingerprints in sorted(artifact.manifest.inputs.items()):
             for fingerprint in each(fingerprints):
-                path = artifact.path.parents[1] / stage / fingerprint
-                if (path / NAME).exists():
-                    visit(Artifact.at(path))
+                if before := artifact.sibling(stage, fingerprint):
+                    visit(before)
         found[artifact.manifest.fingerprint] = artifact.manifest
 
     for artifact in sorted(artifacts, key=lambda one: one.manifest.stage):

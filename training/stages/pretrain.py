@@ -51,7 +51,7 @@ def spec_of(job: Job) -> dict[str, Any]:
         "counts": [str(path) for path in inputs.files("counts", "parts/")],
         "languages": _languages(tokens.manifest.counts),
         "counts_digest": inputs.one("counts").manifest.digest if "counts" in inputs else "",
-        "externals": {name: str(inputs.one(name).path) for name in EXTERNALS if name in inputs},
+        "externals": {name: str(inputs.one(name).folder("")) for name in EXTERNALS if name in inputs},
     }  # fmt: skip
 
 

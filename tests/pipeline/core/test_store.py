@@ -37,10 +37,14 @@ def test_a_published_artifact_holds_what_was_recorded_and_nothing_else(tmp_path:
     store = Store(tmp_path)
     job = job_for(store, tmp_path)
     artifact = store.publish(job, made(job))
-    names = sorted(path.relative_to(artifact.path).as_posix() for path in artifact.path.rglob("*") if path.is_file())
+    names = sorted(
+        path.relative_to(artifact.folder("")).as_posix() for path in artifact.folder("").rglob("*") if path.is_file()
+    )
     assert names == ["journal.jsonl", "manifest.json", "parts/one.txt"]
-    assert artifact.path == tmp_path / "store" / "clean" / PRINT
-    assert not store.has_draft("clean", PRINT) and store.find("clean", PRINT) == artifact_read(artifact.path, artifact)
+    assert artifact.place == tmp_path / "store" / "clean" / PRINT
+    assert not store.has_draft("clean", PRINT) and store.find("clean", PRINT) == artifact_read(
+        artifact.folder(""), artifact
+    )
 
 
 def artifact_read(path: Path, artifact):  # type: ignore[no-untyped-def]
@@ -53,7 +57,7 @@ def artifact_read(path: Path, artifact):  # type: ignore[no-untyped-def]
 def test_the_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:
     store = Store(tmp_path)
     job = job_for(store, tmp_path)
-    manifest = json.loads((store.publish(job, made(job)).path / "manifest.json").read_text())
+    manifest = json.loads((store.publish(job, made(job)).file("manifest.json")).read_text())
     line = f"{hashlib.sha256(b'x').hexdigest()}  parts/one.txt\n"
     assert manifest["digest"] == hashlib.sha256(line.encode()).hexdigest()
     assert manifest["files"] == [{"path": "parts/one.txt", "bytes": 1, "rows": None, "sha256": line.split()[0]}]
@@ -127,6 +131,6 @@ def test_a_job_survives_the_way_to_its_process(tmp_path: Path) -> None:
     inputs = Inputs.of({"documents": [artifact, artifact], "init": artifact})
     job = replace(first, inputs=inputs, place=replace(first.place, folder=tmp_path))
     again = Job.from_dict(json.loads(json.dumps(job.to_dict())))
-    assert [part.path for part in again.inputs.all("documents")] == [artifact.path, artifact.path]
+    assert [part.uri for part in again.inputs.all("documents")] == [artifact.uri, artifact.uri]
     read = Inputs.of({"documents": [found, found], "init": found}) if (found := store.find("clean", PRINT)) else None
     assert replace(again, progress=job.progress, sources=()) == replace(job, inputs=read)

@@ -78,7 +78,7 @@ def test_spans_give_every_document_back_with_its_end_of_text(
 ) -> None:
     documents = make_documents(records(), files=3)
     artifact = packed(documents)
-    reference = Reference((tokenizer.path / "tokenizer.json").read_text(encoding="utf-8"))
+    reference = Reference((tokenizer.file("tokenizer.json")).read_text(encoding="utf-8"))
     expected = {row["id"]: [*reference.encode_text(row["text"]), 0] for row in documents_of(documents)}
     train, validation = (tokens_by_document(rows_of(artifact, split)) for split in ("train", "validation"))
     assert train | validation == expected
@@ -107,7 +107,7 @@ def test_each_language_holds_a_document_out_even_one_with_few(
     make_documents: MakeDocuments, packed: Callable[..., Artifact]
 ) -> None:
     artifact = packed(make_documents(records(english=80, chinese=2)), validation=0.001)
-    splits = read_json(artifact.path / "splits.json")
+    splits = read_json(artifact.file("splits.json"))
     assert splits["validation"]["languages"]["en"]["documents"] == 1
     assert splits["validation"]["languages"]["zh"]["documents"] == 1
     assert splits["train"]["languages"]["zh"]["documents"] == 1

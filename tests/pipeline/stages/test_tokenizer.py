@@ -44,7 +44,7 @@ def test_it_spells_every_language_and_text_it_never_saw(
     make_documents: MakeDocuments, trained: Callable[..., Artifact]
 ) -> None:
     artifact = trained(make_documents(records(), files=2))
-    reference = load(artifact.path / "tokenizer.json")
+    reference = load(artifact.file("tokenizer.json"))
     assert reference.end_of_text == 0
     assert reference.vocabulary <= 400
     for text in ("the bloom is hammered out", "从顶部加入铁块", "日本語、한국어 😀", "\0 tab\there"):
@@ -53,7 +53,7 @@ def test_it_spells_every_language_and_text_it_never_saw(
 
 def test_bytes_per_token_are_told_by_language(make_documents: MakeDocuments, trained: Callable[..., Artifact]) -> None:
     artifact = trained(make_documents(records()))
-    stats = read_json(artifact.path / "stats.json")
+    stats = read_json(artifact.file("stats.json"))
     assert stats["bytes_per_token"]["en"] > 2
     assert stats["bytes_per_token"]["zh"] > 2
     assert set(stats["languages"]) == {"en", "ru", "zh"}
@@ -65,7 +65,7 @@ def test_the_sample_is_bounded_and_holds_every_language(
 ) -> None:
     monkeypatch.setattr(tokenizer, "LEAST_BYTES", 64)
     artifact = trained(make_documents(records(), files=3), sample_bytes=9_000)
-    stats = read_json(artifact.path / "stats.json")
+    stats = read_json(artifact.file("stats.json"))
     assert stats["sample"]["bytes"] <= 9_000 + 64
     assert stats["sample"]["bytes"] > 6_000
     assert stats["languages"]["ru"]["documents"] == 1
@@ -91,15 +91,15 @@ def test_a_document_larger_than_the_sample_is_cut(
     make_documents: MakeDocuments, trained: Callable[..., Artifact]
 ) -> None:
     artifact = trained(make_documents([{"text": CHINESE * 3_000, "language": "zh"}]), sample_bytes=10_000)
-    assert read_json(artifact.path / "stats.json")["sample"]["bytes"] in range(9_990, 10_001)
+    assert read_json(artifact.file("stats.json"))["sample"]["bytes"] in range(9_990, 10_001)
 
 
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE])
 def test_one_document_is_enough(text: str, make_documents: MakeDocuments, trained: Callable[..., Artifact]) -> None:
     artifact = trained(make_documents([{"text": text}]))
-    stats = read_json(artifact.path / "stats.json")
+    stats = read_json(artifact.file("stats.json"))
     assert list(stats["languages"]) == ["unknown"]
-    reference = Reference((artifact.path / "tokenizer.json").read_text(encoding="utf-8"))
+    reference = Reference((artifact.file("tokenizer.json")).read_text(encoding="utf-8"))
     assert reference.decode(reference.encode_text(text)) == text
 
 
@@ -124,7 +124,7 @@ def test_other_kinds_do_not_depend_on_files_order_or_workers(
 def test_what_is_unknown_is_told_by_language(
     kind: str, make_documents: MakeDocuments, trained: Callable[..., Artifact]
 ) -> None:
-    stats = read_json(trained(make_documents(records(russian=3)), kind=kind, vocabulary=20).path / "stats.json")
+    stats = read_json(trained(make_documents(records(russian=3)), kind=kind, vocabulary=20).file("stats.json"))
     for told in (stats["sample"], *stats["languages"].values()):
         assert told["unknown_share"] == pytest.approx(told["unknown"] / told["tokens"], abs=1e-6)
     assert stats["sample"]["unknown"] == sum(one["unknown"] for one in stats["languages"].values())
@@ -136,7 +136,7 @@ def test_words_are_counted_over_all_of_a_small_corpus(
     make_documents: MakeDocuments, trained: Callable[..., Artifact]
 ) -> None:
     artifact = trained(make_documents(records(), files=3), kind="word", min_count=240)
-    words = list(read_json(artifact.path / "tokenizer.json")["model"]["vocab"])
+    words = list(read_json(artifact.file("tokenizer.json"))["model"]["vocab"])
     assert words[3:5] == ["and", "in"] and {"和", "铁"} & set(words)
     assert "печь" not in words
 
@@ -166,4 +166,4 @@ def test_a_document_of_few_words_is_enough(
     kind: str, text: str, make_documents: MakeDocuments, trained: Callable[..., Artifact]
 ) -> None:
     artifact = trained(make_documents([{"text": text, "language": "zh"}]), kind=kind)
-    assert load(artifact.path / "tokenizer.json").end_of_text == 0
+    assert load(artifact.file("tokenizer.json")).end_of_text == 0

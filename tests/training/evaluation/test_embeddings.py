@@ -131,14 +131,14 @@ def test_a_beginning_that_cannot_be_known_is_not_guessed(corpus: Any) -> None:
     alone = Inputs.of({**corpus.inputs.by_kind, "model": begun})
     assert beginning_of(alone) is None, "the other run's artifact is not at hand"
     told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
-    assert told is not None and told["externals"] == {"init": str(model.path)}
+    assert told is not None and told["externals"] == {"init": model.uri}
 
 
 def test_a_model_that_went_on_from_another_is_held_against_that(asked: Options, corpus: Any) -> None:
     model = corpus.inputs.one("model")
     begun = replace(model, manifest=replace(model.manifest, params={"seed": 1}, inputs={"init": "0" * 64}))
     told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
-    subject = Subject(model.path / "model", HeldOut.of(corpus.inputs), torch.device("cpu"), told)
+    subject = Subject(model.folder("model"), HeldOut.of(corpus.inputs), torch.device("cpu"), told)
     scores, _ = judged(asked, subject)
     assert all(score.value == 0 for score in scores if score.metric.endswith(" gain"))
 

@@ -52,7 +52,7 @@ def test_no_file_tells_a_time_or_a_path(corpus: Any, make_stage_job: Any) -> Non
     folder = job.folder / "huggingface"
     for name in FILES:
         content = (folder / name).read_bytes()
-        assert str(corpus.inputs.one("model").path).encode() not in content and b"_name_or_path" not in content
+        assert corpus.inputs.one("model").uri.encode() not in content and b"_name_or_path" not in content
         assert name == "tokenizer.json" or not re.search(rb"20\d\d-\d\d", content)
     with safe_open(folder / "model.safetensors", framework="pt") as weights:
         assert weights.metadata() == {"format": "pt"}

@@ -155,7 +155,7 @@ def kill_at_checkpoint(job: Job) -> None:
 def test_rows_without_two_sentences_are_refused_before_the_first_step(
     make: Callable[..., Job], inputs: dict[str, Artifact], tmp_path: Path
 ) -> None:
-    ids = load(inputs["tokenizer"].path / "tokenizer.json").encode_text("the quiet river carries a letter")
+    ids = load(inputs["tokenizer"].file("tokenizer.json")).encode_text("the quiet river carries a letter")
     rows = [np.resize(ids, LENGTH).tolist() for _ in range(9)]
     entries = [_shard(tmp_path / "tokens", "train", rows), _shard(tmp_path / "tokens", "validation", rows[:2])]
     tokens = _published(tmp_path / "tokens", "tokens", entries, {"length": LENGTH})

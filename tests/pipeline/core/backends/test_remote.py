@@ -1,0 +1,256 @@
+"""A store behind a URL: whole artifacts without rename, link or lock, whenever an attempt is killed."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.errors import StageFailed
+from pipeline.core.objects import Objects
+from pipeline.core.shards import entry_of
+from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
+from pipeline.core.store import Store
+
+PRINT = "f" * 64
+TEXTS = {"parts/0000-000000-one.txt": "one", "parts/0000-000001-两.txt": "两", "scores.json": "[]"}
+
+
+class Killed(BaseException):
+    """As by SIGKILL: nothing of the attempt runs after it."""
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where the store lies: fsspec's memory, and a second folder that is used through fsspec alone."""
+    if request.param == "file":
+        yield f"file://{tmp_path}/bucket"
+        return
+    yield f"memory://{tmp_path.name}"
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def open_store(url: str, tmp_path: Path) -> Callable[[str], Store]:
+    """open_store("a") → the store as a machine called "a" sees it: local folders are not shared."""
+    return lambda machine: Store(url, local=tmp_path / machine)
+
+
+def begin(store: Store, tmp_path: Path, *, fresh: bool = False) -> Job:
+    attempt, folder = store.begin("clean", PRINT, fresh=fresh)
+    identity = Identity("clean", 1, "documents", "x:y", PRINT, {}, 1, attempt, {"ingest": "e" * 64})
+    return Job(identity, Inputs(), Place(folder, tmp_path, tmp_path, tmp_path / "log"))
+
+
+def work(job: Job, texts: dict[str, str] | None = None) -> Outcome:
+    texts = TEXTS if texts is None else texts
+    for path, text in {**texts, "tasks/result.json": "{}", "parts/.half.1.tmp": "ha"}.items():
+        (job.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (job.folder / path).write_text(text, encoding="utf-8")
+    rows = {"in": 3, "out": 3, "dropped": {}}
+    return Outcome([entry_of(job.folder, path) for path in texts], rows, journal={"host": "a"})
+
+
+def texts_of(artifact: Artifact) -> dict[str, str]:
+    return {file.path: artifact.file(file.path).read_text(encoding="utf-8") for file in artifact.manifest.files}
+
+
+def objects(url: str) -> list[str]:
+    return [key for key in Objects(url).list("") if "/files/" in key]
+
+
+def test_an_artifact_exists_when_its_manifest_does_and_strays_are_swept(
+    open_store: Callable[[str], Store], url: str, tmp_path: Path
+) -> None:
+    store = open_store("a")
+    job = begin(store, tmp_path)
+    outcome = work(job)
+    store.save(job)
+    assert store.find("clean", PRINT) is None and store.all("clean") == [] and store.has_draft("clean", PRINT)
+    assert any(key.endswith("tasks/result.json") for key in objects(url))
+    assert texts_of(store.publish(job, outcome)) == TEXTS
+    elsewhere = open_store("b")
+    artifact = elsewhere.find("clean", PRINT)
+    assert artifact is not None and texts_of(artifact) == TEXTS and elsewhere.all("clean") == [artifact]
+    assert not elsewhere.has_draft("clean", PRINT)
+    assert sorted(key.rpartition("/files/")[2].split("/", 1)[1] for key in objects(url)) == sorted(TEXTS)
+
+
+def test_the_digest_is_that_of_a_local_store(open_store: Callable[[str], Store], tmp_path: Path) -> None:
+    digests = []
+    for store in (open_store("a"), Store(tmp_path / "work")):
+        job = begin(store, tmp_path)
+        digests.append(store.publish(job, work(job)).manifest.digest)
+    assert digests[0] == digests[1]
+
+
+def calls(monkeypatch: pytest.MonkeyPatch, url: str, *, fatal: int, after: bool) -> list[str]:
+    """Let the attempt die at its `fatal`-th write to the store, before it or right after it; returns the writes."""
+    done: list[str] = []
+
+    def dying(name: str) -> None:
+        write: Callable[..., Any] = getattr(Objects, name)
+
+        def call(self: Objects, *arguments: Any) -> Any:
+            done.append(name)
+            if len(done) == fatal and not after:
+                raise Killed
+            value = write(self, *arguments)
+            if len(done) == fatal:
+                raise Killed
+            return value
+
+        monkeypatch.setattr(Objects, name, call)
+
+    for name in ("put", "put_if_absent", "upload", "delete"):
+        dying(name)
+    return done
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("fatal", range(1, 15))
+def test_a_kill_at_any_write_leaves_the_artifact_whole_or_absent_and_the_next_attempt_makes_it(
+    open_store: Callable[[str], Store], url: str, tmp_path: Path, fatal: int, after: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        done = calls(patch, url, fatal=fatal, after=after)
+        try:
+            job = begin(open_store("a"), tmp_path)
+            outcome = work(job)
+            open_store("a").save(job)
+            open_store("a").publish(job, outcome)
+        except Killed:
+            assert len(done) == fatal
+        else:
+            assert len(done) < fatal
+    elsewhere = open_store("b")
+    artifact = elsewhere.find("clean", PRINT)
+    if artifact is not None:
+        assert texts_of(artifact) == TEXTS
+    again = begin(elsewhere, tmp_path)
+    assert texts_of(elsewhere.publish(again, work(again))) == TEXTS
+    kept = sorted(key.rpartition("/files/")[2].split("/", 1)[1] for key in objects(url))
+    assert set(TEXTS) <= set(kept)
+
+
+def test_a_later_attempt_on_another_machine_takes_over_what_was_saved(
+    open_store: Callable[[str], Store], tmp_path: Path
+) -> None:
+    first = begin(open_store("a"), tmp_path)
+    work(first)
+    open_store("a").save(first)
+    second = begin(open_store("b"), tmp_path)
+    names = sorted(path.relative_to(second.folder).as_posix() for path in second.folder.rglob("*") if path.is_file())
+    assert second.identity.attempt == 2 and names == sorted([*TEXTS, "tasks/result.json"])
+    assert not list(begin(open_store("c"), tmp_path, fresh=True).folder.iterdir())
+
+
+def test_a_superseded_attempt_can_neither_publish_nor_change_what_the_current_one_has(
+    open_store: Callable[[str], Store], tmp_path: Path
+) -> None:
+    first = begin(open_store("a"), tmp_path)
+    outcome = work(first, {**TEXTS, "scores.json": "[1]"})
+    second = begin(open_store("b"), tmp_path)
+    with pytest.raises(StageFailed, match="superseded"):
+        open_store("a").publish(first, outcome)
+    open_store("a").save(first)
+    assert texts_of(open_store("b").publish(second, work(second))) == TEXTS
+    open_store("a").save(first)
+    with pytest.raises(StageFailed, match="superseded"):
+        open_store("a").publish(first, outcome)
+    artifact = open_store("c").find("clean", PRINT)
+    assert artifact is not None and texts_of(artifact) == TEXTS
+
+
+def test_two_machines_never_claim_the_same_attempt(
+    open_store: Callable[[str], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, numbers = Objects.put_if_absent, []
+
+    def raced(self: Objects, key: str, data: bytes) -> bool:
+        if not numbers:
+            numbers.append(0)
+            numbers.append(begin(open_store("b"), tmp_path).identity.attempt)
+        return claim(self, key, data)
+
+    monkeypatch.setattr(Objects, "put_if_absent", raced)
+    numbers.append(begin(open_store("a"), tmp_path).identity.attempt)
+    assert numbers == [0, 1, 2]
+
+
+def test_forced_work_that_comes_out_otherwise_replaces_the_artifact(
+    open_store: Callable[[str], Store], tmp_path: Path
+) -> None:
+    store = open_store("a")
+    for text in ("[]", "[]", "[2]"):
+        job = begin(store, tmp_path, fresh=True)
+        store.publish(job, work(job, {**TEXTS, "scores.json": text}))
+        artifact = open_store("b").find("clean", PRINT)
+        assert artifact is not None and texts_of(artifact)["scores.json"] == text
+
+
+def test_journal_lines_are_kept_in_their_order(open_store: Callable[[str], Store], tmp_path: Path) -> None:
+    store = open_store("a")
+    job = begin(store, tmp_path)
+    artifact = store.publish(job, work(job))
+    store.note(artifact, event="measured", seconds=3)
+    lines = artifact.journal()
+    assert [line["event"] for line in lines] == ["published", "measured"] and lines[0]["host"] == "a"
+
+
+def test_files_are_local_paths_and_one_that_changed_in_the_store_is_refused(
+    open_store: Callable[[str], Store], url: str, tmp_path: Path
+) -> None:
+    store = open_store("a")
+    job = begin(store, tmp_path)
+    store.publish(job, work(job))
+    artifact = open_store("b").find("clean", PRINT)
+    assert artifact is not None
+    assert [path.name for path in artifact.files("parts/")] == ["0000-000000-one.txt", "0000-000001-两.txt"]
+    assert sorted(path.name for path in artifact.folder("parts").iterdir()) == [
+        p.name for p in artifact.files("parts/")
+    ]
+    changed = next(key for key in objects(url) if key.endswith("scores.json"))
+    Objects(url).put(changed, b"[9]")
+    with pytest.raises(StageFailed, match=r"is not what was published. Run its stage with --force"):
+        artifact.file("scores.json")
+    Objects(url).delete(changed)
+    with pytest.raises(StageFailed, match="is gone from the store"):
+        artifact.file("scores.json")
+
+
+def test_a_job_carries_remote_inputs_to_another_process(open_store: Callable[[str], Store], tmp_path: Path) -> None:
+    store = open_store("a")
+    job = begin(store, tmp_path)
+    artifact = store.publish(job, work(job))
+    order = replace(job, inputs=Inputs.of({"documents": artifact})).to_dict()
+    again = Job.from_dict(json.loads(json.dumps(order)))
+    assert [path.read_text(encoding="utf-8") for path in again.inputs.files("documents", "parts/")] == ["one", "两"]
+
+
+def test_an_artifact_finds_what_it_was_made_of_in_the_same_store(
+    open_store: Callable[[str], Store], tmp_path: Path
+) -> None:
+    store = open_store("a")
+    job = begin(store, tmp_path)
+    artifact = store.publish(job, work(job))
+    assert artifact.sibling("clean", PRINT) is not None and artifact.sibling("ingest", "e" * 64) is None
+
+
+def test_downloaded_files_are_as_readable_as_the_umask_says(open_store: Callable[[str], Store], tmp_path: Path) -> None:
+    store = open_store("a")
+    job = begin(store, tmp_path)
+    store.publish(job, work(job))
+    artifact = open_store("b").find("clean", PRINT)
+    assert artifact is not None
+    plain = tmp_path / "plain"
+    plain.touch()
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (plain, *artifact.files())}
+    assert len(modes) == 1

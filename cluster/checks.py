@@ -72,6 +72,14 @@ def _room(config: RunConfig, tree: Tree, raw_bytes: int) -> None:
         tree.problem(("workdir",), what, "Free space, or choose another workdir.")
 
 
+def workdir_is_local(config: RunConfig, tree: Tree) -> None:
+    """The work directory is a folder of this machine."""
+    scheme, separator, _ = config.workdir.partition("://")
+    if separator:
+        what = f"a work directory behind a URL ({scheme}://) is not supported yet;"
+        tree.problem(("workdir",), what, "use a local folder.")
+
+
 def workdir_is_writable(config: RunConfig, tree: Tree) -> None:
     """The work directory is there and takes files, or can be made."""
     folder = _nearest(Path(config.workdir))
@@ -113,5 +121,6 @@ def launcher_can_start(config: RunConfig, tree: Tree) -> None:
 
 
 CHECKS: tuple[Check, ...] = (
-    needs_are_made, workdir_is_writable, sources_match, other_artifacts_are_there, launcher_can_start, *fits.CHECKS,
+    needs_are_made, workdir_is_local, workdir_is_writable, sources_match, other_artifacts_are_there,
+    launcher_can_start, *fits.CHECKS,
 )  # fmt: skip

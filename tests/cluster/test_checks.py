@@ -56,6 +56,13 @@ def test_too_little_disk_is_told_with_what_is_needed(wrong: Wrong, monkeypatch: 
     assert told.endswith("Free space, or choose another workdir.")
 
 
+@pytest.mark.parametrize("url", ["s3://bucket/work", "gs://桶/工作", "file:///tmp/work"])
+def test_a_work_directory_behind_a_url_is_refused_by_name(wrong: Wrong, url: str) -> None:
+    scheme = url.partition("//")[0]
+    sentence = f"workdir: a work directory behind a URL ({scheme}//) is not supported yet; use a local folder."
+    assert sentence in wrong(f"workdir={url}")
+
+
 def test_a_source_without_a_file_is_told(wrong: Wrong, tmp_path: Path) -> None:
     assert f"{tmp_path}/*.txt: no file matches." in wrong(f"ingest.sources.0.paths={tmp_path}/*.txt")
 

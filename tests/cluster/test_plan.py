@@ -14,6 +14,7 @@ from cluster.ledger import Ledger
 from cluster.plan import Planned, plan
 from pipeline.core.files import RawFile, write_json
 from pipeline.core.manifest import Manifest
+from pipeline.core.shards import entry_of
 from pipeline.core.store import Store
 
 TEXT = """\
@@ -41,15 +42,16 @@ def planned(folder: Path, *overrides: str) -> dict[str, Planned]:
 
 
 def publish(folder: Path, one: Planned) -> None:
-    """An empty artifact under a planned stage's fingerprint."""
+    """An artifact without rows under a planned stage's fingerprint."""
     path = folder / "work" / "store" / one.name / one.fingerprint
     path.mkdir(parents=True)
-    manifest = Manifest(
-        one.name, one.spec.version, one.fingerprint, "documents", one.params, one.inputs, (), {}, "", ""
-    )
-    write_json(path / "manifest.json", manifest.to_dict())
     raw = [{"source": s["source"], "name": f["name"], "sha256": f["sha256"]} for s in one.sources for f in s["files"]]
     write_json(path / "raw.json", raw)
+    files = (entry_of(path, "raw.json"),)
+    manifest = Manifest(
+        one.name, one.spec.version, one.fingerprint, "documents", one.params, one.inputs, files, {}, "", ""
+    )
+    write_json(path / "manifest.json", manifest.to_dict())
 
 
 def test_a_fingerprint_is_the_hash_of_stage_version_parameters_and_inputs(folder: Path) -> None:
@@ -147,5 +149,5 @@ def test_weights_to_begin_with_are_known_by_their_digest_and_handed_on_to_what_j
     (folder / "run.yaml").write_text(TEXT.format(work=folder / "work", data=folder / "data") + stages)
     found = planned(folder)
     assert found["pretrain"].inputs["init"] == "d" * 64
-    assert found["evaluate"].externals["init"].path == begun
+    assert found["evaluate"].externals["init"].place == begun
     assert "init" not in found["evaluate"].inputs, "the model's own fingerprint says it"

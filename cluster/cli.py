@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Raw text in, an evaluated and exported language-model checkpoint out: one command, one YAML.",
 )  # fmt: skip
+
+LARGEST = (1 << 63) - 1  # what a 64-bit number holds: seeds and steps become one
 
 Config = Annotated[Path, typer.Argument(help="The run's YAML file.", show_default=False)]
 Overrides = Annotated[
@@ -88,10 +91,12 @@ def sample(
     prompts: Annotated[
         list[str] | None, typer.Option("--prompt", "-p", help="What to continue; may be repeated.")
     ] = None,
-    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to write.")] = 120,
+    tokens: Annotated[int, typer.Option(min=1, max=LARGEST, help="How many tokens to write.")] = 120,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token.")] = 0.8,
-    top: Annotated[int, typer.Option("--top-k", min=0, help="Choose among the k likeliest; 0: among all.")] = 50,
-    seed: Annotated[int, typer.Option(min=0)] = 17,
+    top: Annotated[
+        int, typer.Option("--top-k", min=0, max=LARGEST, help="Choose among the k likeliest; 0: among all.")
+    ] = 50,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Another seed draws another text.")] = 17,
     workdir: Workdir = Path("work"),
 ) -> None:
     """Let a run's model write."""
@@ -103,7 +108,7 @@ def sample(
 @app.command()
 def trace(
     name: RunName = None,
-    step: Annotated[int | None, typer.Option(min=0, help="Which documents were in this step?")] = None,
+    step: Annotated[int | None, typer.Option(min=0, max=LARGEST, help="Which documents were in this step?")] = None,
     document: Annotated[str | None, typer.Option(metavar="ID", help="In which steps was this document seen?")] = None,
     workdir: Workdir = Path("work"),
 ) -> None:
@@ -144,6 +149,23 @@ def compare(
     raise typer.Exit(work(config, overrides or []))
 
 
+def refuse_broken_text(arguments: Sequence[str]) -> None:
+    """Python hides bytes that are no UTF-8 in characters that can be neither encoded nor written.
+
+    Raises: UserError for an argument that holds some.
+    """
+    from pipeline.core.errors import UserError
+
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"argument {number} ({ascii(argument)}) is not UTF-8. Write it in a terminal whose encoding is UTF-8, "
+                "or convert it, as with: iconv -f latin1 -t utf-8"
+            ) from None
+
+
 def main() -> None:
     """The entry point: errors of ours become one message and their exit code, a broken pipe is no error."""
     from pipeline.core.errors import BloomeryError
@@ -154,6 +176,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that knows no "✓" gets a "?"
     add_plugin_folder(Path.cwd())  # every command finds the same plug-ins
     try:
+        refuse_broken_text(sys.argv[1:])
         app()
     except BloomeryError as error:
         print(error, file=sys.stderr)

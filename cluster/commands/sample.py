@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def sample(
 ) -> None:
     """Print what the model makes of each prompt; without one, how it begins a document.
 
-    Raises: UserError when the run has no trained model.
+    Raises: UserError when the run has no trained model, or a number is none.
     """
+    if not math.isfinite(temperature):
+        raise UserError(f"sample: --temperature {temperature} is not a finite number. Write one from 0 to about 2.")
     run = find(workdir, name)
     made = [
         artifact for artifact in artifacts_of(run, Store(run.workdir)).values() if artifact.manifest.kind == "model"

@@ -149,3 +149,32 @@ def test_null_on_the_command_line_leaves_a_stage_out_of_the_plan(tmp_path: Path)
     (tmp_path / "ore.yaml").write_text(text, encoding="utf-8")
     assert "+ dedupe" in ask(tmp_path, "plan", "ore.yaml")
     assert "+ dedupe" not in ask(tmp_path, "plan", "ore.yaml", "dedupe=null")
+
+
+BROKEN_TEXT = os.fsdecode(b"caf\xe9 \xff")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sample", "--prompt", BROKEN_TEXT), ("check", "c.yaml", f"name={BROKEN_TEXT}"),
+        ("trace", "--document", BROKEN_TEXT), ("sweep", "c.yaml", f"name={BROKEN_TEXT},b"), ("report", BROKEN_TEXT),
+        ("runs", "--workdir", BROKEN_TEXT),
+    ],
+)  # fmt: skip
+def test_an_argument_that_is_no_utf8_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    printed = ask(tmp_path, *arguments, code=2)
+    assert printed.count("\n") == 1 and "is not UTF-8" in printed and "caf\\udce9" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sample", "--seed", "99999999999999999999"), ("sample", "--tokens", "99999999999999999999"),
+        ("sample", "--top-k", "99999999999999999999"), ("trace", "--step", "99999999999999999999"),
+        ("sample", "--temperature", "nan"), ("sample", "--temperature", "inf"),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_too_large_or_none_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    printed = ask(tmp_path, *arguments, code=2)
+    assert "Traceback" not in printed and arguments[1] in printed

@@ -177,6 +177,9 @@ class _Builder:
             text = VARIABLE.sub(lambda found: self.variable(found, path), text)
             if any(SECRET.search(found[1]) for found in VARIABLE.finditer(str(node.value))):
                 self.tree.secrets[path] = str(node.value)
+        if not _is_unicode(text):
+            self.tree.problem(path, f"is not Unicode text: it holds half of a character ({ascii(text)}).")
+            return ""
         value = scalar(text) if plain else text
         if value is None and text:
             self.tree.nulls.add(path)
@@ -190,3 +193,12 @@ class _Builder:
             )
             return ""
         return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Not so are half of a surrogate pair ("\\ud83d"), and bytes that are no UTF-8 in an environment variable."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

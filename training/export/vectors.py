@@ -150,6 +150,6 @@ text, words it did not hold left out. `vocabulary.tsv` has how often each was se
 from gensim.models import KeyedVectors
 
 vectors = KeyedVectors.load_word2vec_format("{name}", binary={binary})
-print(vectors.most_similar(vectors.index_to_key[100]))
+print(vectors.most_similar(vectors.index_to_key[len(vectors) // 4]))
 ```
 """

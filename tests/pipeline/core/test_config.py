@@ -167,3 +167,12 @@ def test_the_home_of_a_user_who_is_not_there_is_told_with_its_line() -> None:
     tree = parse_tree("folder: ~nobody-of-this-name/x\n", Tree("a.yaml"))
     with pytest.raises(ConfigError, match=r"a.yaml:1: folder: '~nobody-of-this-name/x': .* has no home folder here"):
         validate(tree, Paths)
+
+
+@pytest.mark.parametrize("text", ['name: "caf\\ud83d"\n', "name: ${BROKEN}\n"])
+def test_half_a_character_is_a_mistake_of_its_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKEN", "caf\udce9")
+    tree = parse_tree(text, Tree("x.yaml"))
+    (problem,) = tree.problems
+    assert str(problem).startswith("x.yaml:1: name: is not Unicode text")
+    assert not parse_tree('name: "café 😀"\n', Tree("x.yaml")).problems

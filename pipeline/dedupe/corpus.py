@@ -23,6 +23,7 @@ from pipeline.dedupe.base import Numbers, Offsets
 STRETCHES = 1024
 TEXT_BYTES = 2 << 20  # ten times that is in memory while it is normalised and hashed
 NAME = "corpus"
+NAMED_PARTS = 10_000  # a part is four digits of a file's name
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,17 @@ class Corpus:
     edges: Offsets
 
     @classmethod
-    def of(cls, files: Sequence[Path]) -> Corpus:
-        """Reads the footer of every file."""
+    def of(cls, files: Sequence[Path], artifacts: Sequence[int] = ()) -> Corpus:
+        """Reads the footer of every file; `artifacts`: the number of the artifact that each lies in.
+
+        Documents of an earlier artifact are an earlier part of the corpus; within one, the files' names say the part.
+        """
         starts = np.cumsum([0, *(rows(path) for path in files)]).astype(np.uint64)
         # the first number in a file's name
         names = [path.name.partition("-")[0] for path in files]
         parts = np.array([int(name) if name.isdecimal() else 0 for name in names], np.int64)
+        if artifacts:
+            parts += np.array(artifacts, np.int64) * NAMED_PARTS
         stretches = min(len(files), STRETCHES)
         edges = np.arange(stretches + 1) * len(files) // max(stretches, 1)
         return cls(starts, parts, edges)

@@ -54,7 +54,9 @@ FACTS = np.dtype([("length", "<u4"), ("raw", "<u8"), ("identity", "<u8")])
 
 def run(job: Job) -> Outcome:
     """Keys, matches, sets, pairs, who stays, their names, the files."""
-    corpus = Corpus.of(_files(job))
+    artifacts = job.inputs.all("documents")
+    positions = [at for at, artifact in enumerate(artifacts) for _ in artifact.files("parts/")]
+    corpus = Corpus.of(_files(job), positions)
     corpus.save(job.folder)
     partitions = _partitions(len(corpus), _section(job).bands)
     keyed = run_tasks(job, "keys", _stretches(job, corpus, partitions), find_keys)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.stage import Inputs
 from training.evaluation.held_out import UNKNOWN, HeldOut
 
 
@@ -50,3 +51,9 @@ def test_a_document_has_the_language_of_its_column(corpus: Any) -> None:
     assert found == [language or UNKNOWN for _, language in corpus.held_out]
     without = HeldOut(held_out.row_files, (), held_out.tokenizer)
     assert set(without.language_of.values()) == {UNKNOWN}
+
+
+def test_documents_in_several_artifacts_are_read_part_by_part(corpus: Any) -> None:
+    documents = corpus.inputs.one("documents")
+    parts = Inputs.of({**corpus.inputs.by_kind, "documents": [documents, documents]})
+    assert HeldOut.of(parts).document_files == (*documents.files("parts/"), *documents.files("parts/"))

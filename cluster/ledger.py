@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import RawFile, read_json, sha256_file, write_json
+from pipeline.core.files import RawFile, read_json, sha256_file, version_of, write_json
 
 NAME = "ledger.json"
 RACY_S = 2.0  # the coarsest time stamp of a file system in use (FAT)
@@ -41,20 +41,21 @@ class Ledger:
 
         Raises: UserError when it cannot be read any more.
         """
+        version = file.version or _local_version(file.path)
         known = self.files.get(file.path)
         # an entry of an earlier format has no version and is made anew
-        if known and file.version and (known["size"], known.get("version")) == (file.size, file.version):
+        if known and version and (known["size"], known.get("version")) == (file.size, version):
             return str(known["sha256"])
         started = time.time()
         try:
             digest = sha256_file(file.path)
-        except OSError as error:
-            why = error.strerror or str(error)
+        except Exception as error:  # the libraries of addresses raise errors of their own
+            why = getattr(error, "strerror", None) or str(error)
             raise UserError(f"{file.path}: cannot be read ({why}). Check it and run the same command again.") from error
         self.files.pop(file.path, None)
-        if file.version and file.mtime < started - RACY_S:
+        if version and file.mtime < started - RACY_S:
             self.files[file.path] = {
-                "size": file.size, "mtime": file.mtime, "version": file.version, "sha256": digest,
+                "size": file.size, "mtime": file.mtime, "version": version, "sha256": digest,
             }  # fmt: skip
         self._changed = True
         if hashed:
@@ -72,3 +73,11 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.path, {"files": self.files, "parts": self.parts})
             self._changed = False
+
+
+def _local_version(path: str) -> str:
+    """The version of a file whose reader gave none; empty behind an address or where there is no file."""
+    try:
+        return "" if "://" in path else version_of(Path(path).stat())
+    except OSError:
+        return ""

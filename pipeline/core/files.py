@@ -32,6 +32,12 @@ class RawFile:
     version: str = ""
 
 
+def version_of(status: os.stat_result) -> str:
+    """What tells one content of a local file from the next: a replaced file has another inode, a written one another
+    ctime, even if its size and mtime are set back."""
+    return f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
+
+
 def expand_user(path: str) -> str:
     """The path with `~` at its beginning as the home folder; `./~` names what is really called so.
 

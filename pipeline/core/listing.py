@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import RawFile
+from pipeline.core.files import RawFile, version_of
 from pipeline.core.remote import match_remote
 
 SHOWN = 3  # of what cannot be read; the rest is counted
@@ -153,8 +153,7 @@ class _LocalMatch:
         elif shown(whole) != whole:
             self.problems.append(f"{shown(path)} has a name that is not UTF-8; rename it")
         else:
-            version = f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
-            self.matches.append(RawFile(whole, name, status.st_size, status.st_mtime, version))
+            self.matches.append(RawFile(whole, name, status.st_size, status.st_mtime, version_of(status)))
 
 
 def _matches(name: str, part: str, literal: set[str]) -> bool:

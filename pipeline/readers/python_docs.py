@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import RawFile, open_bytes
+from pipeline.core.files import RawFile, open_bytes, version_of
 from pipeline.readers.base import Bad, Reader, Record, checked_text, invalid_utf8, too_large
 from pipeline.readers.section import PythonDocs as Section
 from pipeline.readers.section import Source
@@ -133,7 +133,7 @@ def _raw_file(file: _Listed) -> RawFile:
             f"python_docs: {file.name} is not there ({error.strerror}). Install it again: pip install"
             f" --force-reinstall {distribution}"
         ) from error
-    return RawFile(str(file.path), file.name, status.st_size, status.st_mtime)
+    return RawFile(str(file.path), file.name, status.st_size, status.st_mtime, version_of(status))
 
 
 def _record(position: int, text: str, distribution: str, path: str, name: str) -> Record | Bad:

@@ -98,3 +98,11 @@ def test_a_file_that_disappeared_is_told_in_a_sentence(tmp_path: Path) -> None:
     Path(file.path).unlink()
     with pytest.raises(UserError, match=r"a.jsonl: cannot be read \(No such file or directory\)"):
         Ledger(tmp_path).sha256(file)
+
+
+def test_a_local_file_whose_reader_gives_no_version_is_known_by_the_disk(tmp_path: Path) -> None:
+    path = old_file(tmp_path / "a.jsonl", "one")
+    ledger, read = Ledger(tmp_path), list[RawFile]()
+    for _ in range(2):
+        ledger.sha256(replace(raw(path), version=""), read.append)
+    assert len(read) == 1

@@ -113,7 +113,13 @@ def _sources(section: Any, ledger: Ledger, hashed: Callable[[RawFile], None] | N
     found: list[SourceFiles] = []
     for source in getattr(section, "sources", ()):
         entries: list[SourceFile] = [
-            {"path": file.path, "name": file.name, "size": file.size, "sha256": ledger.sha256(file, hashed)}
+            {
+                "path": file.path,
+                "name": file.name,
+                "size": file.size,
+                "mtime": file.mtime,
+                "sha256": ledger.sha256(file, hashed),
+            }
             for file in load_target(MATCH)(source)
         ]
         found.append({"source": source.name, "reader": source.reader, "files": entries})

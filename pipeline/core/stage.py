@@ -86,6 +86,7 @@ class SourceFile(TypedDict):
     path: str
     name: str
     size: NotRequired[int]
+    mtime: NotRequired[float]
     sha256: str
 
 

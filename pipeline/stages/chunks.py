@@ -82,7 +82,10 @@ def _read(job: Job, reader: Reader, files: list[RawFile], first: int, after: int
 
 
 def _is_as_planned(file: RawFile) -> None:
-    if "://" not in file.path and Path(file.path).stat().st_size != file.size:
+    if "://" in file.path:
+        return
+    status = Path(file.path).stat()
+    if status.st_size != file.size or file.mtime not in (0.0, status.st_mtime):
         raise StageFailed(f"ingest: {file.name} has changed since the run was planned. Run the same command again.")
 
 

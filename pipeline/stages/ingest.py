@@ -62,7 +62,7 @@ def _group(job: Job, index: int) -> Iterator[Task]:
     size = 0
     numbers = count()
     for file in job.sources[index]["files"]:
-        raw = RawFile(file["path"], file["name"], file["size"], 0.0)
+        raw = RawFile(file["path"], file["name"], file["size"], file.get("mtime", 0.0))
         likely = raw.size * (USUAL_RATIO if raw.name.endswith(COMPRESSED) else 1)
         if group and size + likely > GROUP_BYTES:
             yield _task(index, next(numbers), group)

@@ -214,6 +214,18 @@ def test_sources_without_a_document_end_the_run(tmp_path: Path, planned: Planned
         ingest.run(planned([{"reader": "jsonl", "paths": f"{tmp_path}/a.jsonl"}], "wrong field", max_bad_fraction=1))
 
 
+def test_a_raw_file_that_was_written_anew_since_the_plan_is_told_though_its_size_is_the_same(
+    tmp_path: Path, planned: Planned
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "一"}\n')
+    job = planned([{"reader": "jsonl", "paths": f"{tmp_path}/a.jsonl"}])
+    job.sources[0]["files"][0]["mtime"] = 1.5
+    with pytest.raises(StageFailed, match="a.jsonl has changed since the run was planned"):
+        ingest.run(job)
+    os.utime(tmp_path / "a.jsonl", (1.5, 1.5))
+    assert ingest.run(job).counts["out"] == 1
+
+
 def test_a_raw_file_that_changed_or_went_since_the_plan_is_told(tmp_path: Path, planned: Planned) -> None:
     job = planned([write_corpus(tmp_path)], max_bad_fraction=0.2)
     path = tmp_path / "文件-1.jsonl.gz"

@@ -8,12 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.core.registry import Registry
+
 Order = Literal["shuffled", "streams"]
+
+# what a process of a gang runs to train a family: a function (spec as JSON, report); see training/worker.py
+TRAINERS = Registry("trainer", {"gradients": "training.trainer.worker:work", "vectors": "training.vectors.worker:work"})
 
 
 @dataclass(frozen=True)
 class Family:
-    """`order`: how rows come (trainer/batches.py). `vectors`: trained by training/vectors, not by the trainer."""
+    """`order`: how rows come (trainer/batches.py). `trainer`: who trains it, a name of TRAINERS."""
 
     objectives: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -22,8 +27,13 @@ class Family:
     schedules: tuple[str, ...] = ("wsd", "cosine", "linear")
     engines: tuple[str, ...] = ("plain", "zero")
     order: Order = "shuffled"
-    vectors: bool = False
+    trainer: Literal["gradients", "vectors"] = "gradients"
     needs: tuple[str, ...] = ()  # kinds of artifact beside tokens and tokenizer
+
+    @property
+    def vectors(self) -> bool:
+        """Whether the model is a table of vectors, which has no gradient and no layers."""
+        return self.trainer == "vectors"
 
 
 _TEXT = ("perplexity", "samples", "embeddings")
@@ -39,14 +49,20 @@ FAMILIES: dict[str, Family] = {
     "bilstm": Family(("bidirectional",), ("perplexity", "probe"), ("safetensors", "onnx")),
     "word2vec": Family(
         ("skipgram", "cbow"), _WORDS, ("vectors",), optimizers=("sgd",), schedules=("linear",),
-        engines=("blocks",), vectors=True,
+        engines=("blocks",), trainer="vectors",
     ),
     "glove": Family(
         ("glove",), _WORDS, ("vectors",), optimizers=("adagrad",), schedules=("constant",),
-        engines=("blocks",), vectors=True, needs=("counts",),
+        engines=("blocks",), trainer="vectors", needs=("counts",),
     ),
     "hf": Family(("causal", "masked"), ("perplexity", "samples"), ("huggingface",)),
 }  # fmt: skip
+
+
+def trainer_of(family: str) -> str:
+    """The import string of what trains a family; a user's own family is trained by gradients."""
+    known = FAMILIES.get(family)
+    return TRAINERS.table[known.trainer if known else "gradients"]
 
 
 def order_of(family: str, objective: str) -> Order:

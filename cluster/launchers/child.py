@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         write_json(Path(order["folder"]) / f"result-{index}.json", result)
     sys.stdout.flush()
     sys.stderr.flush()
-    # all is written; torch and gloo were seen to abort while Python took them down (training/trainer/worker.py)
+    # all is written; torch and gloo were seen to abort while Python took them down (training/worker.py)
     os._exit(0)
 
 

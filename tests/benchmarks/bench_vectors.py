@@ -27,8 +27,12 @@ from measured import DATA, table
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import ShardWriter
 from pipeline.text.words import sentences, words
+from training import worker
 from training.models.saved import load
-from training.vectors import worker
+from training.section import Pretrain
+from training.spec import TrainingSpec
+from training.vectors.loop import Run
+from training.vectors.worker import VectorTrainer
 
 try:
     from gensim.models import KeyedVectors, Word2Vec
@@ -72,6 +76,17 @@ def corpus(language: str, folder: Path) -> tuple[list[list[str]], Path, int]:
     return found, folder, sum(map(len, found))
 
 
+class Timed(VectorTrainer):
+    """Measures the training itself, without what is read before and written after."""
+
+    cpu_seconds = 0.0
+
+    def train(self, training: Run) -> None:
+        before = time.process_time()
+        super().train(training)
+        self.cpu_seconds = time.process_time() - before
+
+
 def ours(folder: Path, objective: str, seed: int, epochs: float, batch_tokens: int) -> tuple[Any, float]:
     out = Path(tempfile.mkdtemp(dir=folder))
     section = {
@@ -79,32 +94,20 @@ def ours(folder: Path, objective: str, seed: int, epochs: float, batch_tokens: i
         "batch_tokens": batch_tokens, "save_every": 0.5, "validate_every": 0.5,
     }  # fmt: skip
     size = len(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
-    spec: dict[str, Any] = {
-        "stage": "pretrain", "params": {"seed": seed}, "threads": 1, "folder": str(out), "scratch": str(folder),
-        "metrics": str(out / "metrics"), "progress": "", "tokenizer": str(folder / "tokenizer.json"),
-        "vocabulary": size, "length": LENGTH, "section": section,
-        "train": [str(path) for path in (folder / "train").iterdir()],
-        "validation": [str(path) for path in (folder / "validation").iterdir()], "digest": "0" * 64, "languages": {},
-        "counts": [], "counts_digest": "", "externals": {},
-    }  # fmt: skip
-    cost, train = [0.0], worker.train
-
-    def timed(run: Any) -> None:
-        before = time.process_time()
-        train(run)
-        cost[0] = time.process_time() - before
-
-    worker.train = timed
-    try:
-        worker.work(spec, lambda told: None)
-    finally:
-        worker.train = train
+    spec = TrainingSpec(
+        stage="pretrain", section=Pretrain.model_validate(section), seed=seed, threads=1, folder=out, scratch=folder,
+        metrics=out / "metrics", progress="", tokenizer=folder / "tokenizer.json", vocabulary=size, length=LENGTH,
+        train=tuple((folder / "train").iterdir()), validation=tuple((folder / "validation").iterdir()),
+        digest="0" * 64,
+    )  # fmt: skip
+    timed = Timed()
+    worker.work(timed, spec.to_dict(), lambda figures: None)
     if KeyedVectors is None:
-        return None, cost[0]
+        return None, timed.cpu_seconds
     names = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     found = KeyedVectors(WIDTH)
     found.add_vectors(list(names)[3:], load(out / "model").vectors().numpy()[3:])  # type: ignore[operator]
-    return found, cost[0]
+    return found, timed.cpu_seconds
 
 
 def theirs(found: list[list[str]], objective: str, seed: int, epochs: float) -> tuple[Any, float]:

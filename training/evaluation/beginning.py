@@ -40,5 +40,6 @@ def first_weights(folder: Path, tokenizer: Path, told: dict[str, Any], device: t
         initial.take_weights(model, Path(artifact))
     if artifact := told["externals"].get("init_embeddings"):
         # it was accepted when training began
-        initial.take_embeddings(model, Path(artifact), {"tokenizer": str(tokenizer), "train": told["train"]}, least=0.0)
+        train = [Path(path) for path in told["train"]]
+        initial.take_embeddings(model, Path(artifact), tokenizer, train, languages=(), least=0.0)
     return model.to(device).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,12 @@ def take_weights(model: Model, artifact: Path) -> None:
     model.load_state_dict({name: weights[name] for name in ours if name in weights}, strict=False)
 
 
-def take_embeddings(model: Model, artifact: Path, spec: dict[str, Any], *, least: float) -> float:
+def take_embeddings(
+    model: Model, artifact: Path, tokenizer: Path, train: Sequence[Path], *, languages: Collection[str], least: float
+) -> float:
     """Begin with embeddings learned before; the share of the training tokens that found a vector.
+
+    `languages` are those of the training rows; none: they are not compared with those of the vectors.
 
     Raises: UserError when they do not fit: another width, language or tokenizer.
     """
@@ -57,13 +62,13 @@ def take_embeddings(model: Model, artifact: Path, spec: dict[str, Any], *, least
     if EMBEDDING not in named:
         raise UserError(f"pretrain.init_embeddings: {model.family} has no embedding of its own to begin with.")
     weight = named[EMBEDDING]
-    theirs, ours = Artifact.at(artifact).manifest.counts.get("languages", {}), spec["languages"]
+    theirs, ours = Artifact.at(artifact).manifest.counts.get("languages", {}), languages
     if theirs and ours and not set(theirs) & set(ours):
         raise UserError(
             f"pretrain.init_embeddings: the vectors were learned from {' and '.join(theirs)}, this corpus is in "
             f"{' and '.join(ours)}. Use vectors of the same language."
         )
-    found = mapped(artifact, Path(spec["tokenizer"]), [Path(path) for path in spec["train"]], width=weight.shape[1])
+    found = mapped(artifact, tokenizer, train, width=weight.shape[1])
     if found.coverage < least:
         raise UserError(
             f"pretrain.init_embeddings: only {found.coverage:.1%} of the training tokens find a vector "

@@ -20,33 +20,34 @@ from training.families import order_of
 from training.models.base import Model
 from training.objectives.base import Objective, State, Task
 from training.section import Pretrain
+from training.spec import TrainingSpec
 from training.trainer import checkpoint, initial
 from training.trainer.feed import Feed
 from training.trainer.initial import EMBEDDING, first_model
 from training.trainer.loop import Run
 from training.trainer.meter import Curve, Meter, Silent
 from training.trainer.plan import Plan, plan
-from training.trainer.stream import open_rows
+from training.trainer.stream import split_rows
 
 
-def prepare(spec: dict[str, Any], where: torch.device) -> Run:
+def prepare(spec: TrainingSpec, where: torch.device) -> Run:
     """Everything that `loop.train` needs; every worker calls it."""
-    section, folder = Pretrain.model_validate(spec["section"]), Path(spec["folder"])
-    rank, world, seed = dist.get_rank(), dist.get_world_size(), spec["params"]["seed"]
+    section, folder, seed = spec.section, spec.folder, spec.seed
+    rank, world = dist.get_rank(), dist.get_world_size()
     precision = devices.precision(section.precision, where)
-    objective = create(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, Path(spec["tokenizer"]))
-    feed = _feed(spec, section, objective)
+    objective = create(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, spec.tokenizer)
+    feed = _feed(spec, objective)
     objective.examine(row[:length] for row, length in zip(feed.train.tokens, feed.train.lengths, strict=True))
     micro_tokens = section.engine.options.get("micro_batch_tokens") or devices.micro_batch_tokens(where)
-    cut = plan(section, length=spec["length"], rows=len(feed.train), world=world, micro_tokens=micro_tokens,
+    cut = plan(section, length=spec.length, rows=len(feed.train), world=world, micro_tokens=micro_tokens,
                precision=precision, group=objective.group)  # fmt: skip
-    numerics = _numerics(section, cut, where, spec["threads"], precision)
-    meter = Silent() if rank else Meter(Path(spec["metrics"]), Progress(spec["progress"], spec["stage"]),
+    numerics = _numerics(section, cut, where, spec.threads, precision)
+    meter = Silent() if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage),
                                         steps=cut.steps, batch_tokens=section.batch_tokens)  # fmt: skip
     found = _whole_checkpoint(folder, numerics, meter)
     states = [found.load(index) for index in range(found.world)] if found else []
 
-    task = Task(_first_model(spec, section, objective, meter), objective)
+    task = Task(_first_model(spec, objective, meter), objective)
     task.carries = task.model.carries and feed.order == "streams"
     optimizer = create(section.optimizer, engines.OPTIMIZERS, engines.OPTIMIZERS)
     resting = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
@@ -61,30 +62,29 @@ def prepare(spec: dict[str, Any], where: torch.device) -> Run:
     return run
 
 
-def _feed(spec: dict[str, Any], section: Pretrain, objective: Objective) -> Feed:
-    rows = {
-        split: open_rows([Path(path) for path in spec[split]], length=spec["length"],
-                         name=f"{split}-{spec['digest'][:16]}", scratch=Path(spec["scratch"]))
-        for split in ("train", "validation")
-    }  # fmt: skip
+def _feed(spec: TrainingSpec, objective: Objective) -> Feed:
+    section, rows = spec.section, split_rows(spec)
     made = tuple(create(one, augment.SECTIONS, augment.AUGMENTATIONS, objective.tokenizer) for one in section.augment)
     order = order_of(section.model.name, section.objective.name)
-    batch_rows = section.batch_tokens // spec["length"]
-    return Feed(rows["train"], rows["validation"], objective, made, order, batch_rows, spec["params"]["seed"])
+    batch_rows = section.batch_tokens // spec.length
+    return Feed(rows["train"], rows["validation"], objective, made, order, batch_rows, spec.seed)
 
 
-def _first_model(spec: dict[str, Any], section: Pretrain, objective: Objective, meter: Meter) -> Model:
+def _first_model(spec: TrainingSpec, objective: Objective, meter: Meter) -> Model:
     """The model as training begins: drawn from the seed, or as another run left it, or with embeddings of another."""
-    externals = {name: Path(folder) for name, folder in spec["externals"].items()}
-    context = initial.context(spec["length"] + objective.marks, externals.get("init"))
+    section, externals = spec.section, spec.externals
+    context = initial.context(spec.length + objective.marks, externals.get("init"))
     model = first_model(
-        section.model.name, section.model.options, vocabulary=spec["vocabulary"], context=context,
-        seed=spec["params"]["seed"],
+        section.model.name, section.model.options, vocabulary=spec.vocabulary, context=context,
+        seed=spec.seed,
     )  # fmt: skip
     if folder := externals.get("init"):
         initial.take_weights(model, folder)
     if (folder := externals.get("init_embeddings")) and section.init_embeddings:
-        share = initial.take_embeddings(model, folder, spec, least=section.init_embeddings.least_coverage)
+        share = initial.take_embeddings(
+            model, folder, spec.tokenizer, spec.train, languages=spec.languages,
+            least=section.init_embeddings.least_coverage,
+        )  # fmt: skip
         meter.note(f"embeddings of {folder.name[:12]}: {share:.1%} of the training tokens begin with a learned vector")
     return model
 

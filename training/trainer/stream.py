@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing, write_json
 from pipeline.core.shards import batches, rows
+from training.spec import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ def open_rows(files: Sequence[Path], *, length: int, name: str, scratch: Path) -
     shape = read_json(described)
     tokens = np.memmap(folder / f"{name}.tokens", shape["dtype"], "r", shape=(shape["rows"], shape["length"]))
     return Rows(tokens, np.memmap(folder / f"{name}.lengths", np.int32, "r", shape=(shape["rows"],)))
+
+
+def split_rows(spec: TrainingSpec) -> dict[str, Rows]:
+    """The rows of each split that a worker is given."""
+    files = {"train": spec.train, "validation": spec.validation}
+    return {
+        split: open_rows(paths, length=spec.length, name=f"{split}-{spec.digest[:16]}", scratch=spec.scratch)
+        for split, paths in files.items()
+    }
 
 
 def _expand(files: Sequence[Path], length: int, target: Path) -> None:

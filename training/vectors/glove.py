@@ -8,7 +8,6 @@ CPU-second at 100 numbers a vector (README).
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.core.shards import rows as rows_of
 from training.models.sections.vectors import Vectors
 from training.objectives.section import Glove as Objective
-from training.section import Pretrain
+from training.spec import TrainingSpec
 from training.trainer import batches
 from training.trainer.plan import plan
 from training.trainer.stream import Rows
@@ -33,11 +32,12 @@ SIDES = {"input": 0, "output": 1}
 class Glove(Learner):
     """Tables `input` and `output`, rows of numbers and their squares; a block is a part of a block of the grid."""
 
-    def __init__(self, spec: dict[str, Any], section: Pretrain, rows: dict[str, Rows]) -> None:
-        self.seed, self.context, self.rows = spec["params"]["seed"], spec["length"], len(rows["train"])
+    def __init__(self, spec: TrainingSpec, rows: dict[str, Rows]) -> None:
+        section = spec.section
+        self.seed, self.context, self.rows = spec.seed, spec.length, len(rows["train"])
         self.width, self.rate = Vectors.model_validate(section.model.options).width, section.optimizer.options["lr"]
-        self.words = vocabulary(rows["train"], Path(spec["tokenizer"]), spec["vocabulary"])
-        self.grid = _grid(spec, section)
+        self.words = vocabulary(rows["train"], spec.tokenizer, spec.vocabulary)
+        self.grid = _grid(spec)
         # a batch is a step's parts: as many cells as they happen to hold
         steps = self.grid.shape.blocks * self.grid.shape.parts
         self.plan = plan(section, length=section.batch_tokens, rows=steps, world=1, micro_tokens=1, precision="fp32")
@@ -107,11 +107,11 @@ class Glove(Learner):
         return (drawn - np.float32(0.5)) / np.float32(self.width)
 
 
-def _grid(spec: dict[str, Any], section: Pretrain) -> Grid:
+def _grid(spec: TrainingSpec) -> Grid:
     """The cells of the table, cut so that a step has about `batch_tokens` of them."""
+    section = spec.section
     objective, blocks = Objective.model_validate(section.objective.options), section.engine.options["blocks"]
-    files = [Path(path) for path in spec["counts"]]
-    parts = max(1, round(sum(map(rows_of, files)) / (blocks * section.batch_tokens)))
+    parts = max(1, round(sum(map(rows_of, spec.counts)) / (blocks * section.batch_tokens)))
     shape = Shape(blocks, parts, objective.x_max, objective.alpha)
-    name, scratch = spec["counts_digest"][:16], Path(spec["scratch"])
-    return open_cells(files, shape, vocabulary=spec["vocabulary"], name=name, scratch=scratch)
+    name = spec.counts_digest[:16]
+    return open_cells(spec.counts, shape, vocabulary=spec.vocabulary, name=name, scratch=spec.scratch)

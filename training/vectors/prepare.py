@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -13,40 +12,36 @@ from pipeline.core.errors import UserError
 from pipeline.core.progress import Progress
 from training.engines import device as devices
 from training.section import Pretrain
+from training.spec import TrainingSpec
 from training.trainer import checkpoint
 from training.trainer.meter import Curve, Meter, Silent
-from training.trainer.stream import open_rows
+from training.trainer.stream import split_rows
 from training.vectors.base import LEARNERS, Learner
 from training.vectors.exchange import Exchange
 from training.vectors.hosts import Hosts
 from training.vectors.loop import Run
 
 
-def prepare(spec: dict[str, Any], hosts: Hosts) -> Run:
+def prepare(spec: TrainingSpec, hosts: Hosts) -> Run:
     """Everything that `loop.train` needs; every worker calls it.
 
     Raises: UserError when there are more workers than blocks.
     """
-    section, scratch = Pretrain.model_validate(spec["section"]), Path(spec["scratch"])
+    section = spec.section
     blocks = section.engine.options["blocks"]
     if hosts.world > blocks:
         raise UserError(
             f"pretrain.engine.blocks: {blocks} is too few for {hosts.world} workers. "
             f"Write {hosts.world} or more blocks, or use fewer workers."
         )
-    rows = {
-        split: open_rows([Path(path) for path in spec[split]], length=spec["length"],
-                         name=f"{split}-{spec['digest'][:16]}", scratch=scratch)
-        for split in ("train", "validation")
-    }  # fmt: skip
-    learner: Learner = LEARNERS.load(section.model.name)(spec, section, rows)
+    learner: Learner = LEARNERS.load(section.model.name)(spec, split_rows(spec))
     meter = Silent() if hosts.rank else Meter(
-        Path(spec["metrics"]), Progress(spec["progress"], spec["stage"]), steps=learner.plan.steps,
+        spec.metrics, Progress(spec.progress, spec.stage), steps=learner.plan.steps,
         batch_tokens=section.batch_tokens,
     )  # fmt: skip
-    exchange = Exchange(learner.tables, blocks=blocks, hosts=hosts, scratch=scratch)
-    run = Run(section, learner, exchange, Curve(), meter, Path(spec["folder"]), _numerics(section),
-              spec["params"]["seed"])  # fmt: skip
+    exchange = Exchange(learner.tables, blocks=blocks, hosts=hosts, scratch=spec.scratch)
+    run = Run(section, learner, exchange, Curve(), meter, spec.folder, _numerics(section),
+              spec.seed)  # fmt: skip
     found = checkpoint.newest(run.folder)
     if found:
         _go_on(run, found)

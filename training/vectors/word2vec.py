@@ -9,7 +9,6 @@ them from a pool of `POOL` words that were drawn for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from pipeline.core.errors import StageFailed
 from training import chance
 from training.models.sections.vectors import Vectors
 from training.objectives.section import Cbow, Skipgram
-from training.section import Pretrain
+from training.spec import TrainingSpec
 from training.trainer import batches
 from training.trainer.feed import HELD_OUT
 from training.trainer.plan import plan
@@ -65,11 +64,12 @@ class Word2vec(Learner):
 
     told_every = 16
 
-    def __init__(self, spec: dict[str, Any], section: Pretrain, rows: dict[str, Rows]) -> None:
-        self.splits, self.seed, self.length = rows, spec["params"]["seed"], spec["length"]
+    def __init__(self, spec: TrainingSpec, rows: dict[str, Rows]) -> None:
+        section = spec.section
+        self.splits, self.seed, self.length = rows, spec.seed, spec.length
         self.options = SECTIONS[section.objective.name].model_validate(section.objective.options)
         self.objective, self.width = section.objective.name, Vectors.model_validate(section.model.options).width
-        self.words = vocabulary(rows["train"], Path(spec["tokenizer"]), spec["vocabulary"])
+        self.words = vocabulary(rows["train"], spec.tokenizer, spec.vocabulary)
         check_neighbours(rows["train"], self.words)
         self.plan = plan(section, length=self.length, rows=len(rows["train"]), world=1, micro_tokens=self.length,
                          precision="fp32")  # fmt: skip

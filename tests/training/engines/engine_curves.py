@@ -20,7 +20,7 @@ from training.components import make
 from training.engines.base import Engine, Setting
 from training.models.base import build
 from training.objectives.base import Task
-from training.trainer.worker import leave
+from training.worker import leave
 
 VOCABULARY, LENGTH, ROWS, MICRO_BATCHES = 64, 16, 8, 2
 

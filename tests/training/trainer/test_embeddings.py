@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -86,8 +85,7 @@ def test_the_vectors_reach_the_embedding_in_the_size_the_model_draws(
 ) -> None:
     model = build("gpt", {"layers": 1, "heads": 2, "width": 8}, vocabulary=VOCABULARY, context=16)
     before = model.get_parameter("embed.weight").detach().clone()
-    spec = {"tokenizer": str(tokenizer), "train": [str(path) for path in shards], "languages": {"zh": 9}}
-    share = take_embeddings(model, make_artifact(), spec, least=0.3)
+    share = take_embeddings(model, make_artifact(), tokenizer, shards, languages={"zh": 9}, least=0.3)
     after = model.get_parameter("embed.weight").detach()
     moved = (before != after).any(1)
     assert 0.3 < share <= 1 and 0 < moved.sum() < VOCABULARY
@@ -98,17 +96,12 @@ def test_vectors_of_another_width_language_or_kind_are_refused(
     tokenizer: Path, shards: list[Path], make_artifact: Callable[..., Path]
 ) -> None:
     model = build("gpt", {"layers": 1, "heads": 2, "width": 8}, vocabulary=VOCABULARY, context=16)
-    spec: dict[str, Any] = {
-        "tokenizer": str(tokenizer),
-        "train": [str(path) for path in shards],
-        "languages": {"zh": 9},
-    }
     with pytest.raises(UserError, match="the vectors are 6 numbers wide and the model's embedding is 8"):
-        take_embeddings(model, make_artifact(width=6), spec, least=0.3)
+        take_embeddings(model, make_artifact(width=6), tokenizer, shards, languages={"zh": 9}, least=0.3)
     with pytest.raises(UserError, match="learned from en, this corpus is in zh"):
-        take_embeddings(model, make_artifact(languages={"en": 5}), spec, least=0.3)
+        take_embeddings(model, make_artifact(languages={"en": 5}), tokenizer, shards, languages={"zh": 9}, least=0.3)
     with pytest.raises(UserError, match="of the training tokens find a vector"):
-        take_embeddings(model, make_artifact(), spec, least=1.0)
+        take_embeddings(model, make_artifact(), tokenizer, shards, languages={"zh": 9}, least=1.0)
 
 
 def test_pieces_of_another_tokenizer_are_no_words(

@@ -136,7 +136,7 @@ def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(make: Call
 
 
 def kill_at_checkpoint(job: Job) -> None:
-    write_json(job.place.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\njob = json.loads(sys.argv[1])\n"

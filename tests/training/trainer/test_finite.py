@@ -14,14 +14,15 @@ from training.engines.plain import Plain
 from training.finite import check_saved
 from training.stages.pretrain import spec_of
 from training.trainer import checkpoint, loop
-from training.trainer.worker import RESULT, work
+from training.trainer.worker import work
+from training.worker import RESULT
 
 TRY = r"Lower pretrain.optimizer.lr"
 
 
 def fail(job: Job, match: str) -> None:
     with pytest.raises(StageFailed, match=match):
-        work(spec_of(job), lambda report: None)
+        work(spec_of(job).to_dict(), lambda report: None)
     assert not (job.folder / RESULT).exists() and not (job.folder / "model").exists()
 
 

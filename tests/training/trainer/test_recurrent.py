@@ -113,7 +113,7 @@ def test_micro_batches_change_no_loss(start: Callable[..., Run]) -> None:
 
 def kill_at_a_checkpoint(job: Job) -> None:
     """Start the workers and kill them all with SIGKILL once a checkpoint is whole."""
-    write_json(spec := job.place.metrics / "spec.json", spec_of(job))
+    write_json(spec := job.place.metrics / "spec.json", spec_of(job).to_dict())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     command = [*torchrun, str(job.cluster["workers"]), "-m", "training.trainer.worker", str(spec)]
     with job.log.open("w") as log:

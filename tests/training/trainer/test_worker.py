@@ -104,7 +104,7 @@ def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
 
 def kill_at_checkpoint(job: Job) -> None:
     """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
-    write_json(job.place.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\n"
@@ -141,7 +141,7 @@ def test_torchrun_enters_by_the_same_door(make_job: Callable[..., Job]) -> None:
     launched, by_torchrun = make_job("launched", workers=2), make_job("torchrun", workers=2)
     outcome = run(launched)
     spec = by_torchrun.metrics / "spec.json"
-    write_json(spec, spec_of(by_torchrun))
+    write_json(spec, spec_of(by_torchrun).to_dict())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run([*torchrun, "-m", "training.trainer.worker", str(spec)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -11,12 +11,13 @@ from pipeline.core.stage import Job
 from training.stages.pretrain import spec_of
 from training.trainer import checkpoint
 from training.vectors import loop
-from training.vectors.worker import RESULT, work
+from training.vectors.worker import work
+from training.worker import RESULT
 
 
 def fail(job: Job, match: str) -> None:
     with pytest.raises(StageFailed, match=match):
-        work(spec_of(job), lambda report: None)
+        work(spec_of(job).to_dict(), lambda report: None)
     assert not (job.folder / RESULT).exists() and not (job.folder / "model").exists()
 
 

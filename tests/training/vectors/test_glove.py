@@ -105,7 +105,7 @@ def bytes_of(job: Job) -> dict[str, str]:
 
 def alone(job: Job) -> dict[str, str]:
     """Train in this process."""
-    work(spec_of(job), lambda told: None)
+    work(spec_of(job).to_dict(), lambda told: None)
     return bytes_of(job)
 
 
@@ -131,13 +131,7 @@ def test_vectors_learn_the_counts_and_leave_their_curve(
 
 def test_an_epoch_visits_every_cell_once(make_job: Callable[..., Job]) -> None:
     spec = spec_of(make_job("a"))
-    section = Pretrain.model_validate(spec["section"])
-    rows = {
-        "train": open_rows(
-            [Path(path) for path in spec["train"]], length=LENGTH, name="t", scratch=Path(spec["scratch"])
-        )
-    }
-    learner = Learner(spec, section, rows)
+    learner = Learner(spec, {"train": open_rows(spec.train, length=LENGTH, name="t", scratch=spec.scratch)})
     epochs = [[learner.numbers(step).tolist() for step in range(first, first + 16)] for first in (0, 16)]
     for steps in epochs:
         assert sorted(number for numbers in steps for number in numbers) == list(range(4 * 4 * 4))
@@ -175,7 +169,7 @@ def test_another_seed_ends_in_other_vectors_and_sees_the_parts_in_another_order(
 
 def kill_at_checkpoint(job: Job) -> None:
     """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
-    write_json(job.place.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\n"

@@ -34,7 +34,7 @@ from training.vectors.worker import work
 
 def run_here(job: Job) -> Outcome:
     """The stage with its one worker in this process: what it left is collected."""
-    work(spec_of(job), lambda told: None)
+    work(spec_of(job).to_dict(), lambda told: None)
     return run(job)
 
 
@@ -101,10 +101,10 @@ def test_workers_of_two_hosts_come_to_the_same_bytes(make_job: Callable[..., Job
     alone, apart = make_job("alone"), make_job("apart")
     expected = digests(run_here(alone))
     spec = apart.metrics / "spec.json"
-    write_json(spec, spec_of(apart))
+    write_json(spec, spec_of(apart).to_dict())
     # three workers, of which the last two share a host
     code = (
-        "import json, os, sys\nfrom training.trainer.worker import leave\nfrom training.vectors import hosts, worker\n"
+        "import json, os, sys\nfrom training.worker import leave\nfrom training.vectors import hosts, worker\n"
         "hosts._name = lambda: 'other' if os.environ['RANK'] > '0' else 'one'\n"
         "worker.work(json.load(open(sys.argv[1])), print)\nleave()"
     )
@@ -152,7 +152,7 @@ def test_another_number_of_workers_goes_on_to_the_same_bytes(make_job: Callable[
 
 def kill_at_checkpoint(job: Job) -> None:
     """Start the stage in a process group of its own and kill the group once a checkpoint is whole."""
-    write_json(job.place.metrics / "spec.json", spec_of(job))
+    write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.stage import Job\n"

@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.tokenizers import adversarial
+from pipeline.tokenizers import adversarial, long_runs
 from pipeline.tokenizers.base import Encoded, Encoder
 from pipeline.tokenizers.subword import Reference
 
+BERT_SPLIT = "BertPreTokenizer"
 # settings of the model that gigatoken ignores, or was not compared with
 UNSUPPORTED = ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback")
 
@@ -145,10 +146,11 @@ def refusal(tokenizer: dict[str, Any]) -> str | None:
 
 
 def _word_piece_refusal(tokenizer: dict[str, Any]) -> str | None:
-    """As BERT has it, but for case and accents."""
+    """As BERT has it, but for case and accents, and for long words that are cut."""
     normalizer, split = tokenizer["normalizer"] or {}, tokenizer["pre_tokenizer"] or {}
     cuts = normalizer.get("clean_text") and normalizer.get("handle_chinese_chars")
-    if normalizer.get("type") != "BertNormalizer" or split.get("type") != "BertPreTokenizer" or not cuts:
+    splits = split.get("type") == BERT_SPLIT or long_runs.limit_of(BERT_SPLIT, split) is not None
+    if normalizer.get("type") != "BertNormalizer" or not splits or not cuts:
         return "the fast encoder is for WordPiece over BERT's normalizer and split"
     special = {token["content"] for token in tokenizer["added_tokens"] if token["special"]}
     return None if special - {tokenizer["model"].get("unk_token")} else "the fast encoder needs a special token"

@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import description, literal, pieces
+from pipeline.tokenizers import description, literal, long_runs, pieces
 from pipeline.tokenizers.base import Encoded, Encoder, Kind
 from pipeline.tokenizers.special import OWN, SENTENCE
 
@@ -40,7 +40,7 @@ class BytePair(Kind):
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.train_from_iterator(long_runs.cut(texts, tokenizer.pre_tokenizer), trainer)
         return str(tokenizer.to_str())
 
 

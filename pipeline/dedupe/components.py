@@ -50,15 +50,19 @@ def cut(groups: Groups, members: int) -> Iterator[Groups]:
         start = end
 
 
-def leaders(members: Numbers, document: Numbers, leader: Numbers) -> Numbers:
-    """For each member the first document with an equal text; `document` → `leader` says so where that is another."""
-    order = np.argsort(document)
-    places = np.searchsorted(document, members, sorter=order)
-    found = members.copy()
-    if len(document):
-        nearest = order[np.minimum(places, len(document) - 1)]
-        found = np.where(document[nearest] == members, leader[nearest], members)
-    return found
+class Leaders:
+    """The first document with an equal key, for any document: `document` → `leader` says so where that is another."""
+
+    def __init__(self, document: Numbers, leader: Numbers) -> None:
+        order = np.argsort(document)
+        self.document, self.leader = document[order], leader[order]
+
+    def of(self, members: Numbers) -> Numbers:
+        """For each member its leader: itself, if there is none before."""
+        if not len(self.document):
+            return members
+        places = np.minimum(np.searchsorted(self.document, members), len(self.document) - 1)
+        return np.where(self.document[places] == members, self.leader[places], members)
 
 
 class Copies(NamedTuple):
@@ -78,8 +82,8 @@ class Copies(NamedTuple):
     part: Offsets
 
 
-def settle(copies: Copies, store: SetStore, threshold: float) -> Removals:
-    """Who goes, in favour of whom. In each component the first stays; a later one goes if one that stays is alike.
+def select_survivors(copies: Copies, store: SetStore, threshold: float) -> Removals:
+    """The removals: in each component the first stays; a later one is removed in favour of one that stays and is alike.
 
     Alike means a true Jaccard index of `threshold` less CHAIN_SLACK or more, so a long chain of edits ends where its
     ends have little in common: no document goes for one that it does not resemble.
@@ -93,14 +97,14 @@ def settle(copies: Copies, store: SetStore, threshold: float) -> Removals:
     head_of = np.searchsorted(heads, first)[of_leader]
     chosen = order[heads]
     kept, similarity = _choose(copies.leader[chosen], component[chosen], copies.size[chosen], store, threshold)
-    found: Removals = np.empty(len(members), REMOVAL)
+    removals: Removals = np.empty(len(members), REMOVAL)
     stays = chosen[kept][head_of]
-    found["document"], found["kept"] = members[order], members[stays]
-    found["equal"] = kept[head_of] == head_of
+    removals["document"], removals["kept"] = members[order], members[stays]
+    removals["equal"] = kept[head_of] == head_of
     same_text = (copies.identity[order] == copies.identity[stays]) & (copies.length[order] == copies.length[stays])
-    found["identical"] = found["equal"] & same_text
-    found["similarity"] = np.where(found["equal"], 1.0, similarity[head_of])
-    gone: Removals = found[found["document"] != found["kept"]]
+    removals["identical"] = removals["equal"] & same_text
+    removals["similarity"] = np.where(removals["equal"], 1.0, similarity[head_of])
+    gone: Removals = removals[removals["document"] != removals["kept"]]
     return gone
 
 
@@ -110,14 +114,15 @@ def _choose(
     """For each head the head that stays in its place (itself, if it stays), and how alike they are."""
     kept, similarity = np.arange(len(leaders)), np.ones(len(leaders))
     least = max(threshold - CHAIN_SLACK, 0.0)
+    survivors = np.empty(0, np.int64)  # of the component that the slice before cut, the last COMPARED
     for start, end in slices(sizes):
-        # of a component that the slice cuts, those that stay so far are met again
-        before = np.flatnonzero((component[:start] == component[start]) & (kept[:start] == np.arange(start)))
-        here = np.append(before[-COMPARED:], np.arange(start, end))
+        before = survivors[component[survivors] == component[start]]
+        here = np.append(before, np.arange(start, end))
         sets, places = store.read(leaders[here])
-        found, alike = np.empty(len(here), np.int64), np.empty(len(here))
+        choice, alike = np.empty(len(here), np.int64), np.empty(len(here))
         offsets = np.append(np.flatnonzero(np.diff(component[here], prepend=-1)), len(here))
-        choose(sets.values, sets.offsets, places, offsets, least, found, alike, np.empty(len(here), np.int64))
-        fresh = len(here) - (end - start)
-        kept[start:end], similarity[start:end] = here[found[fresh:]], alike[fresh:]
+        choose(sets.values, sets.offsets, places, offsets, least, choice, alike, np.empty(len(here), np.int64))
+        kept[start:end], similarity[start:end] = here[choice[len(before) :]], alike[len(before) :]
+        stays = here[kept[here] == here]
+        survivors = stays[component[stays] == component[end - 1]][-COMPARED:]
     return kept, similarity

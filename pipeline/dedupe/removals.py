@@ -35,9 +35,12 @@ def named(removals: Removals, kept: Numbers, names: pa.Table, method: str) -> pa
     return pa.table([columns[name] for name in NAMED.names], schema=NAMED)
 
 
-def divide(documents: Numbers, batch: pa.Table, gone: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """A row group → the rows that stay, and a row of DUPLICATES for each that goes; `gone` is in document order."""
-    first, last = np.searchsorted(gone["document"].to_numpy(), [documents[0], documents[-1] + np.uint64(1)])
+def divide(documents: Numbers, batch: pa.Table, gone: pa.Table, removed: Numbers) -> tuple[pa.Table, pa.Table]:
+    """A row group → the rows that stay, and a row of DUPLICATES for each that goes.
+
+    `gone` is in document order; `removed`: its documents, taken out once for all row groups.
+    """
+    first, last = np.searchsorted(removed, [documents[0], documents[-1] + np.uint64(1)])
     here = gone.slice(first, last - first)
     rows = here["document"].to_numpy() - documents[0]
     stays = np.ones(len(documents), np.bool_)

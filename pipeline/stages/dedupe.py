@@ -7,7 +7,7 @@ are 24-byte records (a hash and a document's number), and in the last one the na
     match     a partition  documents with equal keys; buckets that share a band
     sets      a stretch    the shingle sets of its candidates
     verify    a partition  pairs of a bucket with a true Jaccard index ≥ threshold
-    settle    components   who stays in each                                           → removals
+    survivors components   who stays in each                                           → removals
     name      a stretch    ids of those that stay                                      → removals by stretch
     write     a stretch    parts/ and duplicates/
 
@@ -35,7 +35,7 @@ from pipeline.core.stage import Job, Outcome
 from pipeline.dedupe import METHODS
 from pipeline.dedupe.arrays import load, save
 from pipeline.dedupe.base import Method, Numbers, Sets
-from pipeline.dedupe.components import Copies, components, cut, leaders, settle
+from pipeline.dedupe.components import Copies, Leaders, components, cut, select_survivors
 from pipeline.dedupe.corpus import Corpus, grouped, read_rows, read_texts
 from pipeline.dedupe.exact import text_hashes
 from pipeline.dedupe.groups import RECORD, Groups, Records, buckets, equal, records
@@ -48,7 +48,7 @@ from pipeline.dedupe.sets import SetStore, write_sets
 from pipeline.dedupe.steps import Amount, Bucket, Empty, Matched, Spilled, Stretch, Written
 
 PARTITION_BYTES = 8 << 20
-SETTLE_MEMBERS = 1 << 17
+TASK_MEMBERS = 1 << 17
 FACTS = np.dtype([("length", "<u4"), ("raw", "<u8"), ("identity", "<u8")])
 
 
@@ -66,8 +66,8 @@ def run(job: Job) -> Outcome:
         run_tasks(job, "sets", _stretches(job, corpus, partitions), store_sets)
         buckets = [Task(f"{n:06d}", matched[n]["candidates"], Bucket(partition=n)) for n in near]
         run_tasks(job, "verify", buckets, verify)
-    settled = _settle(job, [number for number, result in enumerate(matched) if result["equal"]], near)
-    names = run_tasks(job, "name", _stretches(job, corpus, settled), name_kept)
+    removal_files = _select_survivors(job, [number for number, result in enumerate(matched) if result["equal"]], near)
+    names = run_tasks(job, "name", _stretches(job, corpus, removal_files), name_kept)
     written = run_shuffle(job, "write", _spills(names), write, partitions=corpus.stretches)
     return _outcome(job, written)
 
@@ -122,7 +122,7 @@ def _texts(job: Job, corpus: Corpus, stretch: int) -> Iterator[tuple[Numbers, pa
 def find_keys(job: Job, task: Task[Stretch]) -> Spilled:
     """A stretch → records of equal texts in partitions [0, n), of bands in [n, 2n); and each document's facts."""
     method, count, corpus = _method(job), task.payload["count"], Corpus.load(job.folder)
-    exact, near, facts, spills = list[Records](), list[Records](), [np.empty(0, FACTS)], list[str]()
+    exact, near, facts, spills, held = list[Records](), list[Records](), [np.empty(0, FACTS)], list[str](), 0
 
     def flush() -> None:
         parts = [*_partitioned(exact, count), *_partitioned(near, count)]
@@ -136,12 +136,14 @@ def find_keys(job: Job, task: Task[Stretch]) -> Spilled:
         keys = method.keys(texts, hashes[:, :2])
         exact.append(records(keys[:, 0], keys[:, 1], documents))
         near.extend(records(bands[:, band], keys[:, 0], documents) for band in range(bands.shape[1]))
+        held += bands.size * RECORD.itemsize
         rows = np.empty(len(documents), FACTS)
         rows["length"], rows["raw"] = pc.binary_length(texts).to_numpy(), hashes[:, 2]
         rows["identity"] = hashes[:, 2] if composed is texts else text_hashes(texts)[:, 0]
         facts.append(rows)
-        if sum(part.nbytes for part in near) >= PARTITION_BYTES:
+        if held >= PARTITION_BYTES:
             flush()
+            held = 0
     flush()
     save(job.folder / "facts", task.key, facts=np.concatenate(facts))
     return {"spills": spills}
@@ -205,7 +207,7 @@ def verify(job: Job, task: Task[Bucket]) -> Amount:
     return {"amount": len(pairs)}
 
 
-def _settle(job: Job, exact: Sequence[int], near: Sequence[int]) -> int:
+def _select_survivors(job: Job, exact: Sequence[int], near: Sequence[int]) -> int:
     """Components of all pairs, cut into tasks of whole components; returns how many tasks there were."""
     none = np.empty(0, np.uint64)
     document, leader = (
@@ -215,16 +217,16 @@ def _settle(job: Job, exact: Sequence[int], near: Sequence[int]) -> int:
     pairs = [load(job.folder / "pairs", f"{n:06d}", "pairs") for n in near]
     first = np.concatenate([document, *(part["first"] for part in pairs)])
     second = np.concatenate([leader, *(part["second"] for part in pairs)])
-    tasks = []
-    for at, groups in enumerate(cut(components(first, second), SETTLE_MEMBERS)):
+    tasks, leaders = [], Leaders(document, leader)
+    for at, groups in enumerate(cut(components(first, second), TASK_MEMBERS)):
         arrays = {"members": groups.members, "offsets": groups.offsets}
-        save(job.folder / "components", f"{at:06d}", **arrays, leader=leaders(groups.members, document, leader))
+        save(job.folder / "components", f"{at:06d}", **arrays, leader=leaders.of(groups.members))
         tasks.append(Task(f"{at:06d}", len(groups.members), Empty()))
-    run_tasks(job, "settle", tasks, settle_components)
+    run_tasks(job, "survivors", tasks, find_removals)
     return len(tasks)
 
 
-def settle_components(job: Job, task: Task[Empty]) -> Amount:
+def find_removals(job: Job, task: Task[Empty]) -> Amount:
     """Some components → removals, in the order of the documents that stay."""
     folder, corpus = job.folder / "components", Corpus.load(job.folder)
     members, offsets, leader = (np.array(load(folder, task.key, part)) for part in ("members", "offsets", "leader"))
@@ -236,7 +238,7 @@ def settle_components(job: Job, task: Task[Empty]) -> Amount:
     copies = Copies(
         groups, leader, store.sizes(leader), length, facts["raw"], facts["identity"], corpus.part_of(members)
     )
-    removals = settle(copies, store, _section(job).threshold)
+    removals = select_survivors(copies, store, _section(job).threshold)
     save(job.folder / "removals", task.key, removals=np.sort(removals, order=("kept", "document")))
     return {"amount": len(removals)}
 
@@ -267,6 +269,7 @@ def write(job: Job, task: Task[Partition]) -> Written:
     """A stretch → its documents that stay, and its duplicates; a file of each for every file."""
     corpus, files = Corpus.load(job.folder), _files(job)
     gone = unpack(list(read_segments(job, task, np.uint8)))
+    removed = gone["document"].to_numpy()
     counts: Written = {"documents": 0, "bytes_in": 0, "bytes_out": 0, "removed": {}, "entries": []}
     for file in corpus.files_of(task.payload["partition"]):
         with (
@@ -274,7 +277,7 @@ def write(job: Job, task: Task[Partition]) -> Written:
             ShardWriter(job.folder, "duplicates", f"{file:06d}", DUPLICATES) as duplicates,
         ):
             for documents, batch in read_rows(files[file], int(corpus.starts[file])):
-                stays, goes = divide(documents, batch, gone)
+                stays, goes = divide(documents, batch, gone, removed)
                 parts.write(stays)
                 duplicates.write(goes)
                 counts["documents"] += len(batch)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dedupe.base import Sets
-from pipeline.dedupe.components import Copies, components, cut, leaders, settle
+from pipeline.dedupe.components import Copies, Leaders, components, cut, select_survivors
 from pipeline.dedupe.groups import Groups
 from pipeline.dedupe.sets import SetStore, slices, write_sets
 
@@ -51,16 +51,16 @@ def test_components_are_cut_into_whole_ones() -> None:
 
 
 def test_a_leader_is_the_first_of_equal_texts() -> None:
-    found = leaders(numbers(2, 5, 7, 9), numbers(9, 5), numbers(2, 1))
-    assert found.tolist() == [2, 1, 7, 2]
-    assert leaders(numbers(4), numbers(), numbers()).tolist() == [4]
+    leaders = Leaders(numbers(9, 5), numbers(2, 1))
+    assert leaders.of(numbers(2, 5, 7, 9)).tolist() == [2, 1, 7, 2]
+    assert Leaders(numbers(), numbers()).of(numbers(4)).tolist() == [4]
 
 
-def settled(
+def removed(
     folder: Path, sets: list[set[int]], *, length: list[int] | None = None, raw: list[int] | None = None,
     part: list[int] | None = None, leader: list[int] | None = None, threshold: float = 0.7,
 ) -> dict[int, tuple[int, float, bool]]:  # fmt: skip
-    """Settle one component of all documents; {document that goes: (for which, similarity, equal texts)}."""
+    """Select survivors in one component of all; {document that goes: (for which, similarity, equal texts)}."""
     count = len(sets)
     values = [np.array(sorted(one), np.uint32) for one in sets]
     held = Sets(np.concatenate(values), np.cumsum([0, *map(len, values)]))
@@ -75,7 +75,7 @@ def settled(
         numbers(*(raw or [7] * count)),
         np.array(part or [0] * count),
     )
-    found = settle(copies, store, threshold)
+    found = select_survivors(copies, store, threshold)
     return {int(r["document"]): (int(r["kept"]), float(r["similarity"]), bool(r["equal"])) for r in found}
 
 
@@ -83,52 +83,52 @@ BASE = set(range(100))
 
 
 def test_the_copy_with_the_most_shingles_stays(tmp_path: Path) -> None:
-    assert settled(tmp_path, [BASE, BASE | {200, 201}, BASE | {200}]) == {
+    assert removed(tmp_path, [BASE, BASE | {200, 201}, BASE | {200}]) == {
         0: (1, 100 / 102, False),
         2: (1, 101 / 102, False),
     }
 
 
 def test_an_earlier_part_stays_even_when_it_holds_less(tmp_path: Path) -> None:
-    assert set(settled(tmp_path, [BASE | {200}, BASE], part=[1, 0])) == {0}
+    assert set(removed(tmp_path, [BASE | {200}, BASE], part=[1, 0])) == {0}
 
 
 def test_the_cleanest_spelling_stays_then_the_text_decides_then_the_place(tmp_path: Path) -> None:
-    assert set(settled(tmp_path, [BASE, BASE], length=[101, 100])) == {0}
-    assert set(settled(tmp_path, [BASE, BASE], raw=[9, 8])) == {0}
-    assert set(settled(tmp_path, [BASE, BASE])) == {1}
+    assert set(removed(tmp_path, [BASE, BASE], length=[101, 100])) == {0}
+    assert set(removed(tmp_path, [BASE, BASE], raw=[9, 8])) == {0}
+    assert set(removed(tmp_path, [BASE, BASE])) == {1}
 
 
 def test_equal_texts_go_with_the_one_that_stands_for_them(tmp_path: Path) -> None:
-    found = settled(tmp_path, [BASE | {200}, BASE, BASE], leader=[0, 1, 1])
+    found = removed(tmp_path, [BASE | {200}, BASE, BASE], leader=[0, 1, 1])
     assert found == {1: (0, 100 / 101, False), 2: (0, 100 / 101, False)}
-    found = settled(tmp_path, [BASE, BASE, BASE], leader=[0, 0, 0], length=[102, 101, 103])
+    found = removed(tmp_path, [BASE, BASE, BASE], leader=[0, 0, 0], length=[102, 101, 103])
     assert found == {0: (1, 1.0, True), 2: (1, 1.0, True)}
 
 
 def test_a_chain_ends_where_its_ends_have_little_in_common(tmp_path: Path) -> None:
     chain = [set(range(n, n + 100)) for n in (0, 15, 30, 45)]
-    found = settled(tmp_path, chain)
+    found = removed(tmp_path, chain)
     # 0 stays; 15 is alike by 85/115; 30 by 70/130, which is too little: it stays, and takes 45 with it
     assert found == {1: (0, 85 / 115, False), 3: (2, 85 / 115, False)}
 
 
 def test_a_chain_may_carry_a_little_below_the_threshold(tmp_path: Path) -> None:
     chain = [set(range(n, n + 100)) for n in (0, 12, 24)]
-    found = settled(tmp_path, chain, threshold=0.7)
+    found = removed(tmp_path, chain, threshold=0.7)
     assert found[2] == (0, 76 / 124, False)
 
 
 def test_who_stays_is_never_one_that_goes(tmp_path: Path) -> None:
     chain = [set(range(7 * n, 7 * n + 100)) for n in range(60)]
-    found = settled(tmp_path, chain)
+    found = removed(tmp_path, chain)
     assert found
     assert not {kept for kept, _, _ in found.values()} & found.keys()
     assert min(similarity for _, similarity, _ in found.values()) >= 0.6
 
 
-def test_a_component_larger_than_memory_is_settled_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_component_larger_than_memory_is_read_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [set(range(7 * n, 7 * n + 100)) for n in range(60)]
-    whole = settled(tmp_path / "whole", sets)
+    whole = removed(tmp_path / "whole", sets)
     monkeypatch.setattr("pipeline.dedupe.components.slices", lambda sizes: slices(sizes, 450))
-    assert settled(tmp_path / "cut", sets) == whole
+    assert removed(tmp_path / "cut", sets) == whole

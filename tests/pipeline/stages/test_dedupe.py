@@ -253,7 +253,7 @@ def test_a_resumed_stage_goes_on_from_its_finished_steps(
     inputs = {"documents": make_documents(planted()[0], files=3)}
     job = make_job(stage="dedupe", inputs=inputs, params=Dedupe().model_dump())
     first = dedupe.run(job)
-    for step in ("verify", "settle", "name", "write"):
+    for step in ("verify", "survivors", "name", "write"):
         for path in sorted((job.folder / "tasks" / step).iterdir())[1:]:
             path.unlink()
     for work in ("find_keys", "match", "store_sets"):

@@ -6,14 +6,21 @@ The first of each is the default. One table, so that `check` can say before any 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 
 Order = Literal["shuffled", "streams"]
+Kind = Literal["objectives", "optimizers", "schedules", "engines", "tasks", "formats"]
 
 # what a process of a gang runs to train a family: a function (spec as JSON, report); see training/worker.py
-TRAINERS = Registry("trainer", {"gradients": "training.trainer.worker:work", "vectors": "training.vectors.worker:work"})
+TRAINERS: Registry[Any] = Registry(
+    "trainer",
+    (
+        Entry("gradients", code="training.trainer.worker:work"),
+        Entry("vectors", code="training.vectors.worker:work"),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,14 @@ FAMILIES: dict[str, Family] = {
 def trainer_of(family: str) -> str:
     """The import string of what trains a family; a user's own family is trained by gradients."""
     known = FAMILIES.get(family)
-    return TRAINERS.table[known.trainer if known else "gradients"]
+    return TRAINERS.target(known.trainer if known else "gradients")
+
+
+def admits(family: Family, kind: Kind, name: str) -> bool:
+    """Whether an alternative goes with a family. One that no family lists, or a user's own, goes with every family that
+    the trainer trains; word vectors have loops of their own."""
+    listed = any(name in getattr(one, kind) for one in FAMILIES.values())
+    return name in getattr(family, kind) or ":" in name or not (listed or family.vectors)
 
 
 def order_of(family: str, objective: str) -> Order:

@@ -13,7 +13,7 @@ from pipeline.core.config import Component, Section, UserPath, component, name_a
 from pipeline.core.plugins import without_sources
 from pipeline.core.stage import SourceFiles
 from training import augment, engines, models, objectives
-from training.families import FAMILIES, Family
+from training.families import FAMILIES, Family, Kind, admits
 from training.models.sections import hf
 from training.objectives import marks
 from training.objectives.section import masks_problem
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     Engine: TypeAlias = Component
     Augmentation: TypeAlias = Component
 else:
-    Model = Annotated[component(models.SECTIONS), BeforeValidator(_family_first)]
-    Objective = component(objectives.SECTIONS)
+    Model = Annotated[component(models.FAMILIES), BeforeValidator(_family_first)]
+    Objective = component(objectives.OBJECTIVES)
     Optimizer = component(engines.OPTIMIZERS)
     Schedule = component(engines.SCHEDULES)
-    Engine = component(engines.SECTIONS)
-    Augmentation = component(augment.SECTIONS)
+    Engine = component(engines.ENGINES)
+    Augmentation = component(augment.AUGMENTATIONS)
 
 
 class InitEmbeddings(Section):
@@ -178,9 +178,11 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
     known, name, found = FAMILIES.get(section.model.name), section.model.name, []
     if known is None:
         return []  # a user's own family knows what it takes
-    for option in ("objective", "optimizer", "schedule", "engine"):
-        fits, chosen = getattr(known, f"{option}s"), getattr(section, option).name
-        if chosen not in fits and ":" not in chosen:
+    kinds: tuple[Kind, ...] = ("objectives", "optimizers", "schedules", "engines")
+    for kind in kinds:
+        option = kind.removesuffix("s")
+        fits, chosen = getattr(known, kind), getattr(section, option).name
+        if not admits(known, kind, chosen):
             found.append((option, f"{chosen} is not for {name}; it takes {' or '.join(fits)}.{_reason(option, known)}"))
         elif known.vectors and ":" in chosen and option != "schedule":
             what = f"the loops of word vectors know no {option} of a user's own; {name} takes {' or '.join(fits)}."

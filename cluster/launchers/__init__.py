@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.launchers.base import Launcher
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 
-LAUNCHERS = Registry("launcher", {"local": "cluster.launchers.local:Local", "ray": "cluster.launchers.on_ray:OnRay"})
+LAUNCHERS: Registry[Launcher] = Registry(
+    "launcher",
+    (
+        Entry("local", code="cluster.launchers.local:Local"),
+        Entry("ray", code="cluster.launchers.on_ray:OnRay"),
+    ),
+)
 
 
 def launcher(cluster: dict[str, Any]) -> Launcher:

@@ -13,10 +13,14 @@ from typing import Any, Protocol
 
 from pipeline.beam.task import Isolation, Payload, Result, Step, Task, Work, result_path, results_folder
 from pipeline.core.files import write_json
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 
-EXECUTORS = Registry(
-    "executor", {"threads": "pipeline.beam.runner:Threads", "processes": "pipeline.beam.runner:Processes"}
+EXECUTORS: Registry[Executor] = Registry(
+    "executor",
+    (
+        Entry("threads", code="pipeline.beam.runner:Threads"),
+        Entry("processes", code="pipeline.beam.runner:Processes"),
+    ),
 )
 
 
@@ -33,8 +37,7 @@ class Executor(Protocol):
 
 def executor_of(isolation: Isolation) -> Executor:
     """The executor that a step asks for."""
-    executor: Executor = EXECUTORS.load(isolation)()
-    return executor
+    return EXECUTORS.load(isolation)()
 
 
 def run_task(step: Step, task: Task[Any], work: Work[Any, Any]) -> None:

@@ -6,14 +6,13 @@ in as "my_pkg.cleaners:tidy": it is mapped over the column, slower by the cost o
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.core.config import Section
+from pipeline.core.config import Component, Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.registry import Registry
 
@@ -48,11 +47,9 @@ class Mapped(Cleaner):
         return found
 
 
-def cleaner_of(registry: Registry, name: str, options: Mapping[str, Any]) -> Cleaner:
+def cleaner_of(registry: Registry[Cleaner], name: str, options: Mapping[str, Any]) -> Cleaner:
     """The cleaner that a component of the YAML names; its options were checked when the YAML was read."""
-    found: Any = registry.load(name)
-    if not inspect.isclass(found):
-        return Mapped(found, name)
-    kind: Any = found
-    made: Cleaner = kind(kind.Options.model_validate(options))
-    return made
+    code: Any = registry.load(name)
+    if not isinstance(code, type):
+        return Mapped(code, name)
+    return registry.create(Component(name=name, options=dict(options)))

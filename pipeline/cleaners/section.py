@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core.config import Section
-from pipeline.core.registry import Registry
 
 
 class Unicode(Section):
     """Normal form C, controls removed, line ends and white space in order; no options."""
-
-
-SECTIONS = Registry("cleaner", {"unicode": "pipeline.cleaners.section:Unicode"})

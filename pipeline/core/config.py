@@ -86,38 +86,32 @@ class NamesAlternative:
     """Marks a field whose value is the name of an alternative; its options stand beside it."""
 
 
-def alternative(registry: Registry) -> Any:
+def alternative(registry: Registry[Any]) -> Any:
     """The type of a field that names one alternative of a registry, or a user's own as "module:Class"."""
 
     def known(name: str) -> str:
         try:
-            registry.load(name) if ":" in name else registry.target(name)
+            return registry.known(name)
         except UserError as error:
             raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
-        return name
 
     return Annotated[str, AfterValidator(known), NamesAlternative()]
 
 
-def component(sections: Registry) -> Any:
-    """The type of a field that takes one alternative of a registry of option sections (name → "module:Section").
-
-    For "module:Class" of a user's own, the class's `Options` section is used, or none if it has none.
-    """
-    return Annotated[Component, BeforeValidator(_normalise(sections))]
+def component(registry: Registry[Any]) -> Any:
+    """The type of a field that takes one alternative of a registry with its options, or a user's own."""
+    return Annotated[Component, BeforeValidator(_normalise(registry))]
 
 
-def _normalise(sections: Registry) -> Callable[[Any], Any]:
+def _normalise(registry: Registry[Any]) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if isinstance(value, Component):
             return value
         name, options = name_and_options(value)
         try:
-            section = sections.load(name)
+            section = registry.section(name)
         except UserError as error:
             raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
-        if not (isinstance(section, type) and issubclass(section, BaseModel)):
-            section = getattr(section, "Options", Section)
         return Component(name=name, options=checked(section, options, name=name).model_dump(mode="json"))
 
     return read

@@ -1,12 +1,22 @@
 """Which documents are copies of others, and which copy stays. Pure functions over columns and arrays; no Beam here."""
 
-from pipeline.core.registry import Registry
+from __future__ import annotations
 
-METHODS = Registry(
+from typing import TYPE_CHECKING
+
+from pipeline.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from pipeline.dedupe.base import Method
+
+_OPTIONS = "pipeline.dedupe.section:Dedupe"
+
+METHODS: Registry[Method] = Registry(
     "method",
-    {
-        "exact": "pipeline.dedupe.exact:Exact",
-        "normalized": "pipeline.dedupe.normalized:Normalized",
-        "minhash": "pipeline.dedupe.minhash:MinHash",
-    },
+    (
+        Entry("exact", _OPTIONS, "pipeline.dedupe.exact:Exact"),
+        Entry("minhash", _OPTIONS, "pipeline.dedupe.minhash:MinHash"),
+    ),
+    base="pipeline.dedupe.base:Method",
+    options=_OPTIONS,
 )

@@ -8,7 +8,6 @@ options, as a subclass of `DocumentFilter`: mapped over the column, slower by th
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -113,37 +112,39 @@ class FunctionFilter(DocumentFilter):
         return self.function(document)
 
 
-def filter_of(registry: Registry, name: str, options: Mapping[str, Any]) -> Filter:
+def filter_of(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
     """The filter that a component of the YAML names; its options were checked when the YAML was read."""
-    target: Any = registry.load(name)
-    if not inspect.isclass(target):
-        return FunctionFilter(name, target)
-    filter_class: Any = target
-    created: Filter = filter_class(name, filter_class.Options.model_validate(options))
+    code: Any = registry.load(name)
+    if not _is_class(code):
+        return FunctionFilter(name, code)
+    created: Filter = code(name, registry.section(name).model_validate(options))
     return created
 
 
-def measuring_filter(registry: Registry, name: str, options: Mapping[str, Any]) -> Filter:
+def measuring_filter(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
     """The filter as the stage `signals` uses it: without the limits of its rules, which may change without measuring.
 
     What reads one of them while it measures fails (`measure`): a changed limit would leave its signal stale.
     """
-    target: Any = registry.load(name)
-    if not inspect.isclass(target):
-        return FunctionFilter(name, target)
-    filter_class: Any = target
-    limits = limit_fields(filter_class.Options)
+    code: Any = registry.load(name)
+    if not _is_class(code):
+        return FunctionFilter(name, code)
+    limits = limit_fields(registry.section(name))
     unset = {limit: {WORDS: None, CHARACTERS: None} for limit in limits}
-    section = filter_class.Options.model_validate({**options, **unset})
+    section = registry.section(name).model_validate({**options, **unset})
     for limit in limits:
         del section.__dict__[limit]
     try:
-        created: Filter = filter_class(name, section)
+        created: Filter = code(name, section)
     except AttributeError as error:
         if error.name not in limits:
             raise
         raise _reads_limit(name, error) from error
     return created
+
+
+def _is_class(code: object) -> bool:
+    return isinstance(code, type)
 
 
 def measure(one: Filter, documents: pa.Table) -> dict[str, Floats]:

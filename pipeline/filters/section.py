@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field, field_validator
 
-from pipeline.cleaners.section import SECTIONS as CLEANERS
+from pipeline.cleaners import CLEANERS
 from pipeline.core.config import Component, Section, component
 from pipeline.core.plugins import plugin_names
-from pipeline.core.registry import Registry
+from pipeline.filters import FILTERS
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
 from pipeline.text.unicode import version
 
@@ -71,15 +71,6 @@ class Repetition(Thresholds):
     max_duplicate_10gram_characters: Limits = {"en": 0.10, "zh": 0.47}
 
 
-SECTIONS = Registry(
-    "filter",
-    {
-        "length": "pipeline.filters.section:Length",
-        "quality": "pipeline.filters.section:Quality",
-        "repetition": "pipeline.filters.section:Repetition",
-    },
-)
-
 if TYPE_CHECKING:
     from typing import TypeAlias
 
@@ -87,7 +78,7 @@ if TYPE_CHECKING:
     AnyFilter: TypeAlias = Component
 else:
     AnyCleaner = component(CLEANERS)
-    AnyFilter = component(SECTIONS)
+    AnyFilter = component(FILTERS)
 
 
 class Clean(Section):
@@ -142,15 +133,7 @@ def rules_params(section: Clean, seed: int) -> dict[str, Any]:
 
 def _measuring(section: Clean) -> list[Component]:
     """The filters with signals of their own. What one of a user's own measures is not known before it runs."""
-    return [one for one in section.filters if ":" in one.name or getattr(_options_of(one), "MEASURES", False)]
-
-
-def _options_of(one: Component) -> type[BaseModel]:
-    """The section of a filter's options; a plain function has none."""
-    target = SECTIONS.load(one.name)
-    options = target if one.name in SECTIONS.table else getattr(target, "Options", Section)
-    assert issubclass(options, BaseModel)
-    return options
+    return [one for one in section.filters if ":" in one.name or getattr(FILTERS.section(one.name), "MEASURES", False)]
 
 
 def _plain(one: Component) -> dict[str, Any]:
@@ -158,5 +141,5 @@ def _plain(one: Component) -> dict[str, Any]:
 
 
 def _without_limits(one: Component) -> Component:
-    limits = limit_fields(_options_of(one))
+    limits = limit_fields(FILTERS.section(one.name))
     return Component(name=one.name, options={key: value for key, value in one.options.items() if key not in limits})

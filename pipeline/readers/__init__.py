@@ -1,6 +1,6 @@
 """Readers: one raw file → documents. `match` lists a source's raw files, `reader` gives the class that reads them.
 
-A new reader is a file beside `jsonl.py`, a section in `section.py`, and a line in both tables.
+A new reader is a file beside `jsonl.py` with its section and its class, and a line here.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from pipeline.readers.base import Reader
     from pipeline.readers.section import Source
 
-READERS = Registry(
+_OPTIONS, _CODE = "pipeline.readers.section", "pipeline.readers"
+
+READERS: Registry[Reader] = Registry(
     "reader",
-    {
-        "jsonl": "pipeline.readers.jsonl:Jsonl",
-        "plain": "pipeline.readers.plain:Plain",
-        "python_docs": "pipeline.readers.python_docs:PythonDocs",
-    },
+    (
+        Entry("jsonl", f"{_OPTIONS}:Jsonl", f"{_CODE}.jsonl:Jsonl"),
+        Entry("plain", f"{_OPTIONS}:Plain", f"{_CODE}.plain:Plain"),
+        Entry("python_docs", f"{_OPTIONS}:PythonDocs", f"{_CODE}.python_docs:PythonDocs"),
+    ),
+    base="pipeline.readers.base:Reader",
+    options=f"{_OPTIONS}:FileSource",
 )
 
 

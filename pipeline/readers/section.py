@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.core.config import NamesAlternative, Section, UserPath, checked
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
-from pipeline.core.registry import Registry
+from pipeline.readers import READERS
 
 WHERE = frozenset({"paths", "packages", "bytes"})
 """The keys that say where raw files lie or which are taken: their names, sizes and hashes are what counts instead."""
@@ -85,28 +85,17 @@ class PythonDocs(Source):
     min_characters: int = Field(200, ge=1)
 
 
-SECTIONS = Registry(
-    "reader",
-    {
-        "jsonl": "pipeline.readers.section:Jsonl",
-        "plain": "pipeline.readers.section:Plain",
-        "python_docs": "pipeline.readers.section:PythonDocs",
-    },
-)
-
-
 def _source(value: Any) -> Any:
     """Check a source against its reader's own section; for "module:Class" that is the class's `Options`."""
     if isinstance(value, Source) or not isinstance(value, dict):
         return value
     if "reader" not in value:
-        what = f"names no reader. Known: {', '.join(SECTIONS.names())}."
+        what = f"names no reader. Known: {', '.join(READERS.names())}."
         raise PydanticCustomError("component", "{what}", {"what": what})
     try:
-        section = SECTIONS.load(str(value["reader"]))
+        section = READERS.section(str(value["reader"]))
     except UserError as error:
         raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
-    section = section if issubclass(section, Source) else getattr(section, "Options", FileSource)
     return checked(section, _spelled_out(value), name=str(value["reader"]))
 
 

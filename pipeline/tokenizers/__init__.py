@@ -1,13 +1,24 @@
 """How text becomes ids. `tokenizers` (Hugging Face) is imported in this folder and nowhere else."""
 
-from pipeline.core.registry import Registry
+from __future__ import annotations
 
-TOKENIZERS = Registry(
+from typing import TYPE_CHECKING
+
+from pipeline.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from pipeline.tokenizers.base import Kind
+
+_OPTIONS, _CODE = "pipeline.tokenizers.section:Tokenizer", "pipeline.tokenizers"
+
+TOKENIZERS: Registry[Kind] = Registry(
     "tokenizer",
-    {
-        "bpe": "pipeline.tokenizers.subword:BytePair",
-        "wordpiece": "pipeline.tokenizers.wordpiece:WordPiece",
-        "word": "pipeline.tokenizers.word:Word",
-        "file": "pipeline.tokenizers.existing:Existing",
-    },
+    (
+        Entry("bpe", _OPTIONS, f"{_CODE}.subword:BytePair"),
+        Entry("wordpiece", _OPTIONS, f"{_CODE}.wordpiece:WordPiece"),
+        Entry("word", _OPTIONS, f"{_CODE}.word:Word"),
+        Entry("file", _OPTIONS, f"{_CODE}.existing:Existing"),
+    ),
+    base="pipeline.tokenizers.base:Kind",
+    options=_OPTIONS,
 )

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from trainer_step import CPU, Step, compared, speeds, trainer_step
 
 from training import objectives
-from training.components import make
 from training.engines import device
 from training.models.base import Model, build
 from training.section import Precision, Pretrain
@@ -85,7 +84,7 @@ def ours(model: Model, rows: NDArray[np.uint16], precision: Precision) -> Step:
     section = Pretrain.model_validate({
         "model": {"family": model.family}, "steps": 1000, "batch_tokens": BATCH_ROWS * LENGTH, "precision": precision,
     })  # fmt: skip
-    objective = make(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json"))
+    objective = objectives.OBJECTIVES.create(section.objective, Path("tokenizer.json"))
     return trainer_step(section, model, objective, rows, precision)
 
 

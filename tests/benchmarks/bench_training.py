@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from trainer_step import CPU, Step, compared, speeds, trainer_step
 
 from training import objectives
-from training.components import make
 from training.engines import device
 from training.models.base import Model, build
 from training.section import Precision, Pretrain
@@ -36,7 +35,7 @@ def ours(model: Model, rows: NDArray[np.uint16], precision: Precision, optimizer
     section = Pretrain.model_validate(
         {"steps": 1000, "batch_tokens": BATCH_ROWS * LENGTH, "precision": precision, "optimizer": optimizer}
     )
-    objective = make(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, None)
+    objective = objectives.OBJECTIVES.create(section.objective, None)
     return trainer_step(section, model, objective, rows, precision)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.core.config import Component
 from training import engines
 from training.engines import device
 from training.engines.base import Setting
@@ -47,9 +48,9 @@ def trainer_step(
     order = order_of(model.family, section.objective.name)
     module = Task(model, objective)
     module.carries = model.carries and order == "streams"
-    optimizer = engines.OPTIMIZERS.load(section.optimizer.name).model_validate(section.optimizer.options)
+    optimizer = engines.OPTIMIZERS.create(section.optimizer)
     setting = Setting(CPU, precision, optimizer, section.clip, cut.micro_batches, 0, 1)
-    engine = engines.ENGINES.load("plain")(None, module, setting, {})
+    engine = engines.ENGINES.create(Component(name="plain"), module, setting, {})
     split = Rows(rows, np.full(len(rows), length, np.int32))
     feed = Feed(split, split, objective, (), order, cut.batch_rows, 17)
     state = Run(section, cut, engine, feed, Curve(), Silent(), Path(tempfile.gettempdir()), {}, 17)

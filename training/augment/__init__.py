@@ -1,15 +1,23 @@
-"""Augmentations of training rows, off unless named. One file each; their options are in `section.py`, without torch."""
+"""Augmentations of training rows, off unless named. One file each; a new one is a file and a line here."""
 
 from __future__ import annotations
 
-from pipeline.core.registry import Registry
+from typing import TYPE_CHECKING
 
-_CLASSES = {
-    "token_dropout": "TokenDropout",
-    "sentence_shuffling": "SentenceShuffling",
-    "span_corruption": "SpanCorruption",
-    "fill_in_the_middle": "FillInTheMiddle",
-}
+from pipeline.core.registry import Entry, Registry
 
-SECTIONS = Registry("augmentation", {name: f"training.augment.section:{kind}" for name, kind in _CLASSES.items()})
-AUGMENTATIONS = Registry("augmentation", {name: f"training.augment.{name}:{kind}" for name, kind in _CLASSES.items()})
+if TYPE_CHECKING:
+    from training.augment.base import Augmentation
+
+_OPTIONS, _CODE = "training.augment.section", "training.augment"
+
+AUGMENTATIONS: Registry[Augmentation] = Registry(
+    "augmentation",
+    (
+        Entry("token_dropout", f"{_OPTIONS}:TokenDropout", f"{_CODE}.token_dropout:TokenDropout"),
+        Entry("sentence_shuffling", f"{_OPTIONS}:SentenceShuffling", f"{_CODE}.sentence_shuffling:SentenceShuffling"),
+        Entry("span_corruption", f"{_OPTIONS}:SpanCorruption", f"{_CODE}.span_corruption:SpanCorruption"),
+        Entry("fill_in_the_middle", f"{_OPTIONS}:FillInTheMiddle", f"{_CODE}.fill_in_the_middle:FillInTheMiddle"),
+    ),
+    base="training.augment.base:Augmentation",
+)

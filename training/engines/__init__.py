@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from pipeline.core.registry import Registry
+from typing import TYPE_CHECKING
 
-SECTIONS = Registry(
+from pipeline.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from training.engines.base import Engine
+    from training.engines.rules import UpdateRule
+    from training.engines.section import Adamw, Muon, Schedule
+
+_OPTIONS = "training.engines.section"
+
+ENGINES: Registry[Engine] = Registry(
     "engine",
-    {
-        "plain": "training.engines.section:Plain",
-        "zero": "training.engines.section:Zero",
-        "blocks": "training.engines.section:Blocks",
-    },
+    (
+        Entry("plain", f"{_OPTIONS}:Plain", "training.engines.plain:Plain"),
+        Entry("zero", f"{_OPTIONS}:Zero", "training.engines.zero:Zero"),
+        # word vectors have no engine: blocks are a way to cut a batch (training/vectors)
+        Entry("blocks", f"{_OPTIONS}:Blocks"),
+    ),
+    base="training.engines.base:Engine",
 )
-# word vectors have no engine: blocks are a way to cut a batch (training/vectors)
-ENGINES = Registry("engine", {"plain": "training.engines.plain:Plain", "zero": "training.engines.zero:Zero"})
-_OPTIMIZERS, _SCHEDULES = ("adamw", "muon", "sgd", "adagrad"), ("wsd", "cosine", "linear", "constant")
-OPTIMIZERS = Registry("optimizer", {name: f"training.engines.section:{name.title()}" for name in _OPTIMIZERS})
-SCHEDULES = Registry("schedule", {name: f"training.engines.section:{name.title()}" for name in _SCHEDULES})
+# AdamW and Muon are known to `Optimizer` by their sections; SGD and AdaGrad to the loops of word vectors
+OPTIMIZERS: Registry[Adamw | Muon | UpdateRule] = Registry(
+    "optimizer",
+    (
+        Entry("adamw", f"{_OPTIONS}:Adamw", f"{_OPTIONS}:Adamw"),
+        Entry("muon", f"{_OPTIONS}:Muon", f"{_OPTIONS}:Muon"),
+        Entry("sgd", f"{_OPTIONS}:Sgd"),
+        Entry("adagrad", f"{_OPTIONS}:Adagrad"),
+    ),
+    base="training.engines.rules:UpdateRule",
+)
+# a schedule is its own section
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule",
+    (
+        Entry("wsd", f"{_OPTIONS}:Wsd", f"{_OPTIONS}:Wsd"),
+        Entry("cosine", f"{_OPTIONS}:Cosine", f"{_OPTIONS}:Cosine"),
+        Entry("linear", f"{_OPTIONS}:Linear", f"{_OPTIONS}:Linear"),
+        Entry("constant", f"{_OPTIONS}:Constant", f"{_OPTIONS}:Constant"),
+    ),
+    base="training.engines.section:Schedule",
+)

@@ -17,10 +17,9 @@ from torch.optim.adamw import adamw
 
 from pipeline.core.config import Component
 from pipeline.core.errors import UserError
-from training.components import create
 from training.engines import SCHEDULES
 from training.engines.rules import UpdateRule
-from training.engines.section import Adamw, Muon, Schedule
+from training.engines.section import Adamw, Muon
 from training.models.base import Kind
 
 # Newton-Schulz as in Jordan 2024 (kellerjordan.github.io/posts/muon): singular values end between about 0.7 and 1.2
@@ -167,8 +166,7 @@ def factor(step: int, steps: int, schedule: Component) -> float:
 
     Raises: UserError when a schedule of a user's own gives no finite number.
     """
-    chosen: Schedule = create(schedule, SCHEDULES, SCHEDULES)
-    fraction = float(chosen.factor(step, steps))
+    fraction = float(SCHEDULES.create(schedule).factor(step, steps))
     if not math.isfinite(fraction):
         raise UserError(f"pretrain.schedule: {schedule.name} gives {fraction} for step {step} of {steps}.")
     return fraction

@@ -1,35 +1,30 @@
-"""What is asked of a finished model. One file a task; its options are in `section.py`, without torch."""
+"""What is asked of a finished model. A new task is a file with its options and its class, and a line here.
+
+Options load no torch: those of the first tasks are in `section.py`.
+"""
 
 from __future__ import annotations
 
-from pipeline.core.registry import Registry
+from typing import TYPE_CHECKING
+
+from pipeline.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from training.evaluation.base import Task
 
 _OPTIONS, _CODE = "training.evaluation.section", "training.evaluation"
 
-# the options of a task, loadable without torch; and its code
-SECTIONS = Registry(
+TASKS: Registry[Task] = Registry(
     "evaluation task",
-    {
-        "perplexity": f"{_OPTIONS}:Perplexity",
-        "samples": f"{_OPTIONS}:Samples",
-        "fill": f"{_OPTIONS}:Fill",
-        "similarity": f"{_OPTIONS}:Similarity",
-        "analogies": f"{_OPTIONS}:Analogies",
-        "neighbours": f"{_OPTIONS}:Neighbours",
-        "embeddings": f"{_OPTIONS}:Embeddings",
-        "probe": f"{_OPTIONS}:Probe",
-    },
-)
-TASKS = Registry(
-    "evaluation task",
-    {
-        "perplexity": f"{_CODE}.perplexity:Perplexity",
-        "samples": f"{_CODE}.samples:Samples",
-        "fill": f"{_CODE}.fill:Fill",
-        "similarity": f"{_CODE}.similarity:Similarity",
-        "analogies": f"{_CODE}.analogies:Analogies",
-        "neighbours": f"{_CODE}.neighbours:Neighbours",
-        "embeddings": f"{_CODE}.embeddings:Embeddings",
-        "probe": f"{_CODE}.probe:Probe",
-    },
+    (
+        Entry("perplexity", f"{_OPTIONS}:Perplexity", f"{_CODE}.perplexity:Perplexity"),
+        Entry("samples", f"{_OPTIONS}:Samples", f"{_CODE}.samples:Samples"),
+        Entry("fill", f"{_OPTIONS}:Fill", f"{_CODE}.fill:Fill"),
+        Entry("similarity", f"{_OPTIONS}:Similarity", f"{_CODE}.similarity:Similarity"),
+        Entry("analogies", f"{_OPTIONS}:Analogies", f"{_CODE}.analogies:Analogies"),
+        Entry("neighbours", f"{_OPTIONS}:Neighbours", f"{_CODE}.neighbours:Neighbours"),
+        Entry("embeddings", f"{_OPTIONS}:Embeddings", f"{_CODE}.embeddings:Embeddings"),
+        Entry("probe", f"{_OPTIONS}:Probe", f"{_CODE}.probe:Probe"),
+    ),
+    base="training.evaluation.base:Task",
 )

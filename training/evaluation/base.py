@@ -2,6 +2,7 @@
 
 `cut` must follow from the data and never from the number of workers, and `merge` gets results in the order of `cut`:
 so scores are the same bytes whoever did the work (within one numerics class). The work's files are in `worker.py`.
+Loads no torch before a model is asked for: a task's options may stand in its own file, where `check` reads them.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from torch import device
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
-from training.evaluation.beginning import first_weights
 from training.evaluation.held_out import HeldOut
-from training.models.base import Model
-from training.models.saved import load
+
+if TYPE_CHECKING:
+    from torch import device
+
+    from training.models.base import Model
 
 Piece = dict[str, Any]
 NOT_FINITE = """a result is not a finite number: the model's weights diverged. \
@@ -79,12 +80,16 @@ class Subject:
         """The model before its first step, made anew at each asking; None where that is not known."""
         if self.beginning is None:
             return None
+        from training.evaluation.beginning import first_weights
+
         return first_weights(self.folder, self.held_out.tokenizer, self.beginning, self.device)
 
 
 @lru_cache(maxsize=1)
 def _loaded(folder: Path, where: device) -> Model:
     """Kept for the next piece: a pool's process works on many of one model."""
+    from training.models.saved import load
+
     return load(folder, device=where)
 
 

@@ -17,7 +17,7 @@ from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.files import replacing, sha256_file
 from pipeline.core.registry import load
 from pipeline.core.stage import SourceFile, SourceFiles
-from training.evaluation import SECTIONS
+from training.evaluation import TASKS
 
 FILES = "files"  # the folder of the copies, under the draft: gone at publication
 
@@ -55,7 +55,7 @@ def placed(tasks: Sequence[Any], given: Sequence[SourceFiles], folder: Path) -> 
 def problems(tasks: Sequence[Component]) -> Iterator[tuple[int, str]]:
     """(which task, one sentence) for every file that is not there or is not what its task reads."""
     for at, task in enumerate(tasks):
-        parsers = getattr(_section(task.name), "PARSED", {})
+        parsers = getattr(TASKS.section(task.name), "PARSED", {})
         for option, path in _named(task):
             parse = parsers if isinstance(parsers, str) else parsers.get(option)
             try:
@@ -73,7 +73,7 @@ def paths(task: Component) -> list[str]:
 
 def _named(task: Component) -> list[tuple[str, str]]:
     """The paths with the option that each stands in."""
-    options = getattr(_section(task.name), "PATHS", ())
+    options = getattr(TASKS.section(task.name), "PATHS", ())
     values = [(option, task.options.get(option) or []) for option in options]
     return [(option, path) for option, value in values for path in ([value] if isinstance(value, str) else value)]
 
@@ -88,16 +88,9 @@ def present(path: str) -> Path:
     return Path(path)
 
 
-def _section(name: str) -> Any:
-    """A registered section, or the `Options` of a user's own task."""
-    if name in SECTIONS.table:
-        return SECTIONS.load(name)
-    return getattr(SECTIONS.load(name), "Options", None)
-
-
 def _plain(task: Component, change: Callable[[str], Any]) -> Any:
     options = dict(task.options)
-    for option in getattr(_section(task.name), "PATHS", ()):
+    for option in getattr(TASKS.section(task.name), "PATHS", ()):
         if value := options.get(option):
             options[option] = change(value) if isinstance(value, str) else [change(path) for path in value]
     return {task.name: options} if options else task.name
@@ -108,7 +101,7 @@ def _with_paths(task: Any, change: Callable[[dict[str, Any]], str]) -> Any:
     if isinstance(task, str):
         return task
     ((name, options),) = task.items()
-    known = [option for option in getattr(_section(name), "PATHS", ()) if options.get(option)]
+    known = [option for option in getattr(TASKS.section(name), "PATHS", ()) if options.get(option)]
     changed = {
         option: change(value) if isinstance(value := options[option], dict) else [change(file) for file in value]
         for option in known

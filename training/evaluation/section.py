@@ -20,7 +20,7 @@ from pipeline.core.config import Component, Section, UserPath, component
 from pipeline.core.stage import SourceFiles
 from training import evaluation
 from training.evaluation import files
-from training.families import FAMILIES
+from training.families import FAMILIES, admits
 
 # tasks whose result no seed changes
 SEEDLESS = ("perplexity", "fill", "similarity", "analogies", "neighbours", "embeddings", "probe")
@@ -143,7 +143,7 @@ if TYPE_CHECKING:
 
     Task: TypeAlias = Component
 else:
-    Task = component(evaluation.SECTIONS)
+    Task = component(evaluation.TASKS)
 
 
 def _named(*names: str) -> Any:
@@ -187,8 +187,7 @@ def file_problems(section: Evaluate) -> list[tuple[int, str]]:
 def task_problem(section: Evaluate, family: str) -> str | None:
     """Why a task cannot be asked of a model family, with those that can; None where all fit."""
     known = FAMILIES.get(family)
-    wrong = [task.name for task in section.tasks if task.name in evaluation.SECTIONS.table]
-    wrong = [name for name in wrong if known and name not in known.tasks]
+    wrong = [task.name for task in section.tasks if known and not admits(known, "tasks", task.name)]
     if known is None or not wrong:
         return None
     others = [name for name, one in FAMILIES.items() if wrong[0] in one.tasks]

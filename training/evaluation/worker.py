@@ -14,16 +14,15 @@ from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, write_json
 from pipeline.core.progress import Progress
-from training.components import create
 from training.engines.device import describe, device
-from training.evaluation import SECTIONS, TASKS
+from training.evaluation import TASKS
 from training.evaluation.base import NOT_FINITE, Subject, Task
 from training.evaluation.held_out import HeldOut
 
 
 def task_of(name: str, options: dict[str, Any], seed: int) -> Task:
     """The task that a name of the section stands for."""
-    found: Task = create(Component(name=name, options=options), SECTIONS, TASKS, seed)
+    found: Task = TASKS.create(Component(name=name, options=options), seed)
     return found
 
 

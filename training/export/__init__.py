@@ -1,27 +1,23 @@
-"""What others load. One file a format; its options are in `section.py`, without torch."""
+"""What others load. One file a format; its options load no torch. Which family has which: training/families.py."""
 
 from __future__ import annotations
 
-from pipeline.core.registry import Registry
+from typing import TYPE_CHECKING
 
-_OPTIONS = "training.export.section"
+from pipeline.core.registry import Entry, Registry
 
-# the options of a format, loadable without torch; and its code. Which family has which: training/families.py
-SECTIONS = Registry(
+if TYPE_CHECKING:
+    from training.export.base import Format
+
+_OPTIONS, _CODE = "training.export.section", "training.export"
+
+FORMATS: Registry[Format] = Registry(
     "export format",
-    {
-        "huggingface": f"{_OPTIONS}:Huggingface",
-        "safetensors": f"{_OPTIONS}:Safetensors",
-        "onnx": f"{_OPTIONS}:Onnx",
-        "vectors": f"{_OPTIONS}:Vectors",
-    },
-)
-FORMATS = Registry(
-    "export format",
-    {
-        "huggingface": "training.export.huggingface:Huggingface",
-        "safetensors": "training.export.safetensors:Safetensors",
-        "onnx": "training.export.onnx_graph:Onnx",
-        "vectors": "training.export.vectors:Vectors",
-    },
+    (
+        Entry("huggingface", f"{_OPTIONS}:Huggingface", f"{_CODE}.huggingface:Huggingface"),
+        Entry("safetensors", f"{_OPTIONS}:Safetensors", f"{_CODE}.safetensors:Safetensors"),
+        Entry("onnx", f"{_OPTIONS}:Onnx", f"{_CODE}.onnx_graph:Onnx"),
+        Entry("vectors", f"{_OPTIONS}:Vectors", f"{_CODE}.vectors:Vectors"),
+    ),
+    base="training.export.base:Format",
 )

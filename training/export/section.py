@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from pipeline.core.config import Component, Section, component
 from training import export, models
-from training.families import FAMILIES
+from training.families import FAMILIES, admits
 
 
 class Huggingface(Section):
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     Format: TypeAlias = Component
 else:
-    Format = component(export.SECTIONS)
+    Format = component(export.FORMATS)
 
 
 def _named(*names: str) -> Any:
@@ -60,12 +60,12 @@ def shape_problem(section: Export, model: Component) -> str | None:
     """Why a model (`pretrain.model`) cannot be exported in one of the formats; None if it can."""
     if model.name not in FAMILIES:
         return None
-    known = FAMILIES[model.name].formats
-    if wrong := [one.name for one in section.formats if one.name in export.SECTIONS.table and one.name not in known]:
-        return f"a {model.name} is not exported as {wrong[0]}. Write export.formats: [{', '.join(known)}]."
+    family = FAMILIES[model.name]
+    if wrong := [one.name for one in section.formats if not admits(family, "formats", one.name)]:
+        return f"a {model.name} is not exported as {wrong[0]}. Write export.formats: [{', '.join(family.formats)}]."
     if model.name != "gpt" or all(one.name != "huggingface" for one in section.formats):
         return None
-    options = models.SECTIONS.load(model.name).model_validate(model.options)
+    options: Any = models.FAMILIES.section(model.name).model_validate(model.options)
     return None if options.exports_as else refusal(options)
 
 

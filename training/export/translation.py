@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 from pipeline.tokenizers import description
 from training.objectives import marks
 
@@ -76,13 +76,13 @@ class Translation:
 
 
 # family → function(saved: config.json of the saved model, read: Read, specials: Specials) -> Translation
-TRANSLATIONS = Registry(
+TRANSLATIONS: Registry[Any] = Registry(
     "model family with a Hugging Face class",
-    {
-        "gpt": "training.export.shapes:translation",
-        "bert": "training.export.bert:translation",
-        "hf": "training.export.huggingface:architecture",
-    },
+    (
+        Entry("gpt", code="training.export.shapes:translation"),
+        Entry("bert", code="training.export.bert:translation"),
+        Entry("hf", code="training.export.huggingface:architecture"),
+    ),
 )
 
 
@@ -92,9 +92,10 @@ def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Transl
     Raises: StageFailed when no Hugging Face class computes it.
     """
     family = saved["family"]
-    if family not in TRANSLATIONS.table:
+    if family not in TRANSLATIONS:
         raise StageFailed(f"export: huggingface: no Hugging Face class is a {family}. Write formats: [safetensors].")
-    found: Translation = TRANSLATIONS.load(family)(saved, read, specials)
+    translate: Any = TRANSLATIONS.load(family)
+    found: Translation = translate(saved, read, specials)
     return found
 
 

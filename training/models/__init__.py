@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from pipeline.core.registry import Registry
+from typing import TYPE_CHECKING
 
-_OPTIONS = "training.models.sections"
+from pipeline.core.registry import Entry, Registry
 
-# the options of a family, loadable without torch; and its code
-SECTIONS = Registry(
+if TYPE_CHECKING:
+    from training.models.base import Model
+
+_OPTIONS, _CODE = "training.models.sections", "training.models"
+
+FAMILIES: Registry[Model] = Registry(
     "model family",
-    {
-        "gpt": f"{_OPTIONS}.gpt:Gpt",
-        "bert": f"{_OPTIONS}.bert:Bert",
-        "rnn": f"{_OPTIONS}.recurrent:Recurrent",
-        "lstm": f"{_OPTIONS}.recurrent:Recurrent",
-        "gru": f"{_OPTIONS}.recurrent:Recurrent",
-        "bilstm": f"{_OPTIONS}.recurrent:Bilstm",
-        "word2vec": f"{_OPTIONS}.vectors:Vectors",
-        "glove": f"{_OPTIONS}.vectors:Vectors",
-        "hf": f"{_OPTIONS}.hf:Hf",
-    },
-)
-FAMILIES = Registry(
-    "model family",
-    {
-        "gpt": "training.models.gpt:Gpt",
-        "bert": "training.models.bert:Bert",
-        "rnn": "training.models.recurrent:Rnn",
-        "lstm": "training.models.recurrent:Lstm",
-        "gru": "training.models.recurrent:Gru",
-        "bilstm": "training.models.bilstm:Bilstm",
-        "word2vec": "training.models.vectors:Word2vec",
-        "glove": "training.models.vectors:Glove",
-        "hf": "training.models.hf:Hf",
-    },
+    (
+        Entry("gpt", f"{_OPTIONS}.gpt:Gpt", f"{_CODE}.gpt:Gpt"),
+        Entry("bert", f"{_OPTIONS}.bert:Bert", f"{_CODE}.bert:Bert"),
+        Entry("rnn", f"{_OPTIONS}.recurrent:Recurrent", f"{_CODE}.recurrent:Rnn"),
+        Entry("lstm", f"{_OPTIONS}.recurrent:Recurrent", f"{_CODE}.recurrent:Lstm"),
+        Entry("gru", f"{_OPTIONS}.recurrent:Recurrent", f"{_CODE}.recurrent:Gru"),
+        Entry("bilstm", f"{_OPTIONS}.recurrent:Bilstm", f"{_CODE}.bilstm:Bilstm"),
+        Entry("word2vec", f"{_OPTIONS}.vectors:Vectors", f"{_CODE}.vectors:Word2vec"),
+        Entry("glove", f"{_OPTIONS}.vectors:Vectors", f"{_CODE}.vectors:Glove"),
+        Entry("hf", f"{_OPTIONS}.hf:Hf", f"{_CODE}.hf:Hf"),
+    ),
+    base="training.models.base:Model",
 )

@@ -6,9 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from pipeline.core.config import Component
-from training.components import options_of
-from training.models import FAMILIES, SECTIONS
+from training.models import FAMILIES
 
 Kind = Literal["matrix", "embedding", "vector"]
 
@@ -60,8 +58,8 @@ class Model(nn.Module):
 
 def build(family: str, options: dict[str, Any], *, vocabulary: int, context: int) -> Model:
     """A model with weights drawn from torch's current random state."""
-    component = Component(name=family, options=options)
-    made: Model = FAMILIES.load(family)(options_of(component, SECTIONS), vocabulary=vocabulary, context=context)
-    if family not in FAMILIES.table:  # a user's own: config.json names what can be imported again
+    code: Any = FAMILIES.load(family)
+    made: Model = code(FAMILIES.section(family).model_validate(options), vocabulary=vocabulary, context=context)
+    if family not in FAMILIES:  # a user's own: config.json names what can be imported again
         made.family = family
     return made

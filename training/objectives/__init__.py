@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from pipeline.core.registry import Registry
+from typing import TYPE_CHECKING
 
-_NAMES = ("causal", "masked", "bidirectional", "contrastive", "skipgram", "cbow", "glove")
+from pipeline.core.registry import Entry, Registry
 
-SECTIONS = Registry("objective", {name: f"training.objectives.section:{name.title()}" for name in _NAMES})
-# skip-gram, CBOW and GloVe move vectors row by row, without a graph: training/vectors
-OBJECTIVES = Registry("objective", {name: f"training.objectives.{name}:{name.title()}" for name in _NAMES[:4]})
+if TYPE_CHECKING:
+    from training.objectives.base import Objective
+
+_OPTIONS, _CODE = "training.objectives.section", "training.objectives"
+
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective",
+    (
+        Entry("causal", f"{_OPTIONS}:Causal", f"{_CODE}.causal:Causal"),
+        Entry("masked", f"{_OPTIONS}:Masked", f"{_CODE}.masked:Masked"),
+        Entry("bidirectional", f"{_OPTIONS}:Bidirectional", f"{_CODE}.bidirectional:Bidirectional"),
+        Entry("contrastive", f"{_OPTIONS}:Contrastive", f"{_CODE}.contrastive:Contrastive"),
+        # skip-gram, CBOW and GloVe move vectors row by row, without a graph: training/vectors
+        Entry("skipgram", f"{_OPTIONS}:Skipgram"),
+        Entry("cbow", f"{_OPTIONS}:Cbow"),
+        Entry("glove", f"{_OPTIONS}:Glove"),
+    ),
+    base="training.objectives.base:Objective",
+)

@@ -9,8 +9,7 @@ from pipeline.core.stage import Job, Outcome
 
 def run(job: Job) -> Outcome:
     """Write each format into its folder, and check it there."""
-    from training.components import create
-    from training.export import FORMATS, SECTIONS
+    from training.export import FORMATS
     from training.export.base import Format, Source
     from training.export.section import Export
 
@@ -18,7 +17,7 @@ def run(job: Job) -> Outcome:
     chosen = Export.model_validate(without_sources(job.params)).formats
     job.progress.total("export", 2 * len(chosen), "steps")
     for one in chosen:
-        format_: Format = create(one, SECTIONS, FORMATS)
+        format_: Format = FORMATS.create(one)
         folder = job.folder / one.name
         files += [f"{one.name}/{name}" for name in format_.write(source, folder)]
         job.progress.add("export")

@@ -12,7 +12,6 @@ import torch.distributed as dist
 from pipeline.core.errors import UserError
 from pipeline.core.progress import Progress
 from training import augment, engines, objectives
-from training.components import create
 from training.engines import device as devices
 from training.engines.base import Setting
 from training.engines.share import joined
@@ -35,7 +34,7 @@ def prepare(spec: TrainingSpec, where: torch.device) -> Run:
     section, folder, seed = spec.section, spec.folder, spec.seed
     rank, world = dist.get_rank(), dist.get_world_size()
     precision = devices.precision(section.precision, where)
-    objective = create(section.objective, objectives.SECTIONS, objectives.OBJECTIVES, spec.tokenizer)
+    objective = objectives.OBJECTIVES.create(section.objective, spec.tokenizer)
     feed = _feed(spec, objective)
     objective.examine(row[:length] for row, length in zip(feed.train.tokens, feed.train.lengths, strict=True))
     micro_tokens = section.engine.options.get("micro_batch_tokens") or devices.micro_batch_tokens(where)
@@ -49,11 +48,11 @@ def prepare(spec: TrainingSpec, where: torch.device) -> Run:
 
     task = Task(_first_model(spec, objective, meter), objective)
     task.carries = task.model.carries and feed.order == "streams"
-    optimizer = create(section.optimizer, engines.OPTIMIZERS, engines.OPTIMIZERS)
+    optimizer = engines.OPTIMIZERS.create(section.optimizer)
     resting = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
     setting = Setting(where, precision, optimizer, section.clip, cut.micro_batches, rank, world, resting)
     kept = joined([state["engine"] for state in states])
-    engine = create(section.engine, engines.SECTIONS, engines.ENGINES, task, setting, kept)
+    engine = engines.ENGINES.create(section.engine, task, setting, kept)
 
     run = Run(section, cut, engine, feed, Curve(), meter, folder, numerics, seed)
     checkpoint.seed(seed, 1 + rank)
@@ -64,7 +63,7 @@ def prepare(spec: TrainingSpec, where: torch.device) -> Run:
 
 def _feed(spec: TrainingSpec, objective: Objective) -> Feed:
     section, rows = spec.section, split_rows(spec)
-    made = tuple(create(one, augment.SECTIONS, augment.AUGMENTATIONS, objective.tokenizer) for one in section.augment)
+    made = tuple(augment.AUGMENTATIONS.create(one, objective.tokenizer) for one in section.augment)
     order = order_of(section.model.name, section.objective.name)
     batch_rows = section.batch_tokens // spec.length
     return Feed(rows["train"], rows["validation"], objective, made, order, batch_rows, spec.seed)

@@ -17,15 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 from training.trainer.plan import Plan
 from training.vectors.lanes import LANES
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
-LEARNERS = Registry(
-    "word vectors", {"word2vec": "training.vectors.word2vec:Word2vec", "glove": "training.vectors.glove:Glove"}
+LEARNERS: Registry[Learner] = Registry(
+    "word vectors",
+    (
+        Entry("word2vec", code="training.vectors.word2vec:Word2vec"),
+        Entry("glove", code="training.vectors.glove:Glove"),
+    ),
 )
 
 

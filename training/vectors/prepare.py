@@ -34,7 +34,8 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> Run:
             f"pretrain.engine.blocks: {blocks} is too few for {hosts.world} workers. "
             f"Write {hosts.world} or more blocks, or use fewer workers."
         )
-    learner: Learner = LEARNERS.load(section.model.name)(spec, split_rows(spec))
+    code: Any = LEARNERS.load(section.model.name)
+    learner: Learner = code(spec, split_rows(spec))
     meter = Silent() if hosts.rank else Meter(
         spec.metrics, Progress(spec.progress, spec.stage), steps=learner.plan.steps,
         batch_tokens=section.batch_tokens,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.core.config import Component, Section, UserPath, component, validate
 from pipeline.core.errors import ConfigError
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 from pipeline.core.yaml_tree import Tree, parse_tree, read_tree, scalar, set_path
 
 
@@ -16,7 +17,7 @@ class Zero(Section):
     stage: int = 2
 
 
-ENGINES = Registry("engine", {"zero": f"{__name__}:Zero", "plain": "pipeline.core.config:Section"})
+ENGINES: Registry[Any] = Registry("engine", (Entry("zero", f"{__name__}:Zero"), Entry("plain")))
 
 
 class Train(Section):

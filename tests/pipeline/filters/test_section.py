@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from pipeline.core.registry import load
+from pipeline.core.config import Component
+from pipeline.core.registry import Entry, load
 from pipeline.filters import FILTERS
+from pipeline.filters import section as filter_sections
 from pipeline.filters.base import filter_of
-from pipeline.filters.section import (
-    SECTIONS,
-    Clean,
-    measuring_plugins,
-    rules_params,
-    rules_plugins,
-    signals_params,
-)
+from pipeline.filters.section import Clean, measuring_plugins, rules_params, rules_plugins, signals_params
 
 CODE = """
 import numpy as np
@@ -119,15 +115,17 @@ def test_a_limit_of_a_plug_ins_rule_is_part_of_the_rules_alone(plugin: str) -> N
 
 def test_a_built_in_filter_that_measures_is_part_of_the_signals(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load(f"{plugin}:LivelyOptions"), "MEASURES", True)
-    monkeypatch.setitem(SECTIONS.table, "lively", f"{plugin}:LivelyOptions")  # type: ignore[arg-type]
-    signals, _ = both(filters=["length", {"lively": {"max_marks": 0.2}}])
-    assert signals["filters"] == [{"name": "lively", "options": {"mark": "!"}}]
+    lively = Entry("lively", f"{plugin}:LivelyOptions", f"{plugin}:Lively")
+    monkeypatch.setattr(filter_sections, "FILTERS", replace(FILTERS, entries=(*FILTERS.entries, lively)))
+    chosen = Component(name="lively", options={"mark": "!", "max_marks": {"words": 0.2, "characters": 0.2}})
+    section = Clean.model_construct(cleaners=[], filters=[Component(name="length"), chosen])
+    assert signals_params(section, 17)["filters"] == [{"name": "lively", "options": {"mark": "!"}}]
 
 
 def test_a_filter_of_ours_says_whether_it_measures() -> None:
     for name in FILTERS.names():
-        section: Any = SECTIONS.load(name)
-        assert bool(filter_of(FILTERS, name, {}).signal_names()) == section.MEASURES, name
+        measures = getattr(FILTERS.section(name), "MEASURES", False)
+        assert bool(filter_of(FILTERS, name, {}).signal_names()) == measures, name
 
 
 def test_the_sources_of_a_stage_are_those_of_its_own_plug_ins(plugin: str) -> None:

@@ -16,7 +16,6 @@ from pipeline.tokenizers.subword import BytePair, Reference, load
 from training import augment
 from training.augment.base import Augmentation
 from training.augment.specials import MIDDLE, PREFIX, SUFFIX, span
-from training.components import make
 
 TEXTS = [
     "The ore is washed. It is roasted, 3.5 hours! Then it meets the charcoal.\nWho broke it?",
@@ -56,7 +55,7 @@ def build(tokenizer: Path) -> Callable[..., Augmentation]:
 
     def made(name: str, *, path: Path = tokenizer, **options: Any) -> Augmentation:
         one = Component(name=name, options=options)
-        found: Augmentation = make(one, augment.SECTIONS, augment.AUGMENTATIONS, path)
+        found: Augmentation = augment.AUGMENTATIONS.create(one, path)
         return found
 
     return made

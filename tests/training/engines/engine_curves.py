@@ -16,7 +16,6 @@ import torch.distributed as dist
 
 from pipeline.core.config import Component
 from training import engines, objectives
-from training.components import make
 from training.engines.base import Engine, Setting
 from training.models.base import build
 from training.objectives.base import Task
@@ -41,13 +40,13 @@ def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
     torch.manual_seed(11)
     model = build(family, MODELS[family], vocabulary=VOCABULARY, context=LENGTH)
     nowhere, asked = Path("tokenizer.json"), "bidirectional" if family == "bilstm" else "causal"  # which do not ask it
-    task = Task(model, make(Component(name=asked), objectives.SECTIONS, objectives.OBJECTIVES, nowhere))
+    task = Task(model, objectives.OBJECTIVES.create(Component(name=asked), nowhere))
     task.carries = model.carries
     # recurrent models begin slowly
-    chosen = engines.OPTIMIZERS.load(optimizer).model_validate({} if family == "gpt" else {"lr": 0.03})
+    chosen = engines.OPTIMIZERS.create(Component(name=optimizer, options={} if family == "gpt" else {"lr": 0.03}))
     setting = Setting(torch.device("cpu"), "fp32", chosen, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size())
     options = {"stage": int(stage)} if stage else {}
-    engine: Engine = make(Component(name=kind, options=options), engines.SECTIONS, engines.ENGINES, task, setting, {})
+    engine: Engine = engines.ENGINES.create(Component(name=kind, options=options), task, setting, {})
     return engine
 
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from pipeline.core.config import Component, Section
 from pipeline.core.errors import UserError
-from training.components import create
 from training.engines import OPTIMIZERS
 from training.engines.optimizer import Optimizer, clip_scale, factor, orthogonal, total_norm
 from training.engines.rules import UpdateRule
@@ -69,7 +68,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def optimizer_of(model: nn.Module, name: str, **options: float) -> Optimizer:
-    config = create(Component(name=name, options=dict(options)), OPTIMIZERS, OPTIMIZERS)
+    config = OPTIMIZERS.create(Component(name=name, options=dict(options)))
     return Optimizer(model, KINDS, config, dtype=torch.bfloat16, clip=0.0)  # type: ignore[arg-type]
 
 

@@ -16,9 +16,8 @@ from pipeline.tokenizers.base import Kind, Options
 from pipeline.tokenizers.subword import BytePair
 from pipeline.tokenizers.word import Word
 from pipeline.tokenizers.wordpiece import WordPiece
-from training.components import create
 from training.evaluation.held_out import HeldOut
-from training.export import FORMATS, SECTIONS
+from training.export import FORMATS
 from training.export.base import Source
 from training.export.card import Card
 from training.export.section import Export
@@ -68,7 +67,7 @@ def test_the_code_on_the_card_runs_where_bloomery_is_not(name: str, make_corpus:
     for family, kind in CARDS[name]:
         source = Source.of(make_corpus(4, family=family, tokenizer=kind).inputs)
         folders.append(tmp_path / f"{len(folders)}-{family}")
-        create(Export(formats=[name]).formats[0], SECTIONS, FORMATS).write(source, folders[-1])
+        FORMATS.create(Export(formats=[name]).formats[0]).write(source, folders[-1])
     printed = run_cards(folders, tmp_path)
     assert name != "huggingface" or "Your text" in printed
 
@@ -89,7 +88,7 @@ def test_the_code_on_the_card_of_word_vectors_runs_where_bloomery_is_not(tmp_pat
     folders = []
     for options in ({}, {"binary": False}, {"text": False}):
         folders.append(tmp_path / f"vectors-{len(folders)}")
-        create(Export(formats=[{"vectors": options}]).formats[0], SECTIONS, FORMATS).write(source, folders[-1])
+        FORMATS.create(Export(formats=[{"vectors": options}]).formats[0]).write(source, folders[-1])
     run_cards(folders, tmp_path)
 
 

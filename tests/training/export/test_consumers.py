@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from training.export import SECTIONS, consumers
+from training.export import FORMATS, consumers
 from training.export.section import Export
 
 
 def test_every_consumer_belongs_to_a_format() -> None:
-    assert set(consumers.CONSUMERS) <= set(SECTIONS.table)
+    assert set(consumers.CONSUMERS) <= set(FORMATS.names())
 
 
 def test_a_missing_consumer_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pipeline.core.errors import StageFailed
-from training.components import make
-from training.export import FORMATS, SECTIONS, recurrent
+from training.export import FORMATS, recurrent
 from training.export.base import Source
 from training.export.section import Export
 from training.models.saved import load
@@ -136,7 +135,7 @@ def test_an_export_that_computes_something_else_is_refused(
     save_file(changed, tmp_path / "changed" / "model.safetensors")
     (tmp_path / "changed" / "config.json").write_bytes((source.model / "config.json").read_bytes())
     other = Source(tmp_path / "changed", source.tokenizer, source.held_out, source.card)
-    format_ = make(Export(formats=[name]).formats[0], SECTIONS, FORMATS)
+    format_ = FORMATS.create(Export(formats=[name]).formats[0])
     format_.check(source, folder)
     with pytest.raises(StageFailed, match="differ by .* Nothing was published"):
         format_.check(other, folder)
@@ -144,7 +143,7 @@ def test_an_export_that_computes_something_else_is_refused(
 
 @formats
 def test_a_folder_that_its_consumer_cannot_read_is_one_clear_sentence(name: str, written: Any, corpora: Any) -> None:
-    folder, format_ = written("lstm", name), make(Export(formats=[name]).formats[0], SECTIONS, FORMATS)
+    folder, format_ = written("lstm", name), FORMATS.create(Export(formats=[name]).formats[0])
     (folder / FORMATS_OF[name]).write_bytes(b"broken")
     with pytest.raises(StageFailed, match=f"export: {name}: "):
         format_.check(Source.of(corpora["lstm"].inputs), folder)

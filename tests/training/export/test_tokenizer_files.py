@@ -16,10 +16,9 @@ from tokenizers import Tokenizer
 from pipeline.tokenizers.base import Kind, Options
 from pipeline.tokenizers.subword import BytePair, load
 from pipeline.tokenizers.wordpiece import WordPiece
-from training.components import create
 from training.evaluation import generate
 from training.evaluation.section import Sampling
-from training.export import FORMATS, SECTIONS
+from training.export import FORMATS
 from training.export.base import Source
 from training.export.section import Export
 from training.models.saved import load as load_model
@@ -76,7 +75,7 @@ def written(make_corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Calla
         kinds = MASKED_KINDS if family == "bert" else KINDS
         source = Source.of(make_corpus(6, family=family, tokenizer=kinds[kind]()).inputs)
         folder = tmp_path_factory.mktemp(f"{family}-{name}") / name
-        export = create(Export(formats=[name]).formats[0], SECTIONS, FORMATS)
+        export = FORMATS.create(Export(formats=[name]).formats[0])
         export.write(source, folder)
         export.check(source, folder)
         return source, folder

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from pipeline.core.config import Component
 from training import objectives
-from training.components import make
 from training.models.base import Model, build
 from training.models.bilstm import turn
 from training.models.saved import load, save
@@ -28,7 +27,7 @@ def model_of(*, seed: int = 0, vocabulary: int = 50, **options: Any) -> Model:
 
 def objective_of(**options: Any) -> Objective:
     named = Component(name="bidirectional", options=options)
-    found: Objective = make(named, objectives.SECTIONS, objectives.OBJECTIVES, Path("tokenizer.json"))
+    found: Objective = objectives.OBJECTIVES.create(named, Path("tokenizer.json"))
     return found
 
 

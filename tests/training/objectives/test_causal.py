@@ -14,7 +14,6 @@ from torch import Tensor
 
 from pipeline.core.config import Component
 from training import objectives
-from training.components import make
 from training.models.base import Model, build
 from training.models.layers import IGNORE
 from training.objectives.base import Objective, Task
@@ -24,7 +23,7 @@ KEYS = np.arange(1, 9, dtype=np.uint64)
 
 def made(**options: float) -> Objective:
     nowhere, one = Path("tokenizer.json"), Component(name="causal", options=options)  # no tokenizer is asked
-    found: Objective = make(one, objectives.SECTIONS, objectives.OBJECTIVES, nowhere)
+    found: Objective = objectives.OBJECTIVES.create(one, nowhere)
     return found
 
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from pipeline.core.config import Component
 from pipeline.core.errors import UserError
 from training import chance, objectives
-from training.components import make
 from training.models.base import Model, build
 from training.objectives.base import Objective, Task, Tensors
 from training.objectives.contrastive import SHORTEST, info_nce
@@ -35,11 +34,8 @@ def make_objective(corpus: Any) -> Make:
     tokenizer = corpus.inputs.one("tokenizer").file("tokenizer.json")
 
     def made(**options: Any) -> Objective:
-        found: Objective = make(
-            Component(name="contrastive", options={"group": 4, **options}), objectives.SECTIONS, objectives.OBJECTIVES,
-            tokenizer,
-        )  # fmt: skip
-        return found
+        component = Component(name="contrastive", options={"group": 4, **options})
+        return objectives.OBJECTIVES.create(component, tokenizer)
 
     return made
 

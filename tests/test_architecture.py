@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "pipeline/kernels": ("pipeline.text",),
     "pipeline/readers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/cleaners": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
-    "pipeline/filters": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.cleaners.section"),
+    "pipeline/filters": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.cleaners.CLEANERS"),
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/beam": ("pipeline.core",),

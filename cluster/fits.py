@@ -23,7 +23,9 @@ FOLDER = "training.models.sections.hf:folder_problem"
 FOLDERS_TOKENIZER = "training.models.sections.hf:tokenizer_problem"
 TASKS = "training.evaluation.section:task_problem"
 FILES = "training.evaluation.section:file_problems"
+HEAD = "training.evaluation.section:head_problem"
 SHAPE = "training.export.section:shape_problem"
+CARRIED = "training.export.section:tokenizer_problem"
 CONSUMERS = "training.export.consumers:missing"
 
 
@@ -89,6 +91,8 @@ def tasks_fit_the_family(config: RunConfig, tree: Tree) -> None:
         tree.problem(("evaluate", "tasks", index), wrong)
     if pretrain is not None and (problem := load(TASKS)(evaluate, pretrain.model.name)):
         tree.problem(("evaluate", "tasks"), problem)
+    if pretrain is not None and (problem := load(HEAD)(evaluate, pretrain.model, pretrain.objective.name)):
+        tree.problem(("evaluate", "tasks"), problem)
 
 
 def model_can_be_exported(config: RunConfig, tree: Tree) -> None:
@@ -101,6 +105,11 @@ def model_can_be_exported(config: RunConfig, tree: Tree) -> None:
         tree.problem(("export", "formats"), wrong)
     if pretrain is not None and (problem := load(SHAPE)(export, pretrain.model)):
         tree.problem(("pretrain", "model"), problem)
+    tokenizer: Any = config.section("tokenizer")
+    if tokenizer is None or pretrain is None:
+        return
+    if problem := load(CARRIED)(export, kind=tokenizer.kind, path=getattr(tokenizer, "path", None)):
+        tree.problem(("export", "formats"), problem)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -195,3 +195,10 @@ def task_problem(section: Evaluate, family: str) -> str | None:
         f"the task {wrong[0]} does not fit the family {family}: it is for {', '.join(others)}. "
         f"Tasks of {family}: {', '.join(known.tasks)}."
     )
+
+
+def head_problem(section: Evaluate, model: Component, objective: str) -> str | None:
+    """Why a task cannot be asked of what a model of `hf` predicts; None if it can."""
+    if model.name != "hf" or objective != "masked" or all(task.name != "samples" for task in section.tasks):
+        return None
+    return "the task samples lets a model write, and one with the objective masked fills gaps. Leave it out."

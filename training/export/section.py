@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from pipeline.core.config import Component, Section, component
+from pipeline.core.errors import UserError
+from pipeline.tokenizers import local
 from training import export, models
 from training.families import FAMILIES, admits
 
@@ -67,6 +69,29 @@ def shape_problem(section: Export, model: Component) -> str | None:
         return None
     options: Any = models.FAMILIES.section(model.name).model_validate(model.options)
     return None if options.exports_as else refusal(options)
+
+
+def tokenizer_problem(section: Export, *, kind: str, path: str | None) -> str | None:
+    """Why a format cannot carry a tokenizer (`tokenizer.kind`, `tokenizer.path`); None if it can.
+
+    A tokenizer.json can split text at white space, not into words as the kind `word` does: `AutoTokenizer` would give
+    other ids.
+    """
+    reads_words = kind == "word" or (kind == "file" and path is not None and _reads_words(path))
+    if not reads_words or all(one.name != "huggingface" for one in section.formats):
+        return None
+    return (
+        "huggingface: transformers cannot split text into words as tokenizer kind word does, and would give the model "
+        "other ids. Write tokenizer.kind: bpe or wordpiece, or leave this format out."
+    )
+
+
+def _reads_words(path: str) -> bool:
+    try:
+        model = json.loads(local.read(path).json_text)["model"]
+    except UserError:
+        return False  # told by the tokenizer's own section
+    return bool(model.get("type") == "WordLevel" and "words" in model)
 
 
 def refusal(options: Any) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.core.files import read_json
-from pipeline.tokenizers.base import END_OF_TEXT
+from pipeline.tokenizers import description
 from training.models.base import Model
 from training.objectives import marks
 
@@ -33,9 +33,11 @@ class Frame:
 
     @classmethod
     def read(cls, tokenizer: Path) -> Frame:
-        added = {token["content"]: token["id"] for token in read_json(tokenizer)["added_tokens"]}
-        end_of_text, spelled = added[END_OF_TEXT], marks.spelling(added)
-        return cls(None if spelled is None else (added[spelled[0]], added[spelled[1]]), end_of_text)
+        tree = read_json(tokenizer)
+        added = description.added(tree)
+        spelled = marks.spelling(added)
+        frame = None if spelled is None else (added[spelled[0]], added[spelled[1]])
+        return cls(frame, description.end_of_text(tree, tokenizer.name))
 
     def size(self, model: Model) -> int:
         """How many tokens `around` adds to a text of this model."""

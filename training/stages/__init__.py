@@ -6,7 +6,7 @@ from pipeline.core.stage import StageSpec
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
-        name="pretrain", version=1, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
+        name="pretrain", version=2, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
         run="training.stages.pretrain:run",
         section_type="training.section:Pretrain", params="training.section:pretrain_params",
         more_needs="training.section:needs", externals="training.section:externals",

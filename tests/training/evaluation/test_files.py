@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed, UserError
 from training.evaluation import files
-from training.evaluation.section import Evaluate, evaluate_params, file_problems, file_sources, task_problem
+from training.evaluation.section import (
+    Evaluate,
+    evaluate_params,
+    file_problems,
+    file_sources,
+    head_problem,
+    task_problem,
+)  # fmt: skip
 
 
 def asked(path: Path) -> Evaluate:
@@ -83,3 +91,10 @@ def test_tasks_that_do_not_fit_a_family_are_refused_with_those_that_do(family: s
     assert task_problem(Evaluate(tasks=["neighbours"]), family) is None
     assert "for word2vec, glove" in str(task_problem(Evaluate(tasks=["neighbours"]), "gpt"))
     assert task_problem(Evaluate(tasks=["neighbours"]), "my_pkg.models:Own") is None
+
+
+def test_a_model_that_fills_gaps_is_not_asked_to_write() -> None:
+    asked, model = Evaluate(tasks=["perplexity", "samples"]), Component(name="hf")
+    assert "masked" in str(head_problem(asked, model, "masked"))
+    assert head_problem(asked, model, "causal") is None
+    assert head_problem(Evaluate(tasks=["perplexity"]), model, "masked") is None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed
+from pipeline.tokenizers.base import Options as Options_
+from pipeline.tokenizers.subword import BytePair
+from pipeline.tokenizers.word import Word
 from training.export import shapes
 from training.export.base import Source
 from training.export.huggingface import Huggingface
-from training.export.section import Export, shape_problem
+from training.export.section import Export, shape_problem, tokenizer_problem
 from training.export.section import Huggingface as Options
 
 SHAPES: list[dict[str, Any]] = [
@@ -89,3 +93,14 @@ def test_a_format_of_another_family_is_refused_with_those_it_has() -> None:
     problem = shape_problem(Export(), Component(name="lstm"))
     assert problem == "a lstm is not exported as huggingface. Write export.formats: [safetensors, onnx]."
     assert shape_problem(Export(formats=["safetensors"]), Component(name="lstm")) is None
+
+
+def test_words_cannot_be_carried_by_a_tokenizer_of_transformers(tmp_path: Path) -> None:
+    for kind in ("bpe", "wordpiece"):
+        assert tokenizer_problem(Export(), kind=kind, path=None) is None
+    assert "tokenizer.kind: bpe or wordpiece" in str(tokenizer_problem(Export(), kind="word", path=None))
+    assert tokenizer_problem(Export(formats=["safetensors", "onnx"]), kind="word", path=None) is None
+    (tmp_path / "tokenizer.json").write_text(Word(Options_(min_count=1)).train(["one 今天"], 20), encoding="utf-8")
+    assert tokenizer_problem(Export(), kind="file", path=str(tmp_path)) is not None
+    (tmp_path / "tokenizer.json").write_text(BytePair().train(["one 今天"], 300), encoding="utf-8")
+    assert tokenizer_problem(Export(), kind="file", path=str(tmp_path)) is None

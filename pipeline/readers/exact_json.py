@@ -3,7 +3,7 @@
 A number is the text it was written as, of any size; NaN, Infinity and -Infinity are numbers, as Python and pandas write
 them. Objects and lists within the outer object are checked and come back empty: no caller reads what they hold. Nothing
 here recurses, so depth costs memory alone. A key that stands twice counts as it stands last.
-Cost: 6 us for a line of 300 bytes, 40 us for one of 6 kB with a nested list of a hundred numbers.
+Cost: some 10 us for a line of 300 bytes and 2 us for each value in nested ones, ten times what orjson takes.
 """
 
 from __future__ import annotations

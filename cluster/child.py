@@ -6,8 +6,8 @@ the stage prints is in log.txt. The process ends with its parent: it asks the ke
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import errno
 import faulthandler
 import os
 import platform
@@ -25,10 +25,13 @@ import cluster
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.files import read_json, write_json
 from pipeline.core.registry import add_plugin_folder, load
+from pipeline.core.shortage import Shortage, sentence, shortage_of
 from pipeline.core.stage import Job, Outcome
 from pipeline.core.store import Store
 
 PR_SET_PDEATHSIG = 1
+# how a stage ends that cannot even write down what was missing
+EXIT_CODES: dict[Shortage | None, int] = {"disk": 74, "memory": 75, "file size": 76, "read-only": 77}
 LIBRARIES = (
     "bloomery", "apache-beam", "deepspeed", "jieba", "numpy", "polars", "pyarrow", "ray", "tokenizers", "torch",
     "transformers",
@@ -41,16 +44,18 @@ def main(arguments: Sequence[str]) -> int:
     end_with(order["parent"])
     faulthandler.enable()
     try:
-        published = _work(order)
-        result: dict[str, Any] = {"published": published}
+        result: dict[str, Any] = {"published": _work(order)}
     except BloomeryError as error:
         result = {"error": str(error), "exit_code": error.exit_code}
-    except MemoryError:
-        result = {"error": _memory(order["job"]), "exit_code": 1}
     except Exception as error:
-        traceback.print_exc()
+        # there may be no memory for the trace, and the log may lie on the disk that is full
+        with contextlib.suppress(OSError, MemoryError):
+            traceback.print_exc()
         result = {"error": _unforeseen(order["job"], error), "exit_code": 1}
-    write_json(result_path(job_path), result)
+    try:
+        write_json(result_path(job_path), result)
+    except (OSError, MemoryError) as error:
+        return EXIT_CODES.get(shortage_of(error), 1)
     return int(result.get("exit_code", 0))
 
 
@@ -92,15 +97,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _memory(job: dict[str, Any]) -> str:
-    stage, workers = job["identity"]["stage"], job["resources"]["workers"]
-    return f"{stage}: out of memory. Use fewer workers (cluster.beam.workers={max(1, workers // 2)})."
-
-
 def _unforeseen(job: dict[str, Any], error: Exception) -> str:
-    stage = job["identity"]["stage"]
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"{stage}: the disk is full ({error.filename or job['place']['folder']}). Free space, then go on."
+    stage, folder = job["identity"]["stage"], job["place"]["folder"]
+    if shortage := shortage_of(error):
+        folder = getattr(error, "filename", None) or folder
+        return f"{stage}: {sentence(shortage, str(error), folder=folder, workers=job['resources']['workers'])}"
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(last.filename).name}:{last.lineno}"
     return f"{stage}: {type(error).__name__}: {error} (at {where}; the whole trace is in log.txt)"

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import figures
+from cluster.child import EXIT_CODES
+from pipeline.core.shortage import Shortage, sentence, shortage_in
 
+LAST_WORDS_BYTES = 4096  # of the log: what a library prints before it aborts
 GRACE_S = 10.0  # between asking a stage to end and ending it
 # set by a shell or a notebook they would change what a worker costs, and in training its last bits
 THREADS = (
@@ -102,12 +105,28 @@ def verdict(stage: str, ended: Ended, log: Path, *, workers: int, oom_kills: int
             f"{stage}: {certain}; its largest process had {figures.size(ended.peak_bytes)}. "
             f"Use fewer workers (cluster.beam.workers={max(1, workers // 2)}) or free memory, then go on."
         )
+    if shortage := _shortage(ended, log):
+        return f"{stage}: {sentence(shortage, '', folder=log.parent, workers=workers)}"
     if ended.status < 0:
         name = signal.Signals(-ended.status).name
         crash = name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
         what = f"crashed in native code ({name})" if crash else f"was ended by {name}"
         return f"{stage}: {what}; the stack is at the end of {log}. What is finished is kept."
     return f"{stage}: ended with exit code {ended.status} and no message; see the end of {log}."
+
+
+def _shortage(ended: Ended, log: Path) -> Shortage | None:
+    """What a process lacked that could not say so: by its exit code, its signal, or a library's last words."""
+    for shortage, code in EXIT_CODES.items():
+        if ended.status == code:
+            return shortage
+    if ended.status == -signal.SIGXFSZ:
+        return "file size"
+    if ended.status != -signal.SIGABRT:
+        return None
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - LAST_WORDS_BYTES))
+        return shortage_in(stream.read().decode(errors="replace"))
 
 
 def oom_kills() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.beam.task import Step
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.registry import load
-from pipeline.core.shortage import Shortage, shortage_of
+from pipeline.core.shortage import Shortage, sentence, shortage_of
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,7 @@ class Failure:
 
 
 def shortage_error(step: Step, shortage: Shortage, where: str, message: str) -> StageFailed:
-    """The sentence for a full disk or exhausted memory."""
-    job, detail = step.job, f" ({' '.join(message.split())[:200]})" if message else ""
-    if shortage == "disk":
-        problem, remedy = "no space left on the disk", f"Free space ({job.folder})"
-    else:
-        fewer = f"fewer workers than {job.workers}" if job.workers > 1 else "a machine with more memory"
-        problem, remedy = "out of memory", f"Use {fewer}, or raise the limit (ulimit -v)"
-    return StageFailed(
-        f"{job.stage}: {step.name}: {where}{problem}{detail}. {remedy}, then run the same command again: finished "
-        "tasks are kept."
-    )
+    """The sentence for a limit of the machine that was reached."""
+    job = step.job
+    what = sentence(shortage, message, folder=job.folder, workers=job.workers)
+    return StageFailed(f"{job.stage}: {step.name}: {where}{what}")

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 STAGES = """
-import os, signal, sys, time
+import errno, os, resource, signal, sys, time
 from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
@@ -65,6 +65,21 @@ def behave(job):
         os.kill(os.getpid(), signal.SIGSEGV)
     if how == "memory":
         raise MemoryError
+    if how == "file limit":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        write(job, "large.bin", "x" * 9000)
+    if how == "signal":
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        write(job, "large.bin", "x" * 9000)
+    if how == "native":
+        os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\\n")
+        os.abort()
+    if how == "nowhere":
+        def full(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sys.modules["__main__"].write_json = full  # the file that says how it went cannot be written either
+        full()
     if how == "exit":
         os._exit(7)
 

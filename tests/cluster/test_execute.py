@@ -79,6 +79,10 @@ def test_an_unforeseen_error_names_its_place_and_leaves_its_trace_in_the_log(fol
         ("crash", "crashed in native code (SIGSEGV)"),
         ("memory", "out of memory. Use fewer workers"),
         ("exit", "ended with exit code 7 and no message"),
+        ("file limit", "gather: a file grew beyond the largest size that is allowed ([Errno 27] File too large"),
+        ("signal", "gather: a file grew beyond the largest size that is allowed. Raise the limit (ulimit -f)"),
+        ("native", "gather: out of memory. Use "),
+        ("nowhere", "gather: no space left on the disk. Free space"),
     ],
 )
 def test_a_stage_that_dies_is_a_clear_sentence(folder: Any, how: str, words: str) -> None:

@@ -71,9 +71,9 @@ class Progress:
 
 
 def _socket() -> socket.socket:
-    held = getattr(_LOCAL, "held", None)
-    if held is None or held[0] != os.getpid():
-        held = (os.getpid(), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        _LOCAL.held = held
-    found: socket.socket = held[1]
-    return found
+    cached = getattr(_LOCAL, "cached", None)
+    if cached is None or cached[0] != os.getpid():
+        cached = (os.getpid(), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        _LOCAL.cached = cached
+    opened: socket.socket = cached[1]
+    return opened

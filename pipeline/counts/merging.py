@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.spill import Segment, shorter, write_spill
-from pipeline.counts.runs import Pairs
+from pipeline.counts.runs import KeySums
 from pipeline.kernels.cooccurrence import merge
 
 ROOM = 1 << 21
 PAIR_BYTES = 16
 
 
-def write(folder: Path, file: str, pairs: Pairs, *, parts: NDArray[np.uint64]) -> list[str]:
+def write(folder: Path, file: str, pairs: KeySums, *, parts: NDArray[np.uint64]) -> list[str]:
     """Write an ordered list to folder/file, by rename, cut where each part's keys begin; [file], or [] if it is empty.
 
     A part is its keys, then its sums.
@@ -43,7 +43,7 @@ class Source:
     offset: int
     length: int  # in pairs
     done: int = 0
-    ready: Pairs = (np.empty(0, np.uint64), np.empty(0, np.uint64))
+    ready: KeySums = (np.empty(0, np.uint64), np.empty(0, np.uint64))
 
     @classmethod
     def of(cls, segment: Segment) -> Source:
@@ -58,7 +58,7 @@ class Source:
             self.ready = np.concatenate([self.ready[0], keys]), np.concatenate([self.ready[1], sums])
             self.done += more
 
-    def take(self, bound: np.uint64) -> Pairs:
+    def take(self, bound: np.uint64) -> KeySums:
         """What is ready with keys up to `bound`."""
         count = int(np.searchsorted(self.ready[0], bound, side="right"))
         taken = self.ready[0][:count], self.ready[1][:count]
@@ -71,13 +71,13 @@ class Source:
         return self.done == self.length
 
     def _read(self, place: int, count: int) -> NDArray[np.uint64]:
-        found = np.fromfile(self.path, np.uint64, count, offset=self.offset + 8 * place)
-        if len(found) != count:
+        values = np.fromfile(self.path, np.uint64, count, offset=self.offset + 8 * place)
+        if len(values) != count:
             raise shorter(self.path)
-        return found
+        return values
 
 
-def merged(sources: Sequence[Source], *, room: int = ROOM) -> Iterator[Pairs]:
+def merged(sources: Sequence[Source], *, room: int = ROOM) -> Iterator[KeySums]:
     """Blocks of pairs in rising order of keys, each key once, its sums added up; a block's memory is used again."""
     waiting, each, rooms = list(sources), max(1, room // max(1, len(sources))), _Rooms()
     while waiting:
@@ -96,7 +96,7 @@ class _Rooms:
     def __init__(self) -> None:
         self.held = [np.empty((2, 0), np.uint64), np.empty((2, 0), np.uint64)]
 
-    def join(self, lists: list[Pairs]) -> Pairs:
+    def join(self, lists: list[KeySums]) -> KeySums:
         """Merge neighbours until one list is left."""
         total, turn = sum(len(keys) for keys, _ in lists), 0
         if self.held[0].shape[1] < total:
@@ -105,8 +105,8 @@ class _Rooms:
             lists, turn = self._round(lists, self.held[turn]), 1 - turn
         return lists[0]
 
-    def _round(self, lists: list[Pairs], into: NDArray[np.uint64]) -> list[Pairs]:
-        found, at = [], 0
+    def _round(self, lists: list[KeySums], into: NDArray[np.uint64]) -> list[KeySums]:
+        lists_merged, at = [], 0
         for one, other in zip(lists[::2], [*lists[1::2], None], strict=False):
             keys, sums = into[:, at:]
             if other is None:
@@ -114,6 +114,6 @@ class _Rooms:
                 keys[:length], sums[:length] = one
             else:
                 length = merge(*one, *other, keys, sums)
-            found.append((keys[:length], sums[:length]))
+            lists_merged.append((keys[:length], sums[:length]))
             at += length
-        return found
+        return lists_merged

@@ -18,7 +18,7 @@ from pipeline.counts.vocabulary import Vocabulary
 from pipeline.counts.weights import weights
 from pipeline.kernels.cooccurrence import EMPTY, FULL, HELD, NEXT, SEEN, USED, count, empty, sort
 
-Pairs = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+KeySums = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 """Keys (word << bits | context) and sums, one of each a pair."""
 
 SLOTS = 1 << 22
@@ -26,7 +26,7 @@ SLOTS = 1 << 22
 
 def runs(
     tokens: NDArray[np.int32], before: NDArray[np.int32], vocabulary: Vocabulary, section: Count
-) -> Iterator[tuple[Pairs, int]]:
+) -> Iterator[tuple[KeySums, int]]:
     """The pairs of a stretch of tokens, in runs ordered by key, each with the number of words that it took.
 
     `before`: the words that stand before the stretch and belong to the windows of its first words. A run lies in
@@ -58,11 +58,11 @@ class _Room:
         self.table = np.empty((slots, 2), np.uint64)
         self.keys, self.sums = np.empty(slots, np.uint64), np.empty(slots, np.uint64)
 
-    def ordered(self, bits: int, *, symmetric: bool) -> Pairs:
+    def ordered(self, bits: int, *, symmetric: bool) -> KeySums:
         """Empty the table; its memory is the sort's second half."""
-        found = empty(self.table, bits, symmetric, self.keys, self.sums)
-        keys, sums = self.keys[:found], self.sums[:found]
-        spare_keys, spare_sums = self.table.reshape(2, -1)[:, :found]
+        cells = empty(self.table, bits, symmetric, self.keys, self.sums)
+        keys, sums = self.keys[:cells], self.sums[:cells]
+        spare_keys, spare_sums = self.table.reshape(2, -1)[:, :cells]
         return (spare_keys, spare_sums) if sort(keys, sums, spare_keys, spare_sums, 2 * bits) else (keys, sums)
 
 

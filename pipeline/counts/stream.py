@@ -52,26 +52,26 @@ class Stream:
 
     def read(self, first: int, last: int) -> Tokens:
         """The tokens [first, last)."""
-        found = [np.empty(0, self.dtype)]
+        chunks = [np.empty(0, self.dtype)]
         for file in range(int(np.searchsorted(self.starts, first, side="right")) - 1, len(self.files)):
             start, end = int(self.starts[file]), int(self.starts[file + 1])
             if start >= last:
                 break
             begin, stop = max(first, start), min(last, end)
             offset = (begin - start) * self.dtype.itemsize
-            found.append(np.fromfile(self.files[file], self.dtype, stop - begin, offset=offset))
-        return np.concatenate(found)
+            chunks.append(np.fromfile(self.files[file], self.dtype, stop - begin, offset=offset))
+        return np.concatenate(chunks)
 
     def before(self, place: int, numbers: NDArray[np.int32], *, window: int) -> NDArray[np.int32]:
         """The numbers of the last words before `place`, at most `window`, none from beyond a border."""
-        found, held = [np.empty(0, np.int32)], 0
+        words, held = [np.empty(0, np.int32)], 0
         while place > 0 and held < window:
-            some = numbers[self.read(max(0, place - LOOK_BACK), place)]
+            nearest = numbers[self.read(max(0, place - LOOK_BACK), place)]
             place = max(0, place - LOOK_BACK)
-            borders = np.flatnonzero(some == BORDER)
-            some = some[borders[-1] + 1 :] if len(borders) else some
-            found.append(some[some >= 0])
-            held += len(found[-1])
+            borders = np.flatnonzero(nearest == BORDER)
+            nearest = nearest[borders[-1] + 1 :] if len(borders) else nearest
+            words.append(nearest[nearest >= 0])
+            held += len(words[-1])
             if len(borders):
                 break
-        return np.concatenate(found[::-1])[-window:]
+        return np.concatenate(words[::-1])[-window:]

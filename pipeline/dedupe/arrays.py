@@ -21,8 +21,8 @@ def save(folder: Path, name: str, **arrays: NDArray[Any]) -> None:
 
 def load(folder: Path, name: str, part: str) -> NDArray[Any]:
     """One array, mapped: what is not touched is not read."""
-    found: NDArray[Any] = np.load(_path(folder, name, part), mmap_mode="r")
-    return found
+    array: NDArray[Any] = np.load(_path(folder, name, part), mmap_mode="r")
+    return array
 
 
 def _path(folder: Path, name: str, part: str) -> Path:

@@ -23,26 +23,26 @@ class Groups(NamedTuple):
 
 def records(hashes: Numbers, checks: Numbers, documents: Numbers) -> Records:
     """One record a document; a hash of 0 makes none."""
-    some = hashes != 0
-    found = np.empty(int(some.sum()), RECORD)
-    found["hash"], found["check"], found["document"] = hashes[some], checks[some], documents[some]
-    return found
+    present = hashes != 0
+    rows = np.empty(int(present.sum()), RECORD)
+    rows["hash"], rows["check"], rows["document"] = hashes[present], checks[present], documents[present]
+    return rows
 
 
-def equal(found: Records) -> tuple[Numbers, Numbers]:
+def equal(partition: Records) -> tuple[Numbers, Numbers]:
     """Pairs (document, the first document with the same 128 bits) for every document that is not the first."""
-    ordered = _shared(found)
+    ordered = _shared(partition)
     first = _starts(ordered["hash"]) | _starts(ordered["check"])
     leader = ordered["document"][np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))]
     return ordered["document"][~first], leader[~first]
 
 
-def buckets(found: Records) -> Groups:
+def buckets(partition: Records) -> Groups:
     """Groups of two documents or more that share a band's hash; of equal documents the first stands for all.
 
     So a hot key (a notice on ten thousand pages, all equal) is one member. Buckets with the same members count once.
     """
-    ordered = _shared(found)
+    ordered = _shared(partition)
     ordered = ordered[_starts(ordered["hash"]) | _starts(ordered["check"])]
     ordered = ordered[np.lexsort((ordered["document"], ordered["hash"]))]
     starts = np.flatnonzero(_starts(ordered["hash"]))
@@ -51,13 +51,13 @@ def buckets(found: Records) -> Groups:
     return _distinct(Groups(members, np.append(0, np.cumsum(sizes[sizes > 1]))))
 
 
-def _shared(found: Records) -> Records:
+def _shared(partition: Records) -> Records:
     """The records whose hash another has too, in order of hash, check and document: a small part, as a rule."""
-    order = np.argsort(found["hash"])
-    hashes = found["hash"][order]
+    order = np.argsort(partition["hash"])
+    hashes = partition["hash"][order]
     alone = _starts(hashes) & np.append(_starts(hashes)[1:], True)
-    some = found[order[~alone]]
-    ordered: Records = some[np.lexsort((some["document"], some["check"], some["hash"]))]
+    several = partition[order[~alone]]
+    ordered: Records = several[np.lexsort((several["document"], several["check"], several["hash"]))]
     return ordered
 
 

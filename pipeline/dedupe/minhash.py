@@ -23,11 +23,11 @@ class MinHash(Method):
     def bands(self, texts: pa.LargeStringArray) -> Numbers:
         bands, rows = self.options.bands, self.options.rows
         signatures = column.signatures(texts, bands * rows, self.options.shingle, plain_tables())
-        found: Numbers = np.repeat(np.arange(1, bands + 1, dtype=np.uint64)[None] * ORDER, len(texts), axis=0)
+        hashes: Numbers = np.repeat(np.arange(1, bands + 1, dtype=np.uint64)[None] * ORDER, len(texts), axis=0)
         with np.errstate(over="ignore"):
             for row in range(rows):
-                found = _mix(found ^ signatures[:, row::rows].astype(np.uint64))
-        return np.maximum(found, np.uint64(1))
+                hashes = _mix(hashes ^ signatures[:, row::rows].astype(np.uint64))
+        return np.maximum(hashes, np.uint64(1))
 
     def sets(self, texts: pa.LargeStringArray) -> Sets:
         offsets, hashes = column.shingle_hashes(texts, self.options.shingle, plain_tables())

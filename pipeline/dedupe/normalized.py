@@ -46,9 +46,9 @@ def normal(texts: pa.LargeStringArray) -> pa.LargeStringArray:
 
 def keys(texts: pa.LargeStringArray) -> Numbers:
     """A row a text, which must be in form NFKC: 128 bits of the folded text, and 64 of the text as it stands."""
-    found = np.empty((len(texts), 3), np.uint64)
-    folded(*column.buffers(texts), tables(), found)
-    return found
+    hashes = np.empty((len(texts), 3), np.uint64)
+    folded(*column.buffers(texts), tables(), hashes)
+    return hashes
 
 
 @cache
@@ -57,10 +57,10 @@ def inert() -> NDArray[np.bool_]:
 
     From this Python's tables; that a newer Python knows more changes who is looked at twice, and no result.
     """
-    found = np.zeros(CODE_POINTS, np.bool_)
+    unchanged = np.zeros(CODE_POINTS, np.bool_)
     for point in range(LAST):
         character = chr(point)
         known = unicodedata.category(character) not in ("Cn", "Cs")
-        found[point] = known and unicodedata.is_normalized("NFKC", character)
-    found[tables().classes & COMPOSES > 0] = False
-    return found
+        unchanged[point] = known and unicodedata.is_normalized("NFKC", character)
+    unchanged[tables().classes & COMPOSES > 0] = False
+    return unchanged

@@ -12,10 +12,10 @@ from pipeline.kernels.jaccard import COMPARED, link
 
 # two documents, the smaller number first, and their true Jaccard index
 PAIR = np.dtype([("first", "<u8"), ("second", "<u8"), ("similarity", "<f8")])
-Pairs = NDArray[np.void]
+SimilarPairs = NDArray[np.void]
 
 
-def verified(groups: Groups, store: SetStore, threshold: float) -> Pairs:
+def verified(groups: Groups, store: SetStore, threshold: float) -> SimilarPairs:
     """Pairs with a true Jaccard index of `threshold` or more, enough to connect all of a bucket that are alike.
 
     The members of a bucket meet in order of size, and every pair up to COMPARED members. Those of a larger bucket meet
@@ -24,20 +24,20 @@ def verified(groups: Groups, store: SetStore, threshold: float) -> Pairs:
     """
     bucket = np.repeat(np.arange(len(groups.offsets) - 1), np.diff(groups.offsets))
     sizes = store.sizes(groups.members)
-    found = [_linked(groups.members, bucket, -sizes, store, threshold)]
+    pairs = [_linked(groups.members, bucket, -sizes, store, threshold)]
     hot = np.repeat(np.diff(groups.offsets) > COMPARED, np.diff(groups.offsets))
     if hot.any():
         for keys in store.extremes(groups.members[hot]):
-            found.append(_linked(groups.members[hot], bucket[hot], keys, store, threshold))
-    return np.unique(np.concatenate(found))
+            pairs.append(_linked(groups.members[hot], bucket[hot], keys, store, threshold))
+    return np.unique(np.concatenate(pairs))
 
 
-def _linked(members: Numbers, bucket: Offsets, keys: Offsets, store: SetStore, threshold: float) -> Pairs:
+def _linked(members: Numbers, bucket: Offsets, keys: Offsets, store: SetStore, threshold: float) -> SimilarPairs:
     """Pairs of neighbours in the order of `keys`. Memory is a slice of sets: of a bucket that a slice cuts, the last
     COMPARED members are met again in the next."""
     order = np.lexsort((members, keys, bucket))
     members, bucket = members[order], bucket[order]
-    found = [np.empty(0, PAIR)]
+    parts = [np.empty(0, PAIR)]
     for start, end in slices(store.sizes(members)):
         again = np.arange(max(0, start - COMPARED), start)
         here = np.append(again[bucket[again] == bucket[start]], np.arange(start, end))
@@ -48,8 +48,8 @@ def _linked(members: Numbers, bucket: Offsets, keys: Offsets, store: SetStore, t
         count = link(sets.values, sets.offsets, places, offsets, threshold, pairs, index, parents)
         # the kernel names sets; a set is one document's
         documents = np.unique(members[here])
-        some = np.empty(count, PAIR)
-        some["first"], some["second"] = np.sort(documents[pairs[:count]], axis=1).T
-        some["similarity"] = index[:count]
-        found.append(some)
-    return np.concatenate(found)
+        similar = np.empty(count, PAIR)
+        similar["first"], similar["second"] = np.sort(documents[pairs[:count]], axis=1).T
+        similar["similarity"] = index[:count]
+        parts.append(similar)
+    return np.concatenate(parts)

@@ -58,7 +58,7 @@ def pack(table: pa.Table) -> NDArray[np.uint8]:
     return np.frombuffer(sink.getvalue(), np.uint8)
 
 
-def unpack(found: Sequence[NDArray[np.uint8]]) -> pa.Table:
+def unpack(segments: Sequence[NDArray[np.uint8]]) -> pa.Table:
     """The spilled tables as one, in document order."""
-    tables = [pa.ipc.open_stream(pa.py_buffer(data)).read_all() for data in found]
+    tables = [pa.ipc.open_stream(pa.py_buffer(data)).read_all() for data in segments]
     return pa.concat_tables([NAMED.empty_table(), *tables]).sort_by("document")

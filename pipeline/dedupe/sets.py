@@ -42,19 +42,22 @@ class SetStore:
 
     def sizes(self, documents: Numbers) -> Offsets:
         """How many distinct shingles each document has; 0 for one that was not stored."""
-        found = np.zeros(len(documents), np.int64)
+        sizes = np.zeros(len(documents), np.int64)
         for _, rows, begins, ends in self._places(documents):
-            found[rows] = ends - begins
-        return found
+            sizes[rows] = ends - begins
+        return sizes
 
     def extremes(self, documents: Numbers) -> tuple[Offsets, Offsets]:
         """The least and the greatest shingle of each document; 0 for one that was not stored."""
         least, greatest = np.zeros(len(documents), np.int64), np.zeros(len(documents), np.int64)
         for stretch, rows, begins, ends in self._places(documents):
-            some = ends > begins
-            if some.any():
+            stored_here = ends > begins
+            if stored_here.any():
                 stored = np.memmap(_values(self.folder, stretch), np.uint32, "r")
-                least[rows[some]], greatest[rows[some]] = stored[begins[some]], stored[ends[some] - 1]
+                least[rows[stored_here]], greatest[rows[stored_here]] = (
+                    stored[begins[stored_here]],
+                    stored[ends[stored_here] - 1],
+                )
         return least, greatest
 
     def read(self, documents: Numbers) -> tuple[Sets, Offsets]:

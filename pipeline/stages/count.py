@@ -29,7 +29,7 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.counts.merging import Source, merged, write
-from pipeline.counts.runs import Pairs, runs
+from pipeline.counts.runs import KeySums, runs
 from pipeline.counts.section import Count
 from pipeline.counts.stream import Stream
 from pipeline.counts.stream import write as write_flat
@@ -179,9 +179,9 @@ def merge_part(job: Job, task: Task[Partition]) -> MergedPart:
     return {"entry": shard.entry.to_dict() if shard.entry else None, "sum": total}
 
 
-def _groups(blocks: Iterator[Pairs]) -> Iterator[Pairs]:
+def _groups(blocks: Iterator[KeySums]) -> Iterator[KeySums]:
     """The same pairs, GROUP_CELLS at a time: blocks are cut by memory, row groups by content alone."""
-    held, count = list[Pairs](), 0
+    held, count = list[KeySums](), 0
     for keys, sums in blocks:
         at = 0
         while at < len(keys):
@@ -195,7 +195,7 @@ def _groups(blocks: Iterator[Pairs]) -> Iterator[Pairs]:
         yield _joined(held)
 
 
-def _joined(lists: Sequence[Pairs]) -> Pairs:
+def _joined(lists: Sequence[KeySums]) -> KeySums:
     return np.concatenate([keys for keys, _ in lists]), np.concatenate([sums for _, sums in lists])
 
 

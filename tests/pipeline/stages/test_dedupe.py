@@ -155,6 +155,19 @@ def test_more_files_than_stretches_give_the_same_bytes(
     assert len(by_stretch.files("parts/")) == 9
 
 
+def test_a_document_of_an_earlier_artifact_stays_even_when_it_holds_less(
+    make_documents: MakeDocuments, make_job: MakeJob
+) -> None:
+    units = english(random.Random(3), 100)
+    earlier = make_documents([{"text": " ".join(units)}], name="earlier")
+    later = make_documents([{"text": " ".join([*units, "more"])}, {"text": "铁块已经炼好了。"}], name="later")
+    inputs = {"documents": [earlier, later]}
+    outcome = dedupe.run(job := make_job(stage="dedupe", inputs=inputs, params=Dedupe().model_dump()))
+    stays = [row["text"] for file in outcome.files if file.path.startswith("parts/")
+             for row in pq.read_table(job.folder / file.path).to_pylist()]  # fmt: skip
+    assert sorted(stays) == sorted([" ".join(units), "铁块已经炼好了。"])
+
+
 def hot() -> Iterator[dict[str, Any]]:
     """Two notices on a thousand pages, some edited, some equal; and pages that share a long notice and little else."""
     draw = random.Random(8)

@@ -1,6 +1,9 @@
 """Text as plain text: normal form C, no control characters, one kind of line end, white space that says something.
 
-- Controls go, line feed and tab stay; zero-width spaces, byte order marks, soft hyphens and noncharacters go too.
+- Controls go, line feed and tab stay; byte order marks, word joiners, soft hyphens and noncharacters go too.
+- A zero-width space stays where it parts words: beside a letter, mark or digit of Thai, Lao, Khmer, Myanmar and other
+  scripts that are written without spaces; one of several, and none beside white space before it. Elsewhere it goes.
+- Zero-width joiners and non-joiners stay: Persian, the scripts of India and emoji are spelled with them.
   U+0080 to U+009F become what they are in Windows-1252 (’ “ — …): in text they are nothing else, as in browsers.
 - \\r\\n, \\r, form feeds and Unicode's line and paragraph separators become \\n; two blank lines in a row at most,
   none at the ends; white space at the end of a line goes.

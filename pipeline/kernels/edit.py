@@ -30,6 +30,7 @@ BREAK = 10
 BLANK = 32
 MOST_BREAKS = 3  # two blank lines in a row at most
 FULL_WIDTH_SPACE = 0x3000
+ZERO_WIDTH_SPACE = 0x200B
 
 
 @inlined
@@ -54,6 +55,26 @@ def target(point: Whole, classes: Bytes, windows: Points) -> Whole:
     if classes[point] & KIND == SPACE and point != FULL_WIDTH_SPACE:
         return BLANK
     return point
+
+
+@inlined
+def parts_words(before: Whole, data: Bytes, at: Whole, end: Whole, classes: Bytes) -> Whole:
+    """Whether a zero-width space stays: it follows a sign that stays and is no blank (`before`, 0 for none), and a
+    script without spaces stands on one side. What follows is read as it is, so cleaning twice changes nothing."""
+    if before in (0, BREAK, ZERO_WIDTH_SPACE) or classes[before] & KIND == SPACE:
+        return False
+    return is_unspaced(before) or (at < end and is_unspaced(decode(data, at)[0]))
+
+
+@inlined
+def is_unspaced(point: Whole) -> Whole:
+    """Scripts without spaces, in which a zero-width space is how words are parted (Unicode 16, 6.2 and 23.2): Thai and
+    Lao, Myanmar, Khmer, Tai Le to Tai Tham, Balinese, Javanese to Tai Viet. In Chinese it only lets a line break."""
+    if point < 0x0E00 or point > 0xAADF:
+        return False
+    if point < 0x1800:
+        return point <= 0x0EFF or 0x1000 <= point <= 0x109F or point >= 0x1780
+    return 0x1950 <= point <= 0x1AAF or 0x1B00 <= point <= 0x1B7F or point >= 0xA980
 
 
 class Plan(NamedTuple):
@@ -136,28 +157,34 @@ def edit(data: Bytes, offsets: Offsets, needs: Bytes, classes: Bytes, plan: Plan
 def edit_one(data: Bytes, at: Whole, end: Whole, classes: Bytes, plan: Plan, out: Bytes, to: Whole) -> Whole:
     """Write data[at:end] edited to out[to:]; returns where it stops.
 
-    `kept`: behind the last sign that is not white space; `breaks`: line breaks written since.
+    `kept`: behind the last sign that is not white space; `breaks`: line breaks written since; `before`: the last code
+    point written, 0 for none.
     """
     begin = kept = to
     breaks = 0
+    before: Whole = 0
     while at < end:
         first = data[at]
         if 0x20 < first < 0x7F:  # the fast road: signs that stay
             out[to] = first
-            at, to, breaks = at + 1, to + 1, 0
+            at, to, breaks, before = at + 1, to + 1, 0, first
             kept = to
             continue
         point, size = decode(data, at)
         if plan.of[point] & (EDIT | WHITE) == 0 and point != BREAK:
             for k in range(size):
                 out[to + k] = data[at + k]
-            at, to, breaks = at + size, to + size, 0
+            at, to, breaks, before = at + size, to + size, 0, point
             kept = to
             continue
         at += size
         if point == 13 and at < end and data[at] == 10:
             continue
         became = target(point, classes, plan.windows)
+        if point == ZERO_WIDTH_SPACE and parts_words(before, data, at, end, classes):
+            became = point
+        if became != REMOVE:
+            before = became
         if became == BREAK:
             to = kept + breaks
             if kept > begin and breaks < MOST_BREAKS:

@@ -11,7 +11,7 @@ STAGES: tuple[StageSpec, ...] = (
         section_type="pipeline.readers.section:Ingest", params="pipeline.readers.section:ingest_params",
     ),
     StageSpec(
-        name="signals", version=2, section="clean", needs=("documents",), makes="documents", work="beam",
+        name="signals", version=3, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.signals:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
         plugins="pipeline.filters.section:measuring_plugins",

@@ -13,7 +13,24 @@ from pipeline.cleaners.unicode import Options, Unicode
 
 SIGNS = st.sampled_from(
     list("aB1 \t\n\r.中文。\u3000\u00a0\u2003\x00\x07\x0b\x0c\x1c\x1f\x7f\x85\x92\x81\u00ad\u200b\u200d\ufeff\u2028")
-    + ["\u0301", "\u0323", "e", "가", "\u11a8", "\ufffe", "�", "Å", "\r\n", "\n\n\n\n", "  \n"]
+    + [
+        "ក",
+        "ំ",
+        "ก",
+        "ံ",
+        "\u200c",
+        "\u0301",
+        "\u0323",
+        "e",
+        "가",
+        "\u11a8",
+        "\ufffe",
+        "�",
+        "Å",
+        "\r\n",
+        "\n\n\n\n",
+        "  \n",
+    ]
 )
 TEXTS = st.lists(SIGNS, max_size=40).map("".join) | st.text(max_size=40)
 
@@ -40,6 +57,13 @@ def clean(*texts: str) -> list[str]:
         ("", ""),
         (" \t\n\u3000\n", ""),
         ("👩\u200d💻", "👩\u200d💻"),
+        ("ខ្ញុំ\u200bចង់\u200bទៅ\u200bផ្សារ។", "ខ្ញុំ\u200bចង់\u200bទៅ\u200bផ្សារ។"),
+        ("ฉัน\u200bไป\u200bตลาด 10\u200bบาท", "ฉัน\u200bไป\u200bตลาด 10\u200bบาท"),
+        ("ຂ້ອຍ\u200bໄປ\u200b\u200bຕະຫຼາດ", "ຂ້ອຍ\u200bໄປ\u200bຕະຫຼາດ"),
+        ("ကျွန်တော်\u200bဈေး\u200bသွား", "ကျွန်တော်\u200bဈေး\u200bသွား"),
+        ("\u200bទៅ \u200bផ្សារ\n\u200bទៅ", "ទៅ ផ្សារ\nទៅ"),
+        ("这是\u200b中文，のです\u200bか", "这是中文，のですか"),
+        ("می\u200cخواهم क्\u200dष", "می\u200cخواهم क्\u200dष"),
     ],
 )
 def test_text_becomes_plain(raw: str, cleaned: str) -> None:

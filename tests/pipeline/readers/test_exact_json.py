@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.readers.exact_json import MAX_LEVELS, Number, Value, parse
@@ -24,13 +24,18 @@ def outline(value: Any) -> Value:
     return value if value is None or isinstance(value, bool | str) else Number(json.dumps(value))
 
 
-@settings(max_examples=25)
+# a busy machine is no fault of the parser
+UNTIMED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@UNTIMED
 @given(st.dictionaries(st.text(), VALUES), st.sampled_from([None, 1]), st.booleans())
 def test_an_object_is_read_as_python_reads_it(value: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert parse(text) == {key: outline(item) for key, item in value.items()}
 
 
+@UNTIMED
 @given(st.text(alphabet='[]{}:,"\\\\ \\n0129.eE+-NaInfitytrulsx\\u6587', max_size=12))
 def test_what_python_refuses_is_refused_and_nothing_else(text: str) -> None:
     try:

@@ -1,7 +1,7 @@
-"""Whether this machine can begin at all: inputs, disk, what other runs made. What goes with what is in `fits`.
+"""What is said of a configuration before any work: of this machine and, by the stage tables, of sections together.
 
 Each check adds to `tree.problems`; it sees only the sections that are right by themselves, so that every mistake of a
-file is told at once, cross-checks included.
+file is said at once.
 """
 
 from __future__ import annotations
@@ -9,80 +9,88 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cluster import figures, fits
-from cluster.config import Check, RunConfig, stage_table
+from cluster.flow import Flow
 from cluster.launchers import requirements
-from cluster.plan import MATCH
 from cluster.program import program
+from pipeline.core import figures
 from pipeline.core.errors import UserError
+from pipeline.core.raw import RawFiles, RawSource
 from pipeline.core.registry import load
-from pipeline.core.yaml_tree import Tree
+from pipeline.core.yaml_tree import PathOf, Tree
 
-TEXT_PROBLEM = "pipeline.readers:text_problem"
+Check = Callable[[Flow, Tree], None]
+
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
 UNPACKED = 4  # text compresses to about a quarter
 LEAST_BYTES = 256 << 20  # a checkpoint, a log, a report
 
 
-def needs_are_made(config: RunConfig, tree: Tree) -> None:
+def needs_are_made(flow: Flow, tree: Tree) -> None:
     """A stage reads the nearest earlier artifact of each kind it needs: some section before it must make one."""
     given = set(tree.data or {})
     made: set[str] = set()
-    specs = stage_table()
-    for spec in specs:
+    for spec in flow.specs:
         if spec.section not in given:
             continue
-        section = config.section(spec.section)
-        missing = [kind for kind in (spec.needs if section is None else spec.needs_of(section)) if kind not in made]
+        steps = [step for step in flow.steps if step.spec is spec]
+        needs = {kind: None for step in steps for kind in spec.needs_of(step.entry.options)} or dict.fromkeys(
+            spec.needs
+        )
+        missing = [kind for kind in needs if kind not in made]
         if missing:
-            makers = [next(other.section for other in specs if other.makes == kind) for kind in missing]
+            makers = [next(other.section for other in flow.specs if other.makes == kind) for kind in missing]
             what = f"the stage {spec.name} needs {' and '.join(missing)}; no section before it makes that."
             tree.problem((spec.section,), what, f"Add {' and '.join(f'`{name}:`' for name in makers)}.")
         made.add(spec.makes)
-    if not any(spec.section in given for spec in specs):
+    if not any(spec.section in given for spec in flow.specs):
         tree.problem((), "there is no stage to run.", f"Write one with: {program()} init")
 
 
-def sources_match(config: RunConfig, tree: Tree) -> None:
-    """Every source has a raw file, its first records have a text, and the disk has room for what becomes of them."""
+def raw_files_are_there(flow: Flow, tree: Tree) -> None:
+    """Every source has raw files that can be read as asked, and the disk has room for what becomes of them."""
     total = 0
-    for index, source in enumerate(getattr(config.section("ingest"), "sources", ())):
-        try:
-            files = load(MATCH)(source)
-            if problem := load(TEXT_PROBLEM)(source, files):
-                tree.problem(("ingest", "sources", index), problem)
-        except UserError as error:
-            tree.problem(("ingest", "sources", index), str(error))
-        except OSError as error:
-            tree.problem(("ingest", "sources", index), f"cannot be listed ({error}).")
-        else:
-            total += sum(file.size * (UNPACKED if file.name.endswith(COMPRESSED) else 1) for file in files)
-    _room(config, tree, total)
+    for path, source, problem in _raw_sources(flow):
+        if problem:
+            tree.problem(path, problem)
+        total += sum(file.size * (UNPACKED if file.name.endswith(COMPRESSED) else 1) for file in source.files)
+    _check_room(flow, tree, total)
 
 
-def _room(config: RunConfig, tree: Tree, raw_bytes: int) -> None:
-    folder = _nearest(Path(config.workdir))
+def _raw_sources(flow: Flow) -> Iterator[tuple[PathOf, RawSource, str | None]]:
+    """Where each source stands, the source, and what is wrong with it."""
+    for step in flow.steps:
+        if step.spec.raw is not None:
+            raw: RawFiles = load(step.spec.raw)()
+            for source in raw.sources(step.entry.options):
+                problem = source.problem or raw.problem(step.entry.options, source)
+                yield (*step.entry.path, *source.option), source, problem
+
+
+def _check_room(flow: Flow, tree: Tree, raw_bytes: int) -> None:
+    workdir = Path(flow.config.workdir)
+    folder = _nearest(workdir)
     needed = raw_bytes * GROWTH + LEAST_BYTES
     free = shutil.disk_usage(folder).free
-    if free < needed and not (Path(config.workdir) / "store").exists():
+    if free < needed and not (workdir / "store").exists():
         what = f"too little disk: {figures.size(free)} free in {folder}, about {figures.size(needed)} needed."
         tree.problem(("workdir",), what, "Free space, or choose another workdir.")
 
 
-def workdir_is_local(config: RunConfig, tree: Tree) -> None:
+def workdir_is_local(flow: Flow, tree: Tree) -> None:
     """The work directory is a folder of this machine."""
-    scheme, separator, _ = config.workdir.partition("://")
+    scheme, separator, _ = flow.config.workdir.partition("://")
     if separator:
         what = f"a work directory behind a URL ({scheme}://) is not supported yet;"
         tree.problem(("workdir",), what, "use a local folder.")
 
 
-def workdir_is_writable(config: RunConfig, tree: Tree) -> None:
+def workdir_is_writable(flow: Flow, tree: Tree) -> None:
     """The work directory is there and takes files, or can be made."""
-    folder = _nearest(Path(config.workdir))
+    folder = _nearest(Path(flow.config.workdir))
     try:
         probe = folder / f".bloomery-{os.getpid()}"
         probe.touch()
@@ -100,27 +108,33 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-def other_artifacts_are_there(config: RunConfig, tree: Tree) -> None:
+def other_artifacts_are_there(flow: Flow, tree: Tree) -> None:
     """What other runs made and this one reads is published."""
-    for spec in stage_table():
-        section = config.section(spec.section)
+    for step in flow.steps:
         try:
-            if section is not None:
-                spec.externals_of(section)
+            step.spec.externals_of(step.entry.options)
         except UserError as error:
-            tree.problem((spec.section,), str(error))
+            tree.problem(step.entry.path, str(error))
 
 
-def launcher_can_start(config: RunConfig, tree: Tree) -> None:
+def launcher_can_start(flow: Flow, tree: Tree) -> None:
     """The GPUs that are asked for are there, and somebody answers at the address of Ray."""
-    asked = config.cluster
+    asked = flow.config.cluster
     for missing in requirements.problems(
         asked.launcher, address=asked.address, workers=asked.workers, gpus_per_worker=asked.gpus_per_worker
     ):
         tree.problem(("cluster", missing.option), missing.what, missing.hint)
 
 
+def sections_go_together(flow: Flow, tree: Tree) -> None:
+    """The checks that the stages' tables name."""
+    for step, configured in zip(flow.steps, flow.configured(), strict=True):
+        for check in step.spec.checks:
+            for mismatch in load(check)(configured):
+                tree.problem(mismatch.path, mismatch.what, mismatch.hint)
+
+
 CHECKS: tuple[Check, ...] = (
-    needs_are_made, workdir_is_local, workdir_is_writable, sources_match, other_artifacts_are_there,
-    launcher_can_start, *fits.CHECKS,
+    needs_are_made, workdir_is_local, workdir_is_writable, raw_files_are_there, other_artifacts_are_there,
+    launcher_can_start, sections_go_together,
 )  # fmt: skip

@@ -25,6 +25,9 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Values that replace the file's.")
 ]
 Workdir = Annotated[Path, typer.Option("--workdir", "-w", help="The work directory.")]
+Of = Annotated[
+    str | None, typer.Option("--of", metavar="NAME", help="Which model, where the run has several.", show_default=False)
+]
 RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's directory or its name.")]
 
 
@@ -59,8 +62,8 @@ def plan(config: Config, overrides: Overrides = None) -> None:
 def run(
     config: Config,
     overrides: Overrides = None,
-    start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Begin with this stage.")] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="STAGE", help="End with this stage.")] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="STEP", help="Begin with this step or stage.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="STEP", help="End with this step or stage.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do them again, published or not.")] = False,
 ) -> None:
     """Run what is not done yet; after a kill or a failure the same command goes on."""
@@ -97,25 +100,34 @@ def sample(
         int, typer.Option("--top-k", min=0, max=LARGEST, help="Choose among the k likeliest; 0: among all.")
     ] = 50,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Another seed draws another text.")] = 17,
+    of: Of = None,
     workdir: Workdir = Path("work"),
 ) -> None:
     """Let a run's model write."""
     from cluster.commands.sample import sample as work
+    from pipeline.core.sampling import SamplingOptions
 
-    work(workdir, name, prompts or [], tokens=tokens, temperature=temperature, top=top, seed=seed)
+    work(workdir, name, prompts or [], SamplingOptions(tokens, temperature, top or None, seed), of=of)
 
 
 @app.command()
 def trace(
     name: RunName = None,
     step: Annotated[int | None, typer.Option(min=0, max=LARGEST, help="Which documents were in this step?")] = None,
-    document: Annotated[str | None, typer.Option(metavar="ID", help="In which steps was this document seen?")] = None,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="In which steps was this document seen? An id, its beginning, or the record's own id."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    of: Of = None,
     workdir: Workdir = Path("work"),
 ) -> None:
-    """Which documents a training step saw, or which steps saw a document."""
+    """Which documents a training step saw, or which steps saw a document, and where it came from."""
     from cluster.commands.trace import trace as work
 
-    work(workdir, name, step=step, document=document)
+    work(workdir, name, step=step, document=document, of=of, as_json=as_json)
 
 
 @app.command()
@@ -130,7 +142,9 @@ def doctor(workdir: Workdir = Path("work")) -> None:
 def sweep(
     config: Config,
     grid: Annotated[list[str], typer.Argument(metavar="SECTION.KEY=A,B,...", help="Values to try, every combination.")],
-    end: Annotated[str | None, typer.Option("--to", metavar="STAGE", help="End each run with this stage.")] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="STEP", help="End each run with this step or stage.")
+    ] = None,
 ) -> None:
     """Run every combination of some values and compare their scores; what they share is done once."""
     from cluster.commands.sweep import sweep as work

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field
 
-from cluster.config import Loaded, judged
+from cluster.config import Loaded, validate
 from pipeline.core.config import Section, UserPath, problems_of
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.files import replacing
@@ -116,7 +116,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Comparing:
         if assignment not in common:
             _override(drafts, assignment)
     folder = Path(comparison.workdir) / FOLDER / comparison.name
-    runs = _judged(drafts, tree, folder, overrides)
+    runs = _validated(drafts, tree, folder, overrides)
     return Comparing(comparison.name, path, tuple(overrides), tuple(runs))
 
 
@@ -191,13 +191,13 @@ def _override(drafts: Sequence[_Draft], assignment: str) -> None:
         set_path(one.tree, assignment)
 
 
-def _judged(drafts: Sequence[_Draft], tree: Tree, folder: Path, overrides: Sequence[str]) -> list[Compared]:
+def _validated(drafts: Sequence[_Draft], tree: Tree, folder: Path, overrides: Sequence[str]) -> list[Compared]:
     runs: list[Compared] = []
     found: dict[Problem, list[_Draft]] = {problem: [] for problem in tree.problems}
     told = {problem.path for problem in tree.problems}
     for draft in drafts:
         try:
-            loaded = judged(draft.tree, folder / f"{draft.name}.yaml", overrides=overrides)
+            loaded = validate(draft.tree, folder / f"{draft.name}.yaml", overrides=overrides)
         except ConfigError as error:
             for problem in error.problems:
                 placed = _placed(problem, draft.place(problem.path), overrides)

@@ -1,64 +1,29 @@
-"""The whole YAML as one type: a key a stage in the order of the flow, and `cluster`, which never changes a byte.
+"""A run's YAML, read and judged: overrides applied, sections validated, what does not go together said, all at once.
 
-`load` reads, overrides, validates and cross-checks; every mistake comes at once, before any work. The type is built
-from the stage tables, so a new stage is one line there. Imports neither torch, Beam nor Ray; about 0.1 s.
+Every mistake has its line; nothing heavy is imported; about 0.1 s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError, create_model
+from pydantic import TypeAdapter, ValidationError
 
-from pipeline.core.config import Section, UserPath, problems_of
+from cluster.checks import CHECKS, Check
+from cluster.entries import take_names
+from cluster.flow import Flow, FlowStep, flow_of
+from cluster.sections import EntryNames, RunConfig, model_of, stage_table
+from pipeline.core.config import problems_of
 from pipeline.core.errors import ConfigError, Problem
-from pipeline.core.registry import load as load_target
 from pipeline.core.stage import StageSpec
-from pipeline.core.yaml_tree import PathOf, Tree, read_tree, scalar, set_path
+from pipeline.core.yaml_tree import PathOf, Tree, dotted, read_tree, scalar, set_path
 
-Check = Callable[["RunConfig", Tree], None]
 V = TypeVar("V")
-
-
-class Beam(Section):
-    """How wide the data stages run; 0 workers means one a core of this machine."""
-
-    runner: Literal["embedded"] = "embedded"
-    workers: int = Field(default=0, ge=0, le=4096)
-
-
-class Cluster(Section):
-    """Where and how wide: the launcher, the ranks of a gang, threads a rank (part of a model's numerics class).
-
-    `address` is of a Ray cluster that runs already ("auto", "ray://host:10001"); without it Ray starts on this machine.
-    """
-
-    launcher: Literal["local", "ray"] = "local"
-    address: str | None = Field(default=None, min_length=1)
-    workers: int = Field(default=1, ge=1, le=4096)
-    gpus_per_worker: int = Field(default=0, ge=0, le=64)
-    threads: int = Field(default=1, ge=1, le=1024)
-    beam: Beam = Beam()
-
-
-class RunConfig(Section):
-    """What every run has; `model_of` adds a field for each section of the stage tables."""
-
-    name: str = Field(default="run", pattern=r"^[\w.-]{1,80}$")
-    workdir: UserPath = "work"
-    seed: int = Field(default=17, ge=0, lt=1 << 63)
-    cluster: Cluster = Cluster()
-
-    def section(self, name: str) -> Section | None:
-        """The section of that name, or None when it is left out and its stage with it."""
-        found = getattr(self, name, None)
-        return found if isinstance(found, Section) else None
 
 
 @dataclass(frozen=True)
@@ -66,7 +31,8 @@ class Loaded:
     """A configuration that holds, where it came from, and the values that must not be written down."""
 
     config: RunConfig
-    specs: tuple[StageSpec, ...]
+    flow: Flow
+    names: EntryNames
     path: Path
     overrides: tuple[str, ...]
     secrets: dict[str, str]
@@ -75,36 +41,46 @@ class Loaded:
     def workdir(self) -> Path:
         return Path(self.config.workdir).absolute()
 
-    def chosen(self) -> list[StageSpec]:
-        """The stages whose section is there, in the order of the flow."""
-        return [spec for spec in self.specs if self.config.section(spec.section) is not None]
+    @property
+    def specs(self) -> tuple[StageSpec, ...]:
+        return self.flow.specs
+
+    @property
+    def steps(self) -> tuple[FlowStep, ...]:
+        """The steps whose section is there, in the order of the flow."""
+        return self.flow.steps
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults filled, in the order of the flow; secrets stay the ${NAME} they were."""
-        found = self.config.model_dump(mode="json", exclude_none=True)
+        values = self.config.model_dump(mode="json", exclude_none=True)
         order = ["name", "workdir", "seed", *dict.fromkeys(spec.section for spec in self.specs), "cluster"]
-        return {key: self.veiled(found[key]) for key in order if key in found}
+        return {key: self.without_secrets(self._with_names(key, values[key])) for key in order if key in values}
 
-    def veiled(self, value: V) -> V:
+    def _with_names(self, key: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [_named(self.names.get((key, at)), entry) for at, entry in enumerate(value)]
+        return _named(self.names.get((key,)), value)
+
+    def without_secrets(self, value: V) -> V:
         """A copy of plain data in which every expanded secret is its ${NAME} again."""
-        veiled: V = _replace(value, self.secrets)
-        return veiled
+        copy: V = _replace(value, self.secrets)
+        return copy
 
     def resolved_yaml(self) -> str:
         """`resolved` as YAML that runs again."""
         return yaml.dump(self.resolved(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
 
 
-def stage_table() -> tuple[StageSpec, ...]:
-    """Every stage there is, in the order of the flow."""
-    from pipeline.stages import STAGES as data
-    from training.stages import STAGES as models
-
-    return (*data, *models)
+def _named(names: tuple[str, tuple[str, ...]] | None, value: Any) -> Any:
+    if names is None:
+        return value
+    name, of = names
+    first = {"name": name} if name else {}
+    return {**first, **({"of": list(of) if len(of) > 1 else of[0]} if of else {}), **value}
 
 
 def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec] | None = None,
-         checks: Sequence[Check] | None = None) -> Loaded:  # fmt: skip
+         checks: Sequence[Check] = CHECKS) -> Loaded:  # fmt: skip
     """Read a run's YAML, apply `section.key=value` overrides, validate.
 
     Raises: ConfigError with every problem, each with its file and line.
@@ -112,39 +88,31 @@ def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec
     tree = read_tree(path)
     for assignment in overrides:
         set_path(tree, assignment)
-    return judged(tree, path, overrides=overrides, specs=specs, checks=checks)
+    return validate(tree, path, overrides=overrides, specs=specs, checks=checks)
 
 
-def judged(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Sequence[StageSpec] | None = None,
-           checks: Sequence[Check] | None = None) -> Loaded:  # fmt: skip
+def validate(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Sequence[StageSpec] | None = None,
+             checks: Sequence[Check] = CHECKS) -> Loaded:  # fmt: skip
     """The configuration that a tree holds, with `overrides` in it already.
 
     Raises: ConfigError with every problem.
     """
-    if checks is None:
-        from cluster.checks import CHECKS
-
-        checks = CHECKS
     table = tuple(stage_table() if specs is None else specs)
-    _empty_means_defaults(tree, {spec.section for spec in table} | {"cluster"})
-    model = model_of(table)
+    sections = {spec.section for spec in table}
+    _empty_means_defaults(tree, sections | {"cluster"})
+    names = take_names(tree, table)
+    data = tree.data if isinstance(tree.data, dict) else {}
+    listed = frozenset(key[0] for key in names if len(key) == 2 and isinstance(data.get(key[0]), list))
+    model = model_of(table, listed)
     config = problems_of(tree, model)
     sound = config or _sound_sections(tree, model)
+    flow = flow_of(sound, table, names, tree, complete=config is not None)
     for check in checks:
-        check(sound, tree)
+        check(flow, tree)
     secrets = _secrets(tree)
     if config is None or tree.problems:
-        raise ConfigError.of(_told(tree.problems, overrides, secrets))
-    return Loaded(config, table, path, tuple(overrides), secrets)
-
-
-@cache
-def model_of(specs: tuple[StageSpec, ...]) -> type[RunConfig]:
-    """The type of the whole YAML for these stages."""
-    fields: dict[str, Any] = {}
-    for spec in specs:
-        fields[spec.section] = (load_target(spec.section_type) | None, None)
-    return create_model("RunConfig", __base__=RunConfig, **fields)
+        raise ConfigError.of(_located(tree.problems, overrides, secrets, names))
+    return Loaded(config, flow, names, path, tuple(overrides), secrets)
 
 
 def _empty_means_defaults(tree: Tree, sections: Iterable[str]) -> None:
@@ -160,27 +128,45 @@ def _empty_means_defaults(tree: Tree, sections: Iterable[str]) -> None:
 def _sound_sections(tree: Tree, model: type[RunConfig]) -> RunConfig:
     """The sections that are right by themselves, so that a typo in one does not hide what is wrong between others."""
     data = tree.data if isinstance(tree.data, dict) else {}
-    sound = {}
+    sound: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        if name in data:
-            with suppress(ValidationError):
-                adapter: TypeAdapter[Any] = TypeAdapter(field.annotation or Any)
-                sound[name] = adapter.validate_python(data[name])
+        kind = field.annotation or Any
+        if name in data and get_origin(kind) is list and isinstance(data[name], list):
+            sound[name] = [_sound(get_args(kind)[0], value) for value in data[name]]
+        elif name in data and (value := _sound(kind, data[name])) is not None:
+            sound[name] = value
     return model.model_construct(**sound)
 
 
-def _told(problems: Sequence[Problem], overrides: Sequence[str], secrets: dict[str, str]) -> list[Problem]:
-    """A mistake in an override has no line in the file: say where it was written. A secret is never shown."""
-    names = [assignment.partition("=")[0] for assignment in overrides]
-    found = []
+def _sound(kind: Any, value: Any) -> Any:
+    """The value as this type; None where it is not right."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    with suppress(ValidationError):
+        return adapter.validate_python(value)
+    return None
+
+
+def _located(
+    problems: Sequence[Problem], overrides: Sequence[str], secrets: dict[str, str], names: EntryNames
+) -> list[Problem]:
+    """A mistake in an override has no line in the file: say where it was written. A secret is never shown.
+
+    A path through a list of entries goes by their names: `pretrain.small.steps`.
+    """
+    given = [assignment.partition("=")[0] for assignment in overrides]
+    by_name = {dotted(path): f"{path[0]}.{name}" for path, (name, _) in names.items() if len(path) == 2 and name}
+    located = []
     for problem in problems:
-        given = any(problem.path == name or problem.path.startswith((f"{name}.", f"{name}[")) for name in names)
-        what = problem.what
+        path, what = problem.path, problem.what
+        for numbered, named in by_name.items():
+            if path == numbered or path.startswith((f"{numbered}.", f"{numbered}[")):
+                path = named + path.removeprefix(numbered)
         for value, text in secrets.items():
             what = what.replace(value, text)
-        where = ("command line", None) if given else (problem.file, problem.line)
-        found.append(Problem(*where, problem.path, what, problem.hint))
-    return list(dict.fromkeys(found))
+        typed = any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in given)
+        where = ("command line", None) if typed else (problem.file, problem.line)
+        located.append(Problem(*where, path, what, problem.hint))
+    return list(dict.fromkeys(located))
 
 
 def _secrets(tree: Tree) -> dict[str, str]:

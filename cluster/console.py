@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from cluster.progress import Standing
+from cluster.progress import StageProgress
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -39,12 +39,12 @@ class Console:
         self.place = f"[{number}/{total}] {stage:<{self.width}}"
         self._next = time.monotonic() + FIRST_S
 
-    def update(self, standing: Standing) -> None:
+    def update(self, progress: StageProgress) -> None:
         """Called often; speaks seldom."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + EVERY_S
-            self.say(f"{self.place}   {standing.line(now)}")
+            self.say(f"{self.place}   {progress.line(now)}")
 
     def end(self, mark: str, text: str) -> None:
         """The stage is over: one line."""
@@ -69,7 +69,7 @@ class Terminal(Console):
         self.rich = RichConsole(file=stream, highlight=False)
         self._live: Live | None = None
 
-    def update(self, standing: Standing) -> None:
+    def update(self, progress: StageProgress) -> None:
         now = time.monotonic()
         if now < self._next and self._live is not None:
             return
@@ -79,20 +79,20 @@ class Terminal(Console):
 
             self._live = Live(console=self.rich, auto_refresh=False, transient=True)
             self._live.start()
-        self._live.update(self._drawn(standing, now), refresh=True)
+        self._live.update(self._drawn(progress, now), refresh=True)
 
-    def _drawn(self, standing: Standing, now: float) -> Any:
+    def _drawn(self, progress: StageProgress, now: float) -> Any:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        share = standing.share
+        share = progress.share
         bar = ProgressBar(
             total=1.0, completed=share or 0.0, width=20, pulse=share is None, animation_time=now, style="bright_black",
             complete_style="red", finished_style="green", pulse_style="red",
         )  # fmt: skip
         row = Table.grid(padding=(0, 1))
-        row.add_row(Text(self.place, style="bold"), bar, Text(standing.line(now), overflow="ellipsis", no_wrap=True))
+        row.add_row(Text(self.place, style="bold"), bar, Text(progress.line(now), overflow="ellipsis", no_wrap=True))
         return row
 
     def end(self, mark: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""ledger.json: the hash of every raw file seen, and which part it went into.
+"""ledger.json: the hash of every raw file seen, and the files of each published part, the oldest first.
 
 A raw file is read once to be hashed (about 1 GB a second). Its hash is known while path, size and version stay: on this
 machine the version is mtime, ctime and inode, so that a file with another's size and time is noticed; behind an address
@@ -9,7 +9,7 @@ hashed again the next time: a later write could leave all of these as they are, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ class Ledger:
             except ValueError:
                 found = {}
         self.files: dict[str, dict[str, Any]] = found.get("files", {})
-        self.parts: dict[str, list[str]] = found.get("parts", {})
+        parts = found.get("parts", [])
+        # earlier releases kept a mapping that nobody read
+        self.parts: list[dict[str, str]] = parts if isinstance(parts, list) else []
         self._changed = False
 
     def sha256(self, file: RawFile, hashed: Callable[[RawFile], None] | None = None) -> str:
@@ -62,10 +64,10 @@ class Ledger:
             hashed(file)
         return digest
 
-    def record_part(self, fingerprint: str, names: Sequence[str]) -> None:
-        """Note which raw files an ingest artifact was made of."""
-        if self.parts.get(fingerprint) != list(names):
-            self.parts[fingerprint] = list(names)
+    def record_part(self, files: Mapping[str, str]) -> None:
+        """Note the raw files (name → sha256) of a published artifact, unless a part noted before holds them all."""
+        if files and not any(files.items() <= part.items() for part in self.parts):
+            self.parts.append(dict(files))
             self._changed = True
 
     def save(self) -> None:

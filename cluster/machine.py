@@ -6,8 +6,8 @@ import os
 import platform
 from pathlib import Path
 
-from cluster import figures
 from cluster.numerics import cpu_level
+from pipeline.core import figures
 
 
 def machine() -> str:

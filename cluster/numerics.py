@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cluster.config import Cluster
+from cluster.sections import Cluster
 
 # fastest first: the first one that the processor has names its level
 LEVELS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")
@@ -24,8 +24,12 @@ def other_class(numerics: dict[str, Any] | None, cluster: Cluster) -> str:
     here: dict[str, Any] = {"workers": cluster.workers, "threads": cluster.threads, "torch": _torch()}
     if str(numerics.get("device", "")).startswith("cpu"):
         here["device"] = f"cpu {cpu_level()}"
-    told = [f"{key} {numerics[key]}, here {value}" for key, value in here.items() if numerics.get(key, value) != value]
-    return f"its last bits are of another numerics class ({'; '.join(told)}); it stands as it is" if told else ""
+    differing = [
+        f"{key} {numerics[key]}, here {value}" for key, value in here.items() if numerics.get(key, value) != value
+    ]
+    return (
+        f"its last bits are of another numerics class ({'; '.join(differing)}); it stands as it is" if differing else ""
+    )
 
 
 def cpu_level() -> str:

@@ -1,45 +1,61 @@
-"""The plan: for each stage its fingerprint, what it will read, and whether it is done, resumed, stale or new, and why.
+"""The plan: for each step its fingerprint, what it will read, and whether it is done, resumed, stale or new, and why.
 
-Nothing is run and nothing but raw files' hashes is computed; a stale stage is held against its newest artifact, and the
-parameter or input that changed is named.
+Nothing is run and nothing but raw files' hashes is computed. A step whose fingerprint is not published is done as well
+where an artifact was made of the same bytes with the same parameters (cluster/reuse.py). A stale one is compared with
+the newest artifact of its stage, and the parameter or input that changed is named.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from cluster.config import Cluster, Loaded
-from cluster.differences import differences
+from cluster.config import Loaded
+from cluster.flow import FlowStep
 from cluster.ledger import Ledger
 from cluster.numerics import other_class
+from cluster.parts import part_id, part_name, parts_of
+from cluster.reasons import RAW, reason
+from cluster.reuse import same_bytes
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
-from pipeline.core.files import RawFile, canonical_json, read_json
-from pipeline.core.manifest import each, fingerprint
-from pipeline.core.plugins import PLUGINS, source_changes, without_sources
-from pipeline.core.registry import did_you_mean
-from pipeline.core.registry import load as load_target
-from pipeline.core.stage import SourceFile, SourceFiles, StageSpec
+from pipeline.core.files import RawFile, canonical_json
+from pipeline.core.manifest import Prints, fingerprint
+from pipeline.core.raw import RawFiles
+from pipeline.core.registry import did_you_mean, load
+from pipeline.core.stage import Kind, SourceFile, SourceFiles, StageSpec
 from pipeline.core.store import Store
 
 State = Literal["done", "resume", "stale", "run"]
-MATCH = "pipeline.readers:match"  # by name: a reader is imported only where raw files are listed
-RAW = "raw"  # the key of ingest's input: one hash over the sorted (source, relative path, size, sha256) of its files
+Hashed = Callable[[RawFile], None]
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One stage of a plan. `inputs`: stage → fingerprint, as in the manifest; `needs`: kind → (stage, fingerprint)."""
+class StepInput:
+    """An artifact that a step reads: which step makes it, and where the store has it or will have it."""
 
+    step: str
+    stage: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of a plan. `inputs`: stage → fingerprint, as in the manifest; `reads`: the same by kind.
+
+    `exact` is the fingerprint of what it would make; `artifact`, where it is done, may be another of the same bytes.
+    """
+
+    id: str
+    name: str  # what sets it apart from the stage's other steps
     spec: StageSpec
     params: dict[str, Any]
-    inputs: dict[str, str]
-    needs: dict[str, tuple[str, str]]
-    fingerprint: str
+    inputs: Prints
+    reads: dict[Kind, tuple[StepInput, ...]]
+    exact: str
     state: State
     why: str
     artifact: Artifact | None = None
@@ -48,165 +64,218 @@ class Planned:
     numerics: str = ""  # why a published model's last bits are not those of a model trained here and now
 
     @property
-    def name(self) -> str:
+    def stage(self) -> str:
         return self.spec.name
+
+    @property
+    def fingerprint(self) -> str:
+        """What the steps after it read."""
+        return self.artifact.manifest.fingerprint if self.artifact is not None else self.exact
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "stage": self.name, "version": self.spec.version, "makes": self.spec.makes, "state": self.state,
-            "why": self.why, "fingerprint": self.fingerprint, "inputs": self.inputs, "params": self.params,
+            "step": self.id, "name": self.name, "stage": self.stage, "version": self.spec.version,
+            "makes": self.spec.makes, "state": self.state, "why": self.why, "fingerprint": self.fingerprint,
+            "exact": self.exact, "inputs": self.inputs, "params": self.params,
+            "reads": {kind: [one.step for one in inputs] for kind, inputs in self.reads.items()},
         }  # fmt: skip
 
 
-def plan(loaded: Loaded, store: Store, *, hashed: Callable[[RawFile], None] | None = None) -> list[Planned]:
-    """Every stage of a configuration, in the order of the flow; `hashed` hears of each raw file that had to be read."""
-    ledger = Ledger(loaded.workdir)
-    planned: list[Planned] = []
-    newest: dict[str, Planned] = {}  # kind → the nearest earlier stage that makes it
-    for spec in loaded.chosen():
-        section = loaded.config.section(spec.section)
-        assert section is not None  # chosen() left the others out
-        params = spec.params_of(section, loaded.config.seed)
-        sources = _sources(section, ledger, hashed) if not spec.needs else _files(spec, section)
-        kinds, externals = spec.needs_of(section), spec.externals_of(section)
-        needs: dict[str, tuple[str, str]] = {kind: (newest[kind].name, newest[kind].fingerprint) for kind in kinds}
-        inputs = dict(needs.values()) if spec.needs else _raw_input(sources)
+@dataclass(frozen=True)
+class _Draft:
+    """A step before anything is looked up: what does not change while a run goes on."""
+
+    id: str
+    name: str
+    spec: StageSpec
+    params: dict[str, Any]
+    reads: dict[Kind, tuple[str, ...]]
+    sources: list[SourceFiles]
+    externals: dict[str, Artifact]
+
+
+class Planner:
+    """A configuration's steps against a store. Raw files are listed and hashed once; `plan` looks at the store again.
+
+    `hashed` is called with each raw file that had to be read.
+    """
+
+    def __init__(self, loaded: Loaded, store: Store, *, hashed: Hashed | None = None) -> None:
+        self.loaded, self.store, self.hashed = loaded, store, hashed
+        self.ledger = Ledger(loaded.workdir)
+        self.drafts = self._drafts()
+        if loaded.workdir.is_dir():
+            self.ledger.save()
+
+    def plan(self, *, fresh: Collection[str] = ()) -> list[PlannedStep]:
+        """Every step, in the order of the flow. Those in `fresh` are to be done under their own fingerprint."""
+        steps: dict[str, PlannedStep] = {}
+        for draft in self.drafts:
+            steps[draft.id] = self._step(draft, steps, reuse=draft.id not in fresh)
+        return list(steps.values())
+
+    def _drafts(self) -> list[_Draft]:
+        drafts: dict[str, list[_Draft]] = {}
+        for step in self.loaded.steps:
+            drafts[step.id] = list(self._drafts_of(step, drafts))
+        return [draft for of_step in drafts.values() for draft in of_step]
+
+    def _drafts_of(self, step: FlowStep, before: Mapping[str, list[_Draft]]) -> Iterator[_Draft]:
+        """One draft, or one a part where the stage reads raw files or goes part by part."""
+        spec, options, seed = step.spec, step.entry.options, self.loaded.config.seed
+        externals = spec.externals_of(options)
+        if spec.raw:
+            raw: RawFiles = load(spec.raw)()
+            for number, sources in enumerate(self._raw_parts(step, raw)):
+                section = raw.part(options, [source["source"] for source in sources])
+                name = ".".join(filter(None, (step.name, part_name(number))))
+                params = spec.params_of(section, seed)
+                yield _Draft(part_id(step.id, number), name, spec, params, {}, sources, externals)
+            return
+        params, files = spec.params_of(options, seed), _files(spec, options)
+        parts = max((len(before[source]) for source in step.reads.values()), default=1) if spec.by_part else 1
+        for number in range(parts):
+            reads = {kind: _of_part(before[source], number, parts) for kind, source in step.reads.items()}
+            name = ".".join(filter(None, (step.name, part_name(number))))
+            yield _Draft(part_id(step.id, number), name, spec, params, reads, files, externals)
+
+    def _raw_parts(self, step: FlowStep, raw: RawFiles) -> Iterator[list[SourceFiles]]:
+        """The raw files of a step's sources, part by part; a source stands in each part that has files of it."""
+        for artifact in reversed(self.store.all(step.spec.name)):
+            files = {f"{source}/{name}": sha256 for (source, name), sha256 in raw.recorded(artifact).items()}
+            self.ledger.record_part(files)
+        sources = self._raw_sources(step, raw)
+        files = {f"{one['source']}/{file['name']}": file["sha256"] for one in sources for file in one["files"]}
+        for part in parts_of(files, self.ledger.parts):
+            names = set(part)
+            chosen: list[SourceFiles] = [
+                {**one, "files": [file for file in one["files"] if f"{one['source']}/{file['name']}" in names]}
+                for one in sources
+            ]
+            yield [one for one in chosen if one["files"]]
+
+    def _raw_sources(self, step: FlowStep, raw: RawFiles) -> list[SourceFiles]:
+        """The raw files of a step's sources, with their hashes.
+
+        Raises: UserError where a source's files cannot be listed.
+        """
+        sources: list[SourceFiles] = []
+        for source in raw.sources(step.entry.options):
+            if source.problem:
+                raise UserError(source.problem)
+            files: list[SourceFile] = [
+                {
+                    "path": one.path,
+                    "name": one.name,
+                    "size": one.size,
+                    "mtime": one.mtime,
+                    "sha256": self.ledger.sha256(one, self.hashed),
+                }
+                for one in source.files
+            ]
+            sources.append({"source": source.name, "reader": source.reader, "files": files})
+        return sources
+
+    def _step(self, draft: _Draft, before: Mapping[str, PlannedStep], *, reuse: bool) -> PlannedStep:
+        spec = draft.spec
+        reads = {kind: tuple(_input(before[one]) for one in steps) for kind, steps in draft.reads.items()}
+        read = {source.step: before[source.step] for sources in reads.values() for source in sources}
         # what another run made is known by what it holds: its digest
-        inputs |= {name: artifact.manifest.digest for name, artifact in externals.items()}
-        found = _judge(
-            spec, params, inputs, needs, store, {one.name: one for one in planned}, sources, loaded.config.cluster
-        )
+        others = _raw_input(draft) | {name: one.manifest.digest for name, one in draft.externals.items()}
+        inputs = {**_prints(list(read.values())), **others}
+        exact = fingerprint(spec.name, spec.version, draft.params, inputs)
+        artifact = self.store.find(spec.name, exact)
+        pending = [step.stage for step in read.values() if step.artifact is None]
+        why = f"same parameters and inputs, published {_when(artifact)}" if artifact else ""
+        if artifact is None and reuse and read and not pending:
+            artifact = same_bytes(spec, draft.params, _artifacts(list(read.values())), others, self.store)
+            why = f"same input bytes, published {_when(artifact)}" if artifact else ""
+        state: State = "done"
+        if artifact is None:
+            state, why = self._undone(draft, inputs, exact, pending)
+        numerics = other_class(artifact.manifest.numerics, self.loaded.config.cluster) if artifact else ""
         # and is handed on with what was made of it: a model is held against the weights that it began with
-        handed_on = {name: artifact for kind in kinds for name, artifact in newest[kind].externals.items()}
-        found = replace(found, externals=handed_on | externals)
-        planned.append(found)
-        newest[spec.makes] = found
-        if found.sources and not spec.needs:
-            ledger.record_part(found.fingerprint, [f"{s['source']}/{f['name']}" for s in sources for f in s["files"]])
-    if loaded.workdir.is_dir():
-        ledger.save()
-    return planned
+        externals = {name: one for step in read.values() for name, one in step.externals.items()} | draft.externals
+        return PlannedStep(
+            draft.id, draft.name, spec, draft.params, inputs, reads, exact, state, why, artifact, draft.sources,
+            externals, numerics,
+        )  # fmt: skip
+
+    def _undone(self, draft: _Draft, inputs: Prints, exact: str, pending: Sequence[str]) -> tuple[State, str]:
+        if self.store.has_draft(draft.spec.name, exact):
+            return "resume", "an earlier attempt was interrupted; what it finished is kept"
+        earlier = self.store.all(draft.spec.name)
+        if not earlier:
+            return "run", "nothing published yet"
+        return "stale", reason(draft.spec, draft.params, inputs, earlier[0], pending, draft.sources)
 
 
-def select(planned: Sequence[Planned], start: str | None, end: str | None) -> list[Planned]:
-    """The stages from `start` to `end`, both included.
+def plan(loaded: Loaded, store: Store, *, hashed: Hashed | None = None) -> list[PlannedStep]:
+    """Every step of a configuration, in the order of the flow; `hashed` hears of each raw file that had to be read."""
+    return Planner(loaded, store, hashed=hashed).plan()
+
+
+def select(steps: Sequence[PlannedStep], start: str | None, end: str | None) -> list[PlannedStep]:
+    """The steps from `start` to `end`, both included; the name of a stage means all its steps.
 
     Raises: UserError for an unknown name, an empty range, or a range whose inputs are not there.
     """
-    names = [one.name for one in planned]
+    names = list(dict.fromkeys([*(one.id for one in steps), *(one.stage for one in steps)]))
     for flag, name in (("--from", start), ("--to", end)):
         if name is not None and name not in names:
             raise UserError(f"{flag} {name}: no stage of this run. {did_you_mean(name, names)}")
-    first = names.index(start) if start else 0
-    last = names.index(end) if end else len(names) - 1
+    first = min(_places(steps, start)) if start else 0
+    last = max(_places(steps, end)) if end else len(steps) - 1
     if first > last:
-        raise UserError(f"--from {start} comes after --to {end}. The order is: {', '.join(names)}.")
-    needed = {stage for one in planned[first : last + 1] for stage, _ in one.needs.values()}
-    absent = [one.name for one in planned[:first] if one.name in needed and one.state != "done"]
+        raise UserError(f"--from {start} comes after --to {end}. The order is: {', '.join(one.id for one in steps)}.")
+    needed = {source.step for one in steps[first : last + 1] for sources in one.reads.values() for source in sources}
+    absent = [one.id for one in steps[:first] if one.id in needed and one.state != "done"]
     if absent:
         raise UserError(f"--from {start}: {absent[0]} is not done for this configuration. Use --from {absent[0]}.")
-    return list(planned[first : last + 1])
+    return list(steps[first : last + 1])
 
 
-def _sources(section: Any, ledger: Ledger, hashed: Callable[[RawFile], None] | None) -> list[SourceFiles]:
-    """What ingest reads: each source's files with their hashes; a section without sources reads none."""
-    found: list[SourceFiles] = []
-    for source in getattr(section, "sources", ()):
-        entries: list[SourceFile] = [
-            {
-                "path": file.path,
-                "name": file.name,
-                "size": file.size,
-                "mtime": file.mtime,
-                "sha256": ledger.sha256(file, hashed),
-            }
-            for file in load_target(MATCH)(source)
-        ]
-        found.append({"source": source.name, "reader": source.reader, "files": entries})
-    return found
+def _places(steps: Sequence[PlannedStep], name: str) -> list[int]:
+    exactly = [at for at, one in enumerate(steps) if one.id == name]
+    return exactly or [at for at, one in enumerate(steps) if one.stage == name]
+
+
+def _of_part(drafts: Sequence[_Draft], number: int, parts: int) -> tuple[str, ...]:
+    """What a part's step reads of a stage: the same part where that has as many, else all of them."""
+    return (drafts[number].id,) if len(drafts) == parts else tuple(draft.id for draft in drafts)
+
+
+def _input(step: PlannedStep) -> StepInput:
+    return StepInput(step.id, step.stage, step.fingerprint)
+
+
+def _prints(steps: Sequence[PlannedStep]) -> Prints:
+    """Stage → the fingerprint of its step, or of its steps where it has several."""
+    by_stage: dict[str, list[str]] = {}
+    for step in steps:
+        by_stage.setdefault(step.stage, []).append(step.fingerprint)
+    return {stage: prints[0] if len(prints) == 1 else prints for stage, prints in by_stage.items()}
+
+
+def _artifacts(steps: Sequence[PlannedStep]) -> dict[str, list[Artifact]]:
+    by_stage: dict[str, list[Artifact]] = {}
+    for step in steps:
+        if step.artifact is not None:
+            by_stage.setdefault(step.stage, []).append(step.artifact)
+    return by_stage
 
 
 def _files(spec: StageSpec, section: Any) -> list[SourceFiles]:
     """Where the files lie whose content is among the parameters."""
-    found: list[SourceFiles] = load_target(spec.files)(section) if spec.files else []
-    return found
+    files: list[SourceFiles] = load(spec.files)(section) if spec.files else []
+    return files
 
 
-def _raw_input(sources: Sequence[SourceFiles]) -> dict[str, str]:
-    if not sources:
+def _raw_input(draft: _Draft) -> Prints:
+    if draft.spec.raw is None:
         return {}
-    lines = sorted([s["source"], f["name"], f["size"], f["sha256"]] for s in sources for f in s["files"])
+    lines = sorted([one["source"], f["name"], f["size"], f["sha256"]] for one in draft.sources for f in one["files"])
     return {RAW: hashlib.sha256(canonical_json(lines)).hexdigest()}
-
-
-def _judge(
-    spec: StageSpec, params: dict[str, Any], inputs: dict[str, str], needs: dict[str, tuple[str, str]], store: Store,
-    before: dict[str, Planned], sources: list[SourceFiles], cluster: Cluster,
-) -> Planned:  # fmt: skip
-    identity = fingerprint(spec.name, spec.version, params, inputs)
-    artifact = store.find(spec.name, identity)
-    state: State
-    if artifact is not None:
-        state, why = "done", f"same parameters and inputs, published {_when(artifact)}"
-    else:
-        earlier = store.all(spec.name)
-        reason = _changed(spec, params, inputs, earlier[0], before, sources) if earlier else "nothing published yet"
-        if store.has_draft(spec.name, identity):
-            state, why = "resume", "an earlier attempt was interrupted; what it finished is kept"
-        else:
-            state, why = ("stale" if earlier else "run"), reason
-    numerics = other_class(artifact.manifest.numerics, cluster) if artifact is not None else ""
-    return Planned(spec, params, inputs, needs, identity, state, why, artifact, sources, numerics=numerics)
-
-
-def _changed(
-    spec: StageSpec, params: dict[str, Any], inputs: dict[str, str], old: Artifact, before: dict[str, Planned],
-    sources: list[SourceFiles],
-) -> str:  # fmt: skip
-    """What differs from the newest artifact of the stage, in words; at most three things, then a number."""
-    found = []
-    if old.manifest.version != spec.version:
-        found.append(f"the stage's version {old.manifest.version} → {spec.version}")
-    found += source_changes(old.manifest.params.get(PLUGINS, {}), params.get(PLUGINS, {}))
-    found += differences(without_sources(old.manifest.params), without_sources(params), spec.section)
-    for stage, identity in inputs.items():
-        was = old.manifest.inputs.get(stage)
-        if was == identity:
-            continue
-        if stage == RAW:
-            found.append(_changed_files(old, sources))
-        elif was is None:
-            found.append(f"it now reads {stage}")
-        elif stage in before and before[stage].state != "done":
-            found.append(f"its input {stage} is redone")
-        else:
-            found.append(f"its input {stage} changed ({_short(was)} → {_short(identity)})")
-    found += [f"it no longer reads {stage}" for stage in old.manifest.inputs if stage not in inputs]
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return "; ".join(found[:3]) + more if found else "its newest artifact was made of something else"
-
-
-def _short(fingerprints: str | list[str]) -> str:
-    return ", ".join(fingerprint[:8] for fingerprint in each(fingerprints))
-
-
-def _changed_files(old: Artifact, sources: Sequence[SourceFiles]) -> str:
-    """Which raw files came, went or changed, by ingest's own list of what it read."""
-    if not old.has("raw.json"):
-        return "its raw files changed"
-    before = {(one["source"], one["name"]): one["sha256"] for one in read_json(old.file("raw.json"))}
-    after = {(s["source"], f["name"]): f["sha256"] for s in sources for f in s["files"]}
-    kinds = {
-        "added": sorted(after.keys() - before.keys()),
-        "removed": sorted(before.keys() - after.keys()),
-        "changed": sorted(key for key in after.keys() & before.keys() if after[key] != before[key]),
-    }
-    told = [
-        f"{len(names)} raw {'file' if len(names) == 1 else 'files'} {kind} ({names[0][1]}{', …' if names[1:] else ''})"
-        for kind, names in kinds.items()
-        if names
-    ]
-    return ", ".join(told) or "its raw files come in another order"
 
 
 def _when(artifact: Artifact) -> str:

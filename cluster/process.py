@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import figures
 from cluster.child import EXIT_CODES
+from pipeline.core import figures
 from pipeline.core.shortage import Shortage, sentence, shortage_in
 
 LAST_WORDS_BYTES = 4096  # of the log: what a library prints before it aborts

@@ -1,4 +1,4 @@
-"""Where the running stage stands: the supervisor's end of `pipeline.core.progress`, and what is worth saying of it.
+"""How far the running stage is: the supervisor's end of `pipeline.core.progress`, and what is worth saying of it.
 
 Messages are Unix datagrams from any process of the stage; a lost one misdraws a figure for a moment and nothing else.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from cluster import figures
+from pipeline.core import figures
 
 WINDOW_S = 20.0  # speeds are over this long: steady enough to read, quick enough to notice a change
 LONGEST_ADDRESS = 100  # a socket's path may have 107 bytes
@@ -108,7 +108,7 @@ class Step:
 
 
 @dataclass
-class Standing:
+class StageProgress:
     """Everything known of the running stage; `take` a message, ask for `line`."""
 
     stage: str

@@ -16,15 +16,38 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import Loaded
-from cluster.plan import Planned
+from cluster.plan import PlannedStep
 from cluster.program import program
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.manifest import Prints, each
 from pipeline.core.store import Store
 
 FOLDER, PLAN = "runs", "plan.json"
 ENDED = ("finished", "failed", "stopped")
+
+
+@dataclass(frozen=True)
+class RecordedStep:
+    """A step as a run's plan.json has it. `reads`: kind → ids of the steps that make it."""
+
+    id: str
+    name: str
+    stage: str
+    makes: str
+    fingerprint: str
+    inputs: Prints
+    why: str
+    reads: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, value: dict[str, Any]) -> RecordedStep:
+        """From plan.json; plans of earlier releases know no names and no `reads`."""
+        return cls(
+            value.get("step", value["stage"]), value.get("name", ""), value["stage"], value.get("makes", ""),
+            value["fingerprint"], value["inputs"], value.get("why", ""), value.get("reads", {}),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,9 +72,13 @@ class Run:
     def workdir(self) -> Path:
         return self.path.parent.parent
 
-    def artifact(self, stage: str) -> Path:
-        """A link to what a stage published, as this run used it."""
-        return self.path / "artifacts" / stage
+    def metrics_of(self, step: str) -> Path:
+        """The live metrics of a step; an empty id is the only step of its stage, whose figures lie on top."""
+        return self.metrics / step if step else self.metrics
+
+    def artifact(self, step: str) -> Path:
+        """A link to what a step published, as this run used it."""
+        return self.path / "artifacts" / step
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append one event with its Unix time."""
@@ -69,21 +96,22 @@ class Run:
                 if line.endswith("\n"):
                     yield json.loads(line)
 
-    def plan(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = read_json(self.path / PLAN)
-        return found
+    def plan(self) -> list[RecordedStep]:
+        return [RecordedStep.of(value) for value in read_json(self.path / PLAN)]
 
-    def write_plan(self, planned: Sequence[Planned], loaded: Loaded) -> None:
-        write_json(self.path / PLAN, loaded.veiled([one.to_dict() for one in planned]))
+    def write_plan(self, steps: Sequence[PlannedStep], loaded: Loaded) -> None:
+        write_json(self.path / PLAN, loaded.without_secrets([step.to_dict() for step in steps]))
 
     def write_lineage(self, store: Store) -> None:
         """What was made of what, as far as it is published; and a link to each artifact, for people who look around."""
-        made = artifacts_of(self, store)
-        write_json(self.path / "lineage.json", [_lineage(artifact) for artifact in made.values()])
+        artifacts = artifacts_of(self, store)
+        lineage = [{"step": step, **_lineage(artifact)} for step, artifact in artifacts.items()]
+        write_json(self.path / "lineage.json", lineage)
         (self.path / "artifacts").mkdir(exist_ok=True)
-        for stage, artifact in made.items():
-            if not self.artifact(stage).is_symlink():
-                self.artifact(stage).symlink_to(os.path.relpath(artifact.folder(""), self.path / "artifacts"))
+        for step, artifact in artifacts.items():
+            link = self.artifact(step)
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(artifact.folder(""), self.path / "artifacts"))
 
     def state(self) -> str:
         """finished, failed or stopped by its last event; else running or killed by whether its process lives."""
@@ -138,9 +166,16 @@ def find(workdir: Path, name: str | None) -> Run:
 
 
 def artifacts_of(run: Run, store: Store) -> dict[str, Artifact]:
-    """Stage → the artifact that the run's plan names, where it is published."""
-    found = {one["stage"]: store.find(one["stage"], one["fingerprint"]) for one in run.plan()}
-    return {stage: artifact for stage, artifact in found.items() if artifact is not None}
+    """Step → the artifact that the run's plan names, where it is published."""
+    artifacts = {step.id: store.find(step.stage, step.fingerprint) for step in run.plan()}
+    return {step: artifact for step, artifact in artifacts.items() if artifact is not None}
+
+
+def inputs_of(artifact: Artifact, store: Store) -> tuple[Artifact, ...]:
+    """What an artifact was made of, by its own manifest, as far as the store still has it."""
+    inputs = artifact.manifest.inputs.items()
+    sources = (store.find(stage, fingerprint) for stage, prints in inputs for fingerprint in each(prints))
+    return tuple(source for source in sources if source is not None)
 
 
 def born(pid: int) -> int:

@@ -1,20 +1,25 @@
-"""An artifact in a few words for the console and the report: what came in, what went out, what was lost."""
+"""An artifact in a few words for the console and the report: what its stage's table says, or its counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from cluster import figures
+from pipeline.core import figures
 from pipeline.core.manifest import Manifest
+from pipeline.core.registry import load
+from pipeline.core.stage import StageSpec
 
 # counts that other words already say, or that only the report has room for
 SAID = {"in", "out", "quarantined", "raw_files", "raw_bytes", "text_bytes", "text_bytes_in", "bytes_in", "bytes_out"}
 
 
-def told(manifest: Manifest) -> str:
+def summary(manifest: Manifest, spec: StageSpec | None = None) -> str:
     """ "917 of 1,769 kept, 852 dropped (length 590, …), 963 kB of text", or the counts that the stage chose to give."""
-    parts, dropped = [brief(manifest)], _dropped(manifest.counts)
+    if spec is not None and spec.summary is not None:
+        text: str = load(spec.summary)(manifest)
+        return text
+    parts, dropped = [documents(manifest)], _dropped(manifest.counts)
     if dropped:
         parts.append(dropped)
     text_bytes = manifest.counts.get("text_bytes", manifest.counts.get("bytes_out"))
@@ -25,7 +30,7 @@ def told(manifest: Manifest) -> str:
     return ", ".join(filter(None, parts))
 
 
-def brief(manifest: Manifest) -> str:
+def documents(manifest: Manifest) -> str:
     """Documents alone: "917 of 1,769 documents kept", "1,769 documents from 484 files"."""
     counts = manifest.counts
     if "in" not in counts or "out" not in counts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ MAY_IMPORT = {
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/beam": ("pipeline.core",),
+    "pipeline/reports": ("pipeline.core",),
     "pipeline/stages": ("pipeline",),
     "training": ("pipeline.core", "pipeline.tokenizers", "pipeline.text", "pipeline.kernels"),
     "cluster": ("pipeline.core", "pipeline.stages", "training.stages"),
@@ -47,12 +49,48 @@ DOORS = {
 }
 
 
+# files whose import strings may name another floor: what they hold are alternatives, loaded when one is chosen
+TABLES = (
+    "cluster/launchers/__init__.py", "pipeline/beam/executor.py", "pipeline/cleaners/__init__.py",
+    "pipeline/dedupe/__init__.py", "pipeline/filters/__init__.py", "pipeline/readers/__init__.py",
+    "pipeline/stages/__init__.py", "pipeline/tokenizers/__init__.py", "training/augment/__init__.py",
+    "training/engines/__init__.py", "training/evaluation/__init__.py", "training/export/__init__.py",
+    "training/export/translation.py", "training/families.py", "training/models/__init__.py",
+    "training/objectives/__init__.py", "training/stages/__init__.py", "training/vectors/base.py",
+)  # fmt: skip
+# import strings outside a table, each with the reason why it is no import
+LATE = {
+    "pipeline/core/registry.py: pipeline.core.config:Section": "the options of an alternative that names none",
+    "pipeline/core/stage.py: cluster.launchers:launcher": "the default of a field: who starts a job says its launcher",
+}
+IMPORT_STRING = re.compile(rf"({'|'.join(PACKAGES)})(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Everything a file imports, within functions too, but for what it imports for type hints alone.
+
+    A name that only type hints use is never bound when the program runs, so it ties no file to another.
+    """
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    hints = {id(below) for node in ast.walk(module) if _is_for_hints(node) for below in ast.walk(node)}
+    for node in (node for node in ast.walk(module) if id(node) not in hints):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def _is_for_hints(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def import_strings(path: Path) -> Iterator[tuple[int, str]]:
+    """Every text that names a module of ours, or something in one: "pipeline.readers:match", "cluster.child"."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and IMPORT_STRING.fullmatch(node.value):
+            module = node.value.partition(":")[0]
+            if ":" in node.value or (ROOT / module.replace(".", "/")).with_suffix(".py").exists():
+                yield node.lineno, node.value
 
 
 def name_of(path: Path) -> str:
@@ -88,16 +126,57 @@ def test_heavy_libraries_have_one_door(path: Path) -> None:
     assert not wrong
 
 
-def test_no_import_of_ours_runs_in_a_circle() -> None:
-    names = {name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in FILES}
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_import_strings_point_down_unless_they_are_alternatives_of_a_table(path: Path) -> None:
+    rule = rule_of(path)
+    if not rule or name_of(path) in TABLES:
+        return
+    allowed = (rule.replace("/", "."), *MAY_IMPORT[rule])
+    wrong = [
+        f"{name_of(path)}:{line}: {target}"
+        for line, target in import_strings(path)
+        if not any(f"{target.replace(':', '.')}.".startswith(f"{a}.") for a in allowed)
+        and f"{name_of(path)}: {target}" not in LATE
+    ]
+    assert not wrong, f"{rule} may name {allowed} alone; alternatives stand in a table"
+
+
+def test_tables_name_alternatives_of_their_own_package() -> None:
+    wrong = [
+        f"{table}:{line}: {target}"
+        for table in TABLES
+        for line, target in import_strings(ROOT / table)
+        if not target.startswith(f"{table.split('/')[0]}.")
+    ]
+    assert not wrong
+
+
+def test_the_rules_see_imports_within_functions_and_import_strings(tmp_path: Path) -> None:
+    file = tmp_path / "made_up.py"
+    file.write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from cluster.run import Run\n"
+        "def later() -> None:\n    from cluster.plan import plan\n    load('training.section:Pretrain')\n"
+    )
+    assert [target for _, target in imports(file)] == ["typing.TYPE_CHECKING", "cluster.plan.plan"]
+    assert [target for _, target in import_strings(file)] == ["training.section:Pretrain"]
+
+
+def arrows_of(names: dict[str, Path]) -> dict[str, set[str]]:
+    """Module → the modules of ours that it imports anywhere, or names by a string outside a table of alternatives."""
     arrows: dict[str, set[str]] = {}
     for name, path in names.items():
-        module = ast.parse(path.read_text(encoding="utf-8"))
-        # a circle that Python would notice: what runs at import, not what a function imports later
-        top = [node for node in module.body if isinstance(node, ast.ImportFrom) and node.module]
-        targets = {f"{node.module}.{alias.name}" for node in top for alias in node.names}
-        targets |= {str(node.module) for node in top}
+        targets = {target for _, target in imports(path)}
+        targets |= {target.rpartition(".")[0] for target in targets}
+        if name_of(path) not in TABLES:
+            strings = {target for _, target in import_strings(path) if f"{name_of(path)}: {target}" not in LATE}
+            targets |= {target.partition(":")[0] for target in strings}
         arrows[name] = {target for target in targets if target in names and target != name}
+    return arrows
+
+
+def test_no_import_of_ours_runs_in_a_circle() -> None:
+    names = {name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in FILES}
+    arrows = arrows_of(names)
     for start in arrows:
         seen, waiting = set(), list(arrows[start])
         while waiting:

@@ -15,21 +15,24 @@ WORDS = {"done": "done", "resume": "resumed", "stale": "redone", "run": "new"}
 def check(path: Path, overrides: Sequence[str]) -> None:
     """Raises: ConfigError with every problem."""
     loaded = load(path, overrides)
-    stages = ", ".join(spec.name for spec in loaded.chosen())
+    stages = ", ".join(step.id for step in loaded.steps)
     print(f"{path}: nothing wrong. Stages: {stages}.\nNext: {command('plan', path, overrides)}")
 
 
 def show_plan(path: Path, overrides: Sequence[str]) -> None:
     """Print each stage with its state, the reason, its fingerprint and what it reads."""
-    from cluster.plan import RAW, plan
+    from cluster.plan import plan
+    from cluster.reasons import RAW
     from pipeline.core.store import Store
 
     loaded = load(path, overrides)
     planned = plan(loaded, Store(loaded.workdir))
-    width = max(len(one.name) for one in planned)
+    width = max(len(one.id) for one in planned)
     for one in planned:
-        reads = ", ".join("raw files" if name == RAW else name for name in one.inputs) or "nothing"
-        print(f"{MARKS[one.state]} {one.name:<{width}}  {WORDS[one.state]:<8} {one.why}")
+        steps = [source.step for sources in one.reads.values() for source in sources]
+        others = ["raw files" if name == RAW else name for name in one.inputs if name in (RAW, *one.externals)]
+        reads = ", ".join([*dict.fromkeys(steps), *others]) or "nothing"
+        print(f"{MARKS[one.state]} {one.id:<{width}}  {WORDS[one.state]:<8} {one.why}")
         print(f"  {'':<{width}}  {one.fingerprint[:12]}, reads {reads}")
         if one.numerics:
             print(f"  {'':<{width}}  {one.numerics}")

@@ -16,9 +16,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
-from cluster import figures
 from cluster.numerics import cpu_level
 from cluster.process import environment
+from pipeline.core import figures
 
 HEAVY = {
     "Beam": "import apache_beam; print(apache_beam.__version__)",

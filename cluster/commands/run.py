@@ -16,10 +16,11 @@ def run(path: Path, overrides: Sequence[str], *, start: str | None, end: str | N
     loaded = load(path, overrides)
     # imports pyarrow: only after the configuration is known to be right
     from cluster.console import console
-    from cluster.execute import Wish, execute
+    from cluster.execute import execute
+    from cluster.result import RunOptions
 
     screen = console()
     try:
-        return execute(loaded, Wish(start, end, force), screen)
+        return execute(loaded, RunOptions(start, end, force), screen).exit_code
     finally:
         screen.close()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from cluster import figures
 from cluster.program import program
-from cluster.report import write
+from cluster.report.page import write
 from cluster.run import Run, every, find
+from cluster.sections import stage_table
 from cluster.table import table
+from pipeline.core import figures
 from pipeline.core.store import Store
 
 
@@ -36,4 +37,4 @@ def _row(run: Run) -> list[str]:
 def report(workdir: Path, name: str | None) -> None:
     """Draw the report from what the run directory and the store hold now."""
     run = find(workdir, name)
-    print(write(run, Store(run.workdir)))
+    print(write(run, Store(run.workdir), stage_table()))

@@ -1,6 +1,6 @@
 """`sweep`: every combination of some values, one run each; stages they share are done once, by the store.
 
-`pretrain.optimizer.muon.lr=0.01,0.02` tries two values; a comma inside brackets, braces or quotes parts nothing.
+`pretrain.optimizer.muon.lr=0.01,0.02` tries two values; a comma inside brackets, braces or quotes separates nothing.
 """
 
 from __future__ import annotations
@@ -8,19 +8,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from cluster.config import Loaded, load
+from cluster.config import load
 from cluster.console import console
-from cluster.execute import STOPPED, Wish, execute
-from cluster.plan import plan
 from cluster.program import command
+from cluster.result import RunResult
+from cluster.run_many import NamedRun, exit_code, run_many
 from cluster.table import table
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
-from pipeline.core.store import Store
 
-FAILED = "failed"
+FAILED, SCORES = "failed", "scores.json"
 
 
 def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
@@ -29,21 +27,17 @@ def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
     Raises: ConfigError, UserError before any work, for every combination at once.
     """
     combinations = [list(one) for one in itertools.product(*map(choices, grid))]
-    loaded = [load(path, combination) for combination in combinations]
-    screen, codes = console(), []
-    for number, (one, combination) in enumerate(zip(loaded, combinations, strict=True), 1):
-        screen.say(f"\n— {number} of {len(loaded)}: {' '.join(combination)}")
-        try:
-            codes.append(execute(one, Wish(end=end), screen))
-        finally:
-            screen.close()
-        if codes[-1] == STOPPED:
-            break
-    varied = [assignment.partition("=")[0] for assignment in grid if len(choices(assignment)) > 1]
-    print(f"\n{compared(loaded, codes, combinations, varied)}")
-    if any(codes):
+    runs = [NamedRun(" ".join(combination), load(path, combination)) for combination in combinations]
+    screen = console()
+    try:
+        results = run_many(runs, screen, log=runs[0].loaded.workdir / "ray.log", end=end)
+    finally:
+        screen.close()
+    if code := exit_code(results):
         print(f"\nTo go on:\n{command('sweep', path, grid, ['--to', end] if end else [])}")
-    return STOPPED if STOPPED in codes else 1 if any(codes) else 0
+    varied = [assignment.partition("=")[0] for assignment in grid if len(choices(assignment)) > 1]
+    print(f"\n{compared(results, combinations, varied)}")
+    return code
 
 
 def choices(assignment: str) -> list[str]:
@@ -54,10 +48,10 @@ def choices(assignment: str) -> list[str]:
     name, equals, text = assignment.partition("=")
     if not equals or not name or not text:
         raise UserError(f"{assignment}: write section.key=value,value,…")
-    return [f"{name}={value}" for value in _parted(text)]
+    return [f"{name}={value}" for value in _split(text)]
 
 
-def _parted(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     parts, depth, quote = [""], 0, ""
     for sign in text:
         if quote:
@@ -75,30 +69,23 @@ def _parted(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def compared(
-    loaded: Sequence[Loaded], codes: Sequence[int], combinations: Sequence[Sequence[str]], varied: Sequence[str]
-) -> str:
+def compared(results: Sequence[RunResult], combinations: Sequence[Sequence[str]], varied: Sequence[str]) -> str:
     """A table: a row a combination, its varied values, then every score that is there."""
-    found = [
-        _scores(one) if code == 0 else {} for one, code in zip(loaded, codes, strict=False)
-    ]  # fewer codes when it was stopped
-    names = list(dict.fromkeys(name for scores in found for name in scores))
+    scores = [_scores(result) if result.exit_code == 0 else {} for result in results]
+    names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     rows = []
-    for scores, code, combination in zip(found, codes, combinations, strict=False):
+    for of_run, result, combination in zip(scores, results, combinations, strict=True):
         values = dict(assignment.split("=", 1) for assignment in combination)
-        missing = FAILED if code else "–"
-        rows.append([*(values[name] for name in varied), *(scores.get(name, missing) for name in names or [""])])
+        missing = FAILED if result.exit_code else "–"
+        rows.append([*(values[name] for name in varied), *(of_run.get(name, missing) for name in names or [""])])
     return table([*varied, *(names or ["scores"])], rows)
 
 
-def _scores(loaded: Loaded) -> dict[str, str]:
-    store = Store(loaded.workdir)
-    found: dict[str, str] = {}
-    for one in plan(loaded, store):
-        if one.spec.makes != "scores" or one.artifact is None:
-            continue
-        rows: list[dict[str, Any]] = read_json(one.artifact.file("scores.json"))
-        for row in rows:
+def _scores(result: RunResult) -> dict[str, str]:
+    scores: dict[str, str] = {}
+    for step, artifact in result.of_kind("scores"):
+        prefix = f"{step.name}." if step.name else ""
+        for row in read_json(artifact.file(SCORES)):
             if row.get("language") in (None, "all") and row.get("value") is not None:
-                found[f"{row['task']}.{row['metric']}"] = f"{row['value']:.4f}"
-    return found
+                scores[f"{prefix}{row['task']}.{row['metric']}"] = f"{row['value']:.4f}"
+    return scores

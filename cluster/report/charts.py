@@ -10,22 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from cluster import figures
+from pipeline.core import figures
+from pipeline.core.report import Chart, Series
 
 MAX_POINTS = 400  # a curve of 100,000 steps must not make a page of megabytes
 WIDTH = 960
+NARROW = (200, 470)  # height and width of one of two charts in a row
 LARGEST = 1e300  # beyond it, also NaN: differences and squares would overflow
 Place = Callable[[float, float], tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Series:
-    """One curve. `tone` is the CSS class that colours it; `dots` marks every point, for curves of few points."""
-
-    name: str
-    points: Sequence[tuple[float, float]]
-    tone: str = "a"
-    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,12 @@ class Frame:
         up = (min(max(y, self.y[0]), self.y[1]) - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
         drawn = self.height - self.top - self.bottom
         return self.left + across * (self.width - self.left - self.right), self.height - self.bottom - up * drawn
+
+
+def draw(chart: Chart) -> str:
+    """A chart of a stage's report."""
+    height, width = NARROW if chart.narrow else (300, WIDTH)
+    return curves(chart.series, x_label=chart.x_label, y_label=chart.y_label, height=height, width=width)
 
 
 def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 300, width: int = WIDTH) -> str:

@@ -13,14 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cluster import figures, report
 from cluster.comparison import Comparing
 from cluster.machine import machine
-from cluster.plan import Planned
-from cluster.report.charts import Series, curves
+from cluster.plan import PlannedStep
+from cluster.report.charts import curves
 from cluster.report.comparison_rows import BITS, Outcome, Row, row_of, seconds
-from cluster.summary import told
+from cluster.report.templates import rendered
+from cluster.summary import summary
+from pipeline.core import figures
 from pipeline.core.files import replacing
+from pipeline.core.report import Series
 
 PAGE, TABLES = "index.html", "table.md"
 TONES = "abcdefgh"
@@ -70,7 +72,7 @@ class Facts:
 def write(comparing: Comparing, outcomes: Sequence[Outcome], command: str) -> Path:
     """Draw both into the comparison's folder; gives the page."""
     facts = gather(comparing, outcomes, command)
-    page = report.rendered("comparison.html.jinja", ("page.css", "comparison.css"), facts=facts)
+    page = rendered("comparison.html.jinja", ("page.css", "comparison.css"), facts=facts)
     for name, text in ((PAGE, page), (TABLES, tables(facts))):
         with replacing(comparing.folder / name) as beside:
             beside.write_text(text, encoding="utf-8")
@@ -86,23 +88,27 @@ def gather(comparing: Comparing, outcomes: Sequence[Outcome], command: str) -> F
         of = [one for one in outcomes if one.compared.corpus == name]
         shared = _shared(of)
         rows = [row_of(one, list(shared), comparing.folder) for one in of]
-        stages = [(_named(one), seconds(one), told(one.artifact.manifest)) for one in shared.values() if one.artifact]
+        stages = [
+            (_named(one), seconds(one), summary(one.artifact.manifest, one.spec))
+            for one in shared.values()
+            if one.artifact
+        ]
         corpora.append(_shown(Corpus(name, rows, stages), tones))
     rows = [row for corpus in corpora for row in corpus.rows]
-    work = {one.fingerprint: seconds(one) for outcome in outcomes for one in outcome.planned}
+    work = {one.fingerprint: seconds(one) for outcome in outcomes for one in outcome.steps}
     return Facts(comparing.name, command, hardware(rows), dates(rows), tiles(rows, sum(work.values())), corpora, tones)
 
 
-def _shared(outcomes: Sequence[Outcome]) -> dict[str, Planned]:
+def _shared(outcomes: Sequence[Outcome]) -> dict[str, PlannedStep]:
     """Fingerprint → stage, of those that more than one run has."""
-    often = Counter(one.fingerprint for outcome in outcomes for one in outcome.planned)
-    every = {one.fingerprint: one for outcome in outcomes for one in outcome.planned}
+    often = Counter(one.fingerprint for outcome in outcomes for one in outcome.steps)
+    every = {one.fingerprint: one for outcome in outcomes for one in outcome.steps}
     return {fingerprint: one for fingerprint, one in every.items() if often[fingerprint] > 1}
 
 
-def _named(one: Planned) -> str:
+def _named(one: PlannedStep) -> str:
     """A stage, with its kind where there may be several: "tokenizer word"."""
-    return f"{one.name} {one.params['kind']}" if isinstance(one.params.get("kind"), str) else one.name
+    return f"{one.id} {one.params['kind']}" if isinstance(one.params.get("kind"), str) else one.id
 
 
 def _shown(corpus: Corpus, tones: dict[str, str]) -> Corpus:

@@ -12,38 +12,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster import figures
 from cluster.comparison import Compared
-from cluster.plan import Planned
-from cluster.report.training import curve
+from cluster.plan import PlannedStep
+from cluster.result import RunResult
 from cluster.run import Run
+from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.config import name_and_options
 from pipeline.core.files import read_json
+from pipeline.core.registry import load
+from pipeline.core.report import Chart, Point, ReportedStep
 
 BITS = "bits per byte"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run as it stands: what its configuration names now, and the newest run directory of exactly that, if any."""
+    """A run of the comparison and what it came to."""
 
     compared: Compared
-    planned: list[Planned]
-    run: Run | None
+    result: RunResult
+
+    @property
+    def steps(self) -> tuple[PlannedStep, ...]:
+        return self.result.steps
 
     @property
     def done(self) -> bool:
-        return all(one.artifact is not None for one in self.planned)
+        return self.result.done
+
+    @property
+    def run(self) -> Run | None:
+        return self.result.run
 
     def artifact(self, kind: str) -> Artifact | None:
         """The last artifact of a kind."""
-        return next((one.artifact for one in reversed(self.planned) if one.spec.makes == kind), None)
+        return next((artifact for _, artifact in reversed(self.result.of_kind(kind))), None)
 
+    @property
     def error(self) -> str:
         """Why the run failed, if that is how it ended."""
-        events = list(self.run.events()) if self.run and not self.done else []
-        return next((str(event.get("error", "")) for event in reversed(events) if event["event"] == "failed"), "")
+        return "" if self.done else self.result.error
 
 
 @dataclass(frozen=True)
@@ -89,54 +98,64 @@ def row_of(outcome: Outcome, shared: Sequence[str], folder: Path) -> Row:
     """`shared`: fingerprints that other runs have too, whose time is nobody's own; links are relative to `folder`."""
     model, scores, files = (outcome.artifact(kind) for kind in ("model", "scores", "files"))
     told = _json(scores, "scores.json")
-    done = "done" if outcome.done else "failed" if outcome.error() else "not done"
+    done = "done" if outcome.done else "failed" if outcome.error else "not done"
     return Row(
-        entry=outcome.compared.entry, corpus=outcome.compared.corpus, state=done, error=outcome.error(),
-        whole_s=sum(seconds(one) for one in outcome.planned if one.fingerprint not in shared),
+        entry=outcome.compared.entry, corpus=outcome.compared.corpus, state=done, error=outcome.error,
+        whole_s=sum(seconds(one) for one in outcome.steps if one.fingerprint not in shared),
         figures=list(held_out(told)), xz=_value(told, "perplexity", "xz_bits_per_byte"),
         exported=[name_and_options(one)[0] for one in files.manifest.params.get("formats", ())] if files else [],
         report=_link(outcome.run, folder), samples=_json(scores, "samples.json"),
         neighbours=_json(scores, "neighbours.json"), gaps=_json(scores, "fill.json"),
-        **_kind(outcome), **_training(model, outcome.run),
+        **_kind(outcome), **_training(outcome),
     )  # fmt: skip
 
 
-def seconds(one: Planned) -> float:
+def seconds(one: PlannedStep) -> float:
     """How long a stage took when it was last done."""
     lines = one.artifact.journal() if one.artifact else []
     return float(next((line["seconds"] for line in reversed(lines) if "seconds" in line), 0.0))
 
 
 def _kind(outcome: Outcome) -> dict[str, Any]:
-    params = next((one.params for one in outcome.planned if one.spec.makes == "model"), {})
+    params = next((one.params for one in outcome.steps if one.spec.makes == "model"), {})
     family, options = name_and_options(params.get("model", outcome.compared.entry))
     objective, _ = name_and_options(params.get("objective", "–"))
     shape = f", {options['shape']} shape" if "shape" in options else ""
-    unit = "cells" if any(one.spec.makes == "counts" for one in outcome.planned) else "tokens"
+    unit = "cells" if any(one.spec.makes == "counts" for one in outcome.steps) else "tokens"
     return {"unit": unit, "family": family + shape, "objective": objective}
 
 
-def _training(model: Artifact | None, run: Run | None) -> dict[str, Any]:
-    if model is None:
+def _training(outcome: Outcome) -> dict[str, Any]:
+    models = outcome.result.of_kind("model")
+    if not models:
         return {}
+    step, model = models[-1]
     counts, journal = model.manifest.counts, {k: v for line in model.journal() for k, v in line.items()}
-    points = curve(model, run) if run and model.files("curve.parquet") else []
     tokens, steps = counts.get("tokens"), counts.get("steps")
     each = tokens / steps if tokens and steps else 1.0
-    held = [(row["step"] * each, row["validation_loss"]) for row in points if row.get("validation_loss") is not None]
     training = journal.get("training_seconds", journal.get("seconds"))
     speed = journal.get("tokens_per_second", tokens / training if tokens and training else None)
     return {
         "parameters": counts.get("parameters"), "tokens": tokens, "training_s": training, "tokens_per_second": speed,
-        "curve": held, "rows_of": _rows_of(model),
+        "curve": [(at * each, loss) for at, loss in _held_out_losses(step, model)], "rows_of": _rows_of(step, model),
         "numerics": model.manifest.numerics or {},
         "trained_at": (journal["host"], journal["started"]) if "host" in journal and "started" in journal else None,
     }  # fmt: skip
 
 
-def _rows_of(model: Artifact) -> str:
+def _held_out_losses(step: PlannedStep, model: Artifact) -> list[Point]:
+    """(step, loss) where it was taken: the curve with dots in what the model's stage reports."""
+    if step.spec.report is None:
+        return []
+    report = load(step.spec.report)([ReportedStep("", model, (), Path(os.devnull))])
+    charts = [block for chapter in report.chapters for block in chapter.blocks if isinstance(block, Chart)]
+    return [point for chart in charts for series in chart.series if series.dots for point in series.points]
+
+
+def _rows_of(step: PlannedStep, model: Artifact) -> str:
+    """Which rows a model read, and for what: losses over the same ones can be set side by side."""
     objective, _ = name_and_options(model.manifest.params.get("objective", "–"))
-    return f"{objective} {model.manifest.inputs.get('pack', '')}"
+    return " ".join([objective, *(one.fingerprint for one in step.reads.get("tokens", ()))])
 
 
 # task, its metric, what it is called here, how it is written; the first group of a metric is a file's name

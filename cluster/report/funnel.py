@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
-from cluster import figures
+from pipeline.core import figures
+from pipeline.core.report import Gate
 
 WIDTH, TALL, TOP, BAR = 960, 170, 62, 14
 LOSS_ROOM = 74
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One column: `value` sets its height, `figure` and `note` are written above it.
-
-    `lost` is what falls out on the way to the next column, as (reason, number), the largest first.
-    """
-
-    label: str
-    figure: str
-    note: str
-    value: float
-    lost: Sequence[tuple[str, int]] = ()
 
 
 def funnel(gates: Sequence[Gate]) -> str:
@@ -40,9 +26,10 @@ def funnel(gates: Sequence[Gate]) -> str:
     ]
     for index in range(len(gates) - 1):
         parts.append(_stream(left[index] + BAR, left[index + 1], min(tall[index], tall[index + 1])))
-        if gates[index].lost and tall[index] > tall[index + 1]:
+        lost = gates[index + 1].lost
+        if lost and tall[index] > tall[index + 1]:
             parts.append(_fall(left[index] + BAR, step, tall[index + 1], tall[index]))
-        parts.append(_losses(gates[index], left[index] + BAR, step, tall[index]))
+        parts.append(_losses(lost, gates[index].value, left[index] + BAR, step))
     for gate, x, drawn in zip(gates, left, tall, strict=True):
         parts.append(_column(gate, x, drawn))
     return "".join((*parts, "</svg>"))
@@ -77,14 +64,14 @@ def _fall(start: float, step: float, kept: float, whole: float) -> str:
     )
 
 
-def _losses(gate: Gate, start: float, step: float, tall: float) -> str:
-    if not gate.lost:
+def _losses(lost: Sequence[tuple[str, int]], whole: float, start: float, step: float) -> str:
+    if not lost:
         return ""
-    total = sum(number for _, number in gate.lost)
-    lines = [f"−{figures.count(total)}  ({figures.percent(total, gate.value)})"]
+    total = sum(number for _, number in lost)
+    lines = [f"−{figures.count(total)}  ({figures.percent(total, whole)})"]
     fits = int(step / 6.6)  # characters of the small font between two columns
-    lines += [f"{_short(reason, fits - 8)} {figures.count(number)}" for reason, number in gate.lost[:2]]
-    lines += ["and other reasons"] if len(gate.lost) > 2 else []
+    lines += [f"{_short(reason, fits - 8)} {figures.count(number)}" for reason, number in lost[:2]]
+    lines += ["and other reasons"] if len(lost) > 2 else []
     y = TOP + TALL + 24
     drawn = [
         f'<text class="{"loss" if not row else ""}" x="{start + 4:.1f}" y="{y + 16 * row:.1f}">{escape(line)}</text>'

@@ -35,6 +35,13 @@ class StageSpec:
     {what for: folder} of artifacts of other runs, which are inputs under that name, identified by their digest; `files`
     one (section) -> sources of the job: where the files lie whose content is in `params`. `plugins` names a function
     (section) -> names of the plug-ins that decide what the stage makes; None means all that the section names.
+    Hooks, so that no code of `cluster/` knows a stage by its name; each has its protocol in pipeline/core: `checks` of
+    its section against those it reads (checks.py); `raw`, the files that it reads from outside the store (raw.py);
+    `report`, its part of the page (report.py); `order`, a function (model, tokens) -> TrainingOrder, for `trace`
+    (order.py); `sampler`, for `sample` (sampling.py); `prompts`, a function (section) -> prompts of the user's own;
+    `summary`, a function (manifest) -> str; `label`, what its artifact is called when a run ends.
+    `named`: its section may be a list of named entries. `by_part`: each part of its input is a step of its own.
+    `input_params`: parameters of its inputs that it reads beside their files, as "kind.name" or "kind.*".
     A changed `version` makes every earlier artifact of the stage stale: raise it when the same params give other bytes.
     """
 
@@ -51,6 +58,17 @@ class StageSpec:
     externals: str | None = None
     files: str | None = None
     plugins: str | None = None
+    checks: tuple[str, ...] = ()
+    raw: str | None = None
+    report: str | None = None
+    summary: str | None = None
+    order: str | None = None
+    sampler: str | None = None
+    prompts: str | None = None
+    label: str = ""
+    named: bool = False
+    by_part: bool = False
+    input_params: tuple[str, ...] = ()
 
     def needs_of(self, section: BaseModel) -> tuple[Kind, ...]:
         """Every kind that the stage needs with these options."""

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pipeline.core.errors import ConfigError, Problem
+from pipeline.core.registry import did_you_mean
 
 PathOf = tuple[str | int, ...]
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -108,7 +109,7 @@ def parse_tree(text: str, tree: Tree) -> Tree:
 
 
 def set_path(tree: Tree, assignment: str) -> None:
-    """Apply one `section.key=value` override; the value is read as YAML, list items are named by number.
+    """Apply one `section.key=value` override; the value is read as YAML, list items go by number or by their `name`.
 
     Raises: ConfigError when it has no `=` or leads through something that is no mapping.
     """
@@ -132,11 +133,20 @@ def set_path(tree: Tree, assignment: str) -> None:
                 spot[key] = {}
         elif isinstance(spot, list) and isinstance(part, int) and part < len(spot):
             key = part
+        elif isinstance(spot, list) and str(part) in (names := _names(spot)):
+            key = names[str(part)]
         else:
-            raise ConfigError.of([Problem(where, None, name, f"there is no {dotted(tuple(parts[: index + 1]))}.")])
+            hint = did_you_mean(str(part), _names(spot)) if isinstance(spot, list) else ""
+            what = f"there is no {dotted(tuple(parts[: index + 1]))}."
+            raise ConfigError.of([Problem(where, None, name, what, hint)])
         if last:
             spot[key] = parsed.data
         spot = spot[key]
+
+
+def _names(items: list[Any]) -> dict[str, int]:
+    """Name → place of the items of a list that have a name."""
+    return {str(item["name"]): at for at, item in enumerate(items) if isinstance(item, dict) and "name" in item}
 
 
 class _Builder:

@@ -118,11 +118,20 @@ def judge(job):
                "value": 1 / len(job.inputs.files("model")[0].read_text()), "interval": None, "items": 2}])
     return Outcome([entry_of(job.folder, "scores.json")], {"tasks": 1})
 
+class Parrot:
+    def refusal(self, artifact):
+        return None
+    def write(self, artifact, prompts, options):
+        for prompt in prompts:
+            yield iter([" ", artifact.files()[0].read_text()])
+
 SPECS = (
     StageSpec("gather", 1, "gather", (), "documents", "task", "tiny:gather", "tiny:Gather", "tiny:params"),
     StageSpec("sift", 1, "sift", ("documents",), "documents", "task", "tiny:sift", "tiny:Sift", "tiny:params"),
-    StageSpec("teach", 1, "teach", ("documents",), "model", "gang", "tiny:teach", "tiny:Teach", "tiny:params"),
-    StageSpec("judge", 1, "judge", ("model",), "scores", "task", "tiny:judge", "tiny:Judge"),
+    StageSpec("teach", 1, "teach", ("documents",), "model", "gang", "tiny:teach", "tiny:Teach", "tiny:params",
+              sampler="tiny:Parrot", label="checkpoint", named=True),
+    StageSpec("judge", 1, "judge", ("model",), "scores", "task", "tiny:judge", "tiny:Judge", label="scores",
+              named=True),
 )
 """
 
@@ -130,11 +139,9 @@ MAIN = """
 import sys
 from pathlib import Path
 sys.path.append(str(Path.cwd()))
-import cluster.config
+import pipeline.stages, training.stages
 import tiny
-cluster.config.stage_table = lambda: tiny.SPECS
-import cluster.checks
-cluster.checks.stage_table = lambda: tiny.SPECS
+pipeline.stages.STAGES, training.stages.STAGES = tiny.SPECS, ()
 from cluster.cli import main
 main()
 """

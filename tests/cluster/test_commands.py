@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 
 from cluster.commands import doctor
-from cluster.commands.sample import GENERATE, MODEL, SAMPLING, SPELLER
+from cluster.sections import stage_table
 from pipeline.core.registry import load
 
 
-def test_the_names_behind_sample_are_there() -> None:
-    assert all(callable(load(name)) for name in (MODEL, SAMPLING, SPELLER, GENERATE))
+def test_the_names_in_the_stages_tables_are_there() -> None:
+    for spec in stage_table():
+        hooks = (spec.raw, spec.report, spec.summary, spec.order, spec.sampler, spec.prompts, *spec.checks)
+        assert all(callable(load(hook)) for hook in hooks if hook)
+
+
+def test_a_model_writes(finished: Any) -> None:
+    assert finished.run("sample", "--prompt", "铁") == "铁 3 steps, seed 17\n"
 
 
 def test_a_run_without_a_model_cannot_be_sampled(folder: Any) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cluster import checks, config
+import pipeline.stages
+import training.stages
 from cluster.comparison import read, write
 
 RULES = ["length", {"script": {"keep": ["Latn", "Hani"]}}]
@@ -57,8 +58,8 @@ def tiny_stages(comparison: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process know them too."""
     monkeypatch.syspath_prepend(str(comparison.path))
     tiny = importlib.import_module("tiny")
-    monkeypatch.setattr(config, "stage_table", lambda: tiny.SPECS)
-    monkeypatch.setattr(checks, "stage_table", lambda: tiny.SPECS)
+    monkeypatch.setattr(pipeline.stages, "STAGES", tiny.SPECS)
+    monkeypatch.setattr(training.stages, "STAGES", ())
 
 
 def test_every_entry_runs_on_every_corpus_and_what_they_share_is_done_once(comparison: Any) -> None:

@@ -12,7 +12,9 @@ from typing import Literal
 import pytest
 import yaml
 
-from cluster.config import Loaded, RunConfig, load, model_of, stage_table
+from cluster.config import Loaded, load
+from cluster.flow import Flow
+from cluster.sections import model_of, stage_table
 from pipeline.core.config import Section
 from pipeline.core.errors import ConfigError
 from pipeline.core.stage import StageSpec
@@ -44,7 +46,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """read(text, *overrides) → the loaded configuration."""
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Dig.__module__])
 
-    def make(text: str, *overrides: str, checks: tuple[Callable[[RunConfig, Tree], None], ...] = ()) -> Loaded:
+    def make(text: str, *overrides: str, checks: tuple[Callable[[Flow, Tree], None], ...] = ()) -> Loaded:
         path = tmp_path / "ore.yaml"
         path.write_text(text, encoding="utf-8")
         return load(path, overrides, specs=SPECS, checks=checks)
@@ -70,8 +72,8 @@ def test_every_mistake_is_told_at_once_with_its_line(read: Read) -> None:
 
 
 def test_a_cross_check_is_told_together_with_a_typo_elsewhere(read: Read, tmp_path: Path) -> None:
-    def check(config: RunConfig, tree: Tree) -> None:
-        smelt = config.section("smelt")
+    def check(flow: Flow, tree: Tree) -> None:
+        smelt = flow.config.section("smelt")
         if isinstance(smelt, Smelt) and smelt.fuel == "coke":
             tree.problem(("smelt", "fuel"), "is not to be had here.")
 
@@ -91,16 +93,16 @@ def test_an_override_replaces_one_value_and_keeps_the_rest(read: Read) -> None:
 
 
 def test_a_section_left_out_leaves_its_stage_out_and_an_empty_one_means_defaults(read: Read) -> None:
-    assert [spec.name for spec in read("dig:\n").chosen()] == ["dig"]
-    assert [spec.name for spec in read("dig: {}\nsmelt:\n").chosen()] == ["dig", "smelt"]
+    assert [step.id for step in read("dig:\n").steps] == ["dig"]
+    assert [step.id for step in read("dig: {}\nsmelt:\n").steps] == ["dig", "smelt"]
     assert "smelt" not in read("dig:\n").resolved()
 
 
 @pytest.mark.parametrize("word", ["null", "~", "Null"])
 def test_the_word_null_leaves_a_section_out_on_the_command_line_and_in_the_file(read: Read, word: str) -> None:
-    assert [spec.name for spec in read("dig: {depth: 7}\nsmelt: {fuel: coke}\n", f"smelt={word}").chosen()] == ["dig"]
-    assert [spec.name for spec in read("dig:\nsmelt:\n", f"smelt={word}").chosen()] == ["dig"]
-    assert [spec.name for spec in read(f"dig:\nsmelt: {word}\n").chosen()] == ["dig"]
+    assert [step.id for step in read("dig: {depth: 7}\nsmelt: {fuel: coke}\n", f"smelt={word}").steps] == ["dig"]
+    assert [step.id for step in read("dig:\nsmelt:\n", f"smelt={word}").steps] == ["dig"]
+    assert [step.id for step in read(f"dig:\nsmelt: {word}\n").steps] == ["dig"]
     assert "smelt" not in read("dig:\nsmelt:\n", f"smelt={word}").resolved()
 
 
@@ -144,7 +146,7 @@ def test_a_name_must_be_fit_for_a_folder(read: Read, name: str) -> None:
 CHECK = """
 import sys
 from pathlib import Path
-from cluster.config import load, stage_table
+from cluster.config import load
 from cluster.plan import plan
 from pipeline.core.store import Store
 loaded = load(Path("own.yaml"), ["ingest.sources=[{reader: jsonl, paths: own.jsonl}]"])

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cluster.console import Console, Terminal
-from cluster.progress import LONGEST_ADDRESS, Listener, Standing
+from cluster.progress import LONGEST_ADDRESS, Listener, StageProgress
 from pipeline.core.progress import Progress
 
 
-def standing(*messages: tuple[float, dict[str, object]]) -> Standing:
-    made = Standing("dedupe", started=0.0)
+def standing(*messages: tuple[float, dict[str, object]]) -> StageProgress:
+    made = StageProgress("dedupe", started=0.0)
     for when, message in messages:
         made.take(message, when)
     return made
@@ -77,7 +77,7 @@ def test_plain_lines_come_every_few_seconds_and_not_at_once(monkeypatch: pytest.
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     stream = io.StringIO()
-    console, made = Console(stream), Standing("pack", started=0.0)
+    console, made = Console(stream), StageProgress("pack", started=0.0)
     console.stages(["ingest", "pack"])
     console.begin(2, 2, "pack")
     for clock[0] in (0.1, 1.0, 2.5, 3.0, 7.0, 8.0):

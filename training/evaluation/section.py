@@ -184,6 +184,11 @@ def file_problems(section: Evaluate) -> list[tuple[int, str]]:
     return list(files.problems(section.tasks))
 
 
+def prompts(section: Evaluate) -> list[str]:
+    """The user's own prompts, for a command to try."""
+    return [prompt for task in section.tasks for prompt in task.options.get("prompts") or ()]
+
+
 def task_problem(section: Evaluate, family: str) -> str | None:
     """Why a task cannot be asked of a model family, with those that can; None where all fit."""
     known = FAMILIES.get(family)

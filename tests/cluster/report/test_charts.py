@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.report.charts import Series, curves, ticks
+from cluster.report.charts import curves, ticks
+from pipeline.core.report import Series
 
 NAN, INF = float("nan"), float("inf")
 

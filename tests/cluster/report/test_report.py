@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.report import write
+from cluster.report.page import write as write_page
 from cluster.run import Run
+from cluster.sections import stage_table
+from pipeline.core.files import read_json, write_json
 from pipeline.core.store import Store
 
 MadeUp = Callable[..., tuple[Run, Store]]
 VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+def write(run: Run, store: Store) -> Path:
+    return write_page(run, store, stage_table())
 
 
 class Strict(HTMLParser):
@@ -117,6 +124,8 @@ def test_a_failed_run_shows_its_sentence(made_up: MadeUp) -> None:
 
 def test_the_curve_of_an_unfinished_training_comes_from_its_metrics(made_up: MadeUp) -> None:
     run, store = made_up("ingest")
+    training = {"stage": "pretrain", "fingerprint": "f" * 64, "inputs": {}, "why": "nothing yet"}
+    write_json(run.path / "plan.json", [*read_json(run.path / "plan.json"), training])
     lines = ['{"step": 1, "loss": 9.0}', '{"step": 2, "loss": 8.5}', '{"step": 3, "lo']
     (run.metrics / "train.jsonl").write_text("\n".join(lines))
     assert "training loss 8.5 at 2" in write(run, store).read_text(encoding="utf-8")

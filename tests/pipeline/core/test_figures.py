@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster import figures
+from pipeline.core import figures
 
 
 @pytest.mark.parametrize(

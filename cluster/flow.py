@@ -1,0 +1,129 @@
+"""The steps of a configuration: its stages, once for each entry and each input that `of` names, and what they read.
+
+A step reads the artifact that `of` names, what that was made of, and of every other kind the nearest one before it.
+Nothing is looked up in the store; a plan adds fingerprints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cluster.sections import Entry, EntryNames, RunConfig, entries_of
+from pipeline.core.checks import ConfiguredStage
+from pipeline.core.registry import did_you_mean
+from pipeline.core.stage import Kind, StageSpec
+from pipeline.core.yaml_tree import PathOf, Tree
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """A stage that runs once. `id` names it to people and in files: `pretrain`, `pretrain.small`, `evaluate.small`.
+
+    `reads`: kind → the id of the step that makes it.
+    """
+
+    id: str
+    spec: StageSpec
+    entry: Entry
+    reads: Mapping[Kind, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What sets it apart from the stage's other steps: "small"; empty where the stage has one step."""
+        return self.id.removeprefix(self.spec.name).removeprefix(".")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A configuration's steps, in the order in which they run."""
+
+    config: RunConfig
+    specs: tuple[StageSpec, ...]
+    steps: tuple[FlowStep, ...]
+
+    def configured(self) -> list[ConfiguredStage]:
+        """The steps as checks see them, in the same order."""
+        by_id: dict[str, ConfiguredStage] = {}
+        configured = []
+        for step in self.steps:
+            reads = {kind: by_id[source] for kind, source in step.reads.items()}
+            entry, workers = step.entry, self.config.cluster.workers
+            configured.append(ConfiguredStage(step.spec.name, entry.path, entry.options, workers, reads))
+            by_id[step.id] = configured[-1]
+        return configured
+
+
+def flow_of(
+    config: RunConfig, specs: Sequence[StageSpec], names: EntryNames, tree: Tree, *, complete: bool = True
+) -> Flow:
+    """The steps of the sections that are right by themselves; an `of` that cannot be followed is a problem.
+
+    `complete`: no section is wrong by itself. Else an `of` may name one that is, which is no further mistake.
+    """
+    wrong = set() if complete else {name for name, _ in names.values()}
+    steps: list[FlowStep] = []
+    for spec in specs:
+        before = list(steps)
+        for entry in entries_of(config, spec.section, names):
+            for target in entry.of or (None,):
+                source = None if target is None else _named(target, spec, entry, before, tree, wrong)
+                reads = _reads(spec.needs_of(entry.options), source, before)
+                steps.append(FlowStep(_id(spec, entry, target), spec, entry, reads))
+    return Flow(config, tuple(specs), tuple(steps))
+
+
+def _id(spec: StageSpec, entry: Entry, target: str | None) -> str:
+    return ".".join(part for part in (spec.name, entry.name, (target or "").replace(".", "-")) if part)
+
+
+def _named(
+    target: str, spec: StageSpec, entry: Entry, before: Sequence[FlowStep], tree: Tree, wrong: Collection[str]
+) -> FlowStep | None:
+    """The step that `of` names, by its id or by its entry's name."""
+    path: PathOf = (*entry.path, "of")
+    matches = [step for step in before if target in (step.id, step.entry.name)]
+    readable = [step for step in matches if step.spec.makes in spec.needs_of(entry.options)]
+    if len(readable) == 1:
+        return readable[0]
+    kinds = " or ".join(spec.needs_of(entry.options))
+    if readable:
+        tree.problem(path, f"{target} names several: {', '.join(step.id for step in readable)}.", "Write one of them.")
+    elif matches:
+        what = f"{target} makes {matches[0].spec.makes}, and the stage {spec.name} reads {kinds}."
+        tree.problem(path, what, did_you_mean(target, _names(spec, entry, before)))
+    elif target.rpartition(".")[2] not in wrong:
+        what = f"no section before this one is called {target!r}."
+        tree.problem(path, what, did_you_mean(target, _names(spec, entry, before)))
+    return None
+
+
+def _names(spec: StageSpec, entry: Entry, before: Iterable[FlowStep]) -> list[str]:
+    """What `of` may say here."""
+    kinds = spec.needs_of(entry.options)
+    return [step.entry.name or step.id for step in before if step.spec.makes in kinds and step.spec.named]
+
+
+def _reads(kinds: Iterable[Kind], source: FlowStep | None, before: Sequence[FlowStep]) -> dict[Kind, str]:
+    by_id = {step.id: step for step in before}
+    reads: dict[Kind, str] = {}
+    for kind in kinds:
+        found = _upstream(kind, source, by_id) or next(
+            (one for one in reversed(before) if one.spec.makes == kind), None
+        )
+        if found is not None:
+            reads[kind] = found.id
+    return reads
+
+
+def _upstream(kind: Kind, step: FlowStep | None, by_id: Mapping[str, FlowStep]) -> FlowStep | None:
+    """The step itself or the nearest one that it is made of, if it makes this kind."""
+    waiting = [step] if step is not None else []
+    seen: set[str] = set()
+    while waiting:
+        here = waiting.pop(0)
+        if here.spec.makes == kind:
+            return here
+        waiting += [by_id[one] for one in here.reads.values() if one not in seen]
+        seen |= set(here.reads.values())
+    return None

@@ -1,0 +1,64 @@
+"""What was asked of a run beside its configuration, and what it came to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.config import Loaded
+from cluster.plan import PlannedStep
+from cluster.program import command
+from cluster.run import Run
+from pipeline.core.artifact import Artifact
+
+STOPPED = 130  # the shell's code for Ctrl-C
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """`start` and `end`: the first and the last step or stage; `head`: address of a Ray of ours that runs share."""
+
+    start: str | None = None
+    end: str | None = None
+    force: bool = False
+    head: str | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. `steps`: every step of the configuration as it stands now; `chosen`: those that were asked.
+
+    `run` is None where nothing was ever run with this configuration.
+    """
+
+    exit_code: int
+    run: Run | None
+    steps: tuple[PlannedStep, ...]
+    chosen: tuple[str, ...]
+    error: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether every step of the configuration is published."""
+        return all(step.artifact is not None for step in self.steps)
+
+    def of_kind(self, kind: str) -> list[tuple[PlannedStep, Artifact]]:
+        """The published steps that make this kind, in the order of the flow."""
+        return [(step, step.artifact) for step in self.steps if step.spec.makes == kind and step.artifact is not None]
+
+
+def command_of(loaded: Loaded, options: RunOptions, *, failed: str | None = None) -> str:
+    """The command line of a run; with `failed`, the one that goes on from there.
+
+    Without --force a resumed run is the same command. With it the steps that were forced and are done stay done.
+    """
+    start = failed if failed and options.force else options.start
+    flags = [*(["--from", start] if start else []), *(["--to", options.end] if options.end else [])]
+    return command("run", loaded.path, loaded.overrides, [*flags, *(["--force"] if options.force else [])])
+
+
+def relative(path: Path) -> str:
+    """A path as people write it from the current directory."""
+    inside = path.is_relative_to(Path.cwd())
+    return os.path.relpath(path) if inside else str(path)

@@ -1,0 +1,76 @@
+"""Early cut-off: an artifact that was made of the same bytes, though under other fingerprints, need not be made again.
+
+A stage that came out the same under other parameters has another fingerprint, and so has everything after it. Before a
+step is run, the store is asked for an artifact of the same stage, version and parameters whose inputs held the same
+bytes. It stands as it is; its manifest says what it was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.files import canonical_json
+from pipeline.core.manifest import Manifest, Prints, each
+from pipeline.core.stage import StageSpec
+from pipeline.core.store import Store
+
+Inputs = Mapping[str, Sequence[Artifact]]
+"""Stage → its artifacts, part after part."""
+
+
+def same_bytes(
+    spec: StageSpec, params: Mapping[str, Any], inputs: Inputs, others: Prints, store: Store
+) -> Artifact | None:
+    """The newest artifact made of the same bytes with the same parameters; `others`: inputs that are no artifacts."""
+    digests: Prints = {**others, **{stage: _one_or_many(artifacts) for stage, artifacts in inputs.items()}}
+    wanted = canonical_json(params)
+    for artifact in store.all(spec.name):
+        manifest = artifact.manifest
+        if manifest.version != spec.version or manifest.inputs.keys() != digests.keys():
+            continue
+        if canonical_json(manifest.params) != wanted or _digests_of(manifest, inputs, store) != digests:
+            continue
+        if _same_params(spec, manifest, inputs, store):
+            return artifact
+    return None
+
+
+def _one_or_many(artifacts: Sequence[Artifact]) -> str | list[str]:
+    digests = [artifact.manifest.digest for artifact in artifacts]
+    return digests[0] if len(digests) == 1 else digests
+
+
+def _digests_of(manifest: Manifest, inputs: Inputs, store: Store) -> Prints:
+    """What the inputs held: by the manifest, or where an earlier release wrote it by the store, if they are there."""
+    if manifest.input_digests:
+        return manifest.input_digests
+    digests: Prints = dict(manifest.inputs)
+    for stage in inputs:
+        artifacts = _found(stage, manifest, store)
+        digests[stage] = _one_or_many(artifacts) if artifacts else "unknown"
+    return digests
+
+
+def _found(stage: str, manifest: Manifest, store: Store) -> list[Artifact]:
+    """The artifacts of a stage that another was made of; none if one of them is gone."""
+    artifacts = [store.find(stage, fingerprint) for fingerprint in each(manifest.inputs[stage])]
+    return [artifact for artifact in artifacts if artifact is not None] if None not in artifacts else []
+
+
+def _same_params(spec: StageSpec, manifest: Manifest, inputs: Inputs, store: Store) -> bool:
+    """Whether the parameters of inputs that the stage reads beside their files are the same too."""
+    for kind, _, name in (param.partition(".") for param in spec.input_params):
+        for stage, now in inputs.items():
+            if all(artifact.manifest.kind != kind for artifact in now):
+                continue
+            then = _found(stage, manifest, store)
+            if [_params(one, name) for one in then] != [_params(one, name) for one in now]:
+                return False
+    return True
+
+
+def _params(artifact: Artifact, name: str) -> Any:
+    params = artifact.manifest.params
+    return params if name == "*" else params.get(name)

@@ -1,0 +1,99 @@
+"""The whole YAML as one type: a key a stage in the order of the flow, and `cluster`, which never changes a byte.
+
+The type is built from the stage tables, so a new stage is one line there. A section of a stage that takes names may be
+a list of named entries; `name` and `of` are the entry's and not its stage's, so they enter no fingerprint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import Field, create_model
+
+from pipeline.core.config import Section, UserPath
+from pipeline.core.registry import load
+from pipeline.core.stage import StageSpec
+from pipeline.core.yaml_tree import PathOf
+
+
+class Beam(Section):
+    """How wide the data stages run; 0 workers means one a core of this machine."""
+
+    runner: Literal["embedded"] = "embedded"
+    workers: int = Field(default=0, ge=0, le=4096)
+
+
+class Cluster(Section):
+    """Where and how wide: the launcher, the ranks of a gang, threads a rank (part of a model's numerics class).
+
+    `address` is of a Ray cluster that runs already ("auto", "ray://host:10001"); without it Ray starts on this machine.
+    """
+
+    launcher: Literal["local", "ray"] = "local"
+    address: str | None = Field(default=None, min_length=1)
+    workers: int = Field(default=1, ge=1, le=4096)
+    gpus_per_worker: int = Field(default=0, ge=0, le=64)
+    threads: int = Field(default=1, ge=1, le=1024)
+    beam: Beam = Beam()
+
+
+class RunConfig(Section):
+    """What every run has; `model_of` adds a field for each section of the stage tables."""
+
+    name: str = Field(default="run", pattern=r"^[\w.-]{1,80}$")
+    workdir: UserPath = "work"
+    seed: int = Field(default=17, ge=0, lt=1 << 63)
+    cluster: Cluster = Cluster()
+
+    def section(self, name: str) -> Section | None:
+        """The section of that name; None when it is left out, and its stage with it, or is a list of entries."""
+        section = getattr(self, name, None)
+        return section if isinstance(section, Section) else None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A section, or one named entry of a section that is a list: what a stage is asked, and where that stands.
+
+    `of`: the names of what it reads, as the user wrote them.
+    """
+
+    key: str
+    options: Section
+    path: PathOf
+    name: str = ""
+    of: tuple[str, ...] = ()
+
+
+EntryNames = dict[PathOf, tuple[str, tuple[str, ...]]]
+"""Path of an entry → its name and its `of`."""
+
+
+def entries_of(config: RunConfig, key: str, names: EntryNames) -> list[Entry]:
+    """The entries of a section: none where it is left out, one where it is no list."""
+    value = getattr(config, key, None)
+    if isinstance(value, Section):
+        return [Entry(key, value, (key,), *names.get((key,), ("", ())))]
+    items = enumerate(value) if isinstance(value, list) else ()
+    entries = [(at, item) for at, item in items if isinstance(item, Section)]  # others are wrong by themselves
+    return [Entry(key, item, (key, at), *names.get((key, at), ("", ()))) for at, item in entries]
+
+
+@cache
+def model_of(specs: tuple[StageSpec, ...], listed: frozenset[str] = frozenset()) -> type[RunConfig]:
+    """The type of the whole YAML for these stages; the sections in `listed` are lists of entries."""
+    fields: dict[str, Any] = {}
+    for spec in specs:
+        section: Any = load(spec.section_type)
+        fields[spec.section] = (list.__class_getitem__(section) if spec.section in listed else section | None, None)
+    return create_model("RunConfig", __base__=RunConfig, **fields)
+
+
+def stage_table() -> tuple[StageSpec, ...]:
+    """Every stage there is, in the order of the flow."""
+    from pipeline.stages import STAGES as data
+    from training.stages import STAGES as models
+
+    return (*data, *models)

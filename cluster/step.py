@@ -1,0 +1,167 @@
+"""One step of a run: its stage in a process of its own, watched until it ends, and what it published."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cluster
+from cluster import interrupt
+from cluster.child import result_path
+from cluster.config import Loaded
+from cluster.console import Console
+from cluster.plan import PlannedStep
+from cluster.process import Ended, StageProcess, oom_kills, verdict
+from cluster.progress import Listener, StageProgress
+from cluster.result import RunOptions, relative
+from cluster.run import Run
+from cluster.summary import documents, summary
+from pipeline.core import figures
+from pipeline.core.artifact import Artifact
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import read_json, write_json
+from pipeline.core.manifest import Prints
+from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
+from pipeline.core.store import Store
+
+SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
+LINGER_S = 20.0  # a library's thread may keep a process that has said how it went
+FREQUENT = ("add", "total", "train")  # messages that are too many to keep one by one
+
+
+@dataclass
+class Supervisor:
+    """What the steps of one run share."""
+
+    loaded: Loaded
+    store: Store
+    run: Run
+    console: Console
+    listener: Listener
+    options: RunOptions
+
+
+def skip(supervisor: Supervisor, step: PlannedStep) -> None:
+    """Say why a step need not run."""
+    assert step.artifact is not None
+    supervisor.run.event("skipped", stage=step.id, why=step.why)
+    counted = documents(step.artifact.manifest)
+    supervisor.console.end("skipped", f"done before: {step.why}{f' ({counted})' if counted else ''}")
+
+
+def perform(supervisor: Supervisor, step: PlannedStep) -> None:
+    """Run a step.
+
+    Raises: StageFailed with one sentence when it does not publish.
+    """
+    console, run, store, force = supervisor.console, supervisor.run, supervisor.store, supervisor.options.force
+    attempt, folder = store.begin(step.stage, step.exact, fresh=force)
+    run.event("stage_started", stage=step.id, attempt=attempt, state=step.state, why=step.why)
+    if step.state == "resume" and not force:
+        console.say(f"{console.place}   resuming, attempt {attempt}: {step.why}")
+    # in a private folder that goes with the run: raw files' addresses may hold a key
+    job_path = Path(supervisor.listener.folder) / f"{step.id}.json"
+    write_json(job_path, _order(supervisor, step, attempt, folder))
+    killed_before = oom_kills()
+    ended = _watch(supervisor, step, StageProcess(job_path, run.log), result_path(job_path))
+    artifact = _published(supervisor, step, ended, result_path(job_path), killed=oom_kills() - killed_before)
+    measured = {"seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes}
+    store.note(artifact, event="measured", run=run.path.name, attempt=attempt, **measured)
+    run.event("stage_done", stage=step.id, digest=artifact.manifest.digest, **measured)
+    text = summary(artifact.manifest, step.spec)
+    cost = f"in {figures.duration(ended.seconds)}, peak {figures.size(ended.peak_bytes)}"
+    console.end("done", f"{cost}: {text}" if text else cost)
+
+
+def _order(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) -> dict[str, Any]:
+    """What the child is given: the job, whom it must not outlive, where it publishes."""
+    return {
+        "job": _job(supervisor, step, attempt, folder).to_dict() | {"progress": supervisor.listener.address},
+        "parent": os.getpid(), "home": str(Path(cluster.__file__).parent), "plugins": str(Path.cwd()),
+        "workdir": str(supervisor.loaded.workdir),
+    }  # fmt: skip
+
+
+def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) -> Job:
+    config, run, workdir = supervisor.loaded.config, supervisor.run, supervisor.loaded.workdir
+    inputs: dict[str, tuple[Artifact, ...]] = {}
+    for kind, sources in step.reads.items():
+        inputs[kind] = tuple(_input(supervisor.store, step, one.step, one.stage, one.fingerprint) for one in sources)
+    identity = Identity(
+        stage=step.stage, version=step.spec.version, kind=step.spec.makes, run=step.spec.run, fingerprint=step.exact,
+        params=step.params, seed=config.seed, attempt=attempt, input_fingerprints=dict(step.inputs),
+        input_digests=_digests(step, inputs),
+    )  # fmt: skip
+    # steps of one stage must not mix their curves
+    metrics = run.metrics_of(step.name and step.id)
+    metrics.mkdir(exist_ok=True)
+    place = Place(folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log)
+    place.scratch.mkdir(exist_ok=True)
+    where = config.cluster.model_dump(mode="json")
+    if supervisor.options.head:
+        where["head"] = supervisor.options.head
+    resources = Resources(workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where)
+    return Job(identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources)
+
+
+def _input(store: Store, step: PlannedStep, source: str, stage: str, fingerprint: str) -> Artifact:
+    artifact = store.find(stage, fingerprint)
+    if artifact is None:
+        raise StageFailed(f"{step.id}: its input {source} is gone from the store. Run again from {source}.")
+    return artifact
+
+
+def _digests(step: PlannedStep, inputs: dict[str, tuple[Artifact, ...]]) -> Prints:
+    """As `step.inputs`, what each held; raw files and artifacts of other runs stand there by that already."""
+    digests: Prints = dict(step.inputs)
+    for artifacts in inputs.values():
+        of_kind = [artifact.manifest.digest for artifact in artifacts]
+        digests[artifacts[0].manifest.stage] = of_kind[0] if len(of_kind) == 1 else of_kind
+    return digests
+
+
+def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, result: Path) -> Ended:
+    """Draw the stage's progress until its process ends; end it when this one is to end, or when it does not exit."""
+    progress, next_snapshot, linger = StageProgress(step.id), time.monotonic() + SNAPSHOT_S, 0.0
+    try:
+        with supervisor.listener.awake_for(process.descriptor):
+            while (ended := process.poll()) is None:
+                for message in supervisor.listener.receive(0.1):
+                    progress.take(message)
+                    if message.get("kind") not in FREQUENT:
+                        supervisor.run.event("told", message=message)
+                supervisor.console.update(progress)
+                if linger == 0.0 and result.exists():
+                    linger = time.monotonic() + LINGER_S
+                elif linger and time.monotonic() > linger:
+                    process.ask()
+                if time.monotonic() > next_snapshot:
+                    next_snapshot = time.monotonic() + SNAPSHOT_S
+                    supervisor.run.event("progress", stage=step.id, line=progress.line())
+    except BaseException:
+        with interrupt.deaf():
+            process.stop()
+        raise
+    return ended
+
+
+def _published(supervisor: Supervisor, step: PlannedStep, ended: Ended, path: Path, *, killed: int) -> Artifact:
+    """The artifact that the child published, or its sentence; a child without words gets ours.
+
+    Raises: StageFailed when the stage failed.
+    """
+    artifact = supervisor.store.find(step.stage, step.exact)
+    result = read_json(path) if path.exists() else {}
+    # a library that crashes while the interpreter shuts down has done its work: the artifact is whole
+    if "published" in result and artifact is not None:
+        return artifact
+    if "error" in result:
+        failure = StageFailed(result["error"])
+        failure.exit_code = result["exit_code"]
+        raise failure
+    workers = supervisor.loaded.config.cluster.beam.workers or os.cpu_count() or 1
+    log = relative(supervisor.run.log)
+    raise StageFailed(verdict(step.id, ended, Path(log), workers=workers, oom_kills=killed))

@@ -1,0 +1,203 @@
+"""Between training steps and documents, both ways, and from a document back to its raw file; nothing is printed here.
+
+The order of training rows is computed, never stored: from the seed, the number of rows and the step. Packed rows keep
+the documents they hold. Cost: one pass over the `documents` column for a document, a few files for a step.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.models import model_of_run
+from cluster.run import Run, artifacts_of, inputs_of
+from cluster.sections import stage_table
+from pipeline.core.artifact import Artifact
+from pipeline.core.errors import UserError
+from pipeline.core.order import TrainingOrder
+from pipeline.core.raw import RawPosition
+from pipeline.core.registry import load
+from pipeline.core.shards import batches, rows
+from pipeline.core.store import Store
+
+LEAST_PREFIX = 4  # characters of an id that may stand for it
+MOST_NAMED = 5
+ELSEWHERE = ("validation/", "duplicates/", "rejected/")  # where a document may have gone instead
+TEXT_SHOWN = 48
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a packed row: a document's tokens [start, end)."""
+
+    document: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A training step that saw a part of a document."""
+
+    step: int
+    row: int
+    start: int
+    end: int
+
+
+class Trace:
+    """A trained model with what it was made of.
+
+    Raises: UserError when the run has no trained model, several and none is named, or one whose order is not known.
+    """
+
+    def __init__(self, run: Run, store: Store, of: str | None = None) -> None:
+        self.run, self.store = run, store
+        step, self.model = model_of_run(run, store, of)
+        self.upstream = _upstream(self.model, store)
+        tokens = next((one for one in self.upstream if one.manifest.kind == "tokens"), None)
+        spec = next((one for one in stage_table() if one.name == step.stage), None)
+        if tokens is None or spec is None or spec.order is None:
+            raise UserError(f"{run.path.name}: the rows that {step.id} was trained on are not in the store any more.")
+        self.tokens = tokens
+        self.order: TrainingOrder = load(spec.order)(self.model, tokens)
+        self.files = tuple(tokens.files("train/"))
+        self.firsts: list[int] = []  # the global number of each file's first row
+        total = 0
+        for file in self.files:
+            self.firsts.append(total)
+            total += rows(file)
+
+    def step(self, step: int) -> list[tuple[int, tuple[Span, ...]]]:
+        """The rows of a step, in the order of the batch, each with its documents."""
+        if not 1 <= step <= self.order.steps:
+            raise UserError(f"trace: step {step:,} is not of this run: it has steps 1 to {self.order.steps:,}.")
+        numbers = self.order.rows_of(step - 1)
+        spans = self._spans(numbers)
+        return [(number, spans[number]) for number in numbers]
+
+    def rows_with(self, document: str) -> dict[int, tuple[Span, ...]]:
+        """The training rows that hold a document, and the spans of it in each."""
+        return dict(self._rows_with(document))
+
+    def sightings(self, held: Mapping[int, Sequence[Span]]) -> list[Sighting]:
+        """Every step in which one of these rows was seen."""
+        return [
+            Sighting(step + 1, number, span.start, span.end)
+            for step in range(self.order.steps)
+            for number in self.order.rows_of(step)
+            for span in held.get(number, ())
+        ]
+
+    def resolve(self, text: str) -> str:
+        """The id of the document that is meant: by its id, the record's own id, or the beginning of its id.
+
+        Raises: UserError when several documents are meant.
+        """
+        by_own: dict[str, None] = {}
+        by_prefix: dict[str, None] = {}
+        for artifact in self._roots():
+            for batch in (batch for file in artifact.files("parts/") for batch in batches(file, ["id", "source_id"])):
+                if pc.any(pc.equal(batch["id"], text)).as_py():
+                    return text
+                own = batch.filter(pc.fill_null(pc.equal(batch["source_id"], text), fill_value=False))
+                by_own |= dict.fromkeys(own["id"].to_pylist())
+                if len(text) >= LEAST_PREFIX:
+                    by_prefix |= dict.fromkeys(batch.filter(pc.starts_with(batch["id"], text))["id"].to_pylist())
+        matches = list(by_own or by_prefix)
+        if len(matches) > 1:
+            more = f" and {len(matches) - MOST_NAMED} more" if len(matches) > MOST_NAMED else ""
+            raise UserError(f"trace: {text} may be {', '.join(matches[:MOST_NAMED])}{more}. Write one of them.")
+        return matches[0] if matches else text
+
+    def origin(self, document: str) -> RawPosition | None:
+        """The raw file and the position in it, where the store still has what says so."""
+        raws = {spec.name: spec.raw for spec in stage_table() if spec.raw is not None}
+        for artifact in self._roots():
+            raw = raws.get(artifact.manifest.stage)
+            position: RawPosition | None = load(raw)().locate(artifact, document) if raw else None
+            if position is not None:
+                return position
+        return None
+
+    def beginnings(self, documents: Sequence[str]) -> dict[str, str]:
+        """How documents begin, as they were packed."""
+        wanted = pa.array(sorted(set(documents)), pa.string())
+        texts: dict[str, str] = {}
+        packed = (one for one in inputs_of(self.tokens, self.store) if one.manifest.kind == "documents")
+        for file in (file for artifact in packed for file in artifact.files("parts/")):
+            for batch in batches(file, ["id", "text"]):
+                hits = batch.filter(pc.is_in(batch["id"], wanted))
+                starts = pc.utf8_slice_codeunits(hits["text"], 0, TEXT_SHOWN).to_pylist()
+                texts.update(zip(hits["id"].to_pylist(), (" ".join(text.split()) for text in starts), strict=True))
+        return texts
+
+    def whereabouts(self, document: str) -> str:
+        """Where a document went that is in no training row: held out, a duplicate, rejected, or never seen."""
+        for step, artifact in reversed(artifacts_of(self.run, self.store).items()):
+            for prefix in ELSEWHERE:
+                if any(_holds(file, document, packed=prefix == "validation/") for file in artifact.files(prefix)):
+                    return f"It is in {prefix.rstrip('/')} of {step}."
+        return "No stage knows that id."
+
+    def _roots(self) -> list[Artifact]:
+        """The documents as they were read: artifacts of documents that were made of no other."""
+        documents = [one for one in self.upstream if one.manifest.kind == "documents"]
+        return [one for one in documents if not inputs_of(one, self.store)] or documents[-1:]
+
+    def _spans(self, numbers: Sequence[int]) -> dict[int, tuple[Span, ...]]:
+        """The documents of some rows; only the files that hold them are read."""
+        wanted: dict[int, list[int]] = {}
+        for number in sorted(set(numbers)):
+            wanted.setdefault(bisect_right(self.firsts, number) - 1, []).append(number)
+        spans: dict[int, tuple[Span, ...]] = {}
+        for index, inside in wanted.items():
+            first = self.firsts[index]
+            for batch in batches(self.files[index], ["documents"]):
+                for number in inside:
+                    if 0 <= number - first < batch.num_rows:
+                        spans[number] = _spans_of(batch["documents"][number - first].as_py())
+                first += batch.num_rows
+        return spans
+
+    def _rows_with(self, document: str) -> Iterator[tuple[int, tuple[Span, ...]]]:
+        for file, start in zip(self.files, self.firsts, strict=True):
+            first = start
+            for batch in batches(file, ["documents"]):
+                column = batch["documents"].combine_chunks()
+                ids = pc.struct_field(pc.list_flatten(column), "id")
+                hits = pc.list_parent_indices(column).filter(pc.equal(ids, document)).unique().to_pylist()
+                for hit in hits:
+                    spans = _spans_of(column[hit].as_py())
+                    yield first + hit, tuple(span for span in spans if span.document == document)
+                first += batch.num_rows
+
+
+def _spans_of(values: Sequence[dict[str, str | int]]) -> tuple[Span, ...]:
+    return tuple(Span(str(one["id"]), int(one["start"]), int(one["end"])) for one in values)
+
+
+def _holds(file: Path, document: str, *, packed: bool) -> bool:
+    for batch in batches(file, ["documents" if packed else "id"]):
+        column = batch.column(0)
+        ids = pc.struct_field(pc.list_flatten(column), "id") if packed else column
+        if pc.any(pc.equal(ids, document)).as_py():
+            return True
+    return False
+
+
+def _upstream(artifact: Artifact, store: Store) -> list[Artifact]:
+    """Everything that an artifact was made of, the nearest first."""
+    found: dict[str, Artifact] = {}
+    waiting = list(inputs_of(artifact, store))
+    while waiting:
+        here = waiting.pop(0)
+        if here.uri not in found:
+            found[here.uri] = here
+            waiting += inputs_of(here, store)
+    return list(found.values())

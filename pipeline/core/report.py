@@ -1,0 +1,189 @@
+"""What a stage shows of its artifacts in a report, as plain values; `cluster/report` draws them.
+
+A stage's table names a function (Sequence[ReportedStep]) -> StageReport. It is called once for all steps of the stage,
+so that several models or parts stand side by side. Text is plain: escaping is the drawer's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pipeline.core.artifact import Artifact
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ReportedStep:
+    """A step of a run: its name (empty where the stage has one step), what it published and what that was made of.
+
+    `metrics` is the folder of its live metrics: all there is of a step that is not finished.
+    """
+
+    name: str
+    artifact: Artifact | None
+    inputs: tuple[Artifact, ...]
+    metrics: Path
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A large figure at the top of the page."""
+
+    figure: str
+    label: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A column of the funnel: `value` sets its height, `figure` and `note` are written above it.
+
+    `lost` is what fell out between the column before it and this one, as (reason, number), the largest first.
+    """
+
+    label: str
+    figure: str
+    note: str
+    value: float
+    lost: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Single figures with their names."""
+
+    items: tuple[tuple[str, str], ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve. `tone` is its colour, `a` to `h`; `dots` marks every point, for curves of few points."""
+
+    name: str
+    points: Sequence[Point]
+    tone: str = "a"
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves over one axis; narrow charts stand two in a row. A legend is drawn where there are several curves."""
+
+    title: str
+    series: tuple[Series, ...]
+    x_label: str
+    y_label: str
+    narrow: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; figures are aligned to the right."""
+
+    title: str
+    figures: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: a text in a style, or a share of 1 drawn as a bar, or parts that each have a small remark."""
+
+    text: str = ""
+    style: Literal["", "strong", "note", "mono", "unit"] = ""
+    share: float | None = None
+    parts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; with `folded` it is closed under that line. `rest` says what is left out."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell | str, ...], ...]
+    title: str = ""
+    folded: str = ""
+    rest: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text that a model continued from a prompt, with what else is known of it."""
+
+    prompt: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Texts of a model."""
+
+    items: tuple[Sample, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A text in an example, with what stands above it: an id after a word, for instance."""
+
+    text: str
+    label: str = ""
+    code: str = ""
+    mono: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A document that went, in one text or in two side by side."""
+
+    quotes: tuple[Quote, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why documents went, how many, and some of them."""
+
+    name: str
+    count: int
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Everything that one step dropped, the commonest reason first; `read` is how many came in."""
+
+    title: str
+    read: int
+    reasons: tuple[Reason, ...]
+
+
+Block = Figures | Chart | Table | Samples | Losses
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter of the page. Chapters of one id are one: blocks are appended in the order of the stages."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+    note: str = ""
+    link: str = ""  # what the page's navigation says; the title where it is empty
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """Everything that a stage shows."""
+
+    tiles: tuple[Tile, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    chapters: tuple[Chapter, ...] = field(default=())
+
+
+Reporter = Callable[[Sequence[ReportedStep]], StageReport]

@@ -1,0 +1,108 @@
+"""The stages of documents in a report: columns of the funnel, raw files, and what was dropped with examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.core import figures
+from pipeline.core.artifact import Artifact
+from pipeline.core.files import read_json
+from pipeline.core.report import Cell, Chapter, Column, Gate, Losses, Reason, ReportedStep, StageReport, Table, Tile
+from pipeline.reports.examples import examples_of
+
+RAW = "raw.json"
+MOST_FILES = 200  # shown; the rest is in raw.json
+
+
+def ingest(steps: Sequence[ReportedStep]) -> StageReport:
+    """Raw files and the documents that were read of them, all parts together."""
+    artifacts = [step.artifact for step in steps if step.artifact is not None]
+    if not artifacts:
+        return StageReport()
+    counts = [artifact.manifest.counts for artifact in artifacts]
+    read, quarantined = (sum(one[key] for one in counts) for key in ("out", "quarantined"))
+    lost = _ordered({f"quarantined: {name}": n for name, n in _summed(counts, "reasons").items()})
+    raw_files, raw_bytes, text_bytes, records = (
+        sum(one.get(key, 0) for one in counts) for key in ("raw_files", "raw_bytes", "text_bytes", "in")
+    )
+    return StageReport(
+        tiles=(Tile(figures.count(read), "documents read", f"{figures.count(quarantined)} quarantined"),),
+        gates=(
+            Gate("raw", f"{figures.count(raw_files)} files", figures.size(raw_bytes), records),
+            Gate("documents", figures.count(read), figures.size(text_bytes), read, lost),
+        ),
+        chapters=(*_raw_files(artifacts), *_losses(steps, "reasons")),
+    )
+
+
+def signals(steps: Sequence[ReportedStep]) -> StageReport:
+    """Cleaned and measured documents: shown where some were dropped, which is seldom."""
+    report = _filtered(steps, "cleaned")
+    return report if report.chapters else StageReport()
+
+
+def clean(steps: Sequence[ReportedStep]) -> StageReport:
+    """Documents that the rules kept."""
+    return _filtered(steps, "kept by rules")
+
+
+def dedupe(steps: Sequence[ReportedStep]) -> StageReport:
+    """Documents without copies."""
+    return _filtered(steps, "without copies")
+
+
+def _filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:
+    artifacts = [step.artifact for step in steps if step.artifact is not None]
+    if not artifacts:
+        return StageReport()
+    counts = [artifact.manifest.counts for artifact in artifacts]
+    kept, stage = sum(one["out"] for one in counts), artifacts[0].manifest.stage
+    gate = Gate(label, figures.count(kept), f"after {stage}", kept, _ordered(_summed(counts, "dropped")))
+    return StageReport(gates=(gate,), chapters=_losses(steps, "dropped"))
+
+
+def _losses(steps: Sequence[ReportedStep], key: str) -> tuple[Chapter, ...]:
+    losses = []
+    for step in steps:
+        lost = _ordered(step.artifact.manifest.counts.get(key, {})) if step.artifact else ()
+        if step.artifact is None or not lost:
+            continue
+        examples = examples_of(step.artifact, step.inputs)
+        title = step.artifact.manifest.stage + (f" {step.name}" if step.name else "")
+        reasons = tuple(Reason(name, n, examples.get(name, ())) for name, n in lost)
+        losses.append(Losses(title, step.artifact.manifest.counts.get("in", 0), reasons))
+    return (Chapter("dropped", "What was dropped, and why", tuple(losses), link="What was dropped"),) if losses else ()
+
+
+def _raw_files(artifacts: Sequence[Artifact]) -> tuple[Chapter, ...]:
+    files = [file for one in artifacts if one.has(RAW) for file in read_json(one.file(RAW))]
+    if not files:
+        return ()
+    columns = (
+        Column("source"), Column("file"), Column("size", figures=True), Column("records", figures=True),
+        Column("quarantined", figures=True), Column("sha256"),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            file["source"], Cell(file["name"], "mono"), figures.size(file["bytes"]), figures.count(file["records"]),
+            figures.count(file["quarantined"]), Cell(file["sha256"][:12], "mono"),
+        )
+        for file in files[:MOST_FILES]
+    )  # fmt: skip
+    more = len(files) - MOST_FILES
+    rest = f"and {figures.count(more)} more in {RAW} of the artifact." if more > 0 else ""
+    table = Table(columns, rows, folded=f"{figures.count(len(files))} raw files", rest=rest)
+    return (Chapter("funnel", "From raw files to tokens", (table,)),)
+
+
+def _summed(counts: Sequence[Mapping[str, Any]], key: str) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in counts:
+        for name, n in one.get(key, {}).items():
+            total[name] = total.get(name, 0) + n
+    return total
+
+
+def _ordered(lost: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(((name, n) for name, n in lost.items() if n), key=lambda item: (-item[1], item[0])))

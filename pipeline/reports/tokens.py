@@ -1,0 +1,74 @@
+"""The tokenizer and the rows of tokens in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.core import figures
+from pipeline.core.artifact import Artifact
+from pipeline.core.files import read_json
+from pipeline.core.report import Cell, Chapter, Column, Gate, ReportedStep, StageReport, Table, Tile
+
+STATS, SPLITS = "stats.json", "splits.json"
+LONGEST_BAR = 6.25  # bytes per token
+
+
+def tokenizer(steps: Sequence[ReportedStep]) -> StageReport:
+    """How well each language is spelled."""
+    for step in steps:
+        if step.artifact is not None and step.artifact.has(STATS):
+            return StageReport(chapters=(_spelling(read_json(step.artifact.file(STATS))),))
+    return StageReport()
+
+
+def _spelling(stats: dict[str, Any]) -> Chapter:
+    sample = stats["sample"]
+    note = (
+        f"{figures.count(stats['vocabulary'])} pieces, learned from {figures.size(sample['bytes'])} of "
+        f"{figures.count(sample['documents'])} documents. More bytes a token: fewer tokens for the same text."
+    )
+    columns = (
+        Column("language"), Column("documents", figures=True), Column("text", figures=True),
+        Column("bytes per token", figures=True), Column(""),
+    )  # fmt: skip
+    rows = []
+    for language, one in stats["languages"].items():
+        each = one["bytes_per_token"] or 0.0
+        bar = Cell(share=min(1.0, each / LONGEST_BAR))
+        documents, size = figures.count(one["corpus"]["documents"]), figures.size(one["corpus"]["bytes"])
+        rows.append((language, documents, size, f"{each:.2f}" if each else "–", bar))
+    return Chapter("tokenizer", "Tokenizer", (Table(columns, tuple(rows)),), note=note)
+
+
+def pack(steps: Sequence[ReportedStep]) -> StageReport:
+    """Tokens by split and language, and the last column of the funnel."""
+    packed = [step.artifact for step in steps if step.artifact is not None]
+    if not packed or not packed[0].has(SPLITS):
+        return StageReport()
+    splits = read_json(packed[0].file(SPLITS))
+    tokens = sum(split["tokens"] for split in splits.values())
+    held_out = f"{figures.short(splits.get('validation', {}).get('tokens', 0))} held out"
+    return StageReport(
+        tiles=(Tile(figures.short(tokens), "tokens", held_out),), gates=_gate(packed[0], tokens),
+        chapters=(Chapter("tokenizer", "Tokenizer", (_languages(splits),)),),
+    )  # fmt: skip
+
+
+def _gate(artifact: Artifact, tokens: int) -> tuple[Gate, ...]:
+    documents = artifact.manifest.counts.get("in")
+    if documents is None:
+        return ()
+    return (Gate("tokens", figures.short(tokens), f"{figures.count(documents)} documents", documents),)
+
+
+def _languages(splits: dict[str, Any]) -> Table:
+    languages = list(dict.fromkeys(name for split in splits.values() for name in split["languages"]))
+    kinds = ("tokens", "documents")
+    columns = [Column(f"{split} {kind}", figures=True) for split in splits for kind in kinds]
+    rows = [
+        (name, *(figures.count(split["languages"].get(name, {}).get(kind, 0))
+                 for split in splits.values() for kind in kinds))
+        for name in languages
+    ]  # fmt: skip
+    return Table((Column("language"), *columns), tuple(rows), title="Tokens of each language")

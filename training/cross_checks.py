@@ -1,0 +1,103 @@
+"""What must go together between a model's section and others: rows, tokenizer, tasks, formats.
+
+The stage table names these checks. Each is called with a stage as configured, before any work, and yields what would
+otherwise fail after hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.core.checks import ConfiguredStage, Mismatch
+from pipeline.tokenizers.section import Pack, Tokenizer
+from training.augment import specials
+from training.evaluation.section import Evaluate, file_problems, head_problem, task_problem
+from training.export.consumers import missing
+from training.export.section import Export, shape_problem, tokenizer_problem
+from training.models.sections import hf
+from training.objectives import marks
+from training.section import Pretrain, batch_problem, family_problems
+
+
+def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
+    """A row fits the model's context and holds a window; a batch is whole rows for every worker."""
+    pretrain, pack = stage.section, stage.section_of("tokens", Pack)
+    if not isinstance(pretrain, Pretrain) or pack is None:
+        return
+    context = pretrain.model.options.get("context")
+    added = marks.added(pretrain.model.name, pretrain.objective)
+    if context is not None and pack.length + added > context:
+        marked = f" and {added} marks" if added else ""
+        what = f"rows of {pack.length:,} tokens{marked} do not fit the model's context of {context:,}."
+        yield Mismatch(stage.path_of("tokens", "length"), what, "Shorten the rows or set pretrain.model.context.")
+    window = pretrain.objective.options.get("window")
+    if window is not None and window >= pack.length:
+        what = f"a window of {window} words on each side is larger than a row of {pack.length} tokens."
+        yield Mismatch((*stage.path, "objective"), what, "Lengthen pack.length, or narrow the window.")
+    problem = batch_problem(pretrain, length=pack.length, workers=stage.workers)
+    if problem:
+        yield Mismatch((*stage.path, "batch_tokens"), problem)
+
+
+def family_and_options(stage: ConfiguredStage) -> Iterator[Mismatch]:
+    """Objective, optimizer, schedule and engine are of the model's family, and a folder holds a model."""
+    pretrain = stage.section
+    if not isinstance(pretrain, Pretrain):
+        return
+    for option, problem in family_problems(pretrain):
+        yield Mismatch((*stage.path, option), problem)
+    folder = pretrain.model.options.get("folder")
+    if folder and (folder_problem := hf.folder_problem(Path(folder))):
+        yield Mismatch((*stage.path, "model"), folder_problem)
+
+
+def tokenizer_and_objective(stage: ConfiguredStage) -> Iterator[Mismatch]:
+    """The tokenizer has the special tokens that objective and augmentations write with."""
+    pretrain, tokenizer = stage.section, stage.section_of("tokenizer", Tokenizer)
+    if not isinstance(pretrain, Pretrain) or tokenizer is None:
+        return
+    problem = marks.tokenizer_problem(
+        pretrain.objective, kind=tokenizer.kind, specials=tokenizer.specials, path=tokenizer.path
+    )
+    if problem:
+        yield Mismatch((*stage.path, "objective"), problem)
+    folder = pretrain.model.options.get("folder")
+    if folder and (problem := hf.tokenizer_problem(Path(folder), kind=tokenizer.kind, path=tokenizer.path)):
+        yield Mismatch(stage.path_of("tokenizer"), problem)
+    pack = stage.section_of("tokens", Pack)
+    if tokenizer.kind == "file" or pack is None:
+        return
+    if problem := specials.problem(pretrain.augment, tokenizer.specials, length=pack.length):
+        yield Mismatch((*stage.path, "augment"), problem)
+
+
+def tasks_and_family(stage: ConfiguredStage) -> Iterator[Mismatch]:
+    """What is asked of the model can be asked of its family, and the files that are asked from are there."""
+    evaluate, pretrain = stage.section, stage.section_of("model", Pretrain)
+    if not isinstance(evaluate, Evaluate):
+        return
+    for index, file_problem in file_problems(evaluate):
+        yield Mismatch((*stage.path, "tasks", index), file_problem)
+    if pretrain is None:
+        return
+    if problem := task_problem(evaluate, pretrain.model.name):
+        yield Mismatch((*stage.path, "tasks"), problem)
+    if problem := head_problem(evaluate, pretrain.model, pretrain.objective.name):
+        yield Mismatch((*stage.path, "tasks"), problem)
+
+
+def formats_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
+    """The formats that are asked for know this model, and what opens them is installed."""
+    export, pretrain = stage.section, stage.section_of("model", Pretrain)
+    if not isinstance(export, Export):
+        return
+    if problem := missing(export):
+        yield Mismatch((*stage.path, "formats"), problem)
+    if pretrain is not None and (problem := shape_problem(export, pretrain.model)):
+        yield Mismatch(stage.path_of("model", "model"), problem)
+    tokenizer = stage.section_of("tokenizer", Tokenizer)
+    if tokenizer is None or pretrain is None:
+        return
+    if problem := tokenizer_problem(export, kind=tokenizer.kind, path=tokenizer.path):
+        yield Mismatch((*stage.path, "formats"), problem)

@@ -1,0 +1,54 @@
+"""The order in which a training run saw its rows: computed from seed and step, and checked by the model's curve."""
+
+from __future__ import annotations
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.config import name_and_options
+from pipeline.core.errors import UserError
+from pipeline.core.order import TrainingOrder
+from pipeline.core.shards import batches, rows
+from training.families import FAMILIES, order_of
+from training.trainer.batches import fingerprint, rows_of_step
+
+CURVE = "curve.parquet"
+
+
+def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
+    """The order of a model's training rows.
+
+    Raises: UserError for a family whose steps read no rows; later, for a step whose rows are not those computed here.
+    """
+    params = model.manifest.params
+    family, objective = (name_and_options(params[key])[0] for key in ("model", "objective"))
+    known = FAMILIES.get(family)
+    if known is not None and "counts" in known.needs:
+        raise UserError(
+            f"trace: a {family} is trained on a table of co-occurrences, so no step sees documents. "
+            "Every document of the training split is in the table."
+        )
+    recorded = _recorded(model)
+    total = sum(rows(file) for file in tokens.files("train/"))
+    batch_rows = params["batch_tokens"] // tokens.manifest.params["length"]
+
+    def rows_of(step: int) -> list[int]:
+        numbers = rows_of_step(
+            step, rows=total, batch_rows=batch_rows, seed=params["seed"], order=order_of(family, objective)
+        )
+        if recorded.get(step + 1) not in (None, fingerprint(numbers)):
+            raise UserError(
+                f"trace: step {step + 1:,} of this {family} read other rows than the ones computed here, so the order "
+                "of its rows is not known. Nothing is shown rather than something false."
+            )
+        return [int(number) for number in numbers]
+
+    return TrainingOrder(model.manifest.counts["steps"], rows_of)
+
+
+def _recorded(model: Artifact) -> dict[int, str]:
+    """Step → the fingerprint of its rows, from the curve of the model."""
+    found: dict[int, str] = {}
+    for file in model.files(CURVE):
+        for batch in batches(file, ["step", "rows"]):
+            pairs = zip(batch["step"].to_pylist(), batch["rows"].to_pylist(), strict=True)
+            found.update((step, text) for step, text in pairs if isinstance(text, str))
+    return found

@@ -1,0 +1,92 @@
+"""Training runs in a report: curves over steps, several models side by side, and what each comes to in figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.core import figures
+from pipeline.core.artifact import Artifact
+from pipeline.core.report import Block, Chapter, Chart, Figures, ReportedStep, Series, StageReport
+from pipeline.core.shards import batches
+
+Rows = list[dict[str, Any]]
+CURVE = "curve.parquet"
+# a model's training and validation curve share a pair of colours
+PAIRS = (("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"))
+
+
+def pretrain(steps: Sequence[ReportedStep]) -> StageReport:
+    """Loss, learning rate and gradient norm of every model, then its figures."""
+    curves = [(step, curve(step.artifact, step.metrics)) for step in steps]
+    blocks: list[Block] = [*_charts(curves), *(block for step, rows in curves if (block := _figures(step, rows)).items)]
+    return StageReport(chapters=(Chapter("training", "Training", tuple(blocks)),) if blocks else ())
+
+
+def curve(artifact: Artifact | None, metrics: Path) -> Rows:
+    """The training curve: of the model artifact, or of the live metrics while there is none."""
+    if artifact is not None:
+        return [row for file in artifact.files(CURVE) for batch in batches(file) for row in batch.to_pylist()]
+    rows: Rows = []
+    for path in sorted(metrics.glob("*.jsonl")):
+        rows += [row for line in path.read_text(encoding="utf-8").splitlines() if "step" in (row := _row(line))]
+    return sorted(rows, key=lambda row: row["step"])
+
+
+def _row(text: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except ValueError:  # the line a kill cut short
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _charts(curves: Sequence[tuple[ReportedStep, Rows]]) -> list[Chart]:
+    losses, rates, norms = [], [], []
+    for at, (step, rows) in enumerate(curves):
+        training, validation = PAIRS[at % len(PAIRS)]
+        named = f"{step.name} " if step.name else ""
+        losses += [
+            Series(f"{named}training loss", _points(rows, "loss"), training),
+            Series(f"{named}validation loss", _points(rows, "validation_loss"), validation, dots=True),
+        ]
+        tone = training if step.name else "c"
+        rates.append(Series(step.name or "learning rate", _points(rows, "learning_rate"), tone))
+        norms.append(Series(step.name or "gradient norm", _points(rows, "gradient_norm"), tone if step.name else "d"))
+    charts = (
+        Chart("Loss, nats per token", tuple(losses), "step", "loss"),
+        Chart("Learning rate", tuple(rates), "step", "learning rate", narrow=True),
+        Chart("Gradient norm", tuple(norms), "step", "gradient norm", narrow=True),
+    )
+    return [chart for chart in charts if any(series.points for series in chart.series)]
+
+
+def _points(rows: Rows, key: str) -> list[tuple[float, float]]:
+    return [(float(row["step"]), float(row[key])) for row in rows if row.get(key) is not None]
+
+
+def _figures(step: ReportedStep, rows: Rows) -> Figures:
+    """The training run in single figures."""
+    items: list[tuple[str, str]] = []
+    losses, held_out = _points(rows, "loss"), _points(rows, "validation_loss")
+    if losses:
+        tail = losses[-max(1, len(losses) // 50) :]
+        items.append(("last training loss", f"{sum(y for _, y in tail) / len(tail):.3f}"))
+    if held_out:
+        items.append(("last validation loss", f"{held_out[-1][1]:.3f}"))
+    if step.artifact is not None:
+        items += _of_artifact(step.artifact)
+    return Figures(tuple(items), title=step.name)
+
+
+def _of_artifact(artifact: Artifact) -> list[tuple[str, str]]:
+    journal = {key: value for line in artifact.journal() for key, value in line.items()}
+    speed = journal.get("tokens_per_second")
+    items = [("throughput", figures.rate(speed, "tokens"))] if speed else []
+    counts = artifact.manifest.counts
+    items += [(key.replace("_", " "), figures.count(n)) for key, n in counts.items() if isinstance(n, int)]
+    numerics = artifact.manifest.numerics or {}
+    plain = {key: value for key, value in numerics.items() if isinstance(value, str | int | float)}
+    return items + [(key.replace("_", " "), str(value)) for key, value in plain.items()]

@@ -1,6 +1,6 @@
 """What every reader is: one raw file → records and bad records, in the file's order, memory bounded by one record.
 
-Subclass `Reader`, implement `read`, add the class and its section to the tables (`__init__.py`, `section.py`).
+Subclass `Reader`, implement `read`, and add a line to the table in `__init__.py`: name, section, class.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ class PlannedStep:
     sources: list[SourceFiles] = field(default_factory=list)
     externals: dict[str, Artifact] = field(default_factory=dict)  # artifacts of other runs, by what they are for
     numerics: str = ""  # why a published model's last bits are not those of a model trained here and now
+    section: dict[str, Any] = field(default_factory=dict)  # what the user wrote, defaults filled, as JSON
 
     @property
     def stage(self) -> str:
@@ -92,6 +93,7 @@ class _Draft:
     reads: dict[Kind, tuple[str, ...]]
     sources: list[SourceFiles]
     externals: dict[str, Artifact]
+    section: dict[str, Any]
 
 
 class Planner:
@@ -130,14 +132,16 @@ class Planner:
                 section = raw.part(options, [source["source"] for source in sources])
                 name = ".".join(filter(None, (step.name, part_name(number))))
                 params = spec.params_of(section, seed)
-                yield _Draft(part_id(step.id, number), name, spec, params, {}, sources, externals)
+                given = section.model_dump(mode="json")
+                yield _Draft(part_id(step.id, number), name, spec, params, {}, sources, externals, given)
             return
         params, files = spec.params_of(options, seed), _files(spec, options)
         parts = max((len(before[source]) for source in step.reads.values()), default=1) if spec.by_part else 1
         for number in range(parts):
             reads = {kind: _of_part(before[source], number, parts) for kind, source in step.reads.items()}
             name = ".".join(filter(None, (step.name, part_name(number))))
-            yield _Draft(part_id(step.id, number), name, spec, params, reads, files, externals)
+            given = options.model_dump(mode="json")
+            yield _Draft(part_id(step.id, number), name, spec, params, reads, files, externals, given)
 
     def _raw_parts(self, step: FlowStep, raw: RawFiles) -> Iterator[list[SourceFiles]]:
         """The raw files of a step's sources, part by part; a source stands in each part that has files of it."""
@@ -198,7 +202,7 @@ class Planner:
         externals = {name: one for step in read.values() for name, one in step.externals.items()} | draft.externals
         return PlannedStep(
             draft.id, draft.name, spec, draft.params, inputs, reads, exact, state, why, artifact, draft.sources,
-            externals, numerics,
+            externals, numerics, draft.section,
         )  # fmt: skip
 
     def _undone(self, draft: _Draft, inputs: Prints, exact: str, pending: Sequence[str]) -> tuple[State, str]:

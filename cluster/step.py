@@ -104,7 +104,7 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
     if supervisor.options.head:
         where["head"] = supervisor.options.head
     resources = Resources(workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where)
-    return Job(identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources)
+    return Job(identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources, step.section)
 
 
 def _input(store: Store, step: PlannedStep, source: str, stage: str, fingerprint: str) -> Artifact:

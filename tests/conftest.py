@@ -23,6 +23,7 @@ def job_in() -> Callable[..., Job]:
         workers: int = 1,
         cluster: dict[str, Any] | None = None,
         sources: Sequence[SourceFiles] = (),
+        section: dict[str, Any] | None = None,
         **identity: Any,
     ) -> Job:
         for folder in ("folder", "scratch", "metrics"):
@@ -34,6 +35,7 @@ def job_in() -> Callable[..., Job]:
             Place(root / "folder", root / "scratch", root / "metrics", root / "log.txt"),
             Resources(workers, cluster or {}),
             sources,
+            section or {},
         )
 
     return make

@@ -12,12 +12,14 @@ from pathlib import Path
 from pipeline.core.checks import ConfiguredStage, Mismatch
 from pipeline.tokenizers.section import Pack, Tokenizer
 from training.augment import specials
+from training.batch_size import batch_problem
+from training.compatibility import family_problems
 from training.evaluation.section import Evaluate, file_problems, head_problem, task_problem
 from training.export.consumers import missing
 from training.export.section import Export, shape_problem, tokenizer_problem
 from training.models.sections import hf
 from training.objectives import marks
-from training.section import Pretrain, batch_problem, family_problems
+from training.section import Pretrain
 
 
 def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:

@@ -199,13 +199,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt at one artifact."""
+    """One attempt at one artifact. `section`: the stage's section of the configuration, defaults filled, as JSON."""
 
     identity: Identity
     inputs: Inputs
     place: Place
     resources: Resources = field(default_factory=Resources)
     sources: Sequence[SourceFiles] = ()
+    section: dict[str, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -245,6 +246,7 @@ class Job:
             "place": {name: str(path) for name, path in asdict(self.place).items()},
             "resources": asdict(self.resources),
             "sources": list(self.sources),
+            "section": self.section,
             "progress": self.progress.address,
         }
 
@@ -255,7 +257,7 @@ class Job:
         cache = place.scratch / "cache"
         inputs = {kind: [Artifact.of(uri, cache) for uri in uris] for kind, uris in value["inputs"].items()}
         return cls(
-            identity, Inputs.of(inputs), place, Resources(**value["resources"]), value["sources"],
+            identity, Inputs.of(inputs), place, Resources(**value["resources"]), value["sources"], value["section"],
             Progress(value["progress"], identity.stage),
         )  # fmt: skip
 

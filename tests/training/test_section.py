@@ -12,7 +12,10 @@ import pytest
 from pipeline.core.config import validate
 from pipeline.core.errors import ConfigError
 from pipeline.core.yaml_tree import read_tree
-from training.section import Pretrain, batch_problem, family_problems, pretrain_params
+from training.batch_size import batch_problem
+from training.compatibility import family_problems
+from training.identity import pretrain_params
+from training.section import Pretrain
 
 WRITTEN = """\
 model: {family: gpt, layers: 3, heads: 2, width: 64}
@@ -79,8 +82,9 @@ def test_a_batch_is_whole_rows_for_every_worker() -> None:
 
 def test_planning_loads_nothing_heavy() -> None:
     code = (
-        "import sys, training.stages, training.section\n"
-        "from training.section import Pretrain, pretrain_params\n"
+        "import sys, training.stages, training.batch_size\n"
+        "from training.identity import pretrain_params\n"
+        "from training.section import Pretrain\n"
         "pretrain_params(Pretrain(engine='zero', optimizer='muon', schedule='cosine'), 1)\n"
         "heavy = {'torch', 'ray', 'apache_beam', 'transformers', 'numba', 'deepspeed'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -13,9 +13,9 @@ import torch
 
 from pipeline.core.files import read_json
 from pipeline.core.stage import Inputs
+from training.identity import EXTERNALS
 from training.models.base import Model
 from training.models.saved import CONFIG
-from training.section import EXTERNALS
 from training.trainer import initial
 
 

@@ -8,9 +8,9 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="pretrain", version=2, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
         run="training.stages.pretrain:run",
-        section_type="training.section:Pretrain", params="training.section:pretrain_params",
-        more_needs="training.section:needs", externals="training.section:externals",
-        files="training.section:file_sources",
+        section_type="training.section:Pretrain", params="training.identity:pretrain_params",
+        more_needs="training.compatibility:needs", externals="training.identity:externals",
+        files="training.identity:file_sources",
         checks=(
             "training.cross_checks:rows_and_model", "training.cross_checks:family_and_options",
             "training.cross_checks:tokenizer_and_objective",

@@ -11,7 +11,8 @@ from pipeline.core.files import read_json, write_json
 from pipeline.core.shards import FileEntry, entry_of
 from pipeline.core.stage import Job, Outcome
 from training.families import trainer_of
-from training.section import EXTERNALS, Pretrain, section_of
+from training.identity import EXTERNALS, MODEL_FOLDER
+from training.section import Pretrain
 from training.spec import TrainingSpec
 
 RESULT = "result.json"
@@ -37,7 +38,7 @@ def spec_of(job: Job) -> TrainingSpec:
     inputs = job.inputs
     tokens, tokenizer = inputs.one("tokens"), inputs.one("tokenizer").file("tokenizer.json")
     return TrainingSpec(
-        stage=job.stage, section=Pretrain.model_validate(section_of(job.params, job.sources)), seed=job.params["seed"],
+        stage=job.stage, section=_section_of(job), seed=job.params["seed"],
         threads=job.cluster.get("threads", 1), folder=job.folder, scratch=job.place.scratch, metrics=job.place.metrics,
         progress=job.progress.address, tokenizer=tokenizer, vocabulary=vocabulary(read_json(tokenizer)),
         length=tokens.manifest.params["length"], train=tuple(tokens.files("train/")),
@@ -46,6 +47,16 @@ def spec_of(job: Job) -> TrainingSpec:
         counts_digest=inputs.one("counts").manifest.digest if "counts" in inputs else "",
         externals={name: inputs.one(name).folder("") for name in EXTERNALS if name in inputs},
     )  # fmt: skip
+
+
+def _section_of(job: Job) -> Pretrain:
+    """The section as the user wrote it, but for a model's folder: a worker may run in another one."""
+    section = Pretrain.model_validate(job.section)
+    folders = [source["folder"] for source in job.sources if source["source"] == MODEL_FOLDER]
+    if not folders:
+        return section
+    model = section.model.model_copy(update={"options": {**section.model.options, "folder": folders[0]}})
+    return section.model_copy(update={"model": model})
 
 
 def _languages(counts: dict[str, Any]) -> dict[str, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.core.errors import UserError
-from training.section import Precision, Pretrain, batch_problem
+from training.batch_size import batch_problem
+from training.section import Precision, Pretrain
 
 
 @dataclass(frozen=True)

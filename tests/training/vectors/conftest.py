@@ -16,7 +16,8 @@ from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
 from pipeline.core.stage import Job
-from training.section import Pretrain, pretrain_params
+from training.identity import pretrain_params
+from training.section import Pretrain
 
 WORDS, LENGTH, TOPICS = 120, 32, 4
 FIRST = 3  # ids 0 … 2 are <|endoftext|>, <unk> and </s>
@@ -59,6 +60,7 @@ def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., 
         return job_in(
             tmp_path / name, inputs, cluster=cluster, stage="pretrain", kind="model",
             run="training.stages.pretrain:run", params=pretrain_params(section, 17),
+            section=section.model_dump(mode="json"),
         )  # fmt: skip
 
     return make

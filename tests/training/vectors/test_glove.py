@@ -24,9 +24,10 @@ from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
 from pipeline.core.stage import Job
+from training.identity import pretrain_params
 from training.models.saved import load
 from training.models.vectors import Glove
-from training.section import Pretrain, pretrain_params
+from training.section import Pretrain
 from training.stages.pretrain import MODEL, run, spec_of
 from training.trainer.stream import open_rows
 from training.vectors.glove import Glove as Learner
@@ -86,7 +87,8 @@ def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., 
         cluster = {"launcher": "local", "workers": workers, "threads": 1}
         return job_in(
             tmp_path / name, inputs, cluster=cluster, stage="pretrain", kind="model",
-            run="training.stages.pretrain:run", params=pretrain_params(section, seed), seed=seed,
+            run="training.stages.pretrain:run", params=pretrain_params(section, seed),
+            section=section.model_dump(mode="json"), seed=seed,
         )  # fmt: skip
 
     return make

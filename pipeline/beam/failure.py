@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TypedDict
 
 from pipeline.beam.task import Step
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.registry import load
 from pipeline.core.shortage import Shortage, sentence, shortage_of
+
+
+class FailureFields(TypedDict):
+    """A Failure in JSON."""
+
+    key: str
+    error: str | None
+    message: str
+    shortage: Shortage | None
+    trace: str
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,13 @@ class Failure:
         message = f"{type(error).__name__}: {error}".rstrip(".: \n")
         return cls(key, None, message, shortage_of(error), trace)
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_dict(self) -> FailureFields:
+        return FailureFields(
+            key=self.key, error=self.error, message=self.message, shortage=self.shortage, trace=self.trace
+        )
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Failure:
+    def from_dict(cls, value: FailureFields) -> Failure:
         return cls(**value)
 
     def exception(self, step: Step) -> BloomeryError:

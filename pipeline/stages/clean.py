@@ -8,8 +8,9 @@ by rule and language how many documents a rule could not judge.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS, REJECTED
-from pipeline.core.shards import FileEntry, ShardWriter, batches, number
+from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
 from pipeline.filters.base import Rule, filter_of
@@ -29,20 +30,47 @@ from pipeline.kernels.column import buffers
 STEP = "choose"
 
 
+class MeasuredDocuments(TypedDict):
+    """The payload of a task: a file of documents and the file of their signals."""
+
+    part: str
+    signals: str
+
+
+class Counts(TypedDict):
+    """Documents by rule (dropped by it first; failed at all), by rule and language (skipped), by side and language."""
+
+    dropped: dict[str, int]
+    failed: dict[str, int]
+    skipped: dict[str, dict[str, int]]
+    languages: dict[str, dict[str, int]]
+    text_bytes: dict[str, int]
+
+
+Rows = TypedDict("Rows", {"in": int, "out": int})
+"""Documents read and kept."""
+
+
+class ChosenFile(Counts, Rows):
+    """What became of a file: its kept and its rejected documents, as files and as numbers."""
+
+    files: list[EntryFields]
+
+
 def run(job: Job) -> Outcome:
     """Judge every document; the artifact is parts/ and rejected/."""
     parts, measured = (job.inputs.files("documents", prefix) for prefix in ("parts/", "signals/"))
     pairs = list(zip(parts, measured, strict=True))
     tasks = [
-        Task(f"{at:06d}", part.stat().st_size, {"part": str(part), "signals": str(signals)})
+        Task(f"{at:06d}", part.stat().st_size, MeasuredDocuments(part=str(part), signals=str(signals)))
         for at, (part, signals) in enumerate(pairs)
     ]
     results = run_tasks(job, STEP, tasks, choose_file)
-    found = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
-    return Outcome(number(job.folder, found), _counts(results))
+    entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
+    return Outcome(number(job.folder, entries), _counts(results))
 
 
-def choose_file(job: Job, task: Task) -> dict[str, Any]:
+def choose_file(job: Job, task: Task[MeasuredDocuments]) -> ChosenFile:
     """One task: the row groups of a file and of its signals, side by side."""
     rules = rules_of(job.params)
     tally = _Tally()
@@ -65,7 +93,7 @@ def choose_file(job: Job, task: Task) -> dict[str, Any]:
             rejected.write(rejections(leaving, verdict, rules, job.params["keep_rejected_text"]))
             tally.add(table, staying, verdict, rules)
     entries = [writer.entry.to_dict() for writer in (kept, rejected) if writer.entry]
-    return {"files": entries, "in": kept.rows + rejected.rows, "out": kept.rows, **tally.to_dict()}
+    return {"files": entries, "in": kept.rows + rejected.rows, "out": kept.rows, **tally.counts()}
 
 
 def rules_of(params: dict[str, Any]) -> list[Rule]:
@@ -122,27 +150,32 @@ class _Tally:
             _, offsets = buffers(rows["text"])
             self.text_bytes[side] += int(offsets[-1] - offsets[0])
 
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+    def counts(self) -> Counts:
+        return {
+            "dropped": self.dropped, "failed": self.failed, "text_bytes": self.text_bytes,
+            "skipped": dict(self.skipped), "languages": dict(self.languages),
+        }  # fmt: skip
 
 
-def _counts(results: list[dict[str, Any]]) -> dict[str, Any]:
+def _counts(results: list[ChosenFile]) -> dict[str, Any]:
     """Figures of all tasks, keys sorted; rules that dropped nothing are left out."""
-    total: dict[str, Any] = {name: _sum(results, name) for name in ("dropped", "failed")}
-    total["skipped"] = {
-        name: _sum([result["skipped"] for result in results], name)
+    skipped = {
+        name: _sum(result["skipped"].get(name, {}) for result in results)
         for name in sorted({name for result in results for name in result["skipped"]})
     }
-    languages, sizes = {}, _sum(results, "text_bytes")
-    for side in ("in", "out"):
-        languages[side] = _sum([result["languages"] for result in results], side)
-    rows = {side: sum(result[side] for result in results) for side in ("in", "out")}
-    return {**rows, **total, "languages": languages["out"], "languages_in": languages["in"],
-            "text_bytes_in": sizes.get("in", 0), "text_bytes": sizes.get("out", 0)}  # fmt: skip
+    languages = {side: _sum(result["languages"].get(side, {}) for result in results) for side in ("in", "out")}
+    sizes = _sum(result["text_bytes"] for result in results)
+    return {
+        "in": sum(result["in"] for result in results), "out": sum(result["out"] for result in results),
+        "dropped": _sum(result["dropped"] for result in results),
+        "failed": _sum(result["failed"] for result in results), "skipped": skipped,
+        "languages": languages["out"], "languages_in": languages["in"],
+        "text_bytes_in": sizes.get("in", 0), "text_bytes": sizes.get("out", 0),
+    }  # fmt: skip
 
 
-def _sum(results: list[dict[str, Any]], name: str) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for result in results:
-        found.update(result.get(name, {}))
-    return dict(sorted((+found).items()))
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(sorted((+total).items()))

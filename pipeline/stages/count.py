@@ -3,7 +3,7 @@
 Three steps over the training rows:
 
     words    a file       tokens laid down flat, how often each occurs
-    pairs    a stretch    weighted pairs of words, in ordered runs
+    runs     a stretch    weighted pairs of words, in ordered runs
     merge    a part       the runs of a range of words, added up                       → one file of parts/
 
 Sums are whole numbers until the last division, so no order of work can change a bit. What crosses a shuffle are names
@@ -86,7 +86,7 @@ def run(job: Job) -> Outcome:
     files = _files(job)
     run_tasks(job, "words", files, count_words)
     words = _vocabulary(job, reduce(np.add, (load_array(job.folder / "flat", task.key, "counts") for task in files)))
-    paired = run_tasks(job, "pairs", _stretches(len(_stream(job, words))), count_pairs)
+    paired = run_tasks(job, "runs", _stretches(len(_stream(job, words))), count_pairs)
     spills = [file for result in paired for file in result["spills"]]
     if not spills:
         raise StageFailed(

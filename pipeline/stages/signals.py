@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS
-from pipeline.core.shards import FileEntry, ShardWriter, batches, number
+from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
 from pipeline.filters.base import Filter, measure, measuring_filter
@@ -31,17 +31,32 @@ from pipeline.kernels.signals import NAMES
 STEP = "measure"
 
 
+class DocumentFile(TypedDict):
+    """The payload of a task: a file of documents."""
+
+    path: str
+
+
+class MeasuredFile(TypedDict):
+    """A file of text and one of signals; how many documents each cleaner changed; bytes of text before and after."""
+
+    files: list[EntryFields]
+    rows: int
+    changed: dict[str, int]
+    text_bytes: list[int]
+
+
 def run(job: Job) -> Outcome:
     """Clean and measure every file of the documents; the artifact is parts/ and signals/."""
     paths = job.inputs.files("documents", "parts/")
-    tasks = [Task(f"{at:06d}", path.stat().st_size, {"path": str(path)}) for at, path in enumerate(paths)]
+    tasks = [Task(f"{at:06d}", path.stat().st_size, DocumentFile(path=str(path))) for at, path in enumerate(paths)]
     own = any(":" in one["name"] for one in (*job.params["cleaners"], *job.params["filters"]))
     results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if own else "threads")
-    found = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
-    return Outcome(number(job.folder, found), _counts(results))
+    entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
+    return Outcome(number(job.folder, entries), _counts(results))
 
 
-def measure_file(job: Job, task: Task) -> dict[str, Any]:
+def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
     """One task: the row groups of a file, each cleaned, measured and written before the next is read."""
     cleaners, filters = cleaners_of(job.params), own_filters_of(job.params)
     schema = signals_schema(filters)
@@ -105,7 +120,7 @@ def text_bytes(table: pa.Table) -> int:
     return int(offsets[-1] - offsets[0])
 
 
-def _counts(results: list[dict[str, Any]]) -> dict[str, Any]:
+def _counts(results: list[MeasuredFile]) -> dict[str, Any]:
     changed: Counter[str] = Counter()
     for result in results:
         changed.update(result["changed"])

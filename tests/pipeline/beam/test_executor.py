@@ -138,7 +138,7 @@ def test_another_executor_runs_a_stage_to_the_same_bytes(
 ) -> None:
     texts = ["The ore is hot and the furnace is ready for it.", "铁块已经炼好了，炉火还很旺。", "the ore is cold"]
     documents = make_documents([{"text": text} for text in [*texts, *texts]], files=2)
-    write_json(documents.path / "manifest.json", documents.manifest.to_dict())
+    write_json(Path(documents.uri) / "manifest.json", documents.manifest.to_dict())
     fields = {"stage": "dedupe", "inputs": {"documents": documents}, "params": Dedupe().model_dump()}
     by_thread = dedupe.run(make_job("one", **fields))
     monkeypatch.setattr("pipeline.beam.run.executor_of", lambda isolation: ProcessPerTask(tmp_path))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from pipeline.core import figures
+from pipeline.core.counts import Counts
 from pipeline.core.manifest import Manifest
 from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
@@ -25,7 +25,7 @@ def summary(manifest: Manifest, spec: StageSpec | None = None) -> str:
     text_bytes = manifest.counts.get("text_bytes", manifest.counts.get("bytes_out"))
     if text_bytes:
         parts.append(f"{figures.size(text_bytes)} of text")
-    others = [(key, value) for key, value in manifest.counts.items() if _plain(key, value)]
+    others = [(key, cast(float, value)) for key, value in manifest.counts.items() if _plain(key, value)]
     parts += [_named(key, value) for key, value in others[:4]]
     return ", ".join(filter(None, parts))
 
@@ -43,14 +43,14 @@ def documents(manifest: Manifest) -> str:
     return f"{figures.count(counts['out'])} of {figures.count(counts['in'])} documents kept"
 
 
-def _dropped(counts: Mapping[str, Any]) -> str:
+def _dropped(counts: Counts) -> str:
     dropped = {reason: n for reason, n in counts.get("dropped", {}).items() if n}
     most = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{reason} {figures.count(n)}" for reason, n in most[:3]) + (", …" if most[3:] else "")
     return f"{figures.count(sum(dropped.values()))} dropped ({shown})" if dropped else ""
 
 
-def _plain(key: str, value: Any) -> bool:
+def _plain(key: str, value: object) -> bool:
     return key not in SAID and isinstance(value, int | float) and not isinstance(value, bool) and bool(value)
 
 

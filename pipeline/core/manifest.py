@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.counts import Counts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import canonical_json
 from pipeline.core.shards import FileEntry
@@ -69,7 +70,7 @@ class Manifest:
     params: dict[str, Any]
     inputs: Prints
     files: tuple[FileEntry, ...]
-    counts: dict[str, Any]
+    counts: Counts
     digest: str
     content_digest: str
     numerics: dict[str, Any] | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.counts import Counts
 from pipeline.core.errors import StageFailed
 from pipeline.core.manifest import Prints
 from pipeline.core.plugins import plugin_names, with_sources
@@ -267,12 +268,12 @@ class Outcome:
     """What a stage made: the recorded files, its counts, and what belongs in the journal and not in the digest."""
 
     files: list[FileEntry]
-    counts: dict[str, Any]
+    counts: Counts
     numerics: dict[str, Any] | None = None
     journal: dict[str, Any] = field(default_factory=dict)
 
 
-def check_rows(stage: str, counts: Mapping[str, Any]) -> None:
+def check_rows(stage: str, counts: Counts) -> None:
     """Every stage proves its bookkeeping: in = out + dropped + quarantined.
 
     Raises: StageFailed when rows went missing, which is our mistake and never the user's.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
@@ -23,9 +23,10 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
     counts = [artifact.manifest.counts for artifact in artifacts]
     read, quarantined = (sum(one[key] for one in counts) for key in ("out", "quarantined"))
     lost = _ordered({f"quarantined: {name}": n for name, n in _summed(counts, "reasons").items()})
-    raw_files, raw_bytes, text_bytes, records = (
-        sum(one.get(key, 0) for one in counts) for key in ("raw_files", "raw_bytes", "text_bytes", "in")
-    )
+    raw_files = sum(part.get("raw_files", 0) for part in counts)
+    raw_bytes = sum(part.get("raw_bytes", 0) for part in counts)
+    text_bytes = sum(part.get("text_bytes", 0) for part in counts)
+    records = sum(part.get("in", 0) for part in counts)
     return StageReport(
         tiles=(Tile(figures.count(read), "documents read", f"{figures.count(quarantined)} quarantined"),),
         gates=(
@@ -62,7 +63,7 @@ def _filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:
     return StageReport(gates=(gate,), chapters=_losses(steps, "dropped"))
 
 
-def _losses(steps: Sequence[ReportedStep], key: str) -> tuple[Chapter, ...]:
+def _losses(steps: Sequence[ReportedStep], key: Literal["reasons", "dropped"]) -> tuple[Chapter, ...]:
     losses = []
     for step in steps:
         lost = _ordered(step.artifact.manifest.counts.get(key, {})) if step.artifact else ()

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
+from pipeline.core.counts import Counts
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
@@ -37,7 +38,7 @@ class MeasuredDocuments(TypedDict):
     signals: str
 
 
-class Counts(TypedDict):
+class TaskCounts(TypedDict):
     """Documents by rule (dropped by it first; failed at all), by rule and language (skipped), by side and language."""
 
     dropped: dict[str, int]
@@ -51,7 +52,7 @@ Rows = TypedDict("Rows", {"in": int, "out": int})
 """Documents read and kept."""
 
 
-class ChosenFile(Counts, Rows):
+class ChosenFile(TaskCounts, Rows):
     """What became of a file: its kept and its rejected documents, as files and as numbers."""
 
     files: list[EntryFields]
@@ -150,14 +151,14 @@ class _Tally:
             _, offsets = buffers(rows["text"])
             self.text_bytes[side] += int(offsets[-1] - offsets[0])
 
-    def counts(self) -> Counts:
+    def counts(self) -> TaskCounts:
         return {
             "dropped": self.dropped, "failed": self.failed, "text_bytes": self.text_bytes,
             "skipped": dict(self.skipped), "languages": dict(self.languages),
         }  # fmt: skip
 
 
-def _counts(results: list[ChosenFile]) -> dict[str, Any]:
+def _counts(results: list[ChosenFile]) -> Counts:
     """Figures of all tasks, keys sorted; rules that dropped nothing are left out."""
     skipped = {
         name: _sum(result["skipped"].get(name, {}) for result in results)

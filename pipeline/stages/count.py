@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import Partition, run_shuffle, segments
 from pipeline.beam.task import Task
+from pipeline.core.counts import Counts
 from pipeline.core.errors import StageFailed
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, number
 from pipeline.core.stage import Job, Outcome
@@ -219,5 +220,5 @@ def _outcome(job: Job, words: Vocabulary, parts: Sequence[MergedPart], seen: int
     entries = [FileEntry.from_dict(result["entry"]) for result in parts if result["entry"]]
     cells = sum(entry.rows or 0 for entry in entries)
     # `words`: those in the rows that are counted; the others are unknown, rare, or ends of sentences and texts
-    counts = {"tokens": len(_stream(job, words)), "words": seen, "vocabulary": len(words.ids), "cells": cells}
+    counts: Counts = {"tokens": len(_stream(job, words)), "words": seen, "vocabulary": len(words.ids), "cells": cells}
     return Outcome(number(job.folder, entries), counts)

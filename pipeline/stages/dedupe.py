@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import Partition, read_partition, read_segments, run_shuffle, spill, split
 from pipeline.beam.task import Task
+from pipeline.core.counts import Counts
 from pipeline.core.plugins import without_sources
 from pipeline.core.records import DOCUMENTS, DUPLICATES
 from pipeline.core.shards import FileEntry, ShardWriter, number
@@ -296,5 +297,8 @@ def _outcome(job: Job, written: Sequence[Written]) -> Outcome:
         sum(result[name] for result in written) for name in ("documents", "bytes_in", "bytes_out")
     )
     files = number(job.folder, [FileEntry.from_dict(entry) for result in written for entry in result["entries"]])
-    counts = {"in": documents, "out": documents - sum(dropped.values()), "dropped": dropped}
-    return Outcome(files, {**counts, "bytes_in": bytes_in, "bytes_out": bytes_out})
+    counts: Counts = {
+        "in": documents, "out": documents - sum(dropped.values()), "dropped": dropped,
+        "bytes_in": bytes_in, "bytes_out": bytes_out,
+    }  # fmt: skip
+    return Outcome(files, counts)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Task
+from pipeline.core.counts import Counts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import RawFile, write_json
 from pipeline.core.shards import FileEntry, entry_of, number
@@ -97,7 +98,7 @@ def _isolation_of(job: Job, task: Task) -> str:
     return str(READERS.load(options["reader"]).isolation)
 
 
-def _counts(job: Job, chunks: list[dict[str, Any]]) -> dict[str, Any]:
+def _counts(job: Job, chunks: list[dict[str, Any]]) -> Counts:
     reasons: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     for chunk in chunks:
@@ -121,7 +122,7 @@ def _counts(job: Job, chunks: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _judge(job: Job, counts: dict[str, Any], chunks: list[dict[str, Any]]) -> None:
+def _judge(job: Job, counts: Counts, chunks: list[dict[str, Any]]) -> None:
     """Too many bad records, or no document at all, end the run; the message names some."""
     limit = job.params["max_bad_fraction"]
     examples = "; ".join([example for chunk in chunks for example in chunk["examples"]][:3])

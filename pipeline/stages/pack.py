@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
+from pipeline.core.counts import ByLanguage, Counts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import write_json
 from pipeline.core.records import tokens_schema
@@ -45,7 +46,6 @@ STREAMS = "streams"  # under the draft: gone at publication
 UNKNOWN = "unknown"  # the language of a document without one, in counts
 
 Cutoffs = Mapping[str, int]
-Counts = dict[str, dict[str, int]]
 
 
 def run(job: Job) -> Outcome:
@@ -58,7 +58,7 @@ def run(job: Job) -> Outcome:
     _check(splits)
     entries = _rows(job, path_name, encoded, splits)
     write_json(job.folder / "splits.json", splits)
-    counts = {
+    counts: Counts = {
         "in": sum(result["documents"] for result in encoded),
         "out": sum(split["documents"] for split in splits.values()),
         "dropped": {},
@@ -140,7 +140,7 @@ def _with(tasks: Sequence[Task], payload: dict[str, Any]) -> list[Task]:
 def encode(job: Job, task: Task) -> dict[str, Any]:
     """One file → a token stream for each split; counts by split and language. Ends at the first difference."""
     pack = _packer(job, task.payload["path_name"])
-    counts: dict[str, Counts] = {split: {} for split in SPLITS}
+    counts: dict[str, ByLanguage] = {split: {} for split in SPLITS}
     documents, folder = 0, job.folder / STREAMS / task.payload["path_name"]
     try:
         with ExitStack() as stack:
@@ -186,7 +186,7 @@ def _held_out(batch: pa.Table, cutoffs: Cutoffs) -> NDArray[np.bool_]:
     return held
 
 
-def _count(counts: Counts, batch: pa.Table, mask: NDArray[np.bool_], named: dict[str, NDArray[np.int64]]) -> None:
+def _count(counts: ByLanguage, batch: pa.Table, mask: NDArray[np.bool_], named: dict[str, NDArray[np.int64]]) -> None:
     named = {**named, "bytes": pc.binary_length(batch["text"].combine_chunks()).to_numpy()}
     for language, rows in _by_language(batch):
         chosen = rows[mask[rows]]
@@ -202,7 +202,7 @@ def _totals(job: Job, encoded: Sequence[dict[str, Any]]) -> dict[str, Any]:
     length = Pack.model_validate(job.params).length
     splits: dict[str, Any] = {}
     for split in SPLITS:
-        languages: Counts = {}
+        languages: ByLanguage = {}
         for result in encoded:
             for language, one in result["counts"][split].items():
                 held = languages.setdefault(language, dict.fromkeys(one, 0))

@@ -19,6 +19,7 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
+from pipeline.core.counts import Counts
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
@@ -120,7 +121,7 @@ def text_bytes(table: pa.Table) -> int:
     return int(offsets[-1] - offsets[0])
 
 
-def _counts(results: list[MeasuredFile]) -> dict[str, Any]:
+def _counts(results: list[MeasuredFile]) -> Counts:
     changed: Counter[str] = Counter()
     for result in results:
         changed.update(result["changed"])

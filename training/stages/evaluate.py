@@ -7,8 +7,9 @@ bytes from one process or ten (within one numerics class, which the manifest nam
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from pipeline.core.counts import Counts
 from pipeline.core.files import write_json
 from pipeline.core.shards import entry_of
 from pipeline.core.stage import Job, Outcome
@@ -73,7 +74,7 @@ def _outcome(job: Job, findings: list[Finding], numerics: list[dict[str, Any]]) 
         counts |= found.counts
     for name, value in files.items():
         write_json(job.folder / name, value)
-    return Outcome([entry_of(job.folder, name) for name in files], counts, numerics=_together(numerics))
+    return Outcome([entry_of(job.folder, name) for name in files], cast(Counts, counts), numerics=_together(numerics))
 
 
 def _together(numerics: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.core.counts import Counts
 from pipeline.core.files import read_json, write_json
 from pipeline.core.shards import FileEntry, entry_of
 from pipeline.core.stage import Job, Outcome
@@ -59,10 +60,10 @@ def _section_of(job: Job) -> Pretrain:
     return section.model_copy(update={"model": model})
 
 
-def _languages(counts: dict[str, Any]) -> dict[str, int]:
-    """Training tokens by language."""
-    found = counts.get("splits", {}).get("train", {}).get("languages", {})
-    return {language: one["tokens"] for language, one in found.items()}
+def _languages(counts: Counts) -> dict[str, int]:
+    """Training tokens by language; nothing of an artifact that does not count its splits."""
+    train = counts.get("splits", {}).get("train")
+    return {language: held["tokens"] for language, held in train["languages"].items()} if train else {}
 
 
 def vocabulary(tokenizer: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.manifest import Manifest, fingerprint
+from pipeline.core.manifest import Manifest, Prints, each, fingerprint
 from pipeline.core.shards import entry_of
 from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
 from pipeline.core.store import Store
@@ -134,3 +134,21 @@ def test_a_job_survives_the_way_to_its_process(tmp_path: Path) -> None:
     assert [part.uri for part in again.inputs.all("documents")] == [artifact.uri, artifact.uri]
     read = Inputs.of({"documents": [found, found], "init": found}) if (found := store.find("clean", PRINT)) else None
     assert replace(again, progress=job.progress, sources=()) == replace(job, inputs=read)
+
+
+def test_a_manifest_says_what_its_inputs_held_and_one_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    job = job_for(store, tmp_path)
+    path = store.publish(job, made(job)).file("manifest.json")
+    value = json.loads(path.read_text())
+    assert value["inputs"] == {"ingest": "e" * 64} and value["input_digests"] == {"ingest": "d" * 64}
+    del value["input_digests"]
+    path.write_text(json.dumps(value))
+    artifact = store.find("clean", PRINT)
+    assert artifact is not None and artifact.manifest.input_digests == {}
+
+
+def test_an_input_in_one_part_keeps_its_fingerprint_and_the_order_of_several_parts_counts() -> None:
+    parts: list[Prints] = [{"ingest": "x"}, {"ingest": ["x"]}, {"ingest": ["x", "y"]}, {"ingest": ["y", "x"]}]
+    assert len({fingerprint("clean", 1, {}, inputs) for inputs in parts}) == 4
+    assert [each(inputs["ingest"]) for inputs in parts[:3]] == [["x"], ["x"], ["x", "y"]]

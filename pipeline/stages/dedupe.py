@@ -55,8 +55,7 @@ FACTS = np.dtype([("length", "<u4"), ("raw", "<u8"), ("identity", "<u8")])
 
 def run(job: Job) -> Outcome:
     """Keys, matches, sets, pairs, who stays, their names, the files."""
-    artifacts = job.inputs.all("documents")
-    positions = [at for at, artifact in enumerate(artifacts) for _ in artifact.files("parts/")]
+    positions = [at for at, part in enumerate(job.inputs.all("documents")) for _ in part.files("parts/")]
     corpus = Corpus.of(_files(job), positions)
     corpus.save(job.folder)
     partitions = _partitions(len(corpus), _section(job).bands)
@@ -297,8 +296,5 @@ def _outcome(job: Job, written: Sequence[Written]) -> Outcome:
         sum(result[name] for result in written) for name in ("documents", "bytes_in", "bytes_out")
     )
     files = number(job.folder, [FileEntry.from_dict(entry) for result in written for entry in result["entries"]])
-    counts: Counts = {
-        "in": documents, "out": documents - sum(dropped.values()), "dropped": dropped,
-        "bytes_in": bytes_in, "bytes_out": bytes_out,
-    }  # fmt: skip
-    return Outcome(files, counts)
+    counts: Counts = {"in": documents, "out": documents - sum(dropped.values()), "dropped": dropped}
+    return Outcome(files, counts | Counts(bytes_in=bytes_in, bytes_out=bytes_out))

@@ -140,7 +140,7 @@ def test_another_number_of_workers_goes_on_with_the_same_rows_and_says_so(make_j
 def test_torchrun_enters_by_the_same_door(make_job: Callable[..., Job]) -> None:
     launched, by_torchrun = make_job("launched", workers=2), make_job("torchrun", workers=2)
     outcome = run(launched)
-    spec = by_torchrun.metrics / "spec.json"
+    spec = by_torchrun.place.metrics / "spec.json"
     write_json(spec, spec_of(by_torchrun).to_dict())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run([*torchrun, "-m", "training.trainer.worker", str(spec)], capture_output=True, text=True)

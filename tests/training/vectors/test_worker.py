@@ -100,7 +100,7 @@ def test_any_number_of_workers_comes_to_the_same_bytes(make_job: Callable[..., J
 def test_workers_of_two_hosts_come_to_the_same_bytes(make_job: Callable[..., Job]) -> None:
     alone, apart = make_job("alone"), make_job("apart")
     expected = digests(run_here(alone))
-    spec = apart.metrics / "spec.json"
+    spec = apart.place.metrics / "spec.json"
     write_json(spec, spec_of(apart).to_dict())
     # three workers, of which the last two share a host
     code = (

@@ -18,7 +18,7 @@ from training.evaluation.section import Evaluate, file_problems, head_problem, t
 from training.export.consumers import missing
 from training.export.section import Export, shape_problem, tokenizer_problem
 from training.models.sections import hf
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.section import Pretrain
 
 
@@ -28,7 +28,7 @@ def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
     if not isinstance(pretrain, Pretrain) or pack is None:
         return
     context = pretrain.model.options.get("context")
-    added = marks.added(pretrain.model.name, pretrain.objective)
+    added = special_tokens.added(pretrain.model.name, pretrain.objective)
     if context is not None and pack.length + added > context:
         marked = f" and {added} marks" if added else ""
         what = f"rows of {pack.length:,} tokens{marked} do not fit the model's context of {context:,}."
@@ -59,7 +59,7 @@ def tokenizer_and_objective(stage: ConfiguredStage) -> Iterator[Mismatch]:
     pretrain, tokenizer = stage.section, stage.section_of("tokenizer", Tokenizer)
     if not isinstance(pretrain, Pretrain) or tokenizer is None:
         return
-    problem = marks.tokenizer_problem(
+    problem = special_tokens.tokenizer_problem(
         pretrain.objective, kind=tokenizer.kind, specials=tokenizer.specials, path=tokenizer.path
     )
     if problem:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.core.stage import SourceFiles
 from training.models.sections import hf
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.section import STEPS, Pretrain
 
 MODEL_FOLDER = "model"  # the source that is a model folder of the user's
@@ -32,7 +32,7 @@ def pretrain_params(section: Pretrain, seed: int) -> dict[str, Any]:
         found["model"] = {"hf": {**section.model.options, "folder": hf.fingerprint_of(hf.Hf(**section.model.options))}}
     if found["steps"] is None:
         found["steps"] = STEPS if section.epochs is None else None
-    if words := marks.declared(section.objective):
+    if words := special_tokens.declared(section.objective):
         found[WORDS] = words
     return {**found, "seed": seed}
 

@@ -29,10 +29,10 @@ from transformers import BertConfig, BertForMaskedLM
 
 from pipeline.tokenizers.base import Options as Specials
 from pipeline.tokenizers.subword import BytePair, load
-from training.chance import keys
 from training.engines import device
+from training.keyed_rng import keys
 from training.models.base import build
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as Options
 from training.section import Precision, Pretrain
@@ -90,7 +90,7 @@ def bare(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, d
         num_attention_heads=4, intermediate_size=4 * width, hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout, max_position_embeddings=LENGTH + 2,
     )  # fmt: skip
-    model, own = BertForMaskedLM(config).train(), marks.read(tokenizer)
+    model, own = BertForMaskedLM(config).train(), special_tokens.read(tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     special = torch.from_numpy(own.special)
 

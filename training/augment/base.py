@@ -16,7 +16,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
 from pipeline.tokenizers import subword
 from training.augment import specials
-from training.chance import Keys
+from training.keyed_rng import Keys
 
 Tokens = NDArray[np.int64]
 Part = tuple[int, int]

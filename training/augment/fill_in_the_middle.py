@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from training.augment import section
 from training.augment.base import Augmentation, Part, Tokens, documents, laid
-from training.chance import Keys, uniform
+from training.keyed_rng import Keys, uniform
 
 DRAWS = 4  # a document: whether, two cuts, which order
 MARKS = 3

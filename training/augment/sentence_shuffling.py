@@ -16,7 +16,7 @@ from pipeline.text.words import sentences
 from pipeline.tokenizers import pieces
 from training.augment import section
 from training.augment.base import Augmentation, Tokens, documents
-from training.chance import Keys, uniform
+from training.keyed_rng import Keys, uniform
 
 
 class SentenceShuffling(Augmentation):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training.augment import section
 from training.augment.base import Augmentation, Tokens, laid
 from training.augment.specials import spans
-from training.chance import Keys, uniform
+from training.keyed_rng import Keys, uniform
 
 Draws = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from training.augment import section
 from training.augment.base import Augmentation, Tokens
-from training.chance import Keys, uniform
+from training.keyed_rng import Keys, uniform
 
 
 class TokenDropout(Augmentation):

@@ -18,7 +18,7 @@ from training.evaluation.base import Finding, Piece, Score, Subject, Task
 from training.evaluation.gaps import Hidden
 from training.evaluation.held_out import HeldOut
 from training.evaluation.ratio import interval, ratio
-from training.objectives import marks
+from training.objectives import special_tokens
 
 FILE = "fill.json"
 # a process takes about as long to start as a small model to answer so many
@@ -33,7 +33,7 @@ class Fill(Task):
     options: section.Fill
 
     def cut(self, held_out: HeldOut) -> list[Piece]:
-        words = gaps.hidden_words(held_out, marks.read(held_out.tokenizer), self.options.words)
+        words = gaps.hidden_words(held_out, special_tokens.read(held_out.tokenizer), self.options.words)
         shown, left = list[bool](), dict.fromkeys([word.language for word in words], self.options.shown)
         for word in words:
             shown.append(left[word.language] > 0)
@@ -65,7 +65,7 @@ class _Filler:
 
     def __init__(self, subject: Subject, top: int) -> None:
         self._held_out, self._model, self._top = subject.held_out, subject.model, top
-        self._marks = marks.read(subject.held_out.tokenizer)
+        self._marks = special_tokens.read(subject.held_out.tokenizer)
         self._reference = subword.load(subject.held_out.tokenizer)
 
     def prompt(self, text: str) -> dict[str, Any]:

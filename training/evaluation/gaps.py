@@ -14,8 +14,8 @@ from pipeline.text import words
 from pipeline.tokenizers import subword
 from training.evaluation.held_out import HeldOut, Row
 from training.evaluation.section import GAP
-from training.objectives.marks import Marks
 from training.objectives.reading import Reader, Reading
+from training.objectives.special_tokens import Marks
 
 # rows of the split in which words are sought, spread over it
 ROWS = 512

@@ -23,7 +23,7 @@ from training.evaluation.own_text import own_texts, share
 from training.evaluation.scored import Losses, Scored, finite
 from training.models.base import Model
 from training.models.bert import Bert
-from training.objectives import marks
+from training.objectives import special_tokens
 
 # tokens read over the whole split: seconds for a small model, and the same for any corpus
 READ = 1 << 19
@@ -47,7 +47,7 @@ def step(held_out: HeldOut) -> int:
 def work(piece: Piece, subject: Subject) -> dict[str, Any]:
     """For each row, and each document's span in it: the loss, number and bytes of the tokens that were asked."""
     held_out, every = subject.held_out, step(subject.held_out)
-    own, sizes = marks.read(held_out.tokenizer), held_out.pieces.sizes
+    own, sizes = special_tokens.read(held_out.tokenizer), held_out.pieces.sizes
     found = []
     for number, row in enumerate(held_out.rows(piece["start"], piece["stop"]), piece["start"]):
         places = np.arange((-number * held_out.length) % every, len(row.tokens), every)
@@ -66,7 +66,7 @@ def work(piece: Piece, subject: Subject) -> dict[str, Any]:
     return {"pseudo": found}
 
 
-def _losses(model: Model, row: Row, places: list[int], own: marks.Marks) -> Losses:
+def _losses(model: Model, row: Row, places: list[int], own: special_tokens.Marks) -> Losses:
     """The loss of each of these tokens, hidden alone among all others, in nats."""
     framed = torch.tensor([own.start, *row.tokens.tolist(), own.end])
     batch = max(1, BATCH_TOKENS // len(framed))

@@ -28,7 +28,7 @@ from training.export.bert import FILLS
 from training.export.translation import Head, Read, Specials, Translation, head_of, translation
 from training.models.base import build
 from training.models.saved import CONFIG, WEIGHTS, load
-from training.objectives import marks
+from training.objectives import special_tokens
 
 CONTINUES = f"""\
 A language model trained from scratch by Bloomery.
@@ -198,7 +198,7 @@ def _compare_ids(source: Source, tokenizer: Any, head: Head) -> None:
 def _frame(tokenizer: Path, head: Head) -> tuple[list[int], list[int]]:
     """The ids before and behind every text."""
     added = description.added(read_json(tokenizer))
-    names = marks.spelling(added) if head == "masked" else None
+    names = special_tokens.spelling(added) if head == "masked" else None
     return ([], []) if names is None else ([added[names[0]]], [added[names[1]]])
 
 

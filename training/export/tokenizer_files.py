@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pipeline.core.files import read_json, replacing, write_json
 from pipeline.tokenizers import description
 from training.export.translation import Head, Specials
-from training.objectives import marks
+from training.objectives import special_tokens
 
 Tree = dict[str, Any]
 
@@ -44,7 +44,7 @@ def framed(tree: Tree, *, segments: int = 2) -> Tree:
     with it in training.
     """
     added = description.added(tree)
-    names = marks.spelling(added)
+    names = special_tokens.spelling(added)
     if names is None:
         return tree
     plain = unframed(tree)

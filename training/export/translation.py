@@ -16,7 +16,7 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.registry import Entry, Registry
 from pipeline.tokenizers import description
-from training.objectives import marks
+from training.objectives import special_tokens
 
 Head = Literal["causal", "masked"]
 Read = Callable[[str], Tensor]
@@ -30,7 +30,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "sep_token": ("[SEP]",),
     "mask_token": ("[MASK]", "<mask>"),
 }
-# in the order of `marks.SPELLINGS`
+# in the order of `special_tokens.SPELLINGS`
 FRAME = ("cls_token", "sep_token", "mask_token")
 
 
@@ -52,7 +52,7 @@ class Specials:
         for name, words in SPELLINGS.items():
             if known_words := [word for word in words if word in added]:
                 chosen[name] = known_words[0]
-        chosen |= zip(FRAME, marks.spelling(added) or (), strict=False)
+        chosen |= zip(FRAME, special_tokens.spelling(added) or (), strict=False)
         if (unknown := tree["model"].get("unk_token")) in known:
             chosen["unk_token"] = unknown
         return cls(chosen, {name: known[word] for name, word in chosen.items()})

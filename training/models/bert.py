@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.models import tuned
+from training.models import cpu_kernels
 from training.models.base import Kind, Model
 from training.models.dropout import dropout
 from training.models.layers import IGNORE, SHORT, Gelu, LayerNorm, Linear, summed_loss, wide
@@ -34,7 +34,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         B, T, C = x.shape
         q, k, v = (part(x).view(B, T, self.heads, -1).transpose(1, 2) for part in (self.query, self.key, self.value))
-        if tuned.wanted(x) and T <= SHORT:
+        if cpu_kernels.wanted(x) and T <= SHORT:
             y = _attend(q, k, v, mask, self.dropout if self.training else 0.0)
         else:
             shown = None if mask is None else mask.to(q.dtype)[:, None, None]  # B, 1, 1, T

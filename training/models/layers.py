@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.models import tuned
+from training.models import cpu_kernels
 
 IGNORE = -100
 EPS = 1e-6
@@ -21,8 +21,8 @@ class Linear(nn.Linear):
     """nn.Linear that takes the faster form where there is one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if tuned.wanted(x):
-            return tuned.linear(x, self.weight, self.bias)
+        if cpu_kernels.wanted(x):
+            return cpu_kernels.linear(x, self.weight, self.bias)
         return F.linear(x, self.weight, self.bias)
 
 
@@ -34,8 +34,8 @@ class RmsNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if tuned.wanted(x):
-            return tuned.rms_norm(x, self.weight, EPS)
+        if cpu_kernels.wanted(x):
+            return cpu_kernels.rms_norm(x, self.weight, EPS)
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPS)
 
 
@@ -47,7 +47,7 @@ class LayerNorm(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if tuned.wanted(x):  # bf16 in and out, statistics in fp32 inside the kernel
+        if cpu_kernels.wanted(x):  # bf16 in and out, statistics in fp32 inside the kernel
             x = x.to(torch.bfloat16)
             return F.layer_norm(x, self.weight.shape, self.weight.to(x.dtype), self.bias.to(x.dtype), EPS)
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPS)
@@ -125,8 +125,8 @@ class Attention(nn.Module):
         if self.kv_heads != self.heads:
             k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
         dropout = self.dropout if self.training else 0.0
-        if tuned.wanted(x) and causal and T <= SHORT and not dropout:
-            y = tuned.attend(q, k, v)
+        if cpu_kernels.wanted(x) and causal and T <= SHORT and not dropout:
+            y = cpu_kernels.attend(q, k, v)
         else:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
@@ -174,8 +174,8 @@ def head_loss(
     x: Tensor, weight: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, cap: float | None = None
 ) -> Tensor:
     """The loss of every counted target in nats, summed. x: N, C; weight: vocabulary, C; targets: N, `IGNORE` = none."""
-    if tuned.wanted(x):
-        return tuned.head_loss(x, weight, targets, IGNORE, label_smoothing=label_smoothing, cap=cap)
+    if cpu_kernels.wanted(x):
+        return cpu_kernels.head_loss(x, weight, targets, IGNORE, label_smoothing=label_smoothing, cap=cap)
     return summed_loss(scores(x, weight, cap), targets, label_smoothing=label_smoothing)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.chance import Keys
+from training.keyed_rng import Keys
 from training.models.base import Model
 
 Tensors = dict[str, Tensor]
@@ -34,7 +34,7 @@ class Objective:
         """Inputs on the CPU, and how many targets of each row count (B, int64).
 
         tokens: B, T, of which the first `lengths[b]` of row b count (maybe none); what is chosen by chance comes from
-        `keys` (B), by `training.chance.uniform` and nothing else.
+        `keys` (B), by `training.keyed_rng.uniform` and nothing else.
         """
         raise NotImplementedError
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.chance import Keys
+from training.keyed_rng import Keys
 from training.models.base import Model
 from training.models.layers import IGNORE
 from training.objectives.base import Objective, Tensors

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.core.errors import UserError
-from training.chance import Keys, uniform
+from training.keyed_rng import Keys, uniform
 from training.models.base import Model
 from training.objectives import section
 from training.objectives.base import Objective, Tensors

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.core.errors import UserError
-from training.chance import Keys, uniform
+from training.keyed_rng import Keys, uniform
 from training.models.base import Model
 from training.models.layers import IGNORE
-from training.objectives import marks, pairs, whole_words
+from training.objectives import pairs, special_tokens, whole_words
 from training.objectives.base import Objective, Tensors
 from training.objectives.pairs import Pair, Text
 from training.objectives.reading import Reader, Row
@@ -35,7 +35,7 @@ class Masked(Objective):
 
     def __init__(self, config: Any, tokenizer: Path) -> None:
         super().__init__(config, tokenizer)
-        self._marks = marks.read(tokenizer)
+        self._marks = special_tokens.read(tokenizer)
         self._ordinary = self._marks.ordinary
         self._is_special = np.zeros(self._marks.vocabulary, np.bool_)
         self._is_special[self._marks.special] = True

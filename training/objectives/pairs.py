@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.chance import Keys, uniform
+from training.keyed_rng import Keys, uniform
 from training.models.layers import IGNORE
 from training.objectives.reading import Flags, Row
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from pipeline.core.files import read_json
 from pipeline.tokenizers import description
 from training.models.base import Model
-from training.objectives import marks
+from training.objectives import special_tokens
 
 Ids = NDArray[np.int64]
 
@@ -35,7 +35,7 @@ class Frame:
     def read(cls, tokenizer: Path) -> Frame:
         tree = read_json(tokenizer)
         added = description.added(tree)
-        spelled = marks.spelling(added)
+        spelled = special_tokens.spelling(added)
         frame = None if spelled is None else (added[spelled[0]], added[spelled[1]])
         return cls(frame, description.end_of_text(tree, tokenizer.name))
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training import chance
+from training import keyed_rng
 from training.augment.base import Augmentation
 from training.families import Order
 from training.objectives.base import Objective, Tensors
@@ -46,7 +46,7 @@ class Feed:
         """One worker's inputs, and how many targets they hold."""
         mine = batches.share(self.numbers(step), rank=rank, world=world)
         places = np.arange(rank * len(mine), (rank + 1) * len(mine))
-        keys = chance.keys(self.seed, step, places)
+        keys = keyed_rng.keys(self.seed, step, places)
         tokens, lengths = self.train.take(mine)
         for one in self.augmentations:
             tokens, lengths = one.rows(tokens, lengths, keys)
@@ -58,7 +58,7 @@ class Feed:
     def validation(self, numbers: NDArray[np.int64], device: torch.device) -> tuple[Tensors, Tensor]:
         """Held-out rows, never augmented; a number below 0 is a row without tokens."""
         tokens, lengths = self.held_out.take(numbers)
-        inputs, counted = self.objective.batch(tokens, lengths, chance.keys(HELD_OUT, 0, numbers))
+        inputs, counted = self.objective.batch(tokens, lengths, keyed_rng.keys(HELD_OUT, 0, numbers))
         return _on(device, inputs), counted.sum()
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing, write_json
 from pipeline.core.shards import batches
-from training import chance
+from training import keyed_rng
 from training.vectors.compiler import kernel
 from training.vectors.glove_descent import CELL, Cells
 
@@ -109,7 +109,7 @@ def _lay_down(files: Sequence[Path], shape: Shape, vocabulary: int, target: Path
         for words, contexts, counts in _scan(files):
             here, there = rows[words], rows[contexts]
             # which part: by the number of the cell, for every run alike
-            drawn = chance.mixed(np.arange(first, first + len(words), dtype=np.uint64) * _GOLDEN)
+            drawn = keyed_rng.mixed(np.arange(first, first + len(words), dtype=np.uint64) * _GOLDEN)
             part = (drawn % np.uint64(shape.parts)).astype(np.int64)
             yield (group[here] * shape.blocks + group[there]) * shape.parts + part, here, there, counts
             first += len(words)

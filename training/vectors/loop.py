@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from training import chance, finite
+from training import finite, keyed_rng
 from training.engines.optimizer import factor
 from training.section import Pretrain
 from training.trainer import batches, checkpoint
@@ -78,7 +78,7 @@ def one_step(run: Run) -> None:
     numbers = learner.numbers(run.done)
     cuts = np.arange(1, exchange.blocks) * len(numbers) // exchange.blocks
     parts = np.split(numbers, cuts)
-    keys = chance.keys(run.seed, run.done, np.arange(exchange.blocks * KEYS)).reshape(-1, KEYS)
+    keys = keyed_rng.keys(run.seed, run.done, np.arange(exchange.blocks * KEYS)).reshape(-1, KEYS)
     rate = learner.rate * factor(run.done, learner.plan.steps, run.section.schedule)
 
     for block in exchange.share(exchange.hosts.rank):

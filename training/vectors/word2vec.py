@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import StageFailed
-from training import chance
+from training import keyed_rng
 from training.models.sections.vectors import Vectors
 from training.objectives.section import Cbow, Skipgram
 from training.spec import TrainingSpec
@@ -162,7 +162,7 @@ class Word2vec(Learner):
         wanted = min(total, max(1, tokens // self.length))
         numbers = np.arange(wanted) * total // wanted
         blocks = np.split(numbers, np.arange(self.block_rows, wanted, self.block_rows))
-        keys = chance.keys(HELD_OUT, 0, np.arange(len(blocks) * KEYS)).reshape(-1, KEYS)
+        keys = keyed_rng.keys(HELD_OUT, 0, np.arange(len(blocks) * KEYS)).reshape(-1, KEYS)
         return tuple(Part(some, own, "validation") for some, own in zip(blocks, keys, strict=True))
 
     def _tables(self) -> dict[str, Table]:

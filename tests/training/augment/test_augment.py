@@ -15,7 +15,7 @@ from pipeline.core.config import Component
 from pipeline.core.errors import UserError
 from training.augment.base import Augmentation
 from training.augment.specials import needed, problem
-from training.chance import keys
+from training.keyed_rng import keys
 
 NAMES = ["token_dropout", "sentence_shuffling", "span_corruption", "fill_in_the_middle"]
 KEYS = keys(7, 3, np.arange(6))

@@ -11,7 +11,7 @@ import pytest
 from pipeline.tokenizers.subword import Reference
 from training.augment.base import Augmentation, documents
 from training.augment.specials import MIDDLE, PREFIX, SUFFIX
-from training.chance import keys
+from training.keyed_rng import keys
 
 Build = Callable[..., Augmentation]
 

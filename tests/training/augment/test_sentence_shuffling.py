@@ -16,7 +16,7 @@ from pipeline.tokenizers.subword import BytePair, load
 from pipeline.tokenizers.word import Word
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.augment.base import Augmentation, documents
-from training.chance import keys
+from training.keyed_rng import keys
 
 Build = Callable[..., Augmentation]
 ENGLISH = "The ore is washed. It is roasted, 3.5 hours! Then it meets the charcoal."

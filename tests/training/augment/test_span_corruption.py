@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from training.augment.base import Augmentation
 from training.augment.span_corruption import partition
 from training.augment.specials import span
-from training.chance import keys, uniform
+from training.keyed_rng import keys, uniform
 
 Build = Callable[..., Augmentation]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from training.augment.base import Augmentation
-from training.chance import keys
+from training.keyed_rng import keys
 
 Build = Callable[..., Augmentation]
 

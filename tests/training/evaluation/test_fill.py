@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from pipeline.text import words
 from pipeline.tokenizers.subword import load as load_tokenizer
-from training.chance import keys
 from training.evaluation import gaps
 from training.evaluation.base import Finding, Subject
 from training.evaluation.fill import FILE, Fill
 from training.evaluation.held_out import HeldOut
 from training.evaluation.section import Fill as Options
+from training.keyed_rng import keys
 from training.models.base import build
 from training.models.saved import load, save
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as MaskedOptions
 
@@ -76,7 +76,7 @@ def test_a_model_that_learned_finds_more_words_than_one_that_did_not(subject: Su
 def test_candidates_are_those_of_the_models_own_logits(subject: Subject) -> None:
     (english, chinese) = filled(subject, prompts=PROMPTS).files[FILE][:2]
     assert english["text"] == PROMPTS[0] and len(english["candidates"]) == 1
-    own, reference = marks.read(subject.held_out.tokenizer), load_tokenizer(subject.held_out.tokenizer)
+    own, reference = special_tokens.read(subject.held_out.tokenizer), load_tokenizer(subject.held_out.tokenizer)
     left, right = reference.encode_text("The quiet"), reference.encode_text(" carries a letter")
     asked = torch.tensor([[own.start, *left, own.mask, *right, own.end]])
     with torch.inference_mode():
@@ -94,7 +94,7 @@ def test_candidates_are_those_of_the_models_own_logits(subject: Subject) -> None
 def test_hidden_words_are_words_of_one_document_and_are_shown_with_a_gap(subject: Subject) -> None:
     held_out = subject.held_out
     texts = {document.id: document.text.decode() for document in held_out.documents()}
-    found = gaps.hidden_words(held_out, marks.read(held_out.tokenizer), 20)
+    found = gaps.hidden_words(held_out, special_tokens.read(held_out.tokenizer), 20)
     assert {one.language for one in found} == {"en", "zh", "unknown"}
     for one in found:
         row = next(held_out.rows(one.row, one.row + 1))

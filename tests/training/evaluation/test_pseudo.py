@@ -18,7 +18,7 @@ from training.evaluation.held_out import HeldOut
 from training.evaluation.perplexity import Perplexity
 from training.evaluation.section import Perplexity as Options
 from training.models.saved import load, save
-from training.objectives import marks
+from training.objectives import special_tokens
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,14 @@ def scores_of(subject: Subject) -> dict[tuple[str, str | None], Score]:
 
 def by_hand(subject: Subject, every: int) -> tuple[float, int, float]:
     """Nats, tokens and bytes of every so many tokens, end of text left out; bytes are the documents' own."""
-    model, own, nats, count, size, at = load(subject.folder), marks.read(subject.held_out.tokenizer), 0.0, 0, 0.0, -1
+    model, own, nats, count, size, at = (
+        load(subject.folder),
+        special_tokens.read(subject.held_out.tokenizer),
+        0.0,
+        0,
+        0.0,
+        -1,
+    )
     spelled = [len(piece) for piece in subject.held_out.pieces.spelled]
     sizes = {name: len(text.encode()) for name, text in stored_texts(subject.held_out).items()}
     parts = {one.id: sizes[one.id] / max(1, one.spelled_bytes) for one in subject.held_out.documents()}

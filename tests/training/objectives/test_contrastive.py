@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.config import Component
 from pipeline.core.errors import UserError
-from training import chance, objectives
+from training import keyed_rng, objectives
 from training.models.base import Model, build
 from training.objectives.base import Objective, Task, Tensors
 from training.objectives.contrastive import SHORTEST, info_nce
@@ -61,7 +61,7 @@ def model_of(family: str, *, dropout: float = 0.0, vocabulary: int = 420, contex
 
 def test_a_positive_is_the_next_span_of_the_same_document(make_objective: Make) -> None:
     tokens, lengths = rows_of(8, ends=(20, 40))
-    batch, counted = make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(8)))
+    batch, counted = make_objective().batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(8)))
     assert counted.tolist() == [1] * 8
     for one, other in zip(spans(batch, "tokens"), spans(batch, "positives"), strict=True):
         assert min(len(one), len(other)) >= SHORTEST
@@ -72,7 +72,7 @@ def test_a_positive_is_the_next_span_of_the_same_document(make_objective: Make) 
 
 def test_by_dropout_a_text_is_its_own_positive(make_objective: Make) -> None:
     tokens, lengths = rows_of(4, ends=(30,))
-    batch, counted = make_objective(positives="dropout").batch(tokens, lengths, chance.keys(1, 2, np.arange(4)))
+    batch, counted = make_objective(positives="dropout").batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(4)))
     assert "positives" not in batch and counted.tolist() == [1] * 4
     assert all(len(one) >= SHORTEST and END not in one for one in spans(batch, "tokens"))
 
@@ -81,7 +81,7 @@ def test_a_row_without_two_spans_of_one_document_counts_nothing(make_objective: 
     tokens, lengths = rows_of(8, ends=(15, 31, 47, 63))  # documents of 15 tokens: one too few for two spans
     tokens[:3] = rows_of(3)[0]
     lengths[0] = 0
-    batch, counted = make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(8)))
+    batch, counted = make_objective().batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(8)))
     assert counted.tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
     assert batch["tokens_lengths"].tolist()[3:] == [0] * 5
 
@@ -89,18 +89,18 @@ def test_a_row_without_two_spans_of_one_document_counts_nothing(make_objective: 
 def test_a_lone_anchor_of_a_group_counts_nothing(make_objective: Make) -> None:
     tokens, lengths = rows_of(4)
     lengths[1:] = 3
-    _, counted = make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(4)))
+    _, counted = make_objective().batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(4)))
     assert counted.tolist() == [0] * 4
 
 
 def test_what_is_chosen_follows_from_the_keys_alone(make_objective: Make) -> None:
     tokens, lengths = rows_of(8)
-    keys = chance.keys(5, 9, np.arange(8))
+    keys = keyed_rng.keys(5, 9, np.arange(8))
     whole, _ = make_objective().batch(tokens, lengths, keys)
     for some in (slice(0, 4), slice(4, 8)):
         part, _ = make_objective().batch(tokens[some], lengths[some], keys[some])
         assert all(torch.equal(part[name], whole[name][some]) for name in whole)
-    other, _ = make_objective().batch(tokens, lengths, chance.keys(5, 10, np.arange(8)))
+    other, _ = make_objective().batch(tokens, lengths, keyed_rng.keys(5, 10, np.arange(8)))
     assert not torch.equal(other["tokens"], whole["tokens"])
 
 
@@ -110,7 +110,7 @@ def test_any_row_of_documents_gives_texts_that_fit(make_objective: Make, documen
     row = np.concatenate([*([*range(1, size + 1), END] for size in documents), [END] * 2])[None].repeat(4, 0)
     for positives in ("spans", "dropout"):
         batch, counted = make_objective(positives=positives).batch(
-            row, np.full(4, row.shape[1]), chance.keys(seed, 0, np.arange(4))
+            row, np.full(4, row.shape[1]), keyed_rng.keys(seed, 0, np.arange(4))
         )
         parts = 2 if positives == "spans" else 1
         assert counted.tolist() == [int(max(documents) >= parts * SHORTEST)] * 4
@@ -130,7 +130,7 @@ def test_chinese_and_english_rows_are_taken_alike(make_objective: Make, corpus: 
     tokens = np.zeros((4, 40), np.int64)
     for at, one in enumerate(ids):
         tokens[at, : len(one)] = one
-    _, counted = make_objective().batch(tokens, lengths, chance.keys(1, 1, np.arange(4)))
+    _, counted = make_objective().batch(tokens, lengths, keyed_rng.keys(1, 1, np.arange(4)))
     assert counted.tolist() == [1] * 4
 
 
@@ -185,7 +185,7 @@ def test_what_fills_a_row_up_changes_no_vector(family: str) -> None:
 def test_a_batch_cut_between_groups_adds_up(make_objective: Make, family: str) -> None:
     objective = make_objective()
     tokens, lengths = rows_of(8)
-    batch, _ = objective.batch(tokens % 400, lengths, chance.keys(1, 2, np.arange(8)))
+    batch, _ = objective.batch(tokens % 400, lengths, keyed_rng.keys(1, 2, np.arange(8)))
     task = Task(model_of(family).eval(), objective)
     parts = [task(**{name: tensor[some] for name, tensor in batch.items()}) for some in (slice(0, 4), slice(4, 8))]
     assert (parts[0] + parts[1]).item() == pytest.approx(task(**batch).item(), rel=1e-5)
@@ -194,7 +194,7 @@ def test_a_batch_cut_between_groups_adds_up(make_objective: Make, family: str) -
 def test_two_masks_of_one_text_part_its_vectors(make_objective: Make) -> None:
     objective = make_objective(positives="dropout")
     tokens, lengths = rows_of(4)
-    batch, _ = objective.batch(tokens % 400, lengths, chance.keys(1, 2, np.arange(4)))
+    batch, _ = objective.batch(tokens % 400, lengths, keyed_rng.keys(1, 2, np.arange(4)))
     torch.manual_seed(3)
     model = model_of("gpt", dropout=0.3).train()
     assert objective.loss(model, batch).item() > objective.loss(model.eval(), batch).item()
@@ -203,7 +203,7 @@ def test_two_masks_of_one_text_part_its_vectors(make_objective: Make) -> None:
 def test_dropout_without_dropout_is_refused(make_objective: Make) -> None:
     objective = make_objective(positives="dropout")
     tokens, lengths = rows_of(4)
-    batch, _ = objective.batch(tokens % 400, lengths, chance.keys(1, 2, np.arange(4)))
+    batch, _ = objective.batch(tokens % 400, lengths, keyed_rng.keys(1, 2, np.arange(4)))
     with pytest.raises(UserError, match="no dropout"):
         objective.loss(model_of("gpt").train(), batch)
 
@@ -211,7 +211,7 @@ def test_dropout_without_dropout_is_refused(make_objective: Make) -> None:
 def test_a_share_that_parts_a_group_is_refused(make_objective: Make) -> None:
     tokens, lengths = rows_of(6)
     with pytest.raises(UserError, match="whole groups of 4"):
-        make_objective().batch(tokens, lengths, chance.keys(1, 2, np.arange(6)))
+        make_objective().batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(6)))
 
 
 def test_a_frame_is_drawn_for_a_family_that_knows_it() -> None:
@@ -250,7 +250,7 @@ def test_what_does_not_make_the_last_layer_stays_as_it_is(make_objective: Make) 
         idle = make_objective().idle(model)
         assert {name.split(".")[0].removesuffix("_norm") for name in idle} == set(heads)
         assert model.training
-        batch, _ = make_objective().batch(*rows_of(4, width=60), chance.keys(1, 2, np.arange(4)))
+        batch, _ = make_objective().batch(*rows_of(4, width=60), keyed_rng.keys(1, 2, np.arange(4)))
         task = Task(model, make_objective())
         task(**{**batch, "tokens": batch["tokens"] % 400, "positives": batch["positives"] % 400}).backward()
         assert all((p.grad is None) == (name in idle) for name, p in model.named_parameters())

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pipeline.core.config import Component
 from pipeline.core.errors import UserError
 from pipeline.tokenizers.subword import BytePair, Reference
-from training.chance import keys
 from training.identity import pretrain_params
+from training.keyed_rng import keys
 from training.models.base import build
 from training.models.layers import IGNORE
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.objectives.base import Task
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as Options
@@ -47,7 +47,7 @@ def test_a_row_stands_between_its_marks_and_is_itself_but_for_what_is_hidden(
 ) -> None:
     batch, counts = made(tokenizer, unit=unit).batch(rows, full(rows), keys_of(rows))
     tokens, targets = batch["tokens"].numpy(), batch["targets"].numpy()
-    found, hidden = marks.read(tokenizer), targets != IGNORE
+    found, hidden = special_tokens.read(tokenizer), targets != IGNORE
     assert tokens.shape == (len(rows), rows.shape[1] + 2) and set(batch) == {"tokens", "targets"}
     assert (tokens[:, 0] == found.start).all() and (tokens[:, -1] == found.end).all()
     before = np.where(hidden, targets, tokens)[:, 1:-1]
@@ -59,7 +59,7 @@ def test_a_row_stands_between_its_marks_and_is_itself_but_for_what_is_hidden(
 def test_the_number_of_hidden_tokens_is_fixed_by_rule(tokenizer: Path, rows: Rows, unit: str) -> None:
     lengths = np.array([64, 63, 40, 20, 10, 5, 3, 1, 0, 64, 64, 64])
     _, counts = made(tokenizer, unit=unit, share=0.15).batch(rows, lengths, keys_of(rows))
-    special = rows == marks.read(tokenizer).end_of_text
+    special = rows == special_tokens.read(tokenizer).end_of_text
     for row, length, count in zip(special, lengths.tolist(), counts.tolist(), strict=True):
         text = length - int(row[:length].sum())
         wanted = max(1, int(0.15 * text + 0.5)) if text else 0
@@ -70,13 +70,13 @@ def test_the_number_of_hidden_tokens_is_fixed_by_rule(tokenizer: Path, rows: Row
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("pairs", PAIRS)
 def test_special_tokens_are_never_hidden_nor_put_in(tokenizer: Path, rows: Rows, unit: str, pairs: str) -> None:
-    objective, special = made(tokenizer, unit=unit, pairs=pairs, share=0.6), marks.read(tokenizer).special
+    objective, special = made(tokenizer, unit=unit, pairs=pairs, share=0.6), special_tokens.read(tokenizer).special
     for step in range(8):
         batch, _ = objective.batch(rows, full(rows), keys_of(rows, step))
         hidden = batch["targets"] != IGNORE
         assert not np.isin(batch["targets"][hidden], special).any()
         put = batch["tokens"][hidden]
-        assert not np.isin(put[put != marks.read(tokenizer).mask], special).any()
+        assert not np.isin(put[put != special_tokens.read(tokenizer).mask], special).any()
 
 
 def test_of_the_hidden_eight_in_ten_are_masks_and_one_in_ten_is_as_it_was(tokenizer: Path, rows: Rows) -> None:
@@ -84,7 +84,7 @@ def test_of_the_hidden_eight_in_ten_are_masks_and_one_in_ten_is_as_it_was(tokeni
     batch, counts = made(tokenizer, unit="token").batch(many, full(many), keys_of(many))
     tokens, targets = batch["tokens"].numpy(), batch["targets"].numpy()
     total = int(counts.sum())
-    masks = ((tokens == marks.read(tokenizer).mask) & (targets != IGNORE)).sum() / total
+    masks = ((tokens == special_tokens.read(tokenizer).mask) & (targets != IGNORE)).sum() / total
     same = (tokens == targets).sum() / total
     assert masks == pytest.approx(0.8, abs=0.02) and same == pytest.approx(0.1, abs=0.02)
 
@@ -123,7 +123,7 @@ def test_short_rows_say_their_length_and_empty_ones_have_nothing(tokenizer: Path
     lengths = np.array([64, 9, 0])
     batch, counts = made(tokenizer).batch(rows[:3], lengths, keys_of(rows[:3]))
     assert batch["lengths"].tolist() == [66, 11, 0] and counts[2] == 0
-    assert batch["tokens"][1, 10] == marks.read(tokenizer).end
+    assert batch["tokens"][1, 10] == special_tokens.read(tokenizer).end
     assert (batch["targets"][1, 11:] == IGNORE).all() and (batch["targets"][2] == IGNORE).all()
 
 
@@ -165,7 +165,7 @@ def test_a_tokenizer_without_a_mask_is_refused_before_training(tmp_path: Path, t
     with pytest.raises(UserError, match=r"tokenizer.specials"):
         made(bare)
     masked, causal = Component(name="masked"), Component(name="causal")
-    ask = marks.tokenizer_problem
+    ask = special_tokens.tokenizer_problem
     assert "[MASK]" in (ask(masked, kind="bpe", specials=["[PAD]"], path=None) or "")
     assert "[MASK]" in (ask(masked, kind="file", specials=[], path=str(bare)) or "")
     assert ask(masked, kind="bpe", specials=["[CLS]", "[SEP]", "[MASK]"], path=None) is None
@@ -181,7 +181,7 @@ def test_marks_are_found_as_roberta_spells_them(tmp_path: Path) -> None:
         made_json["added_tokens"].append({"id": at, "content": name, "special": True})
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(made_json), encoding="utf-8")
-    found = marks.read(path)
+    found = special_tokens.read(path)
     assert (found.start, found.end, found.mask, found.vocabulary) == (size, size + 1, size + 2, size + 3)
     assert len(found.ordinary) == size - 1  # less the end of text
 

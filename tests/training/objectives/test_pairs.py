@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import UserError
 from pipeline.tokenizers.subword import Reference
-from training.chance import keys
+from training.keyed_rng import keys
 from training.models.base import build
 from training.models.layers import IGNORE
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as Options
 
@@ -32,7 +32,7 @@ def laid(tokenizer: Path, pairs: str, rows: Rows, step: int) -> list[tuple[int, 
     tokens, targets = batch["tokens"].numpy(), batch["targets"].numpy()
     whole = np.where(targets == IGNORE, tokens, targets)
     found: list[tuple[int, list[int], list[int]]] = []
-    own = marks.read(tokenizer)
+    own = special_tokens.read(tokenizer)
     sizes = batch["lengths"].tolist() if "lengths" in batch else [whole.shape[1]] * len(rows)
     for row, segments, label, size in zip(
         whole, batch["segments"].numpy(), batch["pairs"].tolist(), sizes, strict=True

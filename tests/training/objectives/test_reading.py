@@ -9,13 +9,13 @@ import pytest
 
 from pipeline.text import words
 from pipeline.tokenizers.subword import Reference, load
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.objectives.reading import Reader, Reading
 
 
 @pytest.fixture(scope="session")
 def reader(tokenizer: Path) -> Reader:
-    return Reader(tokenizer, marks.read(tokenizer).special)
+    return Reader(tokenizer, special_tokens.read(tokenizer).special)
 
 
 def one(reader: Reader, ids: list[int]) -> Reading:
@@ -138,7 +138,7 @@ def test_what_stands_beside_a_row_changes_nothing_of_it(reader: Reader, referenc
 
 
 def test_pieces_of_words_make_the_same_words(wordpiece: Path) -> None:
-    reader, reference = Reader(wordpiece, marks.read(wordpiece).special), load(wordpiece)
+    reader, reference = Reader(wordpiece, special_tokens.read(wordpiece).special), load(wordpiece)
     text = "The quiet river carries a letter. 北京大学的学生在图书馆里学习。"
     found = groups(reader, reference, reference.encode_text(text))
     own = [part.replace(" ", "").replace("##", "") for part in found]

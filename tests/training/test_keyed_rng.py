@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.chance import keys, uniform
+from training.keyed_rng import keys, uniform
 
 EXPECTED = [0.7594803882436518, 0.30125192339453943, 0.7780124387416227, 0.8598307594197104]
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.models import tuned
+from training.models import cpu_kernels
 from training.models.base import build
 from training.models.layers import EPS, IGNORE
 
@@ -42,7 +42,7 @@ def assert_close(found: list[Tensor], exact: list[Tensor], tolerance: float = 0.
 @pytest.fixture(params=[False, True], ids=["strided", "contiguous"])
 def either_layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both layouts of the weight gradient, whatever this processor prefers."""
-    monkeypatch.setattr(tuned, "has_amx", lambda: request.param)
+    monkeypatch.setattr(cpu_kernels, "has_amx", lambda: request.param)
 
 
 @pytest.mark.usefixtures("either_layout")
@@ -50,7 +50,7 @@ def either_layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def test_linear_has_the_gradients_of_a_matrix_product(bias: bool) -> None:
     x, w, along = rounded(3, 5, 24), rounded(40, 24, seed=1), rounded(3, 5, 40, seed=2)
     more = [rounded(40, seed=3)] if bias else []
-    found = gradients(lambda x, w, b=None: tuned.linear(x, w, b), x, w, *more, along=along)
+    found = gradients(lambda x, w, b=None: cpu_kernels.linear(x, w, b), x, w, *more, along=along)
     exact = gradients(F.linear, *(t.double() for t in (x, w, *more)), along=along.double())
     assert_close(found, exact)
     assert found[2].dtype == torch.float32, "weights are fp32, and so are their gradients"
@@ -58,7 +58,7 @@ def test_linear_has_the_gradients_of_a_matrix_product(bias: bool) -> None:
 
 def test_rms_norm_has_the_gradients_of_its_definition() -> None:
     x, w, along = rounded(6, 7, 64), 1 + rounded(64, seed=1, scale=0.1), rounded(6, 7, 64, seed=2)
-    found = gradients(lambda x, w: tuned.rms_norm(x, w, EPS), x, w, along=along)
+    found = gradients(lambda x, w: cpu_kernels.rms_norm(x, w, EPS), x, w, along=along)
     exact = gradients(lambda x, w: F.rms_norm(x, (64,), w, EPS), x.double(), w.double(), along=along.double())
     assert_close(found, exact)
 
@@ -66,7 +66,7 @@ def test_rms_norm_has_the_gradients_of_its_definition() -> None:
 @pytest.mark.usefixtures("either_layout")
 @pytest.mark.parametrize("rows", [1, 63, 64, 200])
 def test_head_loss_has_the_value_and_gradients_of_cross_entropy(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuned, "LOGITS", 1)  # chunks of 64 rows, the smallest
+    monkeypatch.setattr(cpu_kernels, "LOGITS", 1)  # chunks of 64 rows, the smallest
     x, w = rounded(rows, 32), rounded(300, 32, seed=1, scale=0.2)
     targets = torch.randint(0, 300, (rows,), generator=torch.Generator().manual_seed(4))
     targets[: rows // 3] = IGNORE
@@ -74,7 +74,7 @@ def test_head_loss_has_the_value_and_gradients_of_cross_entropy(rows: int, monke
     def exact(x: Tensor, w: Tensor) -> Tensor:
         return F.cross_entropy(F.linear(x, w), targets, ignore_index=IGNORE, reduction="sum")
 
-    found = gradients(lambda x, w: tuned.head_loss(x, w, targets, IGNORE), x, w)
+    found = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE), x, w)
     assert_close(found, gradients(exact, x.double(), w.double()))
     assert not found[1][: rows // 3].any(), "what is ignored has no gradient"
 
@@ -84,7 +84,7 @@ def test_head_loss_has_the_value_and_gradients_of_cross_entropy(rows: int, monke
 def test_head_loss_smooths_and_caps_as_pytorch_does(
     smoothing: float, cap: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuned, "LOGITS", 1)
+    monkeypatch.setattr(cpu_kernels, "LOGITS", 1)
     x, w = rounded(150, 32), rounded(300, 32, seed=1, scale=0.5)
     targets = torch.randint(0, 300, (150,), generator=torch.Generator().manual_seed(4))
     targets[:40] = IGNORE
@@ -95,7 +95,7 @@ def test_head_loss_smooths_and_caps_as_pytorch_does(
         logits = logits if cap is None else cap * torch.tanh(logits / cap)
         return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum", **more)
 
-    found = gradients(lambda x, w: tuned.head_loss(x, w, targets, IGNORE, cap=cap, **more), x, w)
+    found = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE, cap=cap, **more), x, w)
     assert_close(found, gradients(exact, x.double(), w.double()))
     assert not found[1][:40].any(), "what is ignored has no gradient"
 
@@ -103,27 +103,27 @@ def test_head_loss_smooths_and_caps_as_pytorch_does(
 def test_a_smoothed_loss_of_an_impossible_token_is_exact() -> None:
     x, w = torch.zeros(1, 32), torch.zeros(2, 32)
     x[0, 0], w[1, 0] = 80.0, 1.0
-    loss = tuned.head_loss(x, w, torch.tensor([0]), IGNORE, label_smoothing=0.5)
+    loss = cpu_kernels.head_loss(x, w, torch.tensor([0]), IGNORE, label_smoothing=0.5)
     assert loss.item() == pytest.approx(0.75 * 80.0, rel=1e-3)
 
 
 def test_head_loss_without_any_target_is_nothing() -> None:
     targets = torch.full((70,), IGNORE)
-    found = gradients(lambda x, w: tuned.head_loss(x, w, targets, IGNORE), rounded(70, 32), rounded(50, 32))
+    found = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE), rounded(70, 32), rounded(50, 32))
     assert not any(t.any() for t in found)
 
 
 def test_a_token_that_the_model_thinks_impossible_has_a_finite_loss() -> None:
     x, w = torch.zeros(1, 32), torch.zeros(2, 32)
     x[0, 0], w[1, 0] = 300.0, 1.0
-    loss = tuned.head_loss(x, w, torch.tensor([0]), IGNORE)
+    loss = cpu_kernels.head_loss(x, w, torch.tensor([0]), IGNORE)
     assert 100 < loss.item() < 110
 
 
 def test_attention_by_products_is_causal_attention() -> None:
     q, k, v = (rounded(2, 3, 20, 16, seed=seed).to(torch.bfloat16) for seed in range(3))
     along = rounded(2, 3, 20, 16, seed=4)
-    found = gradients(tuned.attend, q, k, v, along=along)
+    found = gradients(cpu_kernels.attend, q, k, v, along=along)
 
     def exact(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -133,9 +133,9 @@ def test_attention_by_products_is_causal_attention() -> None:
 
 def test_attention_by_products_is_exact_in_double() -> None:
     q, k, v = (torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
-    assert torch.allclose(tuned.attend(q, k, v), F.scaled_dot_product_attention(q, k, v, is_causal=True))
+    assert torch.allclose(cpu_kernels.attend(q, k, v), F.scaled_dot_product_attention(q, k, v, is_causal=True))
     # the one form that takes any precision; the others compute in bf16 whatever they are given
-    assert torch.autograd.gradcheck(tuned.attend, (q, k, v))
+    assert torch.autograd.gradcheck(cpu_kernels.attend, (q, k, v))
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_a_tuned_model_has_the_loss_and_gradients_of_the_plain_one(options: dict
 
 def test_the_fast_forms_apply_under_bf16_autocast_alone() -> None:
     x = torch.zeros(1)
-    assert not tuned.wanted(x)
+    assert not cpu_kernels.wanted(x)
     with AUTOCAST:
-        assert tuned.wanted(x)
-        assert not tuned.wanted(x.to("meta"))
+        assert cpu_kernels.wanted(x)
+        assert not cpu_kernels.wanted(x.to("meta"))
     with torch.autocast("cpu", torch.bfloat16, enabled=False):
-        assert not tuned.wanted(x)
+        assert not cpu_kernels.wanted(x)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.objectives import marks
+from training.objectives import special_tokens
 from training.objectives.sentences import Frame
 
 PIECES = {"[CLS]": 0, "[SEP]": 1, "[MASK]": 2, "<eos>": 3, "the": 4, "河": 5}
@@ -19,6 +19,6 @@ def test_a_token_of_another_name_that_ends_a_text_is_known_to_objectives(tmp_pat
     tree = {"model": {"type": "WordPiece", "vocab": PIECES, "end_of_text": "<eos>"}, "added_tokens": added}
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(tree), encoding="utf-8")
-    known = marks.read(path)
+    known = special_tokens.read(path)
     assert (known.end, known.end_of_text) == (1, 3) and known.special.tolist() == [0, 1, 2, 3]
     assert Frame.read(path) == Frame((0, 1), 3)

@@ -10,7 +10,7 @@ Memory: two numbers a held-out document. Cost: one pass over the held-out text.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -41,8 +41,8 @@ class Share:
 
 def texts(held_out: HeldOut, language: str | None = None) -> Iterator[bytes]:
     """The texts as they were cleaned, in the order of the documents; of one language, or all."""
-    for name, text in _stored(held_out):
-        if language in (None, held_out.language_of[name]):
+    for document_id, text in document_texts(held_out, held_out.language_of):
+        if language in (None, held_out.language_of[document_id]):
             yield text
 
 
@@ -51,7 +51,8 @@ def own_texts(held_out: HeldOut) -> dict[str, OwnText]:
     if held_out.pieces.exact:
         return {}
     fold = folding(held_out.tokenizer)
-    return {name: OwnText(len(text), _inked(fold(text.decode("utf-8")))) for name, text in _stored(held_out)}
+    documents = document_texts(held_out, held_out.language_of)
+    return {document_id: OwnText(len(text), _inked(fold(text.decode("utf-8")))) for document_id, text in documents}
 
 
 def share(own: OwnText | None, document: Document, predicted_bytes: int) -> Share:
@@ -63,17 +64,20 @@ def share(own: OwnText | None, document: Document, predicted_bytes: int) -> Shar
     return Share(part * own.bytes, part * lost * NATS_A_BYTE)
 
 
-def _stored(held_out: HeldOut) -> Iterator[tuple[str, bytes]]:
-    """Id and text of each held-out document; as its tokens spell it where no documents are at hand."""
+def document_texts(held_out: HeldOut, document_ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Id and text of these documents, in the order of the document files.
+
+    Where there are no document files, the text is what the tokens spell.
+    """
     if not held_out.document_files:
-        yield from ((document.id, document.text) for document in held_out.documents())
+        yield from ((document.id, document.text) for document in held_out.documents() if document.id in document_ids)
         return
-    ids = pa.array(list(held_out.language_of), pa.string())
+    ids = pa.array(list(document_ids), pa.string())
     for path in held_out.document_files:
         for batch in batches(path, ["id", "text"]):
-            chosen = batch.filter(pc.is_in(batch["id"], value_set=ids))
-            for name, text in zip(chosen["id"], chosen["text"], strict=True):
-                yield name.as_py(), text.as_py().encode()
+            selected = batch.filter(pc.is_in(batch["id"], value_set=ids))
+            for document_id, text in zip(selected["id"], selected["text"], strict=True):
+                yield document_id.as_py(), text.as_py().encode()
 
 
 def _inked(text: str) -> int:

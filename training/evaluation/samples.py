@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.text import words
 from training.evaluation import section
 from training.evaluation.base import Finding, Piece, Subject, Task
 from training.evaluation.generate import Speller, generate
 from training.evaluation.held_out import HeldOut
+from training.evaluation.own_text import document_texts
 
 # a process takes about as long to start as a small model to write on so many
 PIECE_PROMPTS = 8
@@ -51,18 +53,38 @@ class Samples(Task):
 
 
 def openings(held_out: HeldOut, per_language: int) -> list[tuple[str, str | None]]:
-    """How the first `per_language` held-out documents of each language begin, with the language."""
-    wanted = dict.fromkeys(held_out.language_of.values(), per_language)
-    speller, found = Speller.read(held_out.tokenizer), []
-    for document in held_out.documents():
-        own = held_out.language_of[document.id]
-        if wanted[own]:
-            wanted[own] -= 1
-            found.append((own, _opening(speller, document.text.decode("utf-8", "replace"))))
-    return [(prompt, own) for own, prompt in sorted(found, key=lambda one: one[0])]
+    """The beginnings of the first `per_language` held-out documents of each language, with the language.
+
+    They are cut from the documents' own text: a tokenizer of words spells what it does not know as `<unk>`.
+    """
+    left = dict.fromkeys(held_out.language_of.values(), per_language)
+    selected: list[str] = []
+    for document_id, language in held_out.language_of.items():
+        if left[language]:
+            left[language] -= 1
+            selected.append(document_id)
+    texts = dict(document_texts(held_out, selected))
+    speller = Speller.read(held_out.tokenizer)
+    prompts: list[tuple[str, str | None]] = [
+        (_opening(speller, texts[document_id].decode("utf-8", "replace")), held_out.language_of[document_id])
+        for document_id in selected
+    ]
+    return sorted(prompts, key=lambda prompt: prompt[1] or "")
 
 
 def _opening(speller: Speller, text: str) -> str:
-    """The first tokens of a text, less the bytes of a character that is cut."""
-    ids = speller.reference.encode_text(text[: 64 * OPENING_TOKENS])[:OPENING_TOKENS]
-    return speller.pieces.text(ids).decode("utf-8", "ignore")
+    """The first OPENING_TOKENS tokens of a text, as the text spells them.
+
+    Byte-level pieces give the bytes themselves, less those of a character that is cut. Other tokenizers lose text, so
+    it is cut behind the last word with which it still fits; the first word is always in it.
+    """
+    beginning = text[: 64 * OPENING_TOKENS]
+    if speller.pieces.exact:
+        ids = speller.reference.encode_text(beginning)[:OPENING_TOKENS]
+        return speller.pieces.text(ids).decode("utf-8", "ignore")
+    opening = ""
+    for _, end in words.spans(beginning):
+        if opening and len(speller.reference.encode_text(beginning[:end])) > OPENING_TOKENS:
+            break
+        opening = beginning[:end]
+    return opening or beginning[:OPENING_TOKENS]

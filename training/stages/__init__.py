@@ -19,7 +19,7 @@ STAGES: tuple[StageSpec, ...] = (
         sampler="training.sampling:ModelSampler", label="checkpoint", named=True, input_params=("tokens.length",),
     ),
     StageSpec(
-        name="evaluate", version=2, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
+        name="evaluate", version=3, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
         makes="scores", work="task",
         run="training.stages.evaluate:run",
         section_type="training.evaluation.section:Evaluate", params="training.evaluation.section:evaluate_params",

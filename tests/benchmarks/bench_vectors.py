@@ -31,7 +31,7 @@ from training import worker
 from training.models.saved import load
 from training.section import Pretrain
 from training.spec import TrainingSpec
-from training.vectors.loop import Run
+from training.vectors.loop import VectorRun
 from training.vectors.worker import VectorTrainer
 
 try:
@@ -81,7 +81,7 @@ class Timed(VectorTrainer):
 
     cpu_seconds = 0.0
 
-    def train(self, training: Run) -> None:
+    def train(self, training: VectorRun) -> None:
         before = time.process_time()
         super().train(training)
         self.cpu_seconds = time.process_time() - before

@@ -23,11 +23,11 @@ from training.engines import device
 from training.engines.base import Setting
 from training.families import order_of
 from training.models.base import Model
-from training.objectives.base import Objective, Task
+from training.objectives.base import LossModule, Objective
 from training.section import Precision, Pretrain
 from training.trainer.feed import Feed
-from training.trainer.loop import Run, one_step
-from training.trainer.meter import Curve, Silent
+from training.trainer.loop import TrainingRun, one_step
+from training.trainer.meter import Curve, SilentMeter
 from training.trainer.plan import plan
 from training.trainer.stream import Rows
 
@@ -46,14 +46,14 @@ def trainer_step(
         precision=precision, group=objective.group,
     )  # fmt: skip
     order = order_of(model.family, section.objective.name)
-    module = Task(model, objective)
+    module = LossModule(model, objective)
     module.carries = model.carries and order == "streams"
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
     setting = Setting(CPU, precision, optimizer, section.clip, cut.micro_batches, 0, 1)
     engine = engines.ENGINES.create(Component(name="plain"), module, setting, {})
     split = Rows(rows, np.full(len(rows), length, np.int32))
     feed = Feed(split, split, objective, (), order, cut.batch_rows, 17)
-    state = Run(section, cut, engine, feed, Curve(), Silent(), Path(tempfile.gettempdir()), {}, 17)
+    state = TrainingRun(section, cut, engine, feed, Curve(), SilentMeter(), Path(tempfile.gettempdir()), {}, 17)
     return lambda number: one_step(state)
 
 

@@ -14,7 +14,7 @@ from training.engines.optimizer import Optimizer
 from training.engines.rules import UpdateRule
 from training.engines.section import Adamw, Muon
 from training.engines.share import Held, Kept, whole
-from training.objectives.base import Task, Tensors
+from training.objectives.base import LossModule, Tensors
 from training.section import Precision
 
 
@@ -46,9 +46,14 @@ class Engine:
     optimizer: Optimizer
     held: list[Held]
 
-    def __init__(self, options: Any, task: Task, setting: Setting, kept: Kept) -> None:
+    def __init__(self, options: Any, loss_module: LossModule, setting: Setting, kept: Kept) -> None:
         """`kept` is what `joined` found in a checkpoint, or empty for a fresh start."""
-        self.task, self.model, self.options, self.setting = task.to(setting.device), task.model, options, setting
+        self.loss_module, self.model, self.options, self.setting = (
+            loss_module.to(setting.device),
+            loss_module.model,
+            options,
+            setting,
+        )
         if kept:
             # what the objective never reaches stays as it was drawn, and is in no checkpoint
             found = self.model.load_state_dict({name: v["weights"] for name, v in kept.items()}, strict=False)

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from training.engines.base import Engine, Setting
 from training.engines.optimizer import total_norm
 from training.engines.share import Kept
-from training.objectives.base import Task, Tensors
+from training.objectives.base import LossModule, Tensors
 
 
 class Plain(Engine):
@@ -20,9 +20,9 @@ class Plain(Engine):
 
     name = "plain"
 
-    def __init__(self, options: Any, task: Task, setting: Setting, kept: Kept) -> None:
-        super().__init__(options, task, setting, kept)
-        self.module: nn.Module = self.task
+    def __init__(self, options: Any, loss_module: LossModule, setting: Setting, kept: Kept) -> None:
+        super().__init__(options, loss_module, setting, kept)
+        self.module: nn.Module = self.loss_module
         # every worker holds the same: one copy in a checkpoint is enough
         self.held = self.whole_parameters()
         self.restore(kept)
@@ -31,7 +31,7 @@ class Plain(Engine):
         self.adds_up_here = setting.world == 1 or setting.device.type != "cpu"
         self.sums: dict[Tensor, Tensor] = {}
         if setting.world > 1:
-            self.module = DistributedDataParallel(self.task, gradient_as_bucket_view=True)
+            self.module = DistributedDataParallel(self.loss_module, gradient_as_bucket_view=True)
             self._settle_buckets()
 
     def _settle_buckets(self) -> None:
@@ -39,17 +39,17 @@ class Plain(Engine):
 
         Without this step on nothing, the first step after a resume would differ from the one it repeats.
         """
-        rows = self.task.objective.group
+        rows = self.loss_module.objective.group
         none = np.zeros(rows, np.int64)
-        batch, _ = self.task.objective.batch(np.zeros((rows, 2), np.int64), none, none.astype(np.uint64))
+        batch, _ = self.loss_module.objective.batch(np.zeros((rows, 2), np.int64), none, none.astype(np.uint64))
         for _ in range(2):
             self.module(**{name: tensor.to(self.setting.device) for name, tensor in batch.items()}).backward()
-        self.task.carried.clear()
+        self.loss_module.carried.clear()
         self.optimizer.zero_grad()
 
     def forward(self, batch: Tensors) -> Tensor:
         with self.autocast():
-            loss: Tensor = self.task(**batch)
+            loss: Tensor = self.loss_module(**batch)
         return loss
 
     def backward(self, batch: Tensors, *, scale: Tensor, last: bool) -> Tensor:

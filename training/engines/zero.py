@@ -19,7 +19,7 @@ from training.engines.base import Engine, Setting
 from training.engines.optimizer import total_norm
 from training.engines.section import Zero as Options
 from training.engines.share import Held, Kept, Shared, sliced, striped
-from training.objectives.base import Task, Tensors
+from training.objectives.base import LossModule, Tensors
 
 
 class Zero(Engine):
@@ -27,11 +27,11 @@ class Zero(Engine):
 
     name = "zero"
 
-    def __init__(self, options: Options, task: Task, setting: Setting, kept: Kept) -> None:
-        super().__init__(options, task, setting, kept)
-        trained = [p for p in self.task.parameters() if p.requires_grad]
+    def __init__(self, options: Options, loss_module: LossModule, setting: Setting, kept: Kept) -> None:
+        super().__init__(options, loss_module, setting, kept)
+        trained = [p for p in self.loss_module.parameters() if p.requires_grad]
         self.module, *_ = _deepspeed(setting.device).initialize(
-            model=self.task, model_parameters=trained, optimizer=self.optimizer,
+            model=self.loss_module, model_parameters=trained, optimizer=self.optimizer,
             config=_config(options.stage, setting), dist_init_required=False,
         )  # fmt: skip
         self.held = _shares(self.module, options.stage, setting) if options.stage else self.whole_parameters()

@@ -54,7 +54,7 @@ class Objective:
         return loss
 
 
-class Task(nn.Module):
+class LossModule(nn.Module):
     """A model under an objective as one module: what an engine wraps, so that its hooks see every forward pass.
 
     For a model that carries a state, `carried` keeps what each micro-batch (`slot`) of the step before left behind.

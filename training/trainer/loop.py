@@ -21,7 +21,7 @@ from training.trainer.plan import Plan
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """Everything a worker has in hand; `done` steps lie behind."""
 
     section: Pretrain
@@ -36,7 +36,7 @@ class Run:
     done: int = 0
 
 
-def train(run: Run) -> None:
+def train(run: TrainingRun) -> None:
     """Go from `done` to the last step. The data position is the step; the curve and the checkpoints say the rest."""
     run.meter.begin(run.curve)
     while run.done < run.plan.steps:
@@ -55,7 +55,7 @@ def train(run: Run) -> None:
     run.meter.close()
 
 
-def check_weights(run: Run) -> None:
+def check_weights(run: TrainingRun) -> None:
     """Every worker looks at its own weights, and all of them stop together: one pass over the weights.
 
     Raises: StageFailed when a weight is infinite or not a number.
@@ -66,18 +66,18 @@ def check_weights(run: Run) -> None:
         raise finite.diverged(run.done, finite.TRAINER)
 
 
-def one_step(run: Run) -> None:
+def one_step(run: TrainingRun) -> None:
     """Every worker adds up the gradient of its rows, they meet, and the weights move once."""
-    engine, plan, setting, task = run.engine, run.plan, run.engine.setting, run.engine.task
+    engine, plan, setting, loss_module = run.engine, run.plan, run.engine.setting, run.engine.loss_module
     batch, targets = run.feed.batch(run.done, setting.device, rank=setting.rank, world=setting.world)
     counted = engine.total(targets.float().to(setting.device)).clamp_min(1)
     if run.feed.begins_streams(run.done):
-        task.carried.clear()
+        loss_module.carried.clear()
 
     loss = torch.zeros((), device=setting.device)
     for index in range(plan.micro_batches):
         some = slice(index * plan.micro_rows, (index + 1) * plan.micro_rows)
-        task.slot = index
+        loss_module.slot = index
         last = index == plan.micro_batches - 1
         loss += engine.backward({k: v[some] for k, v in batch.items()}, scale=1 / counted, last=last)
     norm, rate = engine.step(run.done, factor(run.done, plan.steps, run.section.schedule))
@@ -92,32 +92,32 @@ def one_step(run: Run) -> None:
 
 
 @torch.no_grad()
-def validation_loss(run: Run) -> float:
+def validation_loss(run: TrainingRun) -> float:
     """Nats a target over the same held-out rows every time, spread evenly over the split."""
     engine, setting, held_out = run.engine, run.engine.setting, run.feed.held_out
-    total, group = len(held_out), engine.task.objective.group
+    total, group = len(held_out), engine.loss_module.objective.group
     wanted = min(total, max(group, run.section.validate_tokens // held_out.tokens.shape[1]))
     numbers = np.arange(wanted) * total // wanted
     # every worker makes as many calls (ZeRO 3 meets in each): the last ones may get rows without tokens
     each = -(-wanted // (setting.world * group)) * group
     padded = np.concatenate([numbers, np.full(each * setting.world - wanted, -1)])
-    engine.task.eval()
+    engine.loss_module.eval()
     sums = torch.zeros(2, device=setting.device)
     mine = batches.share(padded, rank=setting.rank, world=setting.world)
     for first in range(0, each, run.plan.micro_rows):
         batch, targets = run.feed.validation(mine[first : first + run.plan.micro_rows], setting.device)
         sums += torch.stack([engine.forward(batch).float(), targets.float().to(setting.device)])
-    engine.task.train()
+    engine.loss_module.train()
     loss, counted = engine.total(sums).tolist()
     return float(loss / max(counted, 1))
 
 
-def save(run: Run) -> None:
+def save(run: TrainingRun) -> None:
     """A checkpoint after `done` steps: every worker writes its own, then worker 0 makes it count."""
     check_weights(run)
     setting = run.engine.setting
     curve = {"curve": run.curve.columns} if setting.rank == 0 else {}
-    carried = {slot: [t.cpu() for t in state] for slot, state in sorted(run.engine.task.carried.items())}
+    carried = {slot: [t.cpu() for t in state] for slot, state in sorted(run.engine.loss_module.carried.items())}
     state = {"engine": run.engine.state(), "carried": carried, **curve}
     checkpoint.write(run.folder, run.done, setting.rank, state)
     if setting.world > 1:

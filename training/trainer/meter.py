@@ -60,7 +60,7 @@ class Curve:
 
 
 class Meter:
-    """The live figures, from worker 0; other workers have none (`Silent`)."""
+    """The live figures, from worker 0; other workers have none (`SilentMeter`)."""
 
     def __init__(self, folder: Path, progress: Progress, *, steps: int, batch_tokens: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ class Meter:
                 self.board.add_scalar(name, value, row["step"])
 
 
-class Silent(Meter):
+class SilentMeter(Meter):
     """A meter for workers that say nothing."""
 
     def __init__(self) -> None:

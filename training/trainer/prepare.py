@@ -17,19 +17,19 @@ from training.engines.base import Setting
 from training.engines.share import joined
 from training.families import order_of
 from training.models.base import Model
-from training.objectives.base import Objective, State, Task
+from training.objectives.base import LossModule, Objective, State
 from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import checkpoint, initial
 from training.trainer.feed import Feed
 from training.trainer.initial import EMBEDDING, first_model
-from training.trainer.loop import Run
-from training.trainer.meter import Curve, Meter, Silent
+from training.trainer.loop import TrainingRun
+from training.trainer.meter import Curve, Meter, SilentMeter
 from training.trainer.plan import Plan, plan
 from training.trainer.stream import split_rows
 
 
-def prepare(spec: TrainingSpec, where: torch.device) -> Run:
+def prepare(spec: TrainingSpec, where: torch.device) -> TrainingRun:
     """Everything that `loop.train` needs; every worker calls it."""
     section, folder, seed = spec.section, spec.folder, spec.seed
     rank, world = dist.get_rank(), dist.get_world_size()
@@ -41,20 +41,20 @@ def prepare(spec: TrainingSpec, where: torch.device) -> Run:
     cut = plan(section, length=spec.length, rows=len(feed.train), world=world, micro_tokens=micro_tokens,
                precision=precision, group=objective.group)  # fmt: skip
     numerics = _numerics(section, cut, where, spec.threads, precision)
-    meter = Silent() if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage),
+    meter = SilentMeter() if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage),
                                         steps=cut.steps, batch_tokens=section.batch_tokens)  # fmt: skip
     found = _whole_checkpoint(folder, numerics, meter)
     states = [found.load(index) for index in range(found.world)] if found else []
 
-    task = Task(_first_model(spec, objective, meter), objective)
-    task.carries = task.model.carries and feed.order == "streams"
+    loss_module = LossModule(_first_model(spec, objective, meter), objective)
+    loss_module.carries = loss_module.model.carries and feed.order == "streams"
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
     resting = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
     setting = Setting(where, precision, optimizer, section.clip, cut.micro_batches, rank, world, resting)
     kept = joined([state["engine"] for state in states])
-    engine = engines.ENGINES.create(section.engine, task, setting, kept)
+    engine = engines.ENGINES.create(section.engine, loss_module, setting, kept)
 
-    run = Run(section, cut, engine, feed, Curve(), meter, folder, numerics, seed)
+    run = TrainingRun(section, cut, engine, feed, Curve(), meter, folder, numerics, seed)
     checkpoint.seed(seed, 1 + rank)
     if found:
         _go_on(run, found, states)
@@ -117,12 +117,12 @@ def _whole_checkpoint(folder: Path, numerics: dict[str, Any], meter: Meter) -> c
     found = checkpoint.newest(folder)
     if found and found.numerics["precision"] != numerics["precision"]:
         # the number of steps may depend on it: half a run of each would be neither
-        meter.note(f"begins anew: the checkpoint was computed in {found.numerics['precision']}")
+        meter.note(f"restarts from step 0: the checkpoint was computed in {found.numerics['precision']}")
         return None
     return found
 
 
-def _go_on(run: Run, found: checkpoint.Checkpoint, states: list[dict[str, Any]]) -> None:
+def _go_on(run: TrainingRun, found: checkpoint.Checkpoint, states: list[dict[str, Any]]) -> None:
     """Stand where the checkpoint stood. In another numerics class that is said, here and in the model's manifest."""
     run.done, run.curve = found.step, Curve(states[0]["curve"])
     run.numerics |= {key: value for key, value in found.numerics.items() if key == "earlier"}
@@ -137,14 +137,14 @@ def _go_on(run: Run, found: checkpoint.Checkpoint, states: list[dict[str, Any]])
             f"goes on after step {found.step:,} with other last bits ({changed}); the same rows in each step"
         )
         run.numerics["earlier"] = [*run.numerics.get("earlier", []), {**before, "steps": found.step}]
-    run.engine.task.carried = _carried(run, states)
+    run.engine.loss_module.carried = _carried(run, states)
     if found.world == world:
         checkpoint.set_random_state(states[rank]["random"])
     else:
         checkpoint.seed(run.seed + found.step, 1 + rank)
 
 
-def _carried(run: Run, states: list[dict[str, Any]]) -> dict[int, State]:
+def _carried(run: TrainingRun, states: list[dict[str, Any]]) -> dict[int, State]:
     """The states of this worker's streams, cut for its micro-batches, whoever carried them before."""
     parts = [state["carried"][slot] for state in states for slot in sorted(state["carried"])]
     if not parts:

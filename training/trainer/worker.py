@@ -30,13 +30,13 @@ class GradientTrainer:
     def device(self) -> torch.device:
         return devices.device()
 
-    def prepare(self, spec: TrainingSpec, device: torch.device) -> loop.Run:
+    def prepare(self, spec: TrainingSpec, device: torch.device) -> loop.TrainingRun:
         return prepare(spec, device)
 
-    def train(self, training: loop.Run) -> None:
+    def train(self, training: loop.TrainingRun) -> None:
         loop.train(training)
 
-    def save_model(self, training: loop.Run, folder: Path) -> ModelCounts | None:
+    def save_model(self, training: loop.TrainingRun, folder: Path) -> ModelCounts | None:
         weights = training.engine.consolidate()
         if weights is None:
             return None
@@ -48,7 +48,7 @@ class GradientTrainer:
             "batch_rows": training.plan.batch_rows, "parameters": sum(weight.numel() for weight in weights.values()),
         }  # fmt: skip
 
-    def wait(self, training: loop.Run) -> None:
+    def wait(self, training: loop.TrainingRun) -> None:
         dist.barrier()
 
 

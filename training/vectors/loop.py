@@ -24,7 +24,7 @@ TELL_EVERY_S = 0.2
 
 
 @dataclass
-class Run:
+class VectorRun:
     """Everything a worker has in hand; `done` steps lie behind, `told` of them were shown."""
 
     section: Pretrain
@@ -40,7 +40,7 @@ class Run:
     told_at: float = -math.inf
 
 
-def train(run: Run) -> None:
+def train(run: VectorRun) -> None:
     """Go from `done` to the last step. The data position is the step; the curve and the checkpoints say the rest."""
     plan, hosts = run.learner.plan, run.exchange.hosts
     run.meter.begin(run.curve)
@@ -63,7 +63,7 @@ def train(run: Run) -> None:
     run.meter.close()
 
 
-def check_tables(run: Run) -> None:
+def check_tables(run: VectorRun) -> None:
     """One pass over the vectors.
 
     Raises: StageFailed when one holds a number that is infinite or NaN.
@@ -72,7 +72,7 @@ def check_tables(run: Run) -> None:
         raise finite.diverged(run.done, finite.VECTORS)
 
 
-def one_step(run: Run) -> None:
+def one_step(run: VectorRun) -> None:
     """Every worker moves its blocks' copies of the vectors, then what they changed meets."""
     learner, exchange = run.learner, run.exchange
     numbers = learner.numbers(run.done)
@@ -93,7 +93,7 @@ def one_step(run: Run) -> None:
     run.curve.add(step=run.done, loss=mean, learning_rate=rate, rows=batches.fingerprint(numbers))
 
 
-def validation_loss(run: Run) -> float:
+def validation_loss(run: VectorRun) -> float:
     """The loss on the same held-out rows with the same draws every time; nothing moves."""
     total, items = 0.0, 0
     mine = run.exchange.share(run.exchange.hosts.rank)[0]  # its desks are free between two steps
@@ -105,7 +105,7 @@ def validation_loss(run: Run) -> float:
     return total / max(items, 1)
 
 
-def tell(run: Run) -> None:
+def tell(run: VectorRun) -> None:
     """Show the last step, if the one before it was not shown just now."""
     row, now = run.curve.last(), time.monotonic()
     if "validation_loss" in row or run.done == run.learner.plan.steps or now - run.told_at > TELL_EVERY_S:
@@ -113,7 +113,7 @@ def tell(run: Run) -> None:
         run.told, run.told_at = run.done, now
 
 
-def save(run: Run) -> None:
+def save(run: VectorRun) -> None:
     """A checkpoint after `done` steps. Worker 0 holds all there is to keep; the others wait at the next meeting."""
     hosts = run.exchange.hosts
     if hosts.rank == 0:

@@ -14,15 +14,15 @@ from training.engines import device as devices
 from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import checkpoint
-from training.trainer.meter import Curve, Meter, Silent
+from training.trainer.meter import Curve, Meter, SilentMeter
 from training.trainer.stream import split_rows
 from training.vectors.base import LEARNERS, Learner
 from training.vectors.exchange import Exchange
 from training.vectors.hosts import Hosts
-from training.vectors.loop import Run
+from training.vectors.loop import VectorRun
 
 
-def prepare(spec: TrainingSpec, hosts: Hosts) -> Run:
+def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
     """Everything that `loop.train` needs; every worker calls it.
 
     Raises: UserError when there are more workers than blocks.
@@ -36,12 +36,12 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> Run:
         )
     code: Any = LEARNERS.load(section.model.name)
     learner: Learner = code(spec, split_rows(spec))
-    meter = Silent() if hosts.rank else Meter(
+    meter = SilentMeter() if hosts.rank else Meter(
         spec.metrics, Progress(spec.progress, spec.stage), steps=learner.plan.steps,
         batch_tokens=section.batch_tokens,
     )  # fmt: skip
     exchange = Exchange(learner.tables, blocks=blocks, hosts=hosts, scratch=spec.scratch)
-    run = Run(section, learner, exchange, Curve(), meter, spec.folder, _numerics(section),
+    run = VectorRun(section, learner, exchange, Curve(), meter, spec.folder, _numerics(section),
               spec.seed)  # fmt: skip
     found = checkpoint.newest(run.folder)
     if found:
@@ -60,7 +60,7 @@ def _numerics(section: Pretrain) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _go_on(run: Run, found: checkpoint.Checkpoint) -> None:
+def _go_on(run: VectorRun, found: checkpoint.Checkpoint) -> None:
     """Stand where the checkpoint stood: worker 0's file holds it all."""
     state = found.load(0)
     run.done, run.curve = found.step, Curve(state["curve"])

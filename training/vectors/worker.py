@@ -29,13 +29,13 @@ class VectorTrainer:
     def device(self) -> torch.device:
         return torch.device("cpu")
 
-    def prepare(self, spec: TrainingSpec, device: torch.device) -> loop.Run:
+    def prepare(self, spec: TrainingSpec, device: torch.device) -> loop.VectorRun:
         return prepare(spec, Hosts())
 
-    def train(self, training: loop.Run) -> None:
+    def train(self, training: loop.VectorRun) -> None:
         loop.train(training)
 
-    def save_model(self, training: loop.Run, folder: Path) -> ModelCounts | None:
+    def save_model(self, training: loop.VectorRun, folder: Path) -> ModelCounts | None:
         if training.exchange.hosts.rank:
             return None
         learner = training.learner
@@ -48,7 +48,7 @@ class VectorTrainer:
             "batch_rows": learner.plan.batch_rows, "parameters": learner.parameters,
         }  # fmt: skip
 
-    def wait(self, training: loop.Run) -> None:
+    def wait(self, training: loop.VectorRun) -> None:
         dist.barrier(group=training.exchange.hosts.everyone)
 
 

@@ -18,7 +18,7 @@ from pipeline.core.config import Component
 from training import engines, objectives
 from training.engines.base import Engine, Setting
 from training.models.base import build
-from training.objectives.base import Task
+from training.objectives.base import LossModule
 from training.worker import leave
 
 VOCABULARY, LENGTH, ROWS, MICRO_BATCHES = 64, 16, 8, 2
@@ -40,13 +40,13 @@ def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
     torch.manual_seed(11)
     model = build(family, MODELS[family], vocabulary=VOCABULARY, context=LENGTH)
     nowhere, asked = Path("tokenizer.json"), "bidirectional" if family == "bilstm" else "causal"  # which do not ask it
-    task = Task(model, objectives.OBJECTIVES.create(Component(name=asked), nowhere))
-    task.carries = model.carries
+    loss_module = LossModule(model, objectives.OBJECTIVES.create(Component(name=asked), nowhere))
+    loss_module.carries = model.carries
     # recurrent models begin slowly
     chosen = engines.OPTIMIZERS.create(Component(name=optimizer, options={} if family == "gpt" else {"lr": 0.03}))
     setting = Setting(torch.device("cpu"), "fp32", chosen, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size())
     options = {"stage": int(stage)} if stage else {}
-    engine: Engine = engines.ENGINES.create(Component(name=kind, options=options), task, setting, {})
+    engine: Engine = engines.ENGINES.create(Component(name=kind, options=options), loss_module, setting, {})
     return engine
 
 
@@ -58,11 +58,11 @@ def losses(engine: Engine, steps: int) -> list[float]:
         rows = torch.randint(0, VOCABULARY, (ROWS, LENGTH), generator=draw)
         rows[:, 1::2] = (rows[:, 0::2] * 5 + 1) % VOCABULARY  # every other token can be learned
         lengths = np.full(ROWS, LENGTH)
-        batch, targets = engine.task.objective.batch(rows.numpy(), lengths, lengths.astype(np.uint64))
+        batch, targets = engine.loss_module.objective.batch(rows.numpy(), lengths, lengths.astype(np.uint64))
         counted, loss = targets.sum(), torch.zeros(())
         mine = slice(engine.setting.rank, None, engine.setting.world)
         for number in range(MICRO_BATCHES):
-            engine.task.slot = number
+            engine.loss_module.slot = number
             micro = {name: tensor[mine].chunk(MICRO_BATCHES)[number] for name, tensor in batch.items()}
             loss += engine.backward(micro, scale=1 / counted, last=number == MICRO_BATCHES - 1)
         engine.step(step, 1.0)

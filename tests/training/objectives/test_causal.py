@@ -16,7 +16,7 @@ from pipeline.core.config import Component
 from training import objectives
 from training.models.base import Model, build
 from training.models.layers import IGNORE
-from training.objectives.base import Objective, Task
+from training.objectives.base import LossModule, Objective
 
 KEYS = np.arange(1, 9, dtype=np.uint64)
 
@@ -71,7 +71,7 @@ def test_what_fills_a_short_row_up_changes_neither_loss_nor_gradient(causal: Obj
 
 
 def test_a_batch_can_be_cut_anywhere_since_its_loss_is_a_sum(causal: Objective, model: Model) -> None:
-    task = Task(model, causal)
+    task = LossModule(model, causal)
     rows = np.random.default_rng(2).integers(0, 50, (6, 12))
     batch, _ = causal.batch(rows, np.array([12, 3, 12, 1, 7, 12]), KEYS[:6])
 

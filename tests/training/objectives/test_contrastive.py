@@ -18,7 +18,7 @@ from pipeline.core.config import Component
 from pipeline.core.errors import UserError
 from training import keyed_rng, objectives
 from training.models.base import Model, build
-from training.objectives.base import Objective, Task, Tensors
+from training.objectives.base import LossModule, Objective, Tensors
 from training.objectives.contrastive import SHORTEST, info_nce
 from training.objectives.sentences import Frame, embed
 from training.objectives.sentences import rows_of as written
@@ -186,7 +186,7 @@ def test_a_batch_cut_between_groups_adds_up(make_objective: Make, family: str) -
     objective = make_objective()
     tokens, lengths = rows_of(8)
     batch, _ = objective.batch(tokens % 400, lengths, keyed_rng.keys(1, 2, np.arange(8)))
-    task = Task(model_of(family).eval(), objective)
+    task = LossModule(model_of(family).eval(), objective)
     parts = [task(**{name: tensor[some] for name, tensor in batch.items()}) for some in (slice(0, 4), slice(4, 8))]
     assert (parts[0] + parts[1]).item() == pytest.approx(task(**batch).item(), rel=1e-5)
 
@@ -251,6 +251,6 @@ def test_what_does_not_make_the_last_layer_stays_as_it_is(make_objective: Make) 
         assert {name.split(".")[0].removesuffix("_norm") for name in idle} == set(heads)
         assert model.training
         batch, _ = make_objective().batch(*rows_of(4, width=60), keyed_rng.keys(1, 2, np.arange(4)))
-        task = Task(model, make_objective())
+        task = LossModule(model, make_objective())
         task(**{**batch, "tokens": batch["tokens"] % 400, "positives": batch["positives"] % 400}).backward()
         assert all((p.grad is None) == (name in idle) for name, p in model.named_parameters())

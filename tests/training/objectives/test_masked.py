@@ -19,7 +19,7 @@ from training.keyed_rng import keys
 from training.models.base import build
 from training.models.layers import IGNORE
 from training.objectives import special_tokens
-from training.objectives.base import Task
+from training.objectives.base import LossModule
 from training.objectives.masked import Masked
 from training.objectives.section import Masked as Options
 from training.section import Pretrain
@@ -135,7 +135,7 @@ def test_a_model_learns_on_it_and_has_no_parameter_without_a_gradient(
     objective = made(tokenizer, pairs=pairs, label_smoothing=0.1)
     options = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
     model = build("bert", options, vocabulary=reference.vocabulary, context=64 + objective.marks)
-    task = Task(model, objective)
+    task = LossModule(model, objective)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     losses = []
     for step in range(30):

@@ -47,7 +47,7 @@ def test_no_checkpoint_is_written_of_weights_that_are_not_finite(
 ) -> None:
     one_step = loop.one_step
 
-    def spoil(run: loop.Run) -> None:
+    def spoil(run: loop.TrainingRun) -> None:
         one_step(run)
         if run.done == 8:  # a row of the embedding that no row of text asks for would show in no loss
             with torch.no_grad():

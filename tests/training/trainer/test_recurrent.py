@@ -19,7 +19,7 @@ from pipeline.core.files import write_json
 from pipeline.core.stage import Job
 from training.stages import pretrain
 from training.stages.pretrain import spec_of
-from training.trainer.loop import Run, one_step, save, train
+from training.trainer.loop import TrainingRun, one_step, save, train
 from training.trainer.prepare import prepare
 
 DROPS = {"dropout": 0.2, "embedding_dropout": 0.1, "weight_dropout": 0.3}
@@ -40,10 +40,10 @@ def alone() -> Iterator[None]:
 
 
 @pytest.fixture
-def start(alone: None, make_job: Callable[..., Job]) -> Callable[..., Run]:
+def start(alone: None, make_job: Callable[..., Job]) -> Callable[..., TrainingRun]:
     """start("name", "lstm", steps=30) → a run in hand, from its last checkpoint if it has one."""
 
-    def begin(name: str, family: str, **options: Any) -> Run:
+    def begin(name: str, family: str, **options: Any) -> TrainingRun:
         model = {"family": family, **(options.pop("model", None) or MODELS[family])}
         job = make_job(name, model=model, optimizer={"adamw": {"lr": 0.01}}, **options)
         return prepare(spec_of(job), torch.device("cpu"))
@@ -51,13 +51,13 @@ def start(alone: None, make_job: Callable[..., Job]) -> Callable[..., Run]:
     return begin
 
 
-def weights_of(run: Run) -> dict[str, Tensor]:
+def weights_of(run: TrainingRun) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in run.engine.model.state_dict().items()}
 
 
 @pytest.mark.parametrize("family", list(MODELS))
 def test_stopped_at_a_checkpoint_and_gone_on_with_it_ends_in_the_same_weights(
-    family: str, start: Callable[..., Run]
+    family: str, start: Callable[..., TrainingRun]
 ) -> None:
     # 8 rows in micro-batches of 2; step 12 begins the streams anew, step 16 is in the middle of one
     options: dict[str, Any] = {"steps": 20, "save_every": 16, "engine": {"plain": {"micro_batch_tokens": 32}}}
@@ -73,13 +73,13 @@ def test_stopped_at_a_checkpoint_and_gone_on_with_it_ends_in_the_same_weights(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights_of(again).items())
 
 
-def test_a_state_goes_on_until_its_streams_begin_again(start: Callable[..., Run]) -> None:
+def test_a_state_goes_on_until_its_streams_begin_again(start: Callable[..., TrainingRun]) -> None:
     run = start("a", "lstm", steps=13, model={"width": 16})
     one_step(run)
-    before = [tensor.clone() for tensor in run.engine.task.carried[0]]
+    before = [tensor.clone() for tensor in run.engine.loss_module.carried[0]]
     assert [tuple(tensor.shape) for tensor in before] == [(1, BATCH, 16)] * 4, "h and c of two layers"
     one_step(run)
-    assert not torch.equal(before[0], run.engine.task.carried[0][0])
+    assert not torch.equal(before[0], run.engine.loss_module.carried[0][0])
     while run.done < 12:
         one_step(run)
     assert run.feed.begins_streams(12) and not run.feed.begins_streams(11)
@@ -88,7 +88,7 @@ def test_a_state_goes_on_until_its_streams_begin_again(start: Callable[..., Run]
     assert model.state is None, "and nothing of it is left for whoever asks the model"
 
 
-def test_a_step_reads_its_rows_after_those_of_the_step_before(start: Callable[..., Run]) -> None:
+def test_a_step_reads_its_rows_after_those_of_the_step_before(start: Callable[..., TrainingRun]) -> None:
     run = start("a", "gru", steps=4, model={"width": 16})
     first, second = (torch.from_numpy(run.feed.train.take(run.feed.numbers(n))[0]) for n in (0, 1))
     model, drawn = run.engine.model, weights_of(run)
@@ -101,12 +101,12 @@ def test_a_step_reads_its_rows_after_those_of_the_step_before(start: Callable[..
     assert run.curve.columns["loss"][1] == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_micro_batches_change_no_loss(start: Callable[..., Run]) -> None:
+def test_micro_batches_change_no_loss(start: Callable[..., TrainingRun]) -> None:
     found = []
     for name, tokens in (("one", 128), ("four", 32)):
         run = start(name, "lstm", steps=6, model={"width": 16}, engine={"plain": {"micro_batch_tokens": tokens}})
         train(run)
-        assert sorted(run.engine.task.carried) == list(range(run.plan.micro_batches))
+        assert sorted(run.engine.loss_module.carried) == list(range(run.plan.micro_batches))
         found.append(run.curve.columns["loss"])
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 

@@ -33,7 +33,7 @@ def test_vectors_that_are_not_finite_are_neither_kept_nor_published(
 ) -> None:
     one_step = loop.one_step
 
-    def spoil(run: loop.Run) -> None:
+    def spoil(run: loop.VectorRun) -> None:
         one_step(run)
         if run.done == (2 if after == "checkpoint" else run.learner.plan.steps):
             run.exchange.matrices()["input"][1, 0] = float("nan")  # of <unk>, which no window holds

@@ -6,12 +6,15 @@ Exit codes: 0 done, 1 failed while working, 2 the input is wrong (130: stopped b
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cluster.streams import flush_quietly, open_closed_streams, silence
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -181,10 +184,37 @@ def refuse_broken_text(arguments: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """The entry point: errors of ours become one message and their exit code, a broken pipe is no error."""
+    """The entry point: errors of ours, and limits of the machine, become one message and an exit code."""
+    try:
+        _run_command()
+    except (MemoryError, OSError, ImportError) as error:
+        sys.exit(_limit(error))
+    finally:
+        flush_quietly()
+
+
+def _limit(error: Exception) -> str:
+    """A limit of the machine in one sentence.
+
+    Raises: the error itself where it is no such limit.
+    """
+    from pipeline.core.shortage import PROBLEMS, shortage_of
+
+    shortage = shortage_of(error) or shortage_of(error.__cause__ or error)
+    if shortage is None:
+        raise error
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    remedy = ", with a higher limit (ulimit -v) or more memory" if shortage == "memory" else ""
+    return f"{PROBLEMS[shortage]}{where}. What is finished is kept; run the same command again{remedy}."
+
+
+def _run_command() -> None:
     from pipeline.core.errors import BloomeryError
     from pipeline.core.registry import add_plugin_folder
 
+    open_closed_streams()
+    # this process multiplies no matrices; OpenBLAS would set memory aside for every core, and abort without it
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no "✓" gets a "?"
@@ -198,7 +228,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        silence(sys.stdout)
         sys.exit(1)
 
 

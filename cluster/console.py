@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cluster.progress import StageProgress
+from cluster.streams import silence
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -51,7 +52,10 @@ class Console:
         self.say(f"{self.place} {MARKS[mark]} {text}")
 
     def say(self, text: str = "") -> None:
-        print(text, file=self.stream, flush=True)
+        try:
+            print(text, file=self.stream, flush=True)
+        except OSError:  # nobody reads any more, or the disk of the output is full: events and log have it all
+            silence(self.stream)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

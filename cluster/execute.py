@@ -7,7 +7,6 @@ after a failure is the command that resumes.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import time
@@ -26,11 +25,10 @@ from cluster.result import STOPPED, RunOptions, RunResult, command_of, relative
 from cluster.run import born, create
 from cluster.step import Supervisor, perform, skip
 from pipeline.core import figures
-from pipeline.core.errors import BloomeryError, StageFailed
+from pipeline.core.errors import BloomeryError
 from pipeline.core.files import RawFile
+from pipeline.core.shortage import PROBLEMS, shortage_of
 from pipeline.core.store import Store
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def execute(loaded: Loaded, options: RunOptions, console: Console) -> RunResult:
@@ -95,14 +93,15 @@ def _planned(supervisor: Supervisor, planner: Planner, remaining: Sequence[str])
 def _sentence(failure: BloomeryError | OSError, step: str) -> str:
     """A failure in one sentence.
 
-    Raises: the failure itself where it is neither ours nor a full disk.
+    Raises: the failure itself where it is neither ours nor a limit of the machine.
     """
     if isinstance(failure, BloomeryError):
         return str(failure)
-    if failure.errno in FULL:
-        where = f" ({failure.filename})" if failure.filename else ""
-        return str(StageFailed(f"{step}: the disk is full{where}; what is finished is kept. Free space, then go on."))
-    raise failure
+    shortage = shortage_of(failure)
+    if shortage is None:
+        raise failure
+    where = f" ({failure.filename})" if failure.filename else ""
+    return f"{step}: {PROBLEMS[shortage]}{where}. What is finished is kept."
 
 
 def _note(supervisor: Supervisor, kind: str, **fields: str) -> None:

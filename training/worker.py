@@ -26,7 +26,7 @@ from training.spec import TrainingSpec
 from training.trainer.meter import Curve
 
 # the file through which a gang on one machine meets, where its launcher names one: a port may be taken meanwhile
-STORE_FILE = "BLOOMERY_MEETING"
+STORE_FILE = "BLOOMERY_STORE_FILE"
 RESULT, CURVE, MODEL = "result.json", "curve.parquet", "model"
 
 Report = Callable[[dict[str, Any]], None]

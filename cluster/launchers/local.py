@@ -36,9 +36,11 @@ class Local(Launcher):
     def gang(self, target: str, spec: dict[str, Any], *, processes: int, job: Job) -> None:
         with tempfile.TemporaryDirectory(prefix="bloomery-gang-") as folder:
             order, port = self.order(target, Path(folder), job, gang=True), _free_port()
-            meeting = str(Path(folder) / "meeting")
+            store_file = str(Path(folder) / "store")
             members = [
-                self._start(order, {rank: spec}, job, _place(rank, processes, port) | {"BLOOMERY_MEETING": meeting})
+                self._start(
+                    order, {rank: spec}, job, _place(rank, processes, port) | {"BLOOMERY_STORE_FILE": store_file}
+                )
                 for rank in range(processes)
             ]
             _wait(members, Path(folder), job)
@@ -101,8 +103,8 @@ def _why(codes: Sequence[int | None], folder: Path, job: Job) -> Exception:
 def _place(rank: int, world: int, port: int) -> dict[str, str]:
     """What torchrun would set, for one machine."""
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "LOCAL_SIZE": world}
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    return {name: str(value) for name, value in numbers.items()} | meeting
+    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    return {name: str(value) for name, value in numbers.items()} | rendezvous
 
 
 def _free_port() -> int:

@@ -1,12 +1,13 @@
-"""Readers: one raw file → documents. `match` lists a source's raw files, `reader` gives the class that reads them.
+"""Readers turn a raw file into documents. `match` lists the raw files of a source, `create_reader` makes its reader.
 
-A new reader is a file beside `jsonl.py` with its section and its class, and a line here.
+To add a reader, write a file like `plain.py`, put its section into `section.py`, and add a line to `READERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
@@ -14,7 +15,7 @@ from pipeline.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from pipeline.readers.base import Reader
-    from pipeline.readers.section import Source
+    from pipeline.readers.section import Source, SourceParams
 
 _OPTIONS, _CODE = "pipeline.readers.section", "pipeline.readers"
 
@@ -22,7 +23,7 @@ READERS: Registry[Reader] = Registry(
     "reader",
     (
         Entry("jsonl", f"{_OPTIONS}:Jsonl", f"{_CODE}.jsonl:Jsonl"),
-        Entry("plain", f"{_OPTIONS}:Plain", f"{_CODE}.plain:Plain"),
+        Entry("plain", f"{_OPTIONS}:PlainText", f"{_CODE}.plain:PlainText"),
         Entry("python_docs", f"{_OPTIONS}:PythonDocs", f"{_CODE}.python_docs:PythonDocs"),
     ),
     base="pipeline.readers.base:Reader",
@@ -31,27 +32,25 @@ READERS: Registry[Reader] = Registry(
 
 
 def match(source: Source) -> list[RawFile]:
-    """A source's raw files, sorted by name; nothing is opened.
+    """List the raw files of a source, sorted by name. No file is opened.
 
-    Raises: UserError when there is none, or when two would bear one name and so give two documents one id.
+    Raises: UserError when there is none, or when two have the same name: their documents would have the same ids.
     """
-    found: list[RawFile] = READERS.load(source.reader).match(source)
-    for one, other in zip(found, found[1:], strict=False):
-        if one.name == other.name:
+    files = READERS.load(source.reader).match(source)
+    for file, next_file in itertools.pairwise(files):
+        if file.name == next_file.name:
             raise UserError(
-                f"ingest source '{source.name}': {one.path} and {other.path} are both called {one.name} within their"
-                " paths. Match them with one pattern from a folder above, or make them two sources."
+                f"ingest source '{source.name}': {file.path} and {next_file.path} are both called {file.name} within"
+                " their paths. Match them with one pattern that starts at a parent folder, or make them two sources."
             )
-    return found
+    return files
 
 
 def text_problem(source: Source, files: Sequence[RawFile]) -> str | None:
-    """What the first records of a source say against its options, or None; a few records are read."""
-    problem: str | None = READERS.load(source.reader).text_problem(source, files)
-    return problem
+    """Check the options of a source against its first few records. Returns a message, or None if nothing is wrong."""
+    return READERS.load(source.reader).text_problem(source, files)
 
 
-def reader(options: Mapping[str, Any], *, max_record_bytes: int) -> Reader:
-    """The reader of a source, from the source as the artifact's params keep it."""
-    found: Reader = READERS.load(options["reader"])(options, max_record_bytes=max_record_bytes)
-    return found
+def create_reader(options: SourceParams, *, max_record_bytes: int) -> Reader:
+    """Create the reader of a source from the options that the artifact's params hold."""
+    return READERS.load(options["reader"])(options, max_record_bytes=max_record_bytes)

@@ -1,23 +1,23 @@
-"""What every reader is: one raw file → records and bad records, in the file's order, memory bounded by one record.
+"""The base class of readers: a raw file becomes records and bad records, in the file's order, one in memory at a time.
 
-Subclass `Reader`, implement `read`, and add a line to the table in `__init__.py`: name, section, class.
+To add a reader, subclass `Reader`, implement `read`, and add its name, section and class to the table in `__init__.py`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pipeline.core import listing
 from pipeline.core.files import RawFile
-from pipeline.readers.section import FileSource, Source
+from pipeline.readers.section import FileSource, Source, SourceParams
 
-RAW_BYTES = 2000  # how much of a bad record is kept
+RAW_BYTES = 2000  # of a bad record, kept in the quarantine
 
 
 class Record(NamedTuple):
-    """A document as it was found. `text` is valid UTF-8 and not blank; `position` grows within the file."""
+    """A document as it is in a raw file. `text` is valid UTF-8 and not blank; `position` grows within the file."""
 
     position: int
     text: bytes
@@ -27,8 +27,8 @@ class Record(NamedTuple):
     metadata: Mapping[str, str] | None = None
 
 
-class Bad(NamedTuple):
-    """A record that cannot be a document: why, and its first bytes."""
+class BadRecord(NamedTuple):
+    """A record that cannot become a document: a reason, a detail for people, and its first bytes."""
 
     position: int
     reason: str
@@ -37,17 +37,18 @@ class Bad(NamedTuple):
 
 
 class Reader(ABC):
-    """Reads the raw files of one source. `options` is the source's section as the artifact's params keep it."""
+    """Reads the raw files of one source. `options` is the source's section as the artifact's params hold it."""
 
     isolation: ClassVar[Literal["threads", "processes"]] = "threads"
 
-    def __init__(self, options: Mapping[str, Any], *, max_record_bytes: int) -> None:
-        self.options, self.max_record_bytes = options, max_record_bytes
-        self.left_out = 0  # fields of records that metadata cannot hold (lists, mappings)
+    def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
+        self.options = options
+        self.max_record_bytes = max_record_bytes
+        self.left_out = 0  # the number of fields that metadata cannot hold (lists, mappings)
 
     @classmethod
     def match(cls, source: Source) -> list[RawFile]:
-        """The raw files of a source, sorted by name; cheap, nothing is opened.
+        """List the raw files of a source, sorted by name. No file is opened.
 
         Raises: UserError when there is none.
         """
@@ -56,29 +57,29 @@ class Reader(ABC):
 
     @classmethod
     def text_problem(cls, source: Source, files: Sequence[RawFile]) -> str | None:
-        """What the first records say against the source's options, for `check`: it reads a few, of bounded size."""
+        """For `check`: compare the options with the first records, a few of bounded size. Returns a message or None."""
         return None
 
     @abstractmethod
-    def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | Bad]:
-        """The file's records whose position is beyond `after` (where a killed attempt had come to)."""
+    def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:
+        """Yield the records whose position is greater than `after`, the last position that a killed attempt reached."""
 
 
-def checked_text(position: int, text: str) -> bytes | Bad:
-    """The text as UTF-8, or why it is no document."""
+def encode_text(position: int, text: str) -> bytes | BadRecord:
+    """Encode the text as UTF-8, or return a bad record if it is blank or cannot be encoded."""
     if not text or text.isspace():
-        return Bad(position, "empty_text", "the text is white space" if text else "the text is empty", b"")
+        return BadRecord(position, "empty_text", "the text is white space" if text else "the text is empty", b"")
     try:
         return text.encode()
     except UnicodeEncodeError as error:
         raw = text.encode("utf-8", "surrogatepass")[:RAW_BYTES]
-        return Bad(position, "lone_surrogate", f"character {error.start:,} is half of a surrogate pair", raw)
+        return BadRecord(position, "lone_surrogate", f"character {error.start:,} is half of a surrogate pair", raw)
 
 
-def too_large(position: int, size: int, limit: int, raw: bytes) -> Bad:
+def too_large(position: int, size: int, limit: int, raw: bytes) -> BadRecord:
     detail = f"{size:,} bytes; ingest.max_record_bytes is {limit:,}"
-    return Bad(position, "record_too_large", detail, raw[:RAW_BYTES])
+    return BadRecord(position, "record_too_large", detail, raw[:RAW_BYTES])
 
 
-def invalid_utf8(position: int, data: bytes, error: UnicodeDecodeError) -> Bad:
-    return Bad(position, "invalid_utf8", f"byte {error.start:,} ({error.reason})", data[:RAW_BYTES])
+def invalid_utf8(position: int, data: bytes, error: UnicodeDecodeError) -> BadRecord:
+    return BadRecord(position, "invalid_utf8", f"byte {error.start:,} ({error.reason})", data[:RAW_BYTES])

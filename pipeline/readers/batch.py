@@ -1,7 +1,7 @@
-"""Records on their way into Arrow: gathered until they hold 8 MiB, then two tables, documents and quarantine.
+"""Collects records until they hold 8 MiB and converts them to two Arrow tables: documents and quarantine.
 
-All that is kept counts, metadata and urls as well as text: a crawl may carry its HTML beside a short text. A batch is
-cut by content alone, so its row groups are the same at any number of workers. The ids are made here.
+Metadata and urls count towards the size as well as text, because a crawl may carry its HTML beside a short text. The
+size depends on content alone, so row groups are the same with any number of workers. Document ids are computed here.
 Cost: 3 us a document, and 800 MB of text per CPU-second (one join and one sha256 of it).
 """
 
@@ -16,39 +16,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.records import DOCUMENTS, METADATA, QUARANTINE, document_id
-from pipeline.readers.base import Bad, Record
+from pipeline.readers.base import BadRecord, Record
 from pipeline.text.language import canonical
 
 BATCH_BYTES = 8 << 20
 BATCH_RECORDS = 1 << 16
-PAIR_BYTES = 16  # of metadata, beside its characters: very many empty values must count too
+METADATA_PAIR_BYTES = 16  # added for every pair, so that very many empty values count too
 
 _canonical = lru_cache(maxsize=4096)(canonical)
 
 
 class Batch:
-    """What was read of one source since the last cut; `size` is about the bytes that it holds, bad records included.
+    """Records of one source that are not written yet. `size` estimates their bytes, bad records included.
 
-    `language` is the source's constant, which wins over a record's.
+    `language` is the constant of the source; it overrides the language of a record.
     """
 
     def __init__(self, source: str, language: str | None) -> None:
-        self.source, self.language = source, _canonical(language)
-        self.size = self.text_bytes = 0
+        self.source = source
+        self.language = _canonical(language)
+        self.size = 0
+        self.text_bytes = 0
         self.records: list[Record] = []
         self.ids: list[str] = []
-        self.bad: list[tuple[str, Bad]] = []
+        self.bad: list[tuple[str, BadRecord]] = []
 
     def add(self, name: str, record: Record) -> None:
-        """Take a document of the raw file `name`."""
+        """Add a document of the raw file `name`."""
         digest = hashlib.sha256(record.text).hexdigest()
         self.ids.append(document_id(self.source, name, record.position, digest))
         self.records.append(record)
         self.text_bytes += len(record.text)
         self.size += _size(record)
 
-    def reject(self, name: str, bad: Bad) -> None:
-        """Take a bad record of the raw file `name`."""
+    def reject(self, name: str, bad: BadRecord) -> None:
+        """Add a bad record of the raw file `name`."""
         self.bad.append((name, bad))
         self.size += len(bad.raw) + len(bad.detail) + len(name)
 
@@ -57,7 +59,7 @@ class Batch:
         return self.size >= BATCH_BYTES or len(self.records) + len(self.bad) >= BATCH_RECORDS
 
     def documents(self) -> pa.Table:
-        """The documents with the columns of DOCUMENTS; a language that no record names is told by its script."""
+        """The documents with the columns of DOCUMENTS. A missing language is detected from the script of the text."""
         text = _text([record.text for record in self.records])
         columns = [
             pa.array(self.ids, pa.string()),
@@ -78,25 +80,26 @@ class Batch:
     def _languages(self, text: pa.LargeStringArray) -> pa.StringArray:
         if self.language:
             return pa.array([self.language] * len(text), pa.string())
-        named = pa.array([_canonical(record.language) for record in self.records], pa.string())
-        if not named.null_count:
-            return named
-        # numba's import and its compiled loops are needed only where a language is missing
+        column = pa.array([_canonical(record.language) for record in self.records], pa.string())
+        if not column.null_count:
+            return column
+        # imported late: numba and its compiled loops are needed only where a language is missing
         from pipeline.kernels.column import languages
 
-        return pc.replace_with_mask(named, named.is_null(), languages(text.filter(named.is_null())))
+        missing = column.is_null()
+        return pc.replace_with_mask(column, missing, languages(text.filter(missing)))
 
 
 def _size(record: Record) -> int:
-    """What a record adds to its batch: bytes of its text, characters of all else."""
+    """What a record adds to the size of its batch: the bytes of its text and the characters of all other fields."""
     size = len(record.text) + len(record.source_id or "") + len(record.url or "")
     if metadata := record.metadata:
-        size += PAIR_BYTES * len(metadata) + sum(map(len, metadata)) + sum(map(len, metadata.values()))
+        size += METADATA_PAIR_BYTES * len(metadata) + sum(map(len, metadata)) + sum(map(len, metadata.values()))
     return size
 
 
 def _text(texts: list[bytes]) -> pa.LargeStringArray:
-    """The column over one joined buffer: the texts are valid UTF-8, so nothing needs to be checked again."""
+    """A column over one joined buffer. The texts are known to be valid UTF-8, so Arrow need not validate them again."""
     offsets = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)), out=offsets[1:])
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))

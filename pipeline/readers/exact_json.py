@@ -1,9 +1,9 @@
-"""JSON that keeps the digits of numbers: for the few lines that a fast parser refuses or rounds.
+"""A JSON parser that keeps the digits of numbers, for the few lines that a fast parser rejects or rounds.
 
-A number is the text it was written as, of any size; NaN, Infinity and -Infinity are numbers, as Python and pandas write
-them. Objects and lists within the outer object are checked and come back empty: no caller reads what they hold. Nothing
-here recurses, so depth costs memory alone. A key that stands twice counts as it stands last.
-Cost: some 10 us for a line of 300 bytes and 2 us for each value in nested ones, ten times what orjson takes.
+A number is returned as the text it was written as, of any size. NaN, Infinity and -Infinity are numbers, as Python and
+pandas write them. Objects and lists inside the outer object are validated but returned empty, because no caller reads
+their content. The parser does not recurse, so deep nesting costs only memory. Of a repeated key the last value counts.
+Cost: about 10 us for a line of 300 bytes and 2 us for each nested value, ten times what orjson takes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
-MAX_LEVELS = 100_000  # more is no record; each level costs a list entry
+MAX_LEVELS = 100_000  # deeper nesting is rejected; each level costs a list entry
 BLANK = re.compile(r"[ \t\n\r]*")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|NaN|-?Infinity", re.ASCII)
 WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -22,7 +22,7 @@ _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _AFTER_VALUE = range(5)
 
 
 class Number(str):
-    """A number as it was written."""
+    """A number as the text it was written as."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ Value = str | bool | dict[str, "Value"] | list["Value"] | None
 
 
 def parse(text: str) -> Value:
-    """The value of a whole text; in an object the strings, numbers, truth values and nulls, by key.
+    """Parse a text that holds one JSON value. Of an object, nested objects and lists come back empty.
 
     Raises: JSONDecodeError.
     """
@@ -43,12 +43,12 @@ def parse(text: str) -> Value:
         value, at = _value(text, at)
     at = _blank(text, at)
     if at != len(text):
-        raise JSONDecodeError("unexpected text behind the value", text, at)
+        raise JSONDecodeError("unexpected text after the value", text, at)
     return value
 
 
 def _object(text: str, at: int) -> tuple[dict[str, Value], int]:
-    """The object whose opening brace lies before `at`, and where it ends."""
+    """Parse the object whose opening brace lies before `at`. Returns it and the position after it."""
     members: dict[str, Value] = {}
     at = _blank(text, at)
     if text[at : at + 1] == "}":
@@ -65,9 +65,9 @@ def _object(text: str, at: int) -> tuple[dict[str, Value], int]:
 
 
 def _key(text: str, at: int) -> tuple[str, int]:
-    """The key that begins at `at`, and the place behind its colon."""
+    """Parse the key that begins at `at`. Returns it and the position after its colon."""
     if text[at : at + 1] != '"':
-        raise JSONDecodeError("a key is no string", text, at)
+        raise JSONDecodeError("a key is not a string", text, at)
     key, at = scanstring(text, at + 1, True)
     at = _blank(text, at)
     if text[at : at + 1] != ":":
@@ -94,8 +94,8 @@ def _scalar(text: str, at: int) -> tuple[str | bool | None, int]:
 
 
 def _end_of_nested(text: str, at: int) -> int:
-    """Where the list or object that begins at `at` ends; everything in it is checked."""
-    closing: list[str] = []  # what closes each level that is open
+    """Validate the list or object that begins at `at`. Returns the position after it."""
+    closing: list[str] = []  # the closing bracket of each open level
     expected = _VALUE
     while True:
         at = _blank(text, at)
@@ -111,7 +111,7 @@ def _end_of_nested(text: str, at: int) -> int:
                 raise JSONDecodeError("a comma or a closing bracket is missing", text, at)
             at += 1
         elif (expected == _FIRST_KEY and char == "}") or (expected == _FIRST_VALUE and char == "]"):
-            expected = _AFTER_VALUE  # an empty level: the branch above closes it
+            expected = _AFTER_VALUE  # an empty list or object: the branch above closes it
         elif expected in (_KEY, _FIRST_KEY):
             _, at = _key(text, at)
             expected = _VALUE
@@ -128,5 +128,5 @@ def _end_of_nested(text: str, at: int) -> int:
 
 def _blank(text: str, at: int) -> int:
     match = BLANK.match(text, at)
-    assert match is not None  # it matches nothing too
+    assert match is not None  # the pattern also matches the empty string
     return match.end()

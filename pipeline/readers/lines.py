@@ -1,14 +1,14 @@
-"""Lines of a raw file, numbered from 1, none held beyond the limit: for JSONL and for text by the line.
+"""The lines of a raw file, numbered from 1. Of a line longer than the limit only the beginning is kept in memory.
 
-Cost: one copy of the bytes, 2.8 GB per CPU-second on lines of 6 kB. Lines before `after` are counted, never cut out.
+Cost: one copy of the bytes, 2.8 GB per CPU-second on lines of 6 kB. Lines up to `after` are counted without a copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.readers.base import RAW_BYTES, Bad, too_large
-from pipeline.readers.streams import Damaged, blocks
+from pipeline.readers.base import RAW_BYTES, BadRecord, too_large
+from pipeline.readers.streams import StreamError, blocks
 
 Line = tuple[int, bytes]
 BOM = b"\xef\xbb\xbf"
@@ -17,64 +17,65 @@ OTHER_ENCODINGS = (
 )  # fmt: skip
 
 
-def lines(path: str, *, limit: int, after: int = -1) -> Iterator[Line | Bad]:
-    """(number, line without its line feed), or what is wrong: too long, damaged from here on, not UTF-8 as a whole."""
-    cutter = _Cutter(limit, after)
+def lines(path: str, *, limit: int, after: int = -1) -> Iterator[Line | BadRecord]:
+    """Yield (number, line without its line feed), or a bad record: too long, damaged from here on, or not UTF-8."""
+    splitter = _LineSplitter(limit, after)
     try:
         for block in utf8_blocks(path):
-            yield from cutter.cut(block)
-    except Damaged as damage:
-        # the line that the damage cut short is part of it: one bad record, not two
-        yield Bad(cutter.number, damage.reason, damage.detail, cutter.head())
+            yield from splitter.split(block)
+    except StreamError as damage:
+        # the line that the damage cut short belongs to the same bad record
+        yield BadRecord(splitter.number, damage.reason, damage.detail, splitter.head())
         return
-    yield from cutter.last()
+    yield from splitter.finish()
 
 
 def utf8_blocks(path: str) -> Iterator[bytes]:
-    """The blocks of a file without a UTF-8 byte order mark.
+    """Yield the decompressed blocks of a file without a UTF-8 byte order mark.
 
-    Raises: Damaged; also, before any block, for a file whose first bytes say UTF-16 or UTF-32.
+    Raises: StreamError; before the first block if the file begins with a byte order mark of UTF-16 or UTF-32.
     """
-    found = blocks(path)
+    remaining_blocks = blocks(path)
     head = b""
-    for block in found:
+    for block in remaining_blocks:
         head += block
         if len(head) >= 4:
             break
-    for mark, name in OTHER_ENCODINGS:
-        if head.startswith(mark):
-            raise Damaged("not_utf8", f"the file is {name}; convert it (iconv -f {name.lower()} -t utf-8)")
+    for byte_order_mark, name in OTHER_ENCODINGS:
+        if head.startswith(byte_order_mark):
+            raise StreamError("not_utf8", f"the file is {name}; convert it (iconv -f {name.lower()} -t utf-8)")
     yield head.removeprefix(BOM)
-    yield from found
+    yield from remaining_blocks
 
 
-class _Cutter:
-    """Cuts blocks into lines; what has not ended yet waits in `parts`, at most `limit` bytes of it."""
+class _LineSplitter:
+    """Splits blocks into lines. `parts` holds the unfinished last line, at most `limit` bytes of it."""
 
     def __init__(self, limit: int, after: int) -> None:
-        self.limit, self.after = limit, after
+        self.limit = limit
+        self.after = after
         self.number = 1
         self.parts: list[bytes] = []
         self.size = 0
 
-    def cut(self, block: bytes) -> Iterator[Line | Bad]:
+    def split(self, block: bytes) -> Iterator[Line | BadRecord]:
         if self.number <= self.after:
             block = self._skip(block)
-        first, *rest = block.split(b"\n")
-        self._hold(first)
-        if not rest:
+        first_part, *later_parts = block.split(b"\n")
+        self._append(first_part)
+        if not later_parts:
             return
-        yield self._ended()
-        last = rest.pop()
-        for line in rest:
+        yield self._end_line()
+        open_line = later_parts.pop()
+        for line in later_parts:
             yield (self.number, line) if len(line) <= self.limit else self._too_long(line, len(line))
             self.number += 1
-        self._hold(last)
+        self._append(open_line)
 
-    def last(self) -> Iterator[Line | Bad]:
-        """The line that the end of the file ended."""
+    def finish(self) -> Iterator[Line | BadRecord]:
+        """Yield the last line of a file that does not end with a line feed."""
         if self.size and self.number > self.after:
-            yield self._ended()
+            yield self._end_line()
 
     def head(self) -> bytes:
         return b"".join(self.parts)[:RAW_BYTES]
@@ -90,19 +91,20 @@ class _Cutter:
             self.number += 1
         return block[start:]
 
-    def _hold(self, part: bytes) -> None:
+    def _append(self, part: bytes) -> None:
         self.size += len(part)
         if self.size > self.limit:
             self.parts = [(b"".join(self.parts) + part[:RAW_BYTES])[:RAW_BYTES]]
         elif part:
             self.parts.append(part)
 
-    def _ended(self) -> Line | Bad:
-        line, size = b"".join(self.parts), self.size
-        found = (self.number, line) if size <= self.limit else self._too_long(line, size)
-        self.parts, self.size = [], 0
+    def _end_line(self) -> Line | BadRecord:
+        line = b"".join(self.parts)
+        result = (self.number, line) if self.size <= self.limit else self._too_long(line, self.size)
+        self.parts = []
+        self.size = 0
         self.number += 1
-        return found
+        return result
 
-    def _too_long(self, line: bytes, size: int) -> Bad:
+    def _too_long(self, line: bytes, size: int) -> BadRecord:
         return too_large(self.number, size, self.limit, line)

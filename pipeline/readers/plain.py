@@ -1,7 +1,7 @@
-"""Plain text in UTF-8, compressed or not: a document a file, a paragraph (blank lines part them) or a line.
+"""Plain text in UTF-8, compressed or not. A document is a file, a paragraph (separated by blank lines) or a line.
 
-Positions are 0 for a file, else the number of the line where the document begins, from 1. Line ends stay as they are
-within a document. A file or paragraph above `max_record_bytes` is quarantined without being held.
+The position of a document is 0 for a file, otherwise the number of its first line, counted from 1. Line endings inside
+a file are kept. A file or paragraph above `max_record_bytes` is quarantined without being held in memory.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.core.files import RawFile
-from pipeline.readers.base import RAW_BYTES, Bad, Reader, Record, checked_text, invalid_utf8, too_large
+from pipeline.readers.base import RAW_BYTES, BadRecord, Reader, Record, encode_text, invalid_utf8, too_large
 from pipeline.readers.lines import lines, utf8_blocks
-from pipeline.readers.streams import Damaged
+from pipeline.readers.streams import StreamError
 
 
-class Plain(Reader):
-    """`split` says what a document is: file, paragraph or line."""
+class PlainText(Reader):
+    """Reads a document from each file, paragraph or line, as the option `split` says."""
 
-    def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | Bad]:
-        ways = {"file": self._file, "paragraph": self._paragraphs, "line": self._lines}
-        return ways[self.options["split"]](file, after)
+    def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:
+        methods = {"file": self._file, "paragraph": self._paragraphs, "line": self._lines}
+        return methods[self.options["split"]](file, after)
 
-    def _file(self, file: RawFile, after: int) -> Iterator[Record | Bad]:
+    def _file(self, file: RawFile, after: int) -> Iterator[Record | BadRecord]:
         if after >= 0:
             return
         parts: list[bytes] = []
@@ -31,51 +31,53 @@ class Plain(Reader):
                 size += len(block)
                 if size <= self.max_record_bytes:
                     parts.append(block)
-        except Damaged as damage:
-            yield Bad(0, damage.reason, damage.detail, b"".join(parts)[:RAW_BYTES])
+        except StreamError as damage:
+            yield BadRecord(0, damage.reason, damage.detail, b"".join(parts)[:RAW_BYTES])
             return
         data = b"".join(parts)
         yield _record(0, data) if size <= self.max_record_bytes else too_large(0, size, self.max_record_bytes, data)
 
-    def _lines(self, file: RawFile, after: int) -> Iterator[Record | Bad]:
-        for found in lines(file.path, limit=self.max_record_bytes, after=after):
-            if isinstance(found, Bad):
-                yield found
-            elif not found[1].isspace() and found[1]:
-                yield _record(found[0], found[1].removesuffix(b"\r"))
+    def _lines(self, file: RawFile, after: int) -> Iterator[Record | BadRecord]:
+        for line in lines(file.path, limit=self.max_record_bytes, after=after):
+            if isinstance(line, BadRecord):
+                yield line
+            elif not line[1].isspace() and line[1]:
+                yield _record(line[0], line[1].removesuffix(b"\r"))
 
-    def _paragraphs(self, file: RawFile, after: int) -> Iterator[Record | Bad]:
-        return (found for found in self._all_paragraphs(file) if found.position > after)
+    def _paragraphs(self, file: RawFile, after: int) -> Iterator[Record | BadRecord]:
+        return (record for record in self._all_paragraphs(file) if record.position > after)
 
-    def _all_paragraphs(self, file: RawFile) -> Iterator[Record | Bad]:
-        begin, size = 0, 0
+    def _all_paragraphs(self, file: RawFile) -> Iterator[Record | BadRecord]:
+        first_line = 0
+        size = 0
         parts: list[bytes] = []
-        for found in lines(file.path, limit=self.max_record_bytes):
-            blank = not isinstance(found, Bad) and (not found[1] or found[1].isspace())
-            if parts and (blank or isinstance(found, Bad)):
-                yield self._paragraph(begin, parts, size)
-                parts, size = [], 0
-            if isinstance(found, Bad):
-                yield found
+        for line in lines(file.path, limit=self.max_record_bytes):
+            blank = not isinstance(line, BadRecord) and (not line[1] or line[1].isspace())
+            if parts and (blank or isinstance(line, BadRecord)):
+                yield self._paragraph(first_line, parts, size)
+                parts = []
+                size = 0
+            if isinstance(line, BadRecord):
+                yield line
             elif not blank:
-                begin = begin if parts else found[0]
-                size += len(found[1]) + 1
+                first_line = first_line if parts else line[0]
+                size += len(line[1]) + 1
                 if size <= self.max_record_bytes:
-                    parts.append(found[1].removesuffix(b"\r"))
+                    parts.append(line[1].removesuffix(b"\r"))
         if parts:
-            yield self._paragraph(begin, parts, size)
+            yield self._paragraph(first_line, parts, size)
 
-    def _paragraph(self, begin: int, parts: list[bytes], size: int) -> Record | Bad:
+    def _paragraph(self, first_line: int, parts: list[bytes], size: int) -> Record | BadRecord:
         data = b"\n".join(parts)
         if size > self.max_record_bytes:
-            return too_large(begin, size, self.max_record_bytes, data)
-        return _record(begin, data)
+            return too_large(first_line, size, self.max_record_bytes, data)
+        return _record(first_line, data)
 
 
-def _record(position: int, data: bytes) -> Record | Bad:
+def _record(position: int, data: bytes) -> Record | BadRecord:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         return invalid_utf8(position, data, error)
-    found = checked_text(position, text)
-    return found if isinstance(found, Bad) else Record(position, found)
+    encoded = encode_text(position, text)
+    return encoded if isinstance(encoded, BadRecord) else Record(position, encoded)

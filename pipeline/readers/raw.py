@@ -1,6 +1,6 @@
-"""The raw files behind an `ingest` section, as planning asks for them: listed, put into parts, and read back.
+"""The raw files of an `ingest` section, as planning needs them: listed, divided into parts, and looked up again.
 
-Readers are imported where files are listed: one of a user's own may list them its own way.
+Listing imports the readers, because a reader in a plug-in may list files in its own way.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pipeline.core.shards import batches
 from pipeline.readers import match, text_problem
 from pipeline.readers.section import Ingest, Source
 
-RAW = "raw.json"
-MOST_SKIPPED = 1_000_000  # blank lines and bad records before a document of one file; 1 s
+RAW_FILE = "raw.json"
+MAX_SKIPPED_RECORDS = 1_000_000  # blank lines and bad records before a document of one file; 1 s
 
 
 class IngestFiles:
-    """What the table of stages names (pipeline/core/raw.py: RawFiles)."""
+    """Implements the protocol RawFiles (pipeline/core/raw.py) for the `ingest` stage."""
 
     def sources(self, section: Ingest) -> Iterator[RawSource]:
-        """Every source with its files, or why they cannot be listed."""
+        """Yield every source with its files, or with the reason why they cannot be listed."""
         for index, source in enumerate(section.sources):
-            yield _listed(source, index)
+            yield _list_source(source, index)
 
     def problem(self, section: Ingest, source: RawSource) -> str | None:
-        """The first records of a source should have its text."""
-        options = next(one for one in section.sources if one.name == source.name)
+        """Check that the first records of a source have its text field."""
+        options = next(source_options for source_options in section.sources if source_options.name == source.name)
         try:
             return text_problem(options, list(source.files))
         except (UserError, OSError) as error:
@@ -41,53 +41,53 @@ class IngestFiles:
 
     def part(self, section: Ingest, sources: Collection[str]) -> Ingest:
         """The section with the sources that have files in the part."""
-        return section.model_copy(update={"sources": [one for one in section.sources if one.name in sources]})
+        return section.model_copy(update={"sources": [source for source in section.sources if source.name in sources]})
 
     def recorded(self, artifact: Artifact) -> dict[tuple[str, str], str]:
-        """By the artifact's own list of what it read."""
-        files = read_json(artifact.file(RAW)) if artifact.has(RAW) else []
-        return {(one["source"], one["name"]): one["sha256"] for one in files}
+        """From raw.json, the artifact's list of the files that it read."""
+        files = read_json(artifact.file(RAW_FILE)) if artifact.has(RAW_FILE) else []
+        return {(file["source"], file["name"]): file["sha256"] for file in files}
 
     def locate(self, artifact: Artifact, document: str) -> RawPosition | None:
-        """By the number of documents in each raw file, then by the id, which is a hash over the position."""
+        """Find the raw file by the number of documents in each, then the position by the id, which hashes it."""
         row = _row_of(artifact, document)
-        if row is None or not artifact.has(RAW):
+        if row is None or not artifact.has(RAW_FILE):
             return None
         source, number, text = row
-        for file in read_json(artifact.file(RAW)):
+        for file in read_json(artifact.file(RAW_FILE)):
             if file["source"] != source:
                 continue
-            held = file["records"] - file["quarantined"]
-            if number < held:
+            document_count = file["records"] - file["quarantined"]
+            if number < document_count:
                 position = _position(document, source, file["name"], number, text)
                 return None if position is None else RawPosition(source, file["name"], position)
-            number -= held
+            number -= document_count
         return None
 
 
 def _row_of(artifact: Artifact, document: str) -> tuple[str, int, str] | None:
-    """The source of a document, its number among the documents of that source, and its text."""
-    before: dict[str, int] = {}
+    """The source of a document, its index among the documents of that source, and its text."""
+    documents_before: dict[str, int] = {}
     for file in artifact.files("parts/"):
         for batch in batches(file, ["id", "source", "text"]):
-            at = pc.index(batch["id"], document).as_py()
-            if at >= 0:
-                source = batch["source"][at].as_py()
-                earlier = pc.sum(pc.equal(batch["source"].slice(0, at), source)).as_py() or 0
-                return source, before.get(source, 0) + earlier, batch["text"][at].as_py()
-            for one in batch["source"].value_counts().to_pylist():
-                before[one["values"]] = before.get(one["values"], 0) + one["counts"]
+            row = pc.index(batch["id"], document).as_py()
+            if row >= 0:
+                source = batch["source"][row].as_py()
+                earlier = pc.sum(pc.equal(batch["source"].slice(0, row), source)).as_py() or 0
+                return source, documents_before.get(source, 0) + earlier, batch["text"][row].as_py()
+            for count in batch["source"].value_counts().to_pylist():
+                documents_before[count["values"]] = documents_before.get(count["values"], 0) + count["counts"]
     return None
 
 
 def _position(document: str, source: str, name: str, number: int, text: str) -> int | None:
-    """The position that gives the document's id: its number in the file, or later by as many records as are none."""
+    """The position that gives the document's id: its index in the file plus the blank or bad records before it."""
     digest = hashlib.sha256(text.encode()).hexdigest()
-    places = range(number, number + MOST_SKIPPED)
-    return next((place for place in places if document_id(source, name, place, digest) == document), None)
+    positions = range(number, number + MAX_SKIPPED_RECORDS)
+    return next((position for position in positions if document_id(source, name, position, digest) == document), None)
 
 
-def _listed(source: Source, index: int) -> RawSource:
+def _list_source(source: Source, index: int) -> RawSource:
     option = ("sources", index)
     try:
         return RawSource(source.name, source.reader, option, tuple(match(source)))

@@ -1,12 +1,12 @@
-"""The `ingest` section: sources, each with its reader's options, and what a bad record is. Pydantic alone.
+"""The `ingest` section: sources with the options of their readers, and limits for bad records. Imports only pydantic.
 
-A reader's section says where its raw files lie and how they are read; where they lie never enters a fingerprint.
+The section of a reader says where its raw files are and how to read them. Their location never enters a fingerprint.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
@@ -17,58 +17,60 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
 from pipeline.readers import READERS
 
-WHERE = frozenset({"paths", "packages", "bytes"})
-"""The keys that say where raw files lie or which are taken: their names, sizes and hashes are what counts instead."""
-PIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+$")
+LOCATION_KEYS = frozenset({"paths", "packages", "bytes"})
+"""The keys that say which raw files are read. They stay out of the fingerprint, which has names, sizes and hashes."""
+PIN_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+$")
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _pin(value: str) -> str:
-    if not PIN.match(value):
+def _check_pin(value: str) -> str:
+    if not PIN_PATTERN.match(value):
         raise ValueError(f"'{value}' is not pinned; write name==version")
     return value
 
 
-Text = Annotated[str, Field(min_length=1)]
-Paths = Annotated[list[UserPath], BeforeValidator(_listed), Field(min_length=1)]
-Pins = Annotated[list[Annotated[str, BeforeValidator(_pin)]], BeforeValidator(_listed), Field(min_length=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
+Paths = Annotated[list[UserPath], BeforeValidator(_as_list), Field(min_length=1)]
+Pins = Annotated[list[Annotated[str, BeforeValidator(_check_pin)]], BeforeValidator(_as_list), Field(min_length=1)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
+SourceParams = Mapping[str, Any]
+"""The section of a source as the params of an artifact hold it; its keys depend on the reader."""
 
 
 class Source(Section):
-    """What every source has. `name` enters the ids of its documents; a constant `language` wins over a field's."""
+    """What all sources have. `name` enters the ids of documents; `language` overrides the language field of records."""
 
-    reader: Annotated[Text, NamesAlternative()]
+    reader: Annotated[NonEmptyText, NamesAlternative()]
     name: str = Field("", pattern=r"^[\w. -]{0,80}$")
     language: Language | None = None
 
 
 class FileSource(Source):
-    """A source whose raw files are matched by paths: globs, folders, URLs that fsspec knows."""
+    """A source whose raw files are given by paths: globs, folders, or URLs that fsspec supports."""
 
     paths: Paths
 
 
 class Fields(Section):
-    """Which fields of a record are what. `language: null` means `language`, else `lang`."""
+    """The field names of a record. `language: null` means the field `language`, or `lang` if that has no value."""
 
-    id: Text = "id"
-    text: Text = "text"
-    url: Text = "url"
-    language: Text | None = None
+    id: NonEmptyText = "id"
+    text: NonEmptyText = "text"
+    url: NonEmptyText = "url"
+    language: NonEmptyText | None = None
 
 
 class Jsonl(FileSource):
-    """JSON Lines, plain or compressed. `text: content` is short for `fields: {text: content}`."""
+    """JSON Lines, compressed or not. `text: content` is short for `fields: {text: content}`."""
 
     fields: Fields = Fields()
 
 
-class Plain(FileSource):
-    """Text files; `split` says what a document is."""
+class PlainText(FileSource):
+    """Text files. `split` says whether a document is a file, a paragraph or a line."""
 
     split: Literal["file", "paragraph", "line"] = "file"
 
@@ -76,7 +78,7 @@ class Plain(FileSource):
 class PythonDocs(Source):
     """Docstrings, descriptions and licences of installed distributions.
 
-    `bytes` is the budget of raw bytes (source files before parsing), the same files on every machine with these pins.
+    `bytes` is the budget of raw bytes (source files before parsing). It selects the same files on every machine.
     """
 
     language: Language = "en"
@@ -85,22 +87,22 @@ class PythonDocs(Source):
     min_characters: int = Field(200, ge=1)
 
 
-def _source(value: Any) -> Any:
-    """Check a source against its reader's own section; for "module:Class" that is the class's `Options`."""
+def _validate_source(value: object) -> object:
+    """Validate a source with the section of its reader; for "module:Class" that is the class's `Options`."""
     if isinstance(value, Source) or not isinstance(value, dict):
         return value
     if "reader" not in value:
-        what = f"names no reader. Known: {', '.join(READERS.names())}."
-        raise PydanticCustomError("component", "{what}", {"what": what})
+        message = f"names no reader. Known: {', '.join(READERS.names())}."
+        raise PydanticCustomError("component", "{message}", {"message": message})
     try:
         section = READERS.section(str(value["reader"]))
     except UserError as error:
-        raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
-    return checked(section, _spelled_out(value), name=str(value["reader"]))
+        raise PydanticCustomError("component", "{message}", {"message": str(error)}) from error
+    return checked(section, _expand_text_shorthand(value), name=str(value["reader"]))
 
 
-def _spelled_out(value: dict[str, Any]) -> dict[str, Any]:
-    """`text: x` becomes `fields: {text: x}`."""
+def _expand_text_shorthand(value: dict[str, object]) -> dict[str, object]:
+    """Replace `text: x` by `fields: {text: x}`."""
     fields = value.get("fields", {})
     if "text" not in value or not isinstance(fields, dict) or "text" in fields:
         return value
@@ -108,31 +110,31 @@ def _spelled_out(value: dict[str, Any]) -> dict[str, Any]:
 
 
 class Ingest(Section):
-    """Raw files in, documents out. A record above `max_record_bytes` is bad; too many bad ones fail the run."""
+    """Reads raw files into documents. A record above `max_record_bytes` is bad; too many bad records fail the run."""
 
-    sources: list[Annotated[SerializeAsAny[Source], BeforeValidator(_source)]] = Field(min_length=1)
+    sources: list[Annotated[SerializeAsAny[Source], BeforeValidator(_validate_source)]] = Field(min_length=1)
     max_record_bytes: int = Field(64 << 20, ge=1 << 10, le=1 << 30)
     max_bad_fraction: float = Field(0.05, ge=0, le=1)
 
     @field_validator("sources")
     @classmethod
-    def _name_them(cls, sources: list[Source]) -> list[Source]:
-        """A source without a name gets its reader's; two of one name would give two documents one id."""
-        given = [source.name for source in sources if source.name]
-        for name in given:
-            if given.count(name) > 1:
-                raise ValueError(f"two sources bear the name '{name}'")
-        named: list[Source] = []
+    def _assign_names(cls, sources: list[Source]) -> list[Source]:
+        """Give every unnamed source the name of its reader. Names must differ, because they enter document ids."""
+        explicit_names = [source.name for source in sources if source.name]
+        for name in explicit_names:
+            if explicit_names.count(name) > 1:
+                raise ValueError(f"two sources have the name '{name}'")
+        named_sources: list[Source] = []
         for source in sources:
-            taken = {*given, *(other.name for other in named)}
-            base = source.reader.rpartition(":")[2]
-            names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(sources) + 2))
-            free = next(name for name in names if name not in taken)
-            named.append(source if source.name else source.model_copy(update={"name": free}))
-        return named
+            used_names = {*explicit_names, *(source.name for source in named_sources)}
+            base_name = source.reader.rpartition(":")[2]
+            numbered_names = (f"{base_name}-{number}" for number in range(2, len(sources) + 2))
+            free_name = next(name for name in (base_name, *numbered_names) if name not in used_names)
+            named_sources.append(source if source.name else source.model_copy(update={"name": free_name}))
+        return named_sources
 
     def raw_files(self) -> Iterator[tuple[Source, list[RawFile]]]:
-        """Every source with its raw files.
+        """Yield every source with its raw files.
 
         Raises: UserError where a source has none.
         """
@@ -143,7 +145,7 @@ class Ingest(Section):
 
 
 def ingest_params(section: Ingest, seed: int) -> dict[str, Any]:
-    """What enters the fingerprint: how raw files are read, not where they lie; nothing here is random."""
-    whole = section.model_dump(mode="json")
-    sources = [{key: item for key, item in source.items() if key not in WHERE} for source in whole["sources"]]
-    return {**whole, "sources": sources}
+    """The params that enter the fingerprint: how raw files are read, not where they are. Nothing depends on `seed`."""
+    params = section.model_dump(mode="json")
+    sources = [{key: item for key, item in source.items() if key not in LOCATION_KEYS} for source in params["sources"]]
+    return {**params, "sources": sources}

@@ -1,7 +1,7 @@
-"""The chunks of an ingest task: documents are written as they are read, 64 MB a file, each chunk kept alone.
+"""The chunks of an ingest task: documents are written while they are read, as files of 64 MB that are complete alone.
 
-A chunk's result (tasks/chunks/<task>-<n>.json) says what it holds and where the next one begins: the raw file and the
-position of the last record. A killed task reads its chunks' results and skips forward.
+The result of a chunk (tasks/chunks/<task>-<n>.json) says what the chunk holds and where the next one begins: the raw
+file and the position of the last record. A task that was killed reads the results of its chunks and continues there.
 """
 
 from __future__ import annotations
@@ -9,79 +9,100 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.files import RawFile, read_json, write_json
 from pipeline.core.records import DOCUMENTS, QUARANTINE
-from pipeline.core.shards import ShardWriter
+from pipeline.core.shards import EntryFields, ShardWriter
 from pipeline.core.stage import Job
-from pipeline.readers import reader as reader_of
-from pipeline.readers.base import Bad, Reader, Record
+from pipeline.readers import create_reader
+from pipeline.readers.base import BadRecord, Reader, Record
 from pipeline.readers.batch import Batch
+from pipeline.readers.section import SourceParams
 
 CHUNK_BYTES = 64 << 20
 EXAMPLES = 3
-Found = tuple[int, Record | Bad]
-"""The number of the raw file within the task, and what was read."""
+IndexedRecord = tuple[int, Record | BadRecord]
+"""The index of the raw file within the task, and a record of it."""
 
 
-def read_chunks(job: Job, key: str, options: dict[str, Any], files: list[RawFile]) -> list[dict[str, Any]]:
-    """Every chunk of a task, those of earlier attempts first; each is a JSON-able result."""
-    chunks = list(_finished(job, key))
-    if chunks and chunks[-1]["next"] is None:
-        return chunks
-    reader = reader_of(options, max_record_bytes=job.params["max_record_bytes"])
-    first, after = chunks[-1]["next"] if chunks else (0, -1)
-    found = _read(job, reader, files, first, after)
-    while not chunks or chunks[-1]["next"] is not None:
-        chunk = _Chunk(job, f"{key}-{len(chunks):06d}", Batch(options["name"], options["language"]), files)
-        result = chunk.fill(found)
-        result["left_out"], reader.left_out = reader.left_out, 0
-        write_json(_result(job, key, len(chunks)), result)
-        chunks.append(result)
+class ChunkResult(TypedDict):
+    """What a chunk holds. `next`: index of a raw file and a position in it, or None at the end of the task.
+
+    `records`: for each raw file the number of records and how many of them are bad. `examples`: the first bad records,
+    for error messages. `left_out`: fields that metadata cannot hold.
+    """
+
+    files: list[EntryFields]
+    next: list[int] | None
+    records: dict[str, list[int]]
+    reasons: dict[str, int]
+    languages: dict[str, int]
+    text_bytes: int
+    examples: list[str]
+    left_out: int
+
+
+def read_chunks(job: Job, key: str, options: SourceParams, files: list[RawFile]) -> list[ChunkResult]:
+    """Read the raw files of a task into chunks. Chunks of earlier attempts are not read again."""
+    results = list(_finished_chunks(job, key))
+    if results and results[-1]["next"] is None:
+        return results
+    reader = create_reader(options, max_record_bytes=job.params["max_record_bytes"])
+    file_index, after = (results[-1]["next"] if results else None) or (0, -1)
+    records = _read_records(job, reader, files, file_index, after)
+    while not results or results[-1]["next"] is not None:
+        stem = f"{key}-{len(results):06d}"
+        result = _Chunk(job, stem, Batch(options["name"], options["language"]), files).fill(records, reader)
+        write_json(_result_path(job, key, len(results)), result)
+        results.append(result)
         if result["next"] is not None:
-            job.progress.note("read", f"{files[result['next'][0]].name}: {len(chunks)} chunks so far")
-    return chunks
+            job.progress.note("read", f"{files[result['next'][0]].name}: {len(results)} chunks so far")
+    return results
 
 
-def _result(job: Job, key: str, index: int) -> Path:
+def _result_path(job: Job, key: str, index: int) -> Path:
     folder = job.folder / "tasks" / "chunks"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{key}-{index:06d}.json"
 
 
-def _finished(job: Job, key: str) -> Iterator[dict[str, Any]]:
+def _finished_chunks(job: Job, key: str) -> Iterator[ChunkResult]:
     index = 0
-    while (path := _result(job, key, index)).exists():
-        yield read_json(path)
+    while (path := _result_path(job, key, index)).exists():
+        yield cast(ChunkResult, read_json(path))
         index += 1
 
 
-def _read(job: Job, reader: Reader, files: list[RawFile], first: int, after: int) -> Iterator[Found]:
-    """What the files hold, from the record behind `after` of file `first` on.
+def _read_records(
+    job: Job, reader: Reader, files: list[RawFile], first_file: int, after: int
+) -> Iterator[IndexedRecord]:
+    """Yield the records of the files, starting after position `after` of file `first_file`.
 
-    Raises: StageFailed that names the file and the last record read, when reading itself fails.
+    Raises: StageFailed that names the file and the position of the last record, when the reader fails.
     """
-    for index in range(first, len(files)):
-        file, last = files[index], after if index == first else -1
+    for index in range(first_file, len(files)):
+        file = files[index]
+        position = after if index == first_file else -1
         try:
-            _is_as_planned(file)
-            for found in reader.read(file, after=last):
-                last = found.position
-                yield index, found
+            _check_unchanged(file)
+            for record in reader.read(file, after=position):
+                position = record.position
+                yield index, record
         except BloomeryError:
             raise
         except OSError as error:
-            why = error.strerror or str(error)
-            raise StageFailed(f"{job.stage}: {file.name} cannot be read: {why}. Check it and run again.") from error
+            reason = error.strerror or str(error)
+            raise StageFailed(f"{job.stage}: {file.name} cannot be read: {reason}. Check it and run again.") from error
         except Exception as error:
-            where = f"{file.name}, after record {last}" if last >= 0 else file.name
-            what = f"{type(error).__name__}: {error}"
-            raise StageFailed(f"{job.stage}: {where}: the reader failed: {what}. Please report this.") from error
+            place = f"{file.name}, after record {position}" if position >= 0 else file.name
+            message = f"{type(error).__name__}: {error}"
+            raise StageFailed(f"{job.stage}: {place}: the reader failed: {message}. Please report this.") from error
 
 
-def _is_as_planned(file: RawFile) -> None:
+def _check_unchanged(file: RawFile) -> None:
+    """Check that a local file still has the size and time that the plan recorded."""
     if "://" in file.path:
         return
     status = Path(file.path).stat()
@@ -93,54 +114,59 @@ class _Chunk:
     """One chunk file of documents, the quarantine file beside it, and their counts."""
 
     def __init__(self, job: Job, stem: str, batch: Batch, files: list[RawFile]) -> None:
-        self.batch, self.files = batch, files
+        self.batch = batch
+        self.files = files
         self.documents = ShardWriter(job.folder, "parts", stem, DOCUMENTS)
         self.quarantine = ShardWriter(job.folder, "quarantine", stem, QUARANTINE)
-        self.size = self.text_bytes = 0
+        self.size = 0
+        self.text_bytes = 0
         self.records: dict[str, list[int]] = {}
         self.reasons: Counter[str] = Counter()
         self.languages: Counter[str] = Counter()
         self.examples: list[str] = []
 
-    def fill(self, source: Iterator[Found]) -> dict[str, Any]:
-        """Take from `source` until the chunk is full or the source is at its end."""
-        position: list[int] | None = None
+    def fill(self, records: Iterator[IndexedRecord], reader: Reader) -> ChunkResult:
+        """Take records until the chunk is full or none is left. Resets the reader's count of fields left out."""
+        next_position: list[int] | None = None
         with self.documents, self.quarantine:
-            for index, found in source:
-                self._take(self.files[index].name, found)
+            for index, record in records:
+                self._add(self.files[index].name, record)
                 if self.batch.full:
-                    self._cut()
+                    self._write_batch()
                     if self.size >= CHUNK_BYTES:
-                        position = [index, found.position]
+                        next_position = [index, record.position]
                         break
-            self._cut()
+            self._write_batch()
         entries = [writer.entry for writer in (self.documents, self.quarantine) if writer.entry]
+        left_out = reader.left_out
+        reader.left_out = 0
         return {
-            "files": [entry.to_dict() for entry in entries], "next": position, "records": self.records,
+            "files": [entry.to_dict() for entry in entries], "next": next_position, "records": self.records,
             "reasons": dict(self.reasons), "languages": dict(self.languages), "text_bytes": self.text_bytes,
-            "examples": self.examples,
+            "examples": self.examples, "left_out": left_out,
         }  # fmt: skip
 
-    def _take(self, name: str, found: Record | Bad) -> None:
-        held = self.records.setdefault(name, [0, 0])
-        held[0] += 1
-        if isinstance(found, Record):
-            self.batch.add(name, found)
+    def _add(self, name: str, record: Record | BadRecord) -> None:
+        counts = self.records.setdefault(name, [0, 0])
+        counts[0] += 1
+        if isinstance(record, Record):
+            self.batch.add(name, record)
             return
-        held[1] += 1
-        self.batch.reject(name, found)
-        self.reasons[found.reason] += 1
+        counts[1] += 1
+        self.batch.reject(name, record)
+        self.reasons[record.reason] += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{name}:{found.position}: {found.reason}, {found.detail}")
+            self.examples.append(f"{name}:{record.position}: {record.reason}, {record.detail}")
 
-    def _cut(self) -> None:
-        """Write the batch as a row group of each file and begin another."""
-        batch, self.batch = self.batch, Batch(self.batch.source, self.batch.language)
+    def _write_batch(self) -> None:
+        """Write the batch as a row group of each file and start an empty one."""
+        batch = self.batch
+        self.batch = Batch(batch.source, batch.language)
         if batch.records:
             table = batch.documents()
             self.documents.write(table)
-            for found in table["language"].value_counts().to_pylist():
-                self.languages[found["values"] or "unknown"] += found["counts"]
+            for count in table["language"].value_counts().to_pylist():
+                self.languages[count["values"] or "unknown"] += count["counts"]
         self.quarantine.write(batch.quarantine())
         self.text_bytes += batch.text_bytes
         self.size += batch.size

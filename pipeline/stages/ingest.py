@@ -1,8 +1,9 @@
-"""ingest: raw files → documents, and a quarantine for every record that cannot be one.
+"""The ingest stage: raw files become documents; a record that cannot become one goes to the quarantine.
 
-Small raw files share a task, a large one is a task of its own and yields chunk files of 64 MB. A finished chunk
-is kept: a killed task goes on behind it. Cuts follow from content alone, so the bytes are the same at any number of
-workers. Memory: a batch of 8 MiB and the longest record, a worker. Cost: see tests/benchmarks/bench_ingest.py.
+Small raw files share a task. A large one is a task of its own and yields chunk files of 64 MB. Finished chunks are
+kept, so a killed task continues after the last one. Chunk boundaries depend on content alone: the bytes are the same
+with any number of workers. Memory of a worker: a batch of 8 MiB and the longest record. Cost: see
+tests/benchmarks/bench_ingest.py.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
+from typing import TypedDict, cast
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Task
@@ -20,94 +21,129 @@ from pipeline.core.files import RawFile, write_json
 from pipeline.core.shards import FileEntry, entry_of, number
 from pipeline.core.stage import Job, Outcome, SourceFiles
 from pipeline.readers import READERS
-from pipeline.stages.chunks import read_chunks
+from pipeline.readers.section import SourceParams
+from pipeline.stages.chunks import ChunkResult, read_chunks
 
 GROUP_BYTES = 16 << 20
 COMPRESSED = (".gz", ".zst", ".xz", ".bz2")
-USUAL_RATIO = 4  # of text to its compressed bytes: only decides which small files share a task
+USUAL_RATIO = 4  # of text to its compressed bytes; only decides which small files share a task
 PROCESSES_BYTES = 256 << 20  # JSON holds the GIL for half of the work; below this, starting processes costs more
-RAW = "raw.json"
+RAW_FILE = "raw.json"
+
+
+class GroupedFile(TypedDict):
+    """A raw file in the payload of a task."""
+
+    path: str
+    name: str
+    size: int
+    mtime: float
+
+
+class FileGroup(TypedDict):
+    """The payload of a task. `source` is the index of a source of the job."""
+
+    source: int
+    files: list[GroupedFile]
+
+
+class GroupResult(TypedDict):
+    """The result of a task."""
+
+    chunks: list[ChunkResult]
+
+
+class RawFileRecord(TypedDict):
+    """An entry of raw.json: a raw file and how many records it has. It holds no path of this machine."""
+
+    source: str
+    name: str
+    bytes: int
+    sha256: str
+    records: int
+    quarantined: int
 
 
 def run(job: Job) -> Outcome:
-    """Read every source; the artifact is parts/, quarantine/ and raw.json.
+    """Read every source. The artifact holds parts/, quarantine/ and raw.json.
 
     Raises: StageFailed when too many records are bad, when there is no document, or when a raw file cannot be read.
     """
-    tasks = [task for index in range(len(job.sources)) for task in _group(job, index)]
-    results = _read(job, tasks)
+    tasks = [task for index in range(len(job.sources)) for task in _group_files(job, index)]
+    results = _run_groups(job, tasks)
     chunks = [chunk for task in tasks for chunk in results[task.key]["chunks"]]
-    counts = _counts(job, chunks)
-    _judge(job, counts, chunks)
-    found = [FileEntry.from_dict(entry) for chunk in chunks for entry in chunk["files"]]
-    files = number(job.folder, found)
-    write_json(job.folder / RAW, _raw_files(job, tasks, results))
-    return Outcome([*files, entry_of(job.folder, RAW)], counts)
+    counts = _count(job, chunks)
+    _check_limits(job, counts, chunks)
+    entries = [FileEntry.from_dict(entry) for chunk in chunks for entry in chunk["files"]]
+    files = number(job.folder, entries)
+    write_json(job.folder / RAW_FILE, _raw_file_records(job, tasks, results))
+    return Outcome([*files, entry_of(job.folder, RAW_FILE)], counts)
 
 
-def read_files(job: Job, task: Task) -> dict[str, Any]:
-    """One task: its raw files, in order, as chunks. What a finished chunk holds is not read again."""
-    options = _options(job, job.sources[task.payload["source"]])
+def read_files(job: Job, task: Task[FileGroup]) -> GroupResult:
+    """Read the raw files of one task, in order, into chunks. Chunks that are finished are not read again."""
+    options = _params_of(job, job.sources[task.payload["source"]])
     files = [RawFile(**file) for file in task.payload["files"]]
     return {"chunks": read_chunks(job, task.key, options, files)}
 
 
-def _options(job: Job, source: SourceFiles) -> dict[str, Any]:
-    found: dict[str, Any] = next(options for options in job.params["sources"] if options["name"] == source["source"])
-    return found
+def _params_of(job: Job, source: SourceFiles) -> SourceParams:
+    params = (params for params in job.params["sources"] if params["name"] == source["source"])
+    return cast(SourceParams, next(params))
 
 
-def _group(job: Job, index: int) -> Iterator[Task]:
-    """Raw files in the order of their names, together up to GROUP_BYTES of what they are likely to hold."""
-    group: list[RawFile] = []
+def _group_files(job: Job, index: int) -> Iterator[Task[FileGroup]]:
+    """Group the raw files of a source, in the order of their names, up to GROUP_BYTES of estimated content."""
+    group: list[GroupedFile] = []
     size = 0
     numbers = count()
     for file in job.sources[index]["files"]:
-        raw = RawFile(file["path"], file["name"], file["size"], file.get("mtime", 0.0))
-        likely = raw.size * (USUAL_RATIO if raw.name.endswith(COMPRESSED) else 1)
-        if group and size + likely > GROUP_BYTES:
+        estimate = file["size"] * (USUAL_RATIO if file["name"].endswith(COMPRESSED) else 1)
+        if group and size + estimate > GROUP_BYTES:
             yield _task(index, next(numbers), group)
-            group, size = [], 0
-        group.append(raw)
-        size += likely
+            group = []
+            size = 0
+        group.append(
+            {"path": file["path"], "name": file["name"], "size": file["size"], "mtime": file.get("mtime", 0.0)}
+        )
+        size += estimate
     if group:
         yield _task(index, next(numbers), group)
 
 
-def _task(source: int, index: int, files: list[RawFile]) -> Task:
-    listed = [{"path": file.path, "name": file.name, "size": file.size, "mtime": file.mtime} for file in files]
-    size = sum(file.size for file in files)
-    return Task(f"{source:03d}-{index:06d}", size, {"source": source, "files": listed})
+def _task(source: int, index: int, files: list[GroupedFile]) -> Task[FileGroup]:
+    size = sum(file["size"] for file in files)
+    return Task(f"{source:03d}-{index:06d}", size, {"source": source, "files": files})
 
 
-def _read(job: Job, tasks: list[Task]) -> dict[str, dict[str, Any]]:
-    """The results by key. Readers that parse code run in processes always, the others where it pays."""
-    results: dict[str, dict[str, Any]] = {}
-    for wanted, step in (("threads", "read"), ("processes", "parse")):
-        mine = [task for task in tasks if _isolation_of(job, task) == wanted]
-        pays = job.workers > 1 and sum(task.size for task in mine) >= PROCESSES_BYTES
-        isolation: Isolation = "processes" if pays or wanted == "processes" else "threads"
-        if mine:
-            found = run_tasks(job, step, mine, read_files, isolation=isolation)
-            results.update(zip((task.key for task in mine), found, strict=True))
+def _run_groups(job: Job, tasks: list[Task[FileGroup]]) -> dict[str, GroupResult]:
+    """Run all tasks; results by key. Readers that parse code always run in processes, others where that is faster."""
+    results: dict[str, GroupResult] = {}
+    for reader_isolation, step in (("threads", "read"), ("processes", "parse")):
+        step_tasks = [task for task in tasks if _isolation_of(job, task) == reader_isolation]
+        if not step_tasks:
+            continue
+        pays = job.workers > 1 and sum(task.size for task in step_tasks) >= PROCESSES_BYTES
+        isolation: Isolation = "processes" if pays or reader_isolation == "processes" else "threads"
+        step_results = run_tasks(job, step, step_tasks, read_files, isolation=isolation)
+        results.update(zip((task.key for task in step_tasks), step_results, strict=True))
     return results
 
 
-def _isolation_of(job: Job, task: Task) -> str:
-    options = _options(job, job.sources[task.payload["source"]])
-    return str(READERS.load(options["reader"]).isolation)
+def _isolation_of(job: Job, task: Task[FileGroup]) -> Isolation:
+    params = _params_of(job, job.sources[task.payload["source"]])
+    return READERS.load(params["reader"]).isolation
 
 
-def _counts(job: Job, chunks: list[dict[str, Any]]) -> Counts:
+def _count(job: Job, chunks: list[ChunkResult]) -> Counts:
     reasons: Counter[str] = Counter()
     languages: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
     for chunk in chunks:
         reasons.update(chunk["reasons"])
         languages.update(chunk["languages"])
-    rows = {
-        kind: sum(entry["rows"] for chunk in chunks for entry in chunk["files"] if entry["path"].startswith(f"{kind}/"))
-        for kind in ("parts", "quarantine")
-    }
+        for entry in chunk["files"]:
+            rows[entry["path"].partition("/")[0]] += entry["rows"] or 0
     return {
         "in": sum(records for chunk in chunks for records, _ in chunk["records"].values()),
         "out": rows["parts"],
@@ -122,35 +158,38 @@ def _counts(job: Job, chunks: list[dict[str, Any]]) -> Counts:
     }
 
 
-def _judge(job: Job, counts: Counts, chunks: list[dict[str, Any]]) -> None:
-    """Too many bad records, or no document at all, end the run; the message names some."""
+def _check_limits(job: Job, counts: Counts, chunks: list[ChunkResult]) -> None:
+    """Fail the stage if too many records are bad or if there is no document. The message shows examples."""
     limit = job.params["max_bad_fraction"]
     examples = "; ".join([example for chunk in chunks for example in chunk["examples"]][:3])
-    reasons = ", ".join(f"{reason} {found:,}" for reason, found in counts["reasons"].items())
+    reasons = ", ".join(f"{reason} {records:,}" for reason, records in counts["reasons"].items())
     if counts["quarantined"] > limit * counts["in"]:
-        share = 100 * counts["quarantined"] / counts["in"]
+        percent = 100 * counts["quarantined"] / counts["in"]
         raise StageFailed(
-            f"ingest: {counts['quarantined']:,} of {counts['in']:,} records are bad ({share:.3g} %; {reasons}), more"
-            f" than ingest.max_bad_fraction={limit:g} allows. The first: {examples}. Mend the files, or allow more."
+            f"ingest: {counts['quarantined']:,} of {counts['in']:,} records are bad ({percent:.3g} %; {reasons}), more"
+            f" than ingest.max_bad_fraction={limit:g} allows. The first: {examples}. Repair the files, or raise the"
+            " limit."
         )
     if not counts["out"]:
-        why = f"all {counts['in']:,} records are bad: {examples}" if counts["in"] else "the raw files hold no record"
-        raise StageFailed(f"ingest: no document: {why}. Look at ingest.sources: is it the right reader and field?")
+        reason = f"all {counts['in']:,} records are bad: {examples}" if counts["in"] else "the raw files hold no record"
+        raise StageFailed(
+            f"ingest: no document: {reason}. Check the reader and the text field of each source in ingest.sources."
+        )
 
 
-def _raw_files(job: Job, tasks: list[Task], results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """raw.json: every raw file with what it held; no paths of this machine in it."""
-    held: dict[tuple[int, str], list[int]] = {}
+def _raw_file_records(job: Job, tasks: list[Task[FileGroup]], results: dict[str, GroupResult]) -> list[RawFileRecord]:
+    """The content of raw.json: every raw file in the order of the sources, with its number of records."""
+    records: Counter[tuple[int, str]] = Counter()
+    quarantined: Counter[tuple[int, str]] = Counter()
     for task in tasks:
         for chunk in results[task.key]["chunks"]:
-            for name, (records, bad) in chunk["records"].items():
-                found = held.setdefault((task.payload["source"], name), [0, 0])
-                found[0], found[1] = found[0] + records, found[1] + bad
+            for name, (chunk_records, chunk_bad) in chunk["records"].items():
+                records[task.payload["source"], name] += chunk_records
+                quarantined[task.payload["source"], name] += chunk_bad
     return [
         {
             "source": source["source"], "name": file["name"], "bytes": file["size"], "sha256": file["sha256"],
-            "records": held.get((index, file["name"]), [0, 0])[0],
-            "quarantined": held.get((index, file["name"]), [0, 0])[1],
+            "records": records[index, file["name"]], "quarantined": quarantined[index, file["name"]],
         }
         for index, source in enumerate(job.sources)
         for file in source["files"]

@@ -78,7 +78,7 @@ def mixed() -> Iterator[Document]:
 
 def documentation(packages: list[str], size_bytes: int) -> Iterator[Document]:
     """What the reader of the demonstration finds in some of the installed packages."""
-    from pipeline.readers import match, reader
+    from pipeline.readers import create_reader, match
     from pipeline.readers.section import PythonDocs
 
     for name in packages:
@@ -90,7 +90,7 @@ def documentation(packages: list[str], size_bytes: int) -> Iterator[Document]:
         except (metadata.PackageNotFoundError, UserError):
             continue
         for file in files:
-            for found in reader(options, max_record_bytes=64 << 20).read(file):
+            for found in create_reader(options, max_record_bytes=64 << 20).read(file):
                 if not hasattr(found, "reason"):
                     yield Document(found.text.decode(), "en", ("documentation", name))
 

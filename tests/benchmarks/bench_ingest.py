@@ -27,8 +27,8 @@ from pipeline.core.listing import match
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import ShardWriter
 from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
-from pipeline.readers import reader
-from pipeline.readers.base import Bad, Record
+from pipeline.readers import create_reader
+from pipeline.readers.base import BadRecord, Record
 from pipeline.readers.batch import Batch
 from pipeline.readers.lines import lines
 from pipeline.readers.section import Ingest, ingest_params
@@ -53,16 +53,16 @@ WHOLE: dict[str, tuple[dict[str, Any], int, int, int]] = {
 }
 
 
-def read(files: list[RawFile]) -> Iterator[tuple[str, Record | Bad]]:
-    found = reader(OPTIONS, max_record_bytes=64 << 20)
-    return ((file.name, one) for file in files for one in found.read(file))
+def read(files: list[RawFile]) -> Iterator[tuple[str, Record | BadRecord]]:
+    json_reader = create_reader(OPTIONS, max_record_bytes=64 << 20)
+    return ((file.name, record) for file in files for record in json_reader.read(file))
 
 
 def batches(files: list[RawFile]) -> Iterator[Any]:
     batch = Batch("bench", "en")
-    for name, one in read(files):
-        if isinstance(one, Record):
-            batch.add(name, one)
+    for name, record in read(files):
+        if isinstance(record, Record):
+            batch.add(name, record)
         if batch.full:
             yield batch.documents()
             batch = Batch("bench", "en")
@@ -71,9 +71,9 @@ def batches(files: list[RawFile]) -> Iterator[Any]:
 
 def written(files: list[RawFile]) -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder, ShardWriter(Path(folder), "parts", "a", DOCUMENTS) as shard:
-        for found in batches(files):
-            shard.write(found)
-            yield found.num_rows
+        for batch in batches(files):
+            shard.write(batch)
+            yield batch.num_rows
 
 
 STEPS: dict[str, Callable[[list[RawFile]], Iterable[Any]]] = {
@@ -94,7 +94,7 @@ def cpu_seconds(run: Callable[[], object]) -> float:
 def steps(copies: int) -> None:
     """The best of three, on one thread, no Beam."""
     columns = {name: match([f"{DATA}/{pattern}"]) * copies for name, pattern in CORPORA.items()}
-    sizes = {name: sum(len(one.text) for _, one in read(files) if isinstance(one, Record)) / 1e6
+    sizes = {name: sum(len(record.text) for _, record in read(files) if isinstance(record, Record)) / 1e6
              for name, files in columns.items()}  # fmt: skip
     rows = []
     for step, run in STEPS.items():

@@ -1,4 +1,4 @@
-"""What a batch holds bounds it, whichever field of the records holds it."""
+"""A batch is bounded by the bytes of its records, whichever field holds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.readers.base import Bad, Record
+from pipeline.readers.base import BadRecord, Record
 from pipeline.readers.batch import BATCH_BYTES, Batch
 
 LARGE = 100_000
@@ -38,9 +38,9 @@ def test_a_batch_is_full_by_whatever_field_holds_the_bytes(field: str) -> None:
     assert batch.documents().nbytes < 4 * BATCH_BYTES, "a character has four bytes at most"
 
 
-def test_a_batch_of_bad_records_is_full_by_what_it_keeps_of_them() -> None:
+def test_the_kept_bytes_of_bad_records_count_towards_the_size() -> None:
     batch = Batch("web", "en")
-    count = filled(batch, lambda at: Bad(at, "unparsable_json", "d" * 1000, b"r" * 2000))
+    count = filled(batch, lambda at: BadRecord(at, "unparsable_json", "d" * 1000, b"r" * 2000))
     assert count <= BATCH_BYTES / 3000 + 1
     assert batch.quarantine().nbytes < 2 * BATCH_BYTES
 

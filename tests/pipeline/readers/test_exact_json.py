@@ -1,4 +1,4 @@
-"""The exact parser reads what Python's parser reads, with every digit, at any depth."""
+"""The exact parser accepts what Python's parser accepts, keeps every digit, and handles any depth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def outline(value: Any) -> Value:
     return value if value is None or isinstance(value, bool | str) else Number(json.dumps(value))
 
 
-# a busy machine is no fault of the parser
+# no deadline: the machine that runs the tests may be busy
 UNTIMED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

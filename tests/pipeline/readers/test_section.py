@@ -1,4 +1,4 @@
-"""The ingest section: mistakes told at once, names given, and nothing of where files lie in the params."""
+"""The ingest section: all mistakes are reported together, sources get names, and params hold no location of files."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def load(sources: str) -> Ingest:
     return validate(parse_tree(f"ingest:\n  sources:\n{sources}", Tree("a.yaml")), Config).ingest
 
 
-def test_sources_get_their_readers_names_and_short_forms_are_spelled_out() -> None:
+def test_unnamed_sources_are_named_after_their_readers_and_text_is_expanded() -> None:
     section = load(
         "    - {reader: jsonl, paths: zh/*.gz, text: 正文, language: zh}\n"
         "    - {reader: jsonl, paths: [en/a, en/b]}\n"
         "    - {reader: plain, paths: x, name: jsonl-3}\n"
     )
     assert [source.name for source in section.sources] == ["jsonl", "jsonl-2", "jsonl-3"]
-    first = section.sources[0]
-    assert isinstance(first, Jsonl)
-    assert (first.paths, first.fields.text, first.language) == (["zh/*.gz"], "正文", "zh")
+    jsonl_source = section.sources[0]
+    assert isinstance(jsonl_source, Jsonl)
+    assert (jsonl_source.paths, jsonl_source.fields.text, jsonl_source.language) == (["zh/*.gz"], "正文", "zh")
 
 
-def test_the_resolved_section_reads_as_itself() -> None:
+def test_the_resolved_section_validates_to_an_equal_section() -> None:
     section = load(
         "    - {reader: python_docs, packages: numpy==2.4.6, bytes: 1000}\n    - {reader: plain, paths: x}\n"
     )
     assert Ingest.model_validate(section.model_dump(mode="json", exclude_none=True)) == section
 
 
-def test_every_mistake_is_told_with_its_place() -> None:
+def test_every_mistake_is_reported_with_its_line() -> None:
     with pytest.raises(ConfigError) as caught:
         load(
             "    - {reader: jsonl, pathz: a, fields: {txt: body}}\n"
@@ -49,28 +49,28 @@ def test_every_mistake_is_told_with_its_place() -> None:
             "    - {paths: a}\n"
             "    - {reader: python_docs, packages: numpy}\n"
         )
-    told = str(caught.value)
-    assert "a.yaml:3: ingest.sources[0].paths: is missing." in told
-    assert "a.yaml:3: ingest.sources[0].fields.txt: unknown key. Did you mean 'text'?" in told
-    assert "a.yaml:4: ingest.sources[1]: unknown reader 'josnl'. Did you mean 'jsonl'?" in told
-    assert "a.yaml:5: ingest.sources[2]: names no reader." in told
-    assert "a.yaml:6: ingest.sources[3].packages[0]: 'numpy' is not pinned; write name==version." in told
+    message = str(caught.value)
+    assert "a.yaml:3: ingest.sources[0].paths: is missing." in message
+    assert "a.yaml:3: ingest.sources[0].fields.txt: unknown key. Did you mean 'text'?" in message
+    assert "a.yaml:4: ingest.sources[1]: unknown reader 'josnl'. Did you mean 'jsonl'?" in message
+    assert "a.yaml:5: ingest.sources[2]: names no reader." in message
+    assert "a.yaml:6: ingest.sources[3].packages[0]: 'numpy' is not pinned; write name==version." in message
 
 
-def test_two_sources_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match="two sources bear the name 'x'"):
+def test_two_sources_with_the_same_name_are_rejected() -> None:
+    with pytest.raises(ConfigError, match="two sources have the name 'x'"):
         load("    - {reader: plain, paths: a, name: x}\n    - {reader: plain, paths: b, name: x}\n")
 
 
-def test_where_files_lie_is_no_param() -> None:
-    def params(**where: Any) -> dict[str, Any]:
-        return ingest_params(Ingest.model_validate({"sources": [{"reader": "jsonl", **where}]}), 1)
+def test_the_location_of_files_is_not_a_param() -> None:
+    def params(**location: Any) -> dict[str, Any]:
+        return ingest_params(Ingest.model_validate({"sources": [{"reader": "jsonl", **location}]}), 1)
 
     assert params(paths="a/*.gz") == params(paths=["b/x.gz"])
     assert params(paths="a") != params(paths="a", fields={"text": "content"})
 
 
-def test_two_files_that_would_share_ids_are_refused(tmp_path: Path) -> None:
+def test_two_files_with_the_same_name_are_rejected(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "文.jsonl").touch()
@@ -83,9 +83,7 @@ def test_two_files_that_would_share_ids_are_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_a_reader_of_the_users_own_is_named_by_its_import_string(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_in_a_plugin_is_named_by_its_import_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_reader.py").write_text(
         "from pipeline.readers.base import Reader\n"
         "from pipeline.readers.section import FileSource\n"

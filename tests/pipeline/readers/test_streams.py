@@ -1,4 +1,4 @@
-"""Blocks of decompressed bytes: told by content, joined over members, every byte before a damage."""
+"""Decompression: the format is detected from content, members are joined, and damage loses no byte before it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pipeline.readers.streams import ZSTD, Damaged, blocks, codec_of
+from pipeline.readers.streams import ZSTD, StreamError, blocks, codec_of
 
 TEXT = "".join(f"第 {number} 行 line {number * 7919 % 1000}\n" for number in range(20_000)).encode()
 
@@ -47,18 +47,18 @@ COMPRESSED = [name for name in CODECS if name != "plain"]
 
 
 def read(path: Path) -> tuple[bytes, str]:
-    """Everything that came, and the reason why it ended early."""
-    found = []
+    """All data that was read, and the reason of the error that ended it, if any."""
+    received = []
     try:
         for block in blocks(str(path)):
-            found.append(block)
-    except Damaged as damage:
-        return b"".join(found), damage.reason
-    return b"".join(found), ""
+            received.append(block)
+    except StreamError as error:
+        return b"".join(received), error.reason
+    return b"".join(received), ""
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_what_was_compressed_comes_back(codec: str, tmp_path: Path) -> None:
+def test_every_codec_is_decompressed(codec: str, tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes(CODECS[codec](TEXT))
     assert read(path) == (TEXT, "")
@@ -66,36 +66,36 @@ def test_what_was_compressed_comes_back(codec: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", COMPRESSED)
-def test_members_are_joined_and_empty_ones_do_no_harm(codec: str, tmp_path: Path) -> None:
+def test_members_are_joined_and_empty_ones_are_ignored(codec: str, tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes(CODECS[codec](TEXT[:50]) + CODECS[codec](b"") + CODECS[codec](TEXT[50:]))
     assert read(path) == (TEXT, "")
 
 
 @pytest.mark.parametrize("codec", COMPRESSED)
-def test_a_file_cut_short_gives_what_it_holds_and_then_says_so(codec: str, tmp_path: Path) -> None:
-    # noise compresses into many blocks, so that a cut leaves some of them whole
+def test_a_truncated_file_yields_its_data_and_then_an_error(codec: str, tmp_path: Path) -> None:
+    # noise compresses into many blocks, so that a truncated file keeps some complete ones
     noise = random.Random(7).randbytes(2_000_000)
-    path, whole = tmp_path / "text", CODECS[codec](noise)
-    path.write_bytes(whole[: int(len(whole) * 0.7)])
-    found, reason = read(path)
+    path, compressed = tmp_path / "text", CODECS[codec](noise)
+    path.write_bytes(compressed[: int(len(compressed) * 0.7)])
+    data, reason = read(path)
     assert reason == "truncated"
-    assert noise.startswith(found)
-    assert len(found) > 0.4 * len(noise)
+    assert noise.startswith(data)
+    assert len(data) > 0.4 * len(noise)
 
 
 @pytest.mark.parametrize("codec", COMPRESSED)
-def test_a_file_cut_anywhere_never_raises_anything_else(codec: str, tmp_path: Path) -> None:
-    path, whole = tmp_path / "text", CODECS[codec](TEXT[:300])
-    for length in range(10, len(whole)):
-        path.write_bytes(whole[:length])
-        found, reason = read(path)
+def test_a_file_truncated_anywhere_raises_nothing_else(codec: str, tmp_path: Path) -> None:
+    path, compressed = tmp_path / "text", CODECS[codec](TEXT[:300])
+    for length in range(10, len(compressed)):
+        path.write_bytes(compressed[:length])
+        data, reason = read(path)
         assert reason == "truncated"
-        assert TEXT.startswith(found)
+        assert TEXT.startswith(data)
 
 
 @pytest.mark.parametrize("codec", COMPRESSED)
-def test_bytes_behind_the_last_member_are_told_and_zeros_are_not(codec: str, tmp_path: Path) -> None:
+def test_bytes_after_the_last_member_are_an_error_but_zeros_are_not(codec: str, tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes(CODECS[codec](TEXT) + b"\0" * 5000)
     assert read(path) == (TEXT, "")
@@ -112,13 +112,14 @@ def test_zeros_between_members_hold_no_data(codec: str, tmp_path: Path) -> None:
 
 def test_skippable_frames_hold_no_data(tmp_path: Path) -> None:
     path, half = tmp_path / "text", len(TEXT) // 2
-    first, second = zstd(TEXT[:half]), zstd(TEXT[half:])
-    sizes = [len(frame).to_bytes(4, "little") for frame in (first, second)]
+    first_frame, second_frame = zstd(TEXT[:half]), zstd(TEXT[half:])
+    sizes = [len(frame).to_bytes(4, "little") for frame in (first_frame, second_frame)]
     layouts = {
-        "as pzstd writes": skippable(sizes[0]) + first + skippable(sizes[1]) + second,
-        "seekable": first + second + skippable(b"".join(sizes) + b"\xb1\xea\x92\x8f", 14),
+        "as pzstd writes": skippable(sizes[0]) + first_frame + skippable(sizes[1]) + second_frame,
+        "seekable": first_frame + second_frame + skippable(b"".join(sizes) + b"\xb1\xea\x92\x8f", 14),
         "every number, empty ones, frames within": b"".join(skippable(b"", number) for number in range(16))
-        + first + skippable(first * 3 + ZSTD) + zstd(b"") + second + skippable(bytes(600_000), 7) + bytes(9),
+        + first_frame + skippable(first_frame * 3 + ZSTD) + zstd(b"") + second_frame
+        + skippable(bytes(600_000), 7) + bytes(9),
     }  # fmt: skip
     for layout, data in layouts.items():
         path.write_bytes(data)
@@ -128,15 +129,15 @@ def test_skippable_frames_hold_no_data(tmp_path: Path) -> None:
 
 
 def test_a_skippable_frame_cut_short_is_truncated(tmp_path: Path) -> None:
-    path, whole = tmp_path / "text", zstd(TEXT) + skippable(bytes(100))
+    path, compressed = tmp_path / "text", zstd(TEXT) + skippable(bytes(100))
     for cut in (1, 50, 99, 100, 102):
-        path.write_bytes(whole[:-cut])
+        path.write_bytes(compressed[:-cut])
         assert read(path) == (TEXT, "truncated")
     path.write_bytes(zstd(TEXT) + skippable(b"")[:-1] + b"\xff")
     assert read(path) == (TEXT, "truncated"), "four gigabytes are claimed"
 
 
-def test_a_window_up_to_the_bound_is_read_and_a_larger_one_is_told(tmp_path: Path) -> None:
+def test_a_window_up_to_the_limit_is_read_and_a_larger_one_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes(windowed(TEXT, 27))
     assert read(path) == (TEXT, "")
@@ -145,9 +146,9 @@ def test_a_window_up_to_the_bound_is_read_and_a_larger_one_is_told(tmp_path: Pat
 
 
 def test_a_wrong_checksum_costs_no_data(tmp_path: Path) -> None:
-    whole = bytearray(gzip.compress(TEXT))
-    whole[-6] ^= 1
-    (tmp_path / "text").write_bytes(whole)
+    compressed = bytearray(gzip.compress(TEXT))
+    compressed[-6] ^= 1
+    (tmp_path / "text").write_bytes(compressed)
     assert read(tmp_path / "text") == (TEXT, "corrupt")
 
 

@@ -1,4 +1,4 @@
-"""ingest: rows add up, ids and bytes are the same however it ran, nothing finished is read again, bad input is told."""
+"""ingest: rows add up, ids and bytes do not depend on workers or kills, finished chunks are kept, errors are clear."""
 
 from __future__ import annotations
 
@@ -84,36 +84,36 @@ def test_every_record_is_a_document_or_in_quarantine(tmp_path: Path, planned: Pl
     assert set(bad["raw"].to_pylist()) == {b"{broken"}
 
 
-def test_a_document_has_the_id_that_its_place_and_text_give_it(tmp_path: Path, planned: Planned) -> None:
+def test_a_document_id_is_a_hash_of_its_position_and_text(tmp_path: Path, planned: Planned) -> None:
     job = planned([{**write_corpus(tmp_path, files=1), "name": "网页"}], max_bad_fraction=0.2)
     row = tables(job, ingest.run(job), "parts").slice(0, 1).to_pylist()[0]
     digest = hashlib.sha256(row["text"].encode()).hexdigest()
-    whole = f"网页\0文件-0.jsonl.gz\x002\0{digest}"
-    assert row["id"] == hashlib.sha256(whole.encode()).hexdigest()[:32]
+    hashed = f"网页\0文件-0.jsonl.gz\x002\0{digest}"
+    assert row["id"] == hashlib.sha256(hashed.encode()).hexdigest()[:32]
     assert (row["source_id"], row["source"], row["url"], row["language"]) == ("d1", "网页", None, "zh")
 
 
-def test_raw_files_are_listed_with_what_they_held_and_without_paths(tmp_path: Path, planned: Planned) -> None:
+def test_raw_files_are_listed_with_their_counts_and_without_paths(tmp_path: Path, planned: Planned) -> None:
     job = planned([write_corpus(tmp_path)], max_bad_fraction=0.2)
     ingest.run(job)
     text = (job.folder / "raw.json").read_text(encoding="utf-8")
     assert str(tmp_path) not in text
-    assert [(one["name"], one["records"], one["quarantined"]) for one in json.loads(text)] == [
+    assert [(file["name"], file["records"], file["quarantined"]) for file in json.loads(text)] == [
         (f"文件-{file}.jsonl.gz", 40, 4) for file in range(3)
     ]
 
 
-def test_a_constant_language_wins_over_the_records(tmp_path: Path, planned: Planned) -> None:
+def test_a_constant_language_overrides_the_records(tmp_path: Path, planned: Planned) -> None:
     job = planned([{**write_corpus(tmp_path), "language": "zh_TW"}], max_bad_fraction=0.2)
     assert ingest.run(job).counts["languages"] == {"zh-Hant": 108}
 
 
-def test_a_language_that_nobody_named_is_told_by_its_script(tmp_path: Path, planned: Planned) -> None:
+def test_a_missing_language_is_detected_from_the_script(tmp_path: Path, planned: Planned) -> None:
     texts = ["今天天气很好，我们去公园。", "Привет, как дела?", "안녕하세요 여러분", "12 34 --"]
     (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in texts))
     job = planned([{"reader": "jsonl", "paths": f"{tmp_path}/a.jsonl"}])
-    found = tables(job, ingest.run(job), "parts")["language"].to_pylist()
-    assert found == ["zh", "und-Cyrl", "ko", None]
+    languages = tables(job, ingest.run(job), "parts")["language"].to_pylist()
+    assert languages == ["zh", "und-Cyrl", "ko", None]
 
 
 @pytest.mark.parametrize("isolation", ["threads", "processes"])
@@ -122,12 +122,12 @@ def test_one_worker_and_two_give_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(ingest, "GROUP_BYTES", 2000)
     source = write_corpus(tmp_path)
-    one = ingest.run(planned([source], "one", max_bad_fraction=0.2))
+    one_worker = ingest.run(planned([source], "one", max_bad_fraction=0.2))
     monkeypatch.setattr(ingest, "PROCESSES_BYTES", 0 if isolation == "processes" else 1 << 60)
-    two = ingest.run(planned([source], "two", workers=2, max_bad_fraction=0.2))
-    assert digests(one) == digests(two)
-    assert one.counts == two.counts
-    assert len([file for file in one.files if file.path.startswith("parts/")]) == 3
+    two_workers = ingest.run(planned([source], "two", workers=2, max_bad_fraction=0.2))
+    assert digests(one_worker) == digests(two_workers)
+    assert one_worker.counts == two_workers.counts
+    assert len([file for file in one_worker.files if file.path.startswith("parts/")]) == 3
 
 
 def test_documents_come_in_the_order_of_sources_files_and_lines(tmp_path: Path, planned: Planned) -> None:
@@ -149,7 +149,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 14)
 
 
-def test_a_large_file_becomes_chunk_files_cut_by_content(tmp_path: Path, planned: Planned, small_chunks: None) -> None:
+def test_a_large_file_becomes_several_chunk_files(tmp_path: Path, planned: Planned, small_chunks: None) -> None:
     job = planned([write_corpus(tmp_path, files=2, lines=300)], max_bad_fraction=0.2)
     outcome = ingest.run(job)
     parts = [file for file in outcome.files if file.path.startswith("parts/")]
@@ -163,27 +163,27 @@ def test_after_a_kill_finished_chunks_are_kept_and_the_bytes_are_the_same(
     tmp_path: Path, planned: Planned, small_chunks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_corpus(tmp_path, files=2, lines=300)
-    whole = ingest.run(planned([source], "whole", max_bad_fraction=0.2))
+    uninterrupted = ingest.run(planned([source], "whole", max_bad_fraction=0.2))
     job = planned([source], "killed", max_bad_fraction=0.2)
     for chunks_before_the_kill in (1, 2, 1):
         with pytest.raises(StageFailed, match="the power went"), monkeypatch.context() as patch:
             _fail_after(patch, chunks_before_the_kill)
             ingest.run(job)
-    kept = {path: path.stat().st_mtime_ns for path in (job.folder / "parts").iterdir()}
-    assert len(kept) == 4
-    assert digests(ingest.run(job)) == digests(whole)
-    assert {path.stat().st_mtime_ns for path in (job.folder / "parts").iterdir()} > set(kept.values())
+    times_before = {path: path.stat().st_mtime_ns for path in (job.folder / "parts").iterdir()}
+    assert len(times_before) == 4
+    assert digests(ingest.run(job)) == digests(uninterrupted)
+    assert {path.stat().st_mtime_ns for path in (job.folder / "parts").iterdir()} > set(times_before.values())
 
 
 def _fail_after(patch: pytest.MonkeyPatch, chunks: int) -> None:
-    """The attempt ends once it has finished so many chunks more."""
-    fill, left = chunking._Chunk.fill, [chunks]
+    """Let the attempt fail after `chunks` more chunks."""
+    fill, chunks_left = chunking._Chunk.fill, [chunks]
 
-    def failing(self: Any, source: Any) -> Any:
-        if not left[0]:
+    def failing(self: Any, records: Any, reader: Any) -> Any:
+        if not chunks_left[0]:
             raise StageFailed("the power went.")
-        left[0] -= 1
-        return fill(self, source)
+        chunks_left[0] -= 1
+        return fill(self, records, reader)
 
     patch.setattr(chunking._Chunk, "fill", failing)
 
@@ -192,12 +192,12 @@ def test_a_second_run_over_finished_work_reads_nothing(
     tmp_path: Path, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = planned([write_corpus(tmp_path)], max_bad_fraction=0.2)
-    first = ingest.run(job)
-    monkeypatch.setattr(chunking, "reader_of", lambda *args, **kwargs: pytest.fail("a raw file was read again"))
-    assert digests(ingest.run(job)) == digests(first)
+    first_outcome = ingest.run(job)
+    monkeypatch.setattr(chunking, "create_reader", lambda *args, **kwargs: pytest.fail("a raw file was read again"))
+    assert digests(ingest.run(job)) == digests(first_outcome)
 
 
-def test_too_many_bad_records_end_the_run_and_some_are_named(tmp_path: Path, planned: Planned) -> None:
+def test_too_many_bad_records_fail_the_stage_with_examples(tmp_path: Path, planned: Planned) -> None:
     job = planned([write_corpus(tmp_path)])
     with pytest.raises(StageFailed) as caught:
         ingest.run(job)
@@ -205,7 +205,7 @@ def test_too_many_bad_records_end_the_run_and_some_are_named(tmp_path: Path, pla
     assert "文件-0.jsonl.gz:1: unparsable_json" in str(caught.value)
 
 
-def test_sources_without_a_document_end_the_run(tmp_path: Path, planned: Planned) -> None:
+def test_sources_without_a_document_fail_the_stage(tmp_path: Path, planned: Planned) -> None:
     (tmp_path / "a.jsonl").write_text("\n\n")
     with pytest.raises(StageFailed, match="no document: the raw files hold no record"):
         ingest.run(planned([{"reader": "jsonl", "paths": f"{tmp_path}/a.jsonl"}]))
@@ -214,7 +214,7 @@ def test_sources_without_a_document_end_the_run(tmp_path: Path, planned: Planned
         ingest.run(planned([{"reader": "jsonl", "paths": f"{tmp_path}/a.jsonl"}], "wrong field", max_bad_fraction=1))
 
 
-def test_a_raw_file_that_was_written_anew_since_the_plan_is_told_though_its_size_is_the_same(
+def test_a_raw_file_rewritten_since_the_plan_is_an_error_even_at_the_same_size(
     tmp_path: Path, planned: Planned
 ) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "一"}\n')
@@ -226,7 +226,7 @@ def test_a_raw_file_that_was_written_anew_since_the_plan_is_told_though_its_size
     assert ingest.run(job).counts["out"] == 1
 
 
-def test_a_raw_file_that_changed_or_went_since_the_plan_is_told(tmp_path: Path, planned: Planned) -> None:
+def test_a_raw_file_changed_or_removed_since_the_plan_is_an_error(tmp_path: Path, planned: Planned) -> None:
     job = planned([write_corpus(tmp_path)], max_bad_fraction=0.2)
     path = tmp_path / "文件-1.jsonl.gz"
     path.write_bytes(path.read_bytes() + b"more")
@@ -250,9 +250,9 @@ def test_documents_without_metadata_have_an_empty_list(tmp_path: Path, planned: 
         '{"text": "一", "lang": "zh"}\n{"text": "b", "lang": "en", "n": 1, "t": "标题"}\n'
     )
     job = planned([{"reader": "jsonl", "paths": f"{tmp_path}/a.jsonl"}])
-    found = tables(job, ingest.run(job), "parts")
-    assert found["metadata"].to_pylist() == [[], [{"key": "n", "value": "1"}, {"key": "t", "value": "标题"}]]
-    assert found.schema == DOCUMENTS
+    documents = tables(job, ingest.run(job), "parts")
+    assert documents["metadata"].to_pylist() == [[], [{"key": "n", "value": "1"}, {"key": "t", "value": "标题"}]]
+    assert documents.schema == DOCUMENTS
 
 
 def test_python_docs_are_parsed_in_worker_processes(planned: Planned) -> None:
@@ -261,19 +261,19 @@ def test_python_docs_are_parsed_in_worker_processes(planned: Planned) -> None:
     pin = f"pytest=={version('pytest')}"
     job = planned([{"reader": "python_docs", "packages": pin, "bytes": 300_000}], workers=2)
     outcome = ingest.run(job)
-    found = tables(job, outcome, "parts")
-    assert outcome.counts["languages"] == {"en": found.num_rows}
-    assert {dict(row["metadata"])["distribution"] for row in to_rows(found)} == {"pytest"}
+    documents = tables(job, outcome, "parts")
+    assert outcome.counts["languages"] == {"en": documents.num_rows}
+    assert {dict(row["metadata"])["distribution"] for row in to_rows(documents)} == {"pytest"}
 
 
 @needs_data
-def test_the_mixed_corpus_comes_through_with_its_counts(planned: Planned) -> None:
+def test_the_mixed_corpus_gives_the_counts_of_its_truth(planned: Planned) -> None:
     job = planned([{"reader": "jsonl", "paths": f"{DATA}/raw-mixed/*.gz"}], workers=2)
     outcome = ingest.run(job)
     truth = json.loads((DATA / "raw-mixed.truth" / "counts.json").read_text())
     assert outcome.counts["in"] == truth["lines"] - truth["broken_lines"]["skip"]
-    found = tables(job, outcome, "parts")
+    documents = tables(job, outcome, "parts")
     with gzip.open(DATA / "raw-mixed.truth" / "docs.jsonl.gz") as stream:
         expected = {orjson.loads(line)["id"] for line in stream}
-    assert expected <= set(found["source_id"].to_pylist())
-    assert len(set(found["id"].to_pylist())) == found.num_rows
+    assert expected <= set(documents["source_id"].to_pylist())
+    assert len(set(documents["id"].to_pylist())) == documents.num_rows

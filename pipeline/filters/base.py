@@ -25,7 +25,7 @@ from pipeline.core.registry import Registry
 from pipeline.filters.limits import CHARACTERS, WORDS, limit_fields
 
 Floats = npt.NDArray[np.float64]
-Document = Mapping[str, Any]
+DocumentRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class DocumentFilter(Filter):
     least = 0.5
 
     @abstractmethod
-    def keep(self, document: Document) -> bool | float:
+    def keep(self, document: DocumentRow) -> bool | float:
         """`document` holds id, source_id, text, source, url, language, and metadata as (key, value) pairs."""
 
     def signal_names(self) -> Sequence[str]:
@@ -86,7 +86,7 @@ class DocumentFilter(Filter):
     def rules(self) -> Sequence[Rule]:
         return [Rule(self.name, self.name, "min", {WORDS: self.least, CHARACTERS: self.least})]
 
-    def _value(self, document: Document) -> float:
+    def _value(self, document: DocumentRow) -> float:
         try:
             value = float(self.keep(document))
         except Exception as error:
@@ -104,15 +104,15 @@ class DocumentFilter(Filter):
 class FunctionFilter(DocumentFilter):
     """A user's plain function on one document."""
 
-    def __init__(self, name: str, function: Callable[[Document], bool | float]) -> None:
+    def __init__(self, name: str, function: Callable[[DocumentRow], bool | float]) -> None:
         super().__init__(name, Section())
         self.function = function
 
-    def keep(self, document: Document) -> bool | float:
+    def keep(self, document: DocumentRow) -> bool | float:
         return self.function(document)
 
 
-def filter_of(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
+def build_filter(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
     """The filter that a component of the YAML names; its options were checked when the YAML was read."""
     code: Any = registry.load(name)
     if not _is_class(code):
@@ -121,7 +121,7 @@ def filter_of(registry: Registry[Filter], name: str, options: Mapping[str, Any])
     return created
 
 
-def measuring_filter(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
+def build_measuring_filter(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
     """The filter as the stage `signals` uses it: without the limits of its rules, which may change without measuring.
 
     What reads one of them while it measures fails (`measure`): a changed limit would leave its signal stale.

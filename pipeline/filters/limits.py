@@ -50,7 +50,7 @@ class Thresholds(Section):
             return super().conflict(low, high)
         for key in (*low, *(key for key in high if key not in low)):
             language, unit = (None, key) if key in (WORDS, CHARACTERS) else (key, _class_of(key))
-            least, most = (limits.get(key_of(limits, language, unit) or "") for limits in (low, high))
+            least, most = (limits.get(limit_key(limits, language, unit) or "") for limits in (low, high))
             if least is not None and most is not None and least > most:
                 return f"{least:g} for {key}", f"{most:g}"
         return None
@@ -75,6 +75,6 @@ def _class_of(key: str) -> str:
     return CHARACTERS if key == CHARACTERS or by_character(key) else WORDS
 
 
-def key_of(limits: Mapping[str, float | None], language: str | None, unit: str) -> str | None:
+def limit_key(limits: Mapping[str, float | None], language: str | None, unit: str) -> str | None:
     """The key that answers for a language whose texts are counted by `unit` (WORDS or CHARACTERS); None for none."""
     return next((key for key in (*chain(language), unit) if key in limits), None)

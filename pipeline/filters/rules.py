@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.filters.base import Floats, Rule
-from pipeline.filters.limits import CHARACTERS, WORDS, key_of
+from pipeline.filters.limits import CHARACTERS, WORDS, limit_key
 from pipeline.kernels import column
 from pipeline.text.language import by_character, canonical, chain
 
@@ -30,7 +30,7 @@ KEPT = -1
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuleResults:
     """`first[d]`: the number of the first rule that document d fails, KEPT for none; its value and threshold.
 
     `failed`: documents that failed each rule, first or not. `skipped`: by rule and language, documents that a rule
@@ -44,7 +44,7 @@ class Verdict:
     skipped: dict[str, Counter[str]]
 
 
-def resolve(
+def resolve_languages(
     languages: Sequence[str | None], signals: Mapping[str, Floats], texts: pa.ChunkedArray
 ) -> tuple[list[str | None], dict[str, Floats]]:
     """Languages and signals with what a text contradicts set right: the tag by its script, and no function words.
@@ -67,7 +67,7 @@ def resolve(
     return believed, values
 
 
-def judge(rules: Sequence[Rule], signals: Mapping[str, Floats], languages: Sequence[str | None]) -> Verdict:
+def apply_rules(rules: Sequence[Rule], signals: Mapping[str, Floats], languages: Sequence[str | None]) -> RuleResults:
     """Judge every document of a batch; `signals` are its columns, `languages` its tags."""
     groups, group_of = group(languages, signals["own_units"])
     documents = len(group_of)
@@ -78,7 +78,7 @@ def judge(rules: Sequence[Rule], signals: Mapping[str, Floats], languages: Seque
     for number, rule in enumerate(rules):
         if all(limit is None for limit in rule.limits.values()):
             continue  # switched off
-        keys = [key_of(rule.limits, *group) for group in groups]
+        keys = [limit_key(rule.limits, *group) for group in groups]
         limits = np.array([_number(rule.limits, key) for key in keys], np.float64)[group_of]
         measured = signals[rule.signal]
         # comparisons with NaN are false: neither a missing limit nor a missing value drops anything
@@ -88,7 +88,7 @@ def judge(rules: Sequence[Rule], signals: Mapping[str, Floats], languages: Seque
         _count_skipped(skipped, rule, groups, group_of[lacking])
         new = fails & (first == KEPT)
         first[new], value[new], threshold[new] = number, measured[new], limits[new]
-    return Verdict(first, value, threshold, +failed, skipped)
+    return RuleResults(first, value, threshold, +failed, skipped)
 
 
 def group(languages: Sequence[str | None], own_units: Floats) -> tuple[list[tuple[str | None, str]], Ints]:

@@ -24,8 +24,8 @@ from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Rule, filter_of
-from pipeline.filters.rules import KEPT, Verdict, judge, resolve
+from pipeline.filters.base import Rule, build_filter
+from pipeline.filters.rules import KEPT, RuleResults, apply_rules, resolve_languages
 from pipeline.kernels.column import buffers
 
 STEP = "choose"
@@ -85,8 +85,8 @@ def choose_file(job: Job, task: Task[MeasuredDocuments]) -> ChosenFile:
                 raise StageFailed(f"clean: {part.name}: text and signals are not of the same documents; run --force.")
             _all_measured(rules, measured.schema.names)
             values = {name: measured[name].to_numpy() for name in columns[1:]}
-            languages, values = resolve(table["language"].to_pylist(), values, table["text"])
-            verdict = judge(rules, values, languages)
+            languages, values = resolve_languages(table["language"].to_pylist(), values, table["text"])
+            verdict = apply_rules(rules, values, languages)
             stays = pa.array(verdict.first == KEPT)
             staying = table.filter(stays)
             kept.write(staying)
@@ -99,7 +99,7 @@ def choose_file(job: Job, task: Task[MeasuredDocuments]) -> ChosenFile:
 
 def rules_of(params: dict[str, Any]) -> list[Rule]:
     """Every rule, in the order in which they are tried."""
-    filters = (filter_of(FILTERS, one["name"], one["options"]) for one in params["filters"])
+    filters = (build_filter(FILTERS, one["name"], one["options"]) for one in params["filters"])
     return [rule for one in filters for rule in one.rules()]
 
 
@@ -112,7 +112,7 @@ def _all_measured(rules: list[Rule], names: list[str]) -> None:
             )
 
 
-def rejections(leaving: pa.Table, verdict: Verdict, rules: list[Rule], keep_text: int | None) -> pa.Table:
+def rejections(leaving: pa.Table, verdict: RuleResults, rules: list[Rule], keep_text: int | None) -> pa.Table:
     """Rows of rejected/: the reason, its value and threshold, and how the text begins."""
     gone = verdict.first != KEPT
     text = leaving["text"] if keep_text is None else pc.utf8_slice_codeunits(leaving["text"], 0, keep_text)
@@ -139,7 +139,7 @@ class _Tally:
         self.languages: dict[str, Counter[str]] = {"in": Counter(), "out": Counter()}
         self.text_bytes: Counter[str] = Counter()
 
-    def add(self, table: pa.Table, staying: pa.Table, verdict: Verdict, rules: list[Rule]) -> None:
+    def add(self, table: pa.Table, staying: pa.Table, verdict: RuleResults, rules: list[Rule]) -> None:
         for at, rule in enumerate(rules):
             self.dropped[rule.name] += int((verdict.first == at).sum())
         self.failed.update(verdict.failed)

@@ -38,8 +38,8 @@ from pipeline.counts.vocabulary import Vocabulary, vocabulary
 from pipeline.counts.weights import LIMIT, largest_sum, unit
 from pipeline.dedupe.arrays import load as load_array
 from pipeline.dedupe.arrays import save
-from pipeline.tokenizers.special import SENTENCE
-from pipeline.tokenizers.subword import load
+from pipeline.tokenizers.reference_encoder import load
+from pipeline.tokenizers.special_tokens import END_OF_SENTENCE
 
 COUNTS = pa.schema([("word", pa.int32()), ("context", pa.int32()), ("count", pa.float64())])
 
@@ -122,7 +122,7 @@ def _vocabulary(job: Job, counts: NDArray[np.int64]) -> Vocabulary:
     Raises: StageFailed when there is none, or when sums could leave 64 bits.
     """
     section, reference = _section(job), load(job.inputs.one("tokenizer").file("tokenizer.json"))
-    sentence, unknown = reference.special(SENTENCE), reference.unknown
+    sentence, unknown = reference.special(END_OF_SENTENCE), reference.unknown
     borders = sorted({reference.end_of_text, *([] if sentence is None else [sentence])})
     no_word = [] if unknown is None else [unknown]
     words = vocabulary(counts, section, borders=borders, unknown=no_word)

@@ -31,12 +31,12 @@ from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, batches, column_bytes, entry_of, number
 from pipeline.core.shards import rows as row_count
 from pipeline.core.stage import Job, Outcome
-from pipeline.tokenizers import draw, verification
-from pipeline.tokenizers.guard import EncodersDiffer
-from pipeline.tokenizers.packer import FAST, REFERENCE, Packer, packer
-from pipeline.tokenizers.rows import pieces, table
+from pipeline.tokenizers import id_hash, verification_sample
+from pipeline.tokenizers.packed_rows import file_ranges, to_table
+from pipeline.tokenizers.packer import FAST, REFERENCE, Packer, load_packer
 from pipeline.tokenizers.section import Pack
-from pipeline.tokenizers.streams import Piece, StreamWriter, read
+from pipeline.tokenizers.token_streams import StreamRange, StreamWriter, read_ranges
+from pipeline.tokenizers.verified_encoder import EncodersDiffer
 
 SPLITS = ("train", "validation")
 SHARD_TOKENS = 1 << 23
@@ -83,10 +83,10 @@ def survey(job: Job, task: Task) -> dict[str, Any]:
     path = Path(task.payload["path"])
     for batch in batches(path, ["id", "language"]):
         ids = batch["id"].combine_chunks()
-        drawn = draw.numbers(ids, "validation")
-        verify = verification.smallest(ids, verify)
+        drawn = id_hash.hash_ids(ids, "validation")
+        verify = verification_sample.smallest(ids, verify)
         for language, chosen in _by_language(batch):
-            least[language] = min(least.get(language, draw.SPAN), int(drawn[chosen].min()))
+            least[language] = min(least.get(language, id_hash.HASH_RANGE), int(drawn[chosen].min()))
     return {
         "least": least,
         "verify": verify.tolist(),
@@ -107,14 +107,14 @@ def _cutoffs(surveys: Sequence[dict[str, Any]], share: float) -> dict[str, int]:
     cutoffs: dict[str, int] = {}
     for result in surveys:
         for language, least in result["least"].items():
-            cutoffs[language] = min(cutoffs.get(language, draw.SPAN), least)
-    return {language: max(least, int(share * draw.SPAN)) for language, least in sorted(cutoffs.items())}
+            cutoffs[language] = min(cutoffs.get(language, id_hash.HASH_RANGE), least)
+    return {language: max(least, int(share * id_hash.HASH_RANGE)) for language, least in sorted(cutoffs.items())}
 
 
 def _threshold(surveys: Sequence[dict[str, Any]]) -> int:
     """Up to which number documents are compared with the reference: the same for every file."""
     documents, size = (sum(result[name] for result in surveys) for name in ("documents", "bytes"))
-    return verification.threshold((n for result in surveys for n in result["verify"]), size / max(documents, 1))
+    return verification_sample.threshold((n for result in surveys for n in result["verify"]), size / max(documents, 1))
 
 
 def _encode(job: Job, tasks: Sequence[Task], payload: dict[str, Any]) -> tuple[str, list[dict[str, Any]], str]:
@@ -174,7 +174,7 @@ def _small_batches(path: Path) -> Iterator[pa.Table]:
 
 
 def _packer(job: Job, path_name: str) -> Packer:
-    return packer(job.inputs.one("tokenizer").file("tokenizer.json"), path_name, get_ident())
+    return load_packer(job.inputs.one("tokenizer").file("tokenizer.json"), path_name, get_ident())
 
 
 def _held_out(batch: pa.Table, cutoffs: Cutoffs) -> NDArray[np.bool_]:
@@ -182,7 +182,7 @@ def _held_out(batch: pa.Table, cutoffs: Cutoffs) -> NDArray[np.bool_]:
     column = batch["language"].combine_chunks().fill_null(UNKNOWN)
     of_language = pc.index_in(column, pa.array(list(cutoffs))).to_numpy(zero_copy_only=False)
     limits = np.fromiter(cutoffs.values(), np.int64, len(cutoffs))[of_language]
-    held: NDArray[np.bool_] = draw.numbers(batch["id"].combine_chunks(), "validation") <= limits
+    held: NDArray[np.bool_] = id_hash.hash_ids(batch["id"].combine_chunks(), "validation") <= limits
     return held
 
 
@@ -232,7 +232,7 @@ def _rows(job: Job, path_name: str, encoded: Sequence[dict[str, Any]], splits: d
     for split in SPLITS:
         sizes, total = [result["tokens"][split] for result in encoded], splits[split]["tokens"]
         for index, first in enumerate(range(0, total, step)):
-            found = pieces(sizes, first, min(first + step, total))
+            found = file_ranges(sizes, first, min(first + step, total))
             wanted = [[f"{split}-{file:06d}", skip, take] for file, skip, take in found]
             taken = sum(take for _, _, take in found)
             tasks.append(
@@ -246,9 +246,9 @@ def write_rows(job: Job, task: Task) -> dict[str, Any]:
     length, pack = Pack.model_validate(job.params).length, _packer(job, REFERENCE)
     schema = tokens_schema(pack.vocabulary)
     folder = job.folder / STREAMS / task.payload["path_name"]
-    stretch = read(folder, [Piece(*piece) for piece in task.payload["pieces"]], pack.dtype)
+    stretch = read_ranges(folder, [StreamRange(*piece) for piece in task.payload["pieces"]], pack.dtype)
     step = max(1, WRITE_TOKENS // length) * length
     with ShardWriter(job.folder, task.payload["split"], task.key, schema) as shard:
         for first in range(0, len(stretch.tokens), step):
-            shard.write(table(stretch.part(first, first + step), length, schema))
+            shard.write(to_table(stretch.part(first, first + step), length, schema))
     return {"entry": shard.entry.to_dict() if shard.entry else None}

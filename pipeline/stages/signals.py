@@ -25,7 +25,7 @@ from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Filter, measure, measuring_filter
+from pipeline.filters.base import Filter, build_measuring_filter, measure
 from pipeline.kernels import column
 from pipeline.kernels.signals import NAMES
 
@@ -83,7 +83,7 @@ def cleaners_of(params: dict[str, Any]) -> list[tuple[str, Cleaner]]:
 
 def own_filters_of(params: dict[str, Any]) -> list[Filter]:
     """The filters that measure something of their own."""
-    return [measuring_filter(FILTERS, one["name"], one["options"]) for one in params["filters"]]
+    return [build_measuring_filter(FILTERS, one["name"], one["options"]) for one in params["filters"]]
 
 
 def signals_schema(filters: list[Filter]) -> pa.Schema:

@@ -24,11 +24,11 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing, write_json
 from pipeline.core.shards import batches, column_bytes, entry_of
 from pipeline.core.stage import Job, Outcome
-from pipeline.tokenizers import TOKENIZERS, draw, local
-from pipeline.tokenizers.base import Encoded, Kind, Options
-from pipeline.tokenizers.guard import EncodersDiffer, encoder
-from pipeline.tokenizers.rows import occurrences
-from pipeline.tokenizers.section import OPTIONS, OWN_KIND
+from pipeline.tokenizers import TOKENIZERS, id_hash, tokenizer_file
+from pipeline.tokenizers.base import Encoded, TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.packed_rows import occurrences
+from pipeline.tokenizers.section import DEFAULT_OPTIONS, PLUGIN_OPTIONS
+from pipeline.tokenizers.verified_encoder import EncodersDiffer, encoder
 
 UNKNOWN = "unknown"  # the language of a document without one
 DRAWN = pa.schema([("language", pa.string()), ("number", pa.int64()), ("text", pa.large_string())])
@@ -41,7 +41,7 @@ MARGIN = 1.5  # how much more than the sample is drawn: the numbers of a languag
 
 def run(job: Job) -> Outcome:
     """Draw the sample, train, say how many bytes a token holds in each language."""
-    params = {**OPTIONS.get(job.params.get("kind", "bpe"), OWN_KIND), **job.params}
+    params = {**DEFAULT_OPTIONS.get(job.params.get("kind", "bpe"), PLUGIN_OPTIONS), **job.params}
     results = run_tasks(job, "draw", _file_tasks(job, params["sample_bytes"]), draw_from_file)
     corpus = _sum(result["languages"] for result in results)
     if not corpus:
@@ -59,16 +59,16 @@ def run(job: Job) -> Outcome:
     return Outcome(files, {"in": documents, "out": documents, "dropped": {}, "sampled": len(sample.rows)})
 
 
-def _kind(job: Job, params: dict[str, Any]) -> Kind:
+def _kind(job: Job, params: dict[str, Any]) -> TokenizerTrainer:
     """The kind with its options; a file is what was planned, to the byte."""
-    options = Options(tuple(params.get("specials", ())), params.get("min_count"), params.get("lowercase"))
+    options = TokenizerOptions(tuple(params.get("specials", ())), params.get("min_count"), params.get("lowercase"))
     if "sha256" in params:
         path = job.sources[0]["files"][0]["path"]
-        if local.read(path).sha256 != params["sha256"]:
+        if tokenizer_file.read(path).sha256 != params["sha256"]:
             raise StageFailed(f"tokenizer: {path} has changed since this run began. Run again.")
         options = replace(options, path=path)
     made = TOKENIZERS.load(params.get("kind", "bpe"))
-    found: Kind = made(options) if options != Options() else made()
+    found: TokenizerTrainer = made(options) if options != TokenizerOptions() else made()
     return found
 
 
@@ -76,7 +76,7 @@ def _file_tasks(job: Job, sample_bytes: int) -> list[Task]:
     """One task a file; the share to draw follows from the size of the text column, which the footers know."""
     files = job.inputs.files("documents", "parts/")
     total = sum(column_bytes(path, "text") for path in files)
-    limit = int(min(1.0, MARGIN * sample_bytes / max(total, 1)) * draw.SPAN)
+    limit = int(min(1.0, MARGIN * sample_bytes / max(total, 1)) * id_hash.HASH_RANGE)
     return [
         Task(f"{at:06d}", path.stat().st_size, {"path": str(path), "limit": limit}) for at, path in enumerate(files)
     ]
@@ -89,7 +89,7 @@ def draw_from_file(job: Job, task: Task) -> dict[str, Any]:
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as beside, pa.ipc.new_file(str(beside), DRAWN) as stream:
         for batch in batches(Path(task.payload["path"]), ["id", "language", "text"]):
-            numbers = pa.array(draw.numbers(batch["id"].combine_chunks(), "sample"))
+            numbers = pa.array(id_hash.hash_ids(batch["id"].combine_chunks(), "sample"))
             whole = pa.table([batch["language"].fill_null(UNKNOWN), numbers, batch["text"]], schema=DRAWN)
             stream.write_table(whole.take(pa.array(_chosen(whole, task.payload["limit"], languages))))
     return {"languages": languages, "file": f"drawn/{task.key}.arrow"}
@@ -102,7 +102,7 @@ def _chosen(batch: pa.Table, limit: int, languages: dict[str, dict[str, int]]) -
     chosen = set(np.flatnonzero(numbers <= limit).tolist())
     for language in sorted(batch["language"].unique().to_pylist()):
         rows = np.flatnonzero(pc.equal(batch["language"], language))
-        one = languages.setdefault(language, {"documents": 0, "bytes": 0, "least": draw.SPAN})
+        one = languages.setdefault(language, {"documents": 0, "bytes": 0, "least": id_hash.HASH_RANGE})
         one["documents"] += len(rows)
         one["bytes"] += int(size[rows].sum())
         least = rows[np.argmin(numbers[rows])]

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from pipeline.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from pipeline.tokenizers.base import Kind
+    from pipeline.tokenizers.base import TokenizerTrainer
 
 _OPTIONS, _CODE = "pipeline.tokenizers.section:Tokenizer", "pipeline.tokenizers"
 
-TOKENIZERS: Registry[Kind] = Registry(
+TOKENIZERS: Registry[TokenizerTrainer] = Registry(
     "tokenizer",
     (
-        Entry("bpe", _OPTIONS, f"{_CODE}.subword:BytePair"),
+        Entry("bpe", _OPTIONS, f"{_CODE}.bpe:BytePair"),
         Entry("wordpiece", _OPTIONS, f"{_CODE}.wordpiece:WordPiece"),
-        Entry("word", _OPTIONS, f"{_CODE}.word:Word"),
-        Entry("file", _OPTIONS, f"{_CODE}.existing:Existing"),
+        Entry("word", _OPTIONS, f"{_CODE}.word_level:WordLevel"),
+        Entry("file", _OPTIONS, f"{_CODE}.existing:ExistingTokenizer"),
     ),
-    base="pipeline.tokenizers.base:Kind",
+    base="pipeline.tokenizers.base:TokenizerTrainer",
     options=_OPTIONS,
 )

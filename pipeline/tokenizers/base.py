@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.tokenizers.special import END_OF_TEXT as END_OF_TEXT
+from pipeline.tokenizers.special_tokens import END_OF_TEXT as END_OF_TEXT
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Encoder(ABC):
 
 
 @dataclass(frozen=True)
-class Options:
+class TokenizerOptions:
     """What a kind may be told beside its size; None is the kind's own default. `specials` follow its own special ones;
     `path` is of the file that the kind `file` takes."""
 
@@ -49,11 +49,11 @@ class Options:
     path: str | None = None
 
 
-class Kind(ABC):
+class TokenizerTrainer(ABC):
     """A kind of tokenizer that can be trained: the class a name in YAML stands for."""
 
-    def __init__(self, options: Options | None = None) -> None:
-        self.options = options or Options()
+    def __init__(self, options: TokenizerOptions | None = None) -> None:
+        self.options = options or TokenizerOptions()
 
     @abstractmethod
     def train(self, texts: Iterable[str], vocabulary: int) -> str:

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.tokenizers import verification
+from pipeline.tokenizers import verification_sample
 from pipeline.tokenizers.base import Encoded, Encoder
-from pipeline.tokenizers.guard import EncodersDiffer, VerifiedEncoder, encoder
-from pipeline.tokenizers.rows import occurrences, with_end_of_text
-from pipeline.tokenizers.subword import load
+from pipeline.tokenizers.packed_rows import occurrences, with_end_of_text
+from pipeline.tokenizers.reference_encoder import load
+from pipeline.tokenizers.verified_encoder import EncodersDiffer, VerifiedEncoder, encoder
 
 FAST, REFERENCE = "fast", "reference"  # the path that every file is encoded by
 
@@ -41,7 +41,7 @@ class Packer:
         elif self.encoder.fallback is not None:
             raise EncodersDiffer(self.encoder.fallback)
         else:
-            chosen = verification.selected(batch["id"].combine_chunks(), verify)
+            chosen = verification_sample.selected(batch["id"].combine_chunks(), verify)
             encoded = self.encoder.encode(column, chosen)
         return with_end_of_text(encoded, self.end_of_text, self.dtype)
 
@@ -65,7 +65,7 @@ class Packer:
 
 
 @lru_cache(maxsize=64)
-def packer(path: Path, path_name: str, thread: int) -> Packer:
+def load_packer(path: Path, path_name: str, thread: int) -> Packer:
     """One encoder a thread, kept from file to file: its word cache makes the second file faster than the first."""
     verified = encoder(path.read_text(encoding="utf-8")) if path_name == FAST else None
     reference = load(path) if verified is None else verified.reference

@@ -11,8 +11,8 @@ from pipeline.core.config import Section, UserPath, alternative
 from pipeline.core.errors import UserError
 from pipeline.core.stage import SourceFiles
 from pipeline.text import chinese_words, unicode
-from pipeline.tokenizers import TOKENIZERS, local
-from pipeline.tokenizers.special import INSIDE, OWN
+from pipeline.tokenizers import TOKENIZERS, tokenizer_file
+from pipeline.tokenizers.special_tokens import BUILT_IN_SPECIALS, CONTINUATION
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -24,13 +24,13 @@ else:
 BYTES = 256  # byte-level pieces: fewer cannot spell every document
 TRAINED = {"vocabulary": 32_000, "sample_bytes": 16_000_000, "specials": []}
 # the options of each kind and their defaults (README says why); a kind of the user's own takes what a trained one may
-OPTIONS: dict[str, dict[str, Any]] = {
+DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {
     "bpe": TRAINED,
     "wordpiece": {**TRAINED, "lowercase": False},
     "word": {**TRAINED, "sample_bytes": 256_000_000, "lowercase": True, "min_count": 5},
     "file": {"path": None, "sample_bytes": 16_000_000},
 }
-OWN_KIND: dict[str, Any] = {**TRAINED, "lowercase": None, "min_count": None}
+PLUGIN_OPTIONS: dict[str, Any] = {**TRAINED, "lowercase": None, "min_count": None}
 
 
 class Tokenizer(Section):
@@ -57,7 +57,7 @@ class Tokenizer(Section):
     def _kind_decides(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        defaults = OPTIONS.get(str(value.get("kind", "bpe")), OWN_KIND)
+        defaults = DEFAULT_OPTIONS.get(str(value.get("kind", "bpe")), PLUGIN_OPTIONS)
         return {**defaults, **{name: option for name, option in value.items() if option is not None}}
 
     @field_validator("kind")
@@ -85,20 +85,20 @@ class Tokenizer(Section):
         return self
 
     def _foreign(self) -> list[tuple[str, str]]:
-        known = OPTIONS.get(self.kind, OWN_KIND)
+        known = DEFAULT_OPTIONS.get(self.kind, PLUGIN_OPTIONS)
         given = [name for name, neutral in self.ADDED.items() if getattr(self, name) != neutral and name not in known]
-        owners = {name: [kind for kind, options in OPTIONS.items() if name in options] for name in given}
+        owners = {name: [kind for kind, options in DEFAULT_OPTIONS.items() if name in options] for name in given}
         return [(name, f"is no option of kind: {self.kind}, but of {', '.join(owners[name])}.") for name in given]
 
     def _too_small(self) -> list[tuple[str, str]]:
-        own = OWN.get(self.kind, ())
+        own = BUILT_IN_SPECIALS.get(self.kind, ())
         least = len(own) + len(self.specials) + (BYTES if self.kind == "bpe" else 1)
         if self.vocabulary is None or self.vocabulary >= least:
             return []
         return [("vocabulary", f"should be at least {least} for kind: {self.kind}, is {self.vocabulary}.")]
 
     def _specials_twice(self) -> list[tuple[str, str]]:
-        own = OWN.get(self.kind, ())
+        own = BUILT_IN_SPECIALS.get(self.kind, ())
         twice = [name for at, name in enumerate(self.specials) if name in (*own, *self.specials[:at]) or not name]
         return [("specials", f"{name!r} is there already, or empty. Leave it out.") for name in twice]
 
@@ -106,7 +106,7 @@ class Tokenizer(Section):
         """Where single characters are pieces, text needs each of them for itself."""
         if self.kind not in ("bpe", "wordpiece"):
             return []
-        inside = INSIDE if self.kind == "wordpiece" else ""
+        inside = CONTINUATION if self.kind == "wordpiece" else ""
         short = [name for name in self.specials if len(name.removeprefix(inside)) == 1]
         return [("specials", f"{name!r} is a character of text. Name a longer one, as <|{name}|>.") for name in short]
 
@@ -116,7 +116,7 @@ class Tokenizer(Section):
         if self.path is None:
             return [("path", "is missing. Write the folder or the tokenizer.json to be taken.")]
         try:
-            local.read(self.path)
+            tokenizer_file.read(self.path)
         except UserError as error:
             return [("path", str(error))]
         return []
@@ -130,7 +130,7 @@ def tokenizer_params(section: Tokenizer, seed: int) -> dict[str, Any]:
     if section.path is not None:
         return {
             **{name: value for name, value in found.items() if name != "path"},
-            "sha256": local.read(section.path).sha256,
+            "sha256": tokenizer_file.read(section.path).sha256,
         }
     return found
 
@@ -139,7 +139,7 @@ def tokenizer_files(section: Tokenizer) -> list[SourceFiles]:
     """Where the file lies whose content `tokenizer_params` names."""
     if section.path is None:
         return []
-    found = local.read(section.path)
+    found = tokenizer_file.read(section.path)
     return [
         {
             "source": "tokenizer",

@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from pipeline.tokenizers import long_runs
-from pipeline.tokenizers.base import Kind
-from pipeline.tokenizers.special import BERT, INSIDE, OWN
+from pipeline.tokenizers.base import TokenizerTrainer
+from pipeline.tokenizers.special_tokens import BERT_SPECIALS, BUILT_IN_SPECIALS, CONTINUATION
 
 # of the vocabulary that single characters may take; the rarest go first. Some 8,000 characters write 16 MB of Chinese.
 CHARACTERS = 0.5
 BATCH_CHARACTERS = 1 << 22
 
 
-class WordPiece(Kind):
+class WordPiece(TokenizerTrainer):
     """Pieces of words, `##` before one inside a word. Ids 0 to 5: `<|endoftext|> [PAD] [UNK] [CLS] [SEP] [MASK]`."""
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
-        sample, special = list(texts), [*OWN["wordpiece"], *self.options.specials]
+        sample, special = list(texts), [*BUILT_IN_SPECIALS["wordpiece"], *self.options.specials]
         tokenizer = _bare(lowercase=bool(self.options.lowercase))
         found = _alphabet(tokenizer, sample)
         kept = found.most_frequent(min(int(CHARACTERS * vocabulary), vocabulary - len(special)))
@@ -41,7 +41,7 @@ class WordPiece(Kind):
             # those that are stripped afterwards leave room for others
             vocab_size=vocabulary + len(found.pieces) - len(kept),
             special_tokens=[*special, *found.pieces],
-            continuing_subword_prefix=INSIDE,
+            continuing_subword_prefix=CONTINUATION,
             show_progress=False,
         )
         tokenizer.train_from_iterator(long_runs.cut(sample, tokenizer.pre_tokenizer), trainer)
@@ -63,10 +63,10 @@ class Alphabet:
 
 def _bare(*, lowercase: bool) -> tokenizers.Tokenizer:
     """All but the vocabulary, and the template, which needs ids."""
-    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token=BERT[1]))
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token=BERT_SPECIALS[1]))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix=INSIDE)
+    tokenizer.decoder = decoders.WordPiece(prefix=CONTINUATION)
     return tokenizer
 
 
@@ -96,7 +96,7 @@ def _place_in_word(goes_on: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _listed(alone: NDArray[np.int64], inside: NDArray[np.int64]) -> Alphabet:
     # what stands inside words alone is listed too, as the library does: some other text may begin a word with it
     counted = {chr(point): int(alone[point]) for point in np.flatnonzero(alone + inside).tolist()}
-    counted |= {INSIDE + chr(point): int(inside[point]) for point in np.flatnonzero(inside).tolist()}
+    counted |= {CONTINUATION + chr(point): int(inside[point]) for point in np.flatnonzero(inside).tolist()}
     pieces = sorted(counted)
     return Alphabet(pieces, [counted[piece] for piece in pieces])
 

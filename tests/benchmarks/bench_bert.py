@@ -27,8 +27,9 @@ from torch import Tensor
 from trainer_step import CPU, Step, compared, speeds, trainer_step
 from transformers import BertConfig, BertForMaskedLM
 
-from pipeline.tokenizers.base import Options as Specials
-from pipeline.tokenizers.subword import BytePair, load
+from pipeline.tokenizers.base import TokenizerOptions as Specials
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import load
 from training.engines import device
 from training.keyed_rng import keys
 from training.models.base import build

@@ -28,9 +28,9 @@ from enlarge import read
 from measured import DATA, measure, table
 
 from pipeline.text import words
-from pipeline.tokenizers import TOKENIZERS, verification
-from pipeline.tokenizers.guard import encoder
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers import TOKENIZERS, verification_sample
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
+from pipeline.tokenizers.verified_encoder import encoder
 
 TOY = "--vocabulary 600"  # the arguments with which the tests run this file
 
@@ -59,13 +59,13 @@ def ours(json_text: str, texts: list[pa.LargeStringArray]) -> tuple[float, list[
     chosen.encode(texts[0].slice(0, 0))  # compiled loops and the dictionary are read now
     load = time.process_time() - start
     names = [pa.array([f"{at:06d}-{row:06d}" for row in range(len(column))]) for at, column in enumerate(texts)]
-    numbers = [number for ids in names for number in verification.smallest(ids, np.empty(0, np.int64)).tolist()]
+    numbers = [number for ids in names for number in verification_sample.smallest(ids, np.empty(0, np.int64)).tolist()]
     size = sum(column.nbytes for column in texts) / sum(map(len, texts))
-    limit = verification.threshold(numbers, size)
+    limit = verification_sample.threshold(numbers, size)
 
     def encode_all() -> None:
         for column, ids in zip(texts, names, strict=True):
-            chosen.encode(column, verification.selected(ids, limit))
+            chosen.encode(column, verification_sample.selected(ids, limit))
 
     passes = [seconds(encode_all) for _ in range(2)]
     assert chosen.fallback is None, chosen.fallback
@@ -87,7 +87,7 @@ def theirs(json_text: str, texts: list[pa.LargeStringArray]) -> tuple[float, lis
 
 def plain(json_text: str) -> Callable[[list[str]], list[list[int]]]:
     """The library, or for words their definition."""
-    if Reference(json_text).sentence is None:
+    if ReferenceEncoder(json_text).sentence is None:
         library = tokenizers.Tokenizer.from_str(json_text)
         return lambda batch: [found.ids for found in library.encode_batch_fast(batch, add_special_tokens=False)]
     ids, unknown, end = json.loads(json_text)["model"]["vocab"], 1, 2

@@ -24,8 +24,8 @@ from measured import DATA, table
 from pipeline.cleaners.unicode import Options, Unicode
 from pipeline.core.errors import UserError
 from pipeline.filters import FILTERS
-from pipeline.filters.base import filter_of
-from pipeline.filters.rules import KEPT, judge, resolve
+from pipeline.filters.base import build_filter
+from pipeline.filters.rules import KEPT, apply_rules, resolve_languages
 from pipeline.filters.section import Clean
 from pipeline.kernels import column
 from pipeline.text.language import canonical
@@ -98,12 +98,12 @@ def documentation(packages: list[str], size_bytes: int) -> Iterator[Document]:
 def judged(documents: list[Document], filters: list[Any]) -> list[str | None]:
     """The rule by which each document goes, None if it stays."""
     chosen = Clean(filters=filters).filters
-    rules = [rule for one in chosen for rule in filter_of(FILTERS, one.name, one.options).rules()]
+    rules = [rule for one in chosen for rule in build_filter(FILTERS, one.name, one.options).rules()]
     text = Unicode(Options()).clean(pa.array([one.text for one in documents], pa.large_string()))
     guessed = column.languages(text).to_pylist()
     languages = [one.language or guess for one, guess in zip(documents, guessed, strict=True)]
-    believed, signals = resolve(languages, column.measure(text, languages), pa.chunked_array([text]))
-    first = judge(rules, signals, believed).first
+    believed, signals = resolve_languages(languages, column.measure(text, languages), pa.chunked_array([text]))
+    first = apply_rules(rules, signals, believed).first
     return [None if number == KEPT else rules[number].name for number in first.tolist()]
 
 

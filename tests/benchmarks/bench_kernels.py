@@ -18,8 +18,8 @@ from measured import DATA, table
 
 from pipeline.cleaners.unicode import Options, Unicode
 from pipeline.filters import FILTERS
-from pipeline.filters.base import filter_of
-from pipeline.filters.rules import judge
+from pipeline.filters.base import build_filter
+from pipeline.filters.rules import apply_rules
 from pipeline.kernels import column, edit, lines, ngrams, passes, units
 from pipeline.kernels.compiler import kernel
 from pipeline.text import unicode
@@ -80,7 +80,7 @@ def figures(text: pa.Array, language: str | None, rounds: int) -> dict[str, floa
     given = (data, offsets, unicode.tables(), room, passes.Counted.of(len(text)))
     needs = np.empty(len(text), np.uint8)
     tags = [language] * len(text)
-    rules = [rule for name in FILTERS.names() for rule in filter_of(FILTERS, name, {}).rules()]
+    rules = [rule for name in FILTERS.names() for rule in build_filter(FILTERS, name, {}).rules()]
     signals = column.measure(text, tags)
     timed: dict[str, Callable[[], object]] = {
         "look whether cleaning is needed": lambda: edit.look(data, offsets, edit.plans().of, needs),
@@ -90,7 +90,7 @@ def figures(text: pa.Array, language: str | None, rounds: int) -> dict[str, floa
         "lines and paragraphs": lambda: lines_all(*given),
         "units, and n-grams 1 to 10": lambda: repeats_all(*given),
         "all signals (measure)": lambda: column.measure(text, tags),
-        "rules": lambda: judge(rules, signals, tags),
+        "rules": lambda: apply_rules(rules, signals, tags),
         "script (languages)": lambda: column.languages(text),
         "MinHash, 112 permutations": lambda: column.signatures(text, 112, 5),
         "exact shingle sets": lambda: column.shingle_hashes(text, 5),

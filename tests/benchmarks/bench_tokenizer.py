@@ -17,8 +17,8 @@ import pyarrow as pa
 from enlarge import read
 from measured import DATA, table
 
-from pipeline.tokenizers.guard import encoder
-from pipeline.tokenizers.subword import BytePair
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.verified_encoder import encoder
 
 TOY = "--vocabulary 400 --megabytes 1"  # the arguments with which the tests run this file
 

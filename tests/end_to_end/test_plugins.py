@@ -46,7 +46,7 @@ class Same(Exact):
     pass
 """),
     "tokenizers": ("tokenizer", """
-from pipeline.tokenizers.subword import BytePair
+from pipeline.tokenizers.bpe import BytePair
 
 class Bytes(BytePair):
     pass

@@ -19,10 +19,11 @@ from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id, tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of, number
 from pipeline.core.stage import Inputs, Job, Kind
-from pipeline.tokenizers.base import Encoded, Options
-from pipeline.tokenizers.base import Kind as Tokenizer
-from pipeline.tokenizers.rows import Stretch, table, with_end_of_text
-from pipeline.tokenizers.subword import BytePair, load
+from pipeline.tokenizers.base import Encoded, TokenizerOptions
+from pipeline.tokenizers.base import TokenizerTrainer as Tokenizer
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.packed_rows import TokenSpan, to_table, with_end_of_text
+from pipeline.tokenizers.reference_encoder import load
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.models.base import build
 from training.models.saved import save
@@ -90,7 +91,7 @@ def corpus(make_corpus: Callable[..., Corpus]) -> Corpus:
 @pytest.fixture(scope="session", params=["bytes", "wordpiece"])
 def masked_corpus(make_corpus: Callable[..., Corpus], request: pytest.FixtureRequest) -> Corpus:
     """The usual one under an encoder, with byte-level pieces and with pieces of words."""
-    marked = BytePair(Options(specials=("[PAD]", "[CLS]", "[SEP]", "[MASK]")))
+    marked = BytePair(TokenizerOptions(specials=("[PAD]", "[CLS]", "[SEP]", "[MASK]")))
     return make_corpus(family="bert", tokenizer=WordPiece() if request.param == "wordpiece" else marked)
 
 
@@ -133,7 +134,7 @@ def _tokens(root: Path, texts: list[tuple[str, str | None]], length: int, row_gr
     ended: Encoded = with_end_of_text(reference.encode(column), reference.end_of_text, np.dtype(np.uint16))
     ids = pa.array([_id(at, text) for at, (text, _) in enumerate(texts)])
     schema = tokens_schema(reference.vocabulary)
-    rows: pa.Table = table(Stretch(ended.ids, ids, ended.offsets[:-1]), length, schema)
+    rows: pa.Table = to_table(TokenSpan(ended.ids, ids, ended.offsets[:-1]), length, schema)
     half, entries = len(rows) // 2, list[FileEntry]()
     for name, part in (("a", rows.slice(0, half)), ("b", rows.slice(half))):
         with ShardWriter(root / "tokens", "validation", name, schema) as shard:

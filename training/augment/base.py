@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.core.config import Component
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
-from pipeline.tokenizers import subword
+from pipeline.tokenizers import reference_encoder
 from training.augment import specials
 from training.keyed_rng import Keys
 
@@ -33,7 +33,7 @@ class Augmentation:
     def __init__(self, options: Any, tokenizer: Path) -> None:
         self.options, self.tokenizer = options, tokenizer
         self.specials = specials.of(read_json(tokenizer))
-        reference = subword.load(tokenizer)
+        reference = reference_encoder.load(tokenizer)
         self.end_of_text, self.end_of_sentence = reference.end_of_text, reference.sentence
 
     def rows(self, tokens: Tokens, lengths: Tokens, keys: Keys) -> tuple[Tokens, Tokens]:

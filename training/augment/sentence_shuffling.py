@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.text.words import sentences
-from pipeline.tokenizers import pieces
+from pipeline.tokenizers import token_bytes
 from training.augment import section
 from training.augment.base import Augmentation, Tokens, documents
 from training.keyed_rng import Keys, uniform
@@ -27,7 +27,7 @@ class SentenceShuffling(Augmentation):
 
     def __init__(self, options: section.SentenceShuffling, tokenizer: Path) -> None:
         super().__init__(options, tokenizer)
-        self.pieces = pieces.read(tokenizer)
+        self.pieces = token_bytes.load(tokenizer)
 
     def rows(self, tokens: Tokens, lengths: Tokens, keys: Keys) -> tuple[Tokens, Tokens]:
         found, width = tokens.copy(), tokens.shape[1]

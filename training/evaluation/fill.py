@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pipeline.tokenizers import subword
+from pipeline.tokenizers import reference_encoder
 from training.evaluation import gaps, section
 from training.evaluation.base import Finding, Piece, Score, Subject, Task
 from training.evaluation.gaps import Hidden
@@ -66,7 +66,7 @@ class _Filler:
     def __init__(self, subject: Subject, top: int) -> None:
         self._held_out, self._model, self._top = subject.held_out, subject.model, top
         self._marks = special_tokens.read(subject.held_out.tokenizer)
-        self._reference = subword.load(subject.held_out.tokenizer)
+        self._reference = reference_encoder.load(subject.held_out.tokenizer)
 
     def prompt(self, text: str) -> dict[str, Any]:
         tokens, found = gaps.asked(text, self._reference, self._marks)

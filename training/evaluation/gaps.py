@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.text import words
-from pipeline.tokenizers import subword
+from pipeline.tokenizers import reference_encoder
 from training.evaluation.held_out import HeldOut, Row
 from training.evaluation.section import GAP
 from training.objectives.reading import Reader, Reading
@@ -75,7 +75,9 @@ def _parts(reading: Reading, first: int, last: int) -> list[tuple[int, int]]:
     return list(zip(starts[inside].tolist(), stops[inside].tolist(), strict=True))
 
 
-def asked(prompt: str, reference: subword.Reference, marks: Marks) -> tuple[list[int], list[tuple[int, int]]]:
+def asked(
+    prompt: str, reference: reference_encoder.ReferenceEncoder, marks: Marks
+) -> tuple[list[int], list[tuple[int, int]]]:
     """The tokens of a prompt with its marks, and where its gaps are: masks beside each other are one of that length.
 
     A space before a gap is the hidden word's own, as in training, where pieces begin with their space.

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import StageFailed
-from pipeline.tokenizers import pieces, subword
+from pipeline.tokenizers import reference_encoder, token_bytes
 from training.evaluation.section import Sampling
 
 
@@ -34,12 +34,12 @@ class Writer(Protocol):
 class Speller:
     """A tokenizer.json to generate with: text to ids, and ids to bytes."""
 
-    reference: subword.Reference
-    pieces: pieces.Pieces
+    reference: reference_encoder.ReferenceEncoder
+    pieces: token_bytes.TokenBytes
 
     @classmethod
     def read(cls, path: Path) -> Speller:
-        return cls(subword.load(path), pieces.read(path))
+        return cls(reference_encoder.load(path), token_bytes.load(path))
 
 
 def generate(model: Writer, speller: Speller, prompt: str, sampling: Sampling, *, seed: int) -> Iterator[str]:

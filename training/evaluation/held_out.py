@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.shards import batches, rows
 from pipeline.core.stage import Inputs
-from pipeline.tokenizers import pieces
+from pipeline.tokenizers import token_bytes
 
 # the language of a document that has none, as the pack stage counts it; in scores, null is all languages together
 UNKNOWN = "unknown"
@@ -76,8 +76,8 @@ class HeldOut:
         return cls(row_files, document_files, Path(value["tokenizer"]))
 
     @cached_property
-    def pieces(self) -> pieces.Pieces:
-        return pieces.read(self.tokenizer)
+    def pieces(self) -> token_bytes.TokenBytes:
+        return token_bytes.load(self.tokenizer)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:

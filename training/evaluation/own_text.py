@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.shards import batches
-from pipeline.tokenizers.fold import folding
+from pipeline.tokenizers.normalization import load_normalizer
 from training.evaluation.held_out import Document, HeldOut
 
 NATS_A_BYTE = 8 * math.log(2)
@@ -50,7 +50,7 @@ def own_texts(held_out: HeldOut) -> dict[str, OwnText]:
     """The sizes of every held-out text, by the document's id; none where the tokenizer keeps every byte."""
     if held_out.pieces.exact:
         return {}
-    fold = folding(held_out.tokenizer)
+    fold = load_normalizer(held_out.tokenizer)
     documents = document_texts(held_out, held_out.language_of)
     return {document_id: OwnText(len(text), _inked(fold(text.decode("utf-8")))) for document_id, text in documents}
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import StageFailed
 from pipeline.kernels import column
-from pipeline.tokenizers import subword
+from pipeline.tokenizers import reference_encoder
 from training.models.base import Model
 from training.objectives.sentences import Frame, Ids, mean, rows_of
 
@@ -65,7 +65,7 @@ def language_of(texts: Sequence[str]) -> str | None:
 
 
 def _vectors(hidden: Hidden, model: Model, tokenizer: Path, texts: Sequence[str]) -> Tensor:
-    frame, reference = Frame.read(tokenizer), subword.load(tokenizer)
+    frame, reference = Frame.read(tokenizer), reference_encoder.load(tokenizer)
     width = model.context - frame.size(model)
     windows: list[tuple[int, Ids]] = []
     for at, text in enumerate(texts):

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.tokenizers import pieces
-from pipeline.tokenizers.fold import folding
+from pipeline.tokenizers import token_bytes
+from pipeline.tokenizers.normalization import load_normalizer
 from training.models.base import Model
 
 # scores in memory at a time, fp32: 64 MB
@@ -70,13 +70,13 @@ def read_vocabulary(tokenizer: Path) -> Vocabulary:
     special = {token["content"] for token in added if token["special"]} | {found["model"].get("unk_token")}
     words = sorted((at, word) for word, at in named.items() if word not in special)
     names, ids = tuple(word for _, word in words), tuple(at for at, _ in words)
-    return Vocabulary(names, _texts(names, ids, found, tokenizer), ids, folding(tokenizer))
+    return Vocabulary(names, _texts(names, ids, found, tokenizer), ids, load_normalizer(tokenizer))
 
 
 def _texts(names: tuple[str, ...], ids: tuple[int, ...], found: dict[str, Any], tokenizer: Path) -> tuple[str, ...]:
     """What the pieces spell; bytes that are no whole characters keep the name of the piece."""
     if found["model"]["type"] == "BPE" and "ByteLevel" in str(found.get("decoder")):
-        spelled = pieces.read(tokenizer).spelled
+        spelled = token_bytes.load(tokenizer).spelled
         texts = [spelled[at].decode("utf-8", "replace") for at in ids]
         return tuple(name if "\ufffd" in text else text for name, text in zip(names, texts, strict=True))
     # SentencePiece's mark for a space

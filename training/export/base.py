@@ -10,7 +10,7 @@ from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.stage import Inputs
-from pipeline.tokenizers import description
+from pipeline.tokenizers import tokenizer_json
 from training.evaluation.held_out import HeldOut
 from training.export.card import Card
 
@@ -36,7 +36,7 @@ class Source:
 
         Raises: StageFailed when the tokenizer has none.
         """
-        piece = description.ending(read_json(self.tokenizer))
+        piece = tokenizer_json.end_of_text_token(read_json(self.tokenizer))
         if piece is None:
             raise StageFailed("export: no piece of tokenizer.json ends a text.")
         return piece

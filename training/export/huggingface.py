@@ -18,9 +18,9 @@ from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing, write_json
-from pipeline.tokenizers import adversarial, description
+from pipeline.tokenizers import adversarial, tokenizer_json
 from pipeline.tokenizers.base import END_OF_TEXT
-from pipeline.tokenizers.subword import load as load_tokenizer
+from pipeline.tokenizers.reference_encoder import load as load_tokenizer
 from training.evaluation.section import Sampling
 from training.export import tokenizer_files
 from training.export.base import Format, Source
@@ -197,7 +197,7 @@ def _compare_ids(source: Source, tokenizer: Any, head: Head) -> None:
 
 def _frame(tokenizer: Path, head: Head) -> tuple[list[int], list[int]]:
     """The ids before and behind every text."""
-    added = description.added(read_json(tokenizer))
+    added = tokenizer_json.added_tokens(read_json(tokenizer))
     names = special_tokens.spelling(added) if head == "masked" else None
     return ([], []) if names is None else ([added[names[0]]], [added[names[1]]])
 

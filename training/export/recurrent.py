@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, replacing
-from pipeline.tokenizers.special import END_OF_TEXT, SENTENCE
+from pipeline.tokenizers.special_tokens import END_OF_SENTENCE, END_OF_TEXT
 from training.export.base import Source
 from training.models.base import Model
 from training.models.bilstm import Bilstm
@@ -26,7 +26,7 @@ FAMILIES = ("rnn", "lstm", "gru", "bilstm")
 
 WORDS = f"""
 The tokenizer splits text at white space alone. In training, text had been split into words before: without punctuation,
-Chinese by jieba, with `{SENTENCE}` after each sentence. Write a prompt in that form.
+Chinese by jieba, with `{END_OF_SENTENCE}` after each sentence. Write a prompt in that form.
 """
 
 Rows = NDArray[np.int64]

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from pipeline.core.config import Component, Section, component
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import local
+from pipeline.tokenizers import tokenizer_file
 from training import export, models
 from training.families import FAMILIES, admits
 
@@ -88,7 +88,7 @@ def tokenizer_problem(section: Export, *, kind: str, path: str | None) -> str | 
 
 def _reads_words(path: str) -> bool:
     try:
-        model = json.loads(local.read(path).json_text)["model"]
+        model = json.loads(tokenizer_file.read(path).json_text)["model"]
     except UserError:
         return False  # told by the tokenizer's own section
     return bool(model.get("type") == "WordLevel" and "words" in model)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.core.files import read_json, replacing, write_json
-from pipeline.tokenizers import description
+from pipeline.tokenizers import tokenizer_json
 from training.export.translation import Head, Specials
 from training.objectives import special_tokens
 
@@ -43,7 +43,7 @@ def framed(tree: Tree, *, segments: int = 2) -> Tree:
     Before a hidden word, the space belongs to it where pieces begin with their space (byte-level BPE): it was hidden
     with it in training.
     """
-    added = description.added(tree)
+    added = tokenizer_json.added_tokens(tree)
     names = special_tokens.spelling(added)
     if names is None:
         return tree

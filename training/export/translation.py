@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.registry import Entry, Registry
-from pipeline.tokenizers import description
+from pipeline.tokenizers import tokenizer_json
 from training.objectives import special_tokens
 
 Head = Literal["causal", "masked"]
@@ -45,8 +45,8 @@ class Specials:
     def read(cls, tokenizer: Path) -> Specials:
         """Text begins, ends and is filled up with the end of text, where the tokenizer has nothing of its own."""
         tree = read_json(tokenizer)
-        known, added = description.ids(tree), description.added(tree)
-        if (end := description.ending(tree)) is None:
+        known, added = tokenizer_json.token_ids(tree), tokenizer_json.added_tokens(tree)
+        if (end := tokenizer_json.end_of_text_token(tree)) is None:
             raise StageFailed("export: huggingface: no piece of tokenizer.json ends a text.")
         chosen = dict.fromkeys(("bos_token", "eos_token", "pad_token"), end)
         for name, words in SPELLINGS.items():

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.text import borders
-from pipeline.tokenizers import pieces
+from pipeline.tokenizers import token_bytes
 
 Row = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -36,7 +36,7 @@ class Reader:
 
     def __init__(self, tokenizer: Path, special: Row) -> None:
         # a piece that spells nothing stands as a line break too: every token has a place in the text
-        spelled = [text or PART for text in pieces.read(tokenizer).spelled]
+        spelled = [text or PART for text in token_bytes.load(tokenizer).spelled]
         for token in special.tolist():
             spelled[token] = PART
         self._spelled, self._part = spelled, int(special[0])

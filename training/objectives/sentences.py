@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.core.files import read_json
-from pipeline.tokenizers import description
+from pipeline.tokenizers import tokenizer_json
 from training.models.base import Model
 from training.objectives import special_tokens
 
@@ -34,10 +34,10 @@ class Frame:
     @classmethod
     def read(cls, tokenizer: Path) -> Frame:
         tree = read_json(tokenizer)
-        added = description.added(tree)
+        added = tokenizer_json.added_tokens(tree)
         spelled = special_tokens.spelling(added)
         frame = None if spelled is None else (added[spelled[0]], added[spelled[1]])
-        return cls(frame, description.end_of_text(tree, tokenizer.name))
+        return cls(frame, tokenizer_json.end_of_text_id(tree, tokenizer.name))
 
     def size(self, model: Model) -> int:
         """How many tokens `around` adds to a text of this model."""

@@ -17,7 +17,7 @@ from pipeline.core.config import Component
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
 from pipeline.text import chinese_words, unicode
-from pipeline.tokenizers import description
+from pipeline.tokenizers import tokenizer_json
 
 # as BERT spells them, and as RoBERTa does: start of a row, end of a text, hidden token
 SPELLINGS = (("[CLS]", "[SEP]", "[MASK]"), ("<s>", "</s>", "<mask>"))
@@ -55,7 +55,7 @@ def read(path: Path) -> Marks:
     special = [token["id"] for token in tokenizer["added_tokens"] if token.get("special")]
     largest = max([*_vocabulary(tokenizer), *added.values()])
     start, end, mask = (added[name] for name in spelled)
-    end_of_text = description.end_of_text(tokenizer, path.name)
+    end_of_text = tokenizer_json.end_of_text_id(tokenizer, path.name)
     unspoken = np.array(sorted({*special, start, end, mask, end_of_text}), np.int64)
     return Marks(start, end, mask, end_of_text, unspoken, largest + 1)
 

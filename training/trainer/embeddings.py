@@ -20,7 +20,7 @@ from torch import Tensor
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json
 from pipeline.core.shards import batches
-from pipeline.tokenizers import subword
+from pipeline.tokenizers import reference_encoder
 from training.models.saved import load
 
 
@@ -70,7 +70,7 @@ def by_words(
     learned: Tensor, vocabulary: dict[str, int], counts: Tensor | None, tokenizer: Path
 ) -> tuple[Tensor, Tensor]:
     """A vector for every piece that a word of the vocabulary is spelled with, and which pieces those are."""
-    reference = subword.load(tokenizer)
+    reference = reference_encoder.load(tokenizer)
     words = sorted((word for word in vocabulary if not _special(word)), key=vocabulary.__getitem__)
     if counts is not None:  # a word that training never saw kept its first, random vector
         seen: list[bool] = (counts > 0).tolist()

@@ -12,8 +12,8 @@ import pytest
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Filter, filter_of, measure, measuring_filter
-from pipeline.filters.rules import judge
+from pipeline.filters.base import Filter, build_filter, build_measuring_filter, measure
+from pipeline.filters.rules import apply_rules
 
 CODE = """
 from pipeline.core.config import Section
@@ -63,31 +63,31 @@ def kept(one: Filter, *texts: str) -> list[bool]:
     table = documents(*texts)
     signals = {**one.signals(table), "own_units": np.zeros(len(texts))}
     assert list(one.signal_names()) == [name for name in signals if name != "own_units"]
-    return (judge(list(one.rules()), signals, [None] * len(texts)).first < 0).tolist()
+    return (apply_rules(list(one.rules()), signals, [None] * len(texts)).first < 0).tolist()
 
 
 def test_a_plain_function_says_who_stays(plugin: str) -> None:
-    found = filter_of(FILTERS, f"{plugin}:polite", {})
+    found = build_filter(FILTERS, f"{plugin}:polite", {})
     assert kept(found, "please go", "go", "请走") == [True, False, True]
     assert found.rules()[0].name == "my_filters:polite"
 
 
 def test_a_class_takes_options_and_gives_a_score(plugin: str) -> None:
-    assert kept(filter_of(FILTERS, f"{plugin}:Long", {"most": 8}), "abcd", "abc", "abcdefghi") == [True, False, True]
+    assert kept(build_filter(FILTERS, f"{plugin}:Long", {"most": 8}), "abcd", "abc", "abcdefghi") == [True, False, True]
 
 
 def test_a_function_that_fails_is_named_with_its_document(plugin: str) -> None:
     with pytest.raises(StageFailed, match=r"filter my_filters:wrong: failed on document abc: KeyError"):
-        filter_of(FILTERS, f"{plugin}:wrong", {}).signals(documents("abc"))
+        build_filter(FILTERS, f"{plugin}:wrong", {}).signals(documents("abc"))
 
 
 def test_an_option_called_min_reaches_what_is_measured(plugin: str) -> None:
-    found = measuring_filter(FILTERS, f"{plugin}:Open", {"min_letters": 5})
+    found = build_measuring_filter(FILTERS, f"{plugin}:Open", {"min_letters": 5})
     assert measure(found, documents("四个字母", "五个字母了"))[f"{plugin}:Open"].tolist() == [0.0, 1.0]
 
 
 def test_what_is_measured_cannot_read_a_limit_of_a_rule(plugin: str) -> None:
-    found = measuring_filter(FILTERS, f"{plugin}:Sly", {"max_share": 0.25})
+    found = build_measuring_filter(FILTERS, f"{plugin}:Sly", {"max_share": 0.25})
     assert found.options.max_share == 0.25  # type: ignore[attr-defined]
     with pytest.raises(StageFailed, match=r"filter my_filters:Sly: what it measures reads min_letters, a limit"):
         measure(found, documents("abc"))

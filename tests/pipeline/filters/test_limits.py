@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.filters.limits import CHARACTERS, WORDS, key_of
+from pipeline.filters.limits import CHARACTERS, WORDS, limit_key
 from pipeline.filters.section import Length, Quality
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_threshold_is_refused(value: object) -> None:
 
 def test_the_particular_goes_before_the_general() -> None:
     limits = {"zh": 1.0, "zh-Hant": 2.0, WORDS: 3.0}
-    assert key_of(limits, "zh-TW", CHARACTERS) == "zh-Hant"
-    assert key_of(limits, "zh", CHARACTERS) == "zh"
-    assert key_of(limits, "fr", WORDS) == key_of(limits, None, WORDS) == WORDS
-    assert key_of(limits, "ja", CHARACTERS) is None
+    assert limit_key(limits, "zh-TW", CHARACTERS) == "zh-Hant"
+    assert limit_key(limits, "zh", CHARACTERS) == "zh"
+    assert limit_key(limits, "fr", WORDS) == limit_key(limits, None, WORDS) == WORDS
+    assert limit_key(limits, "ja", CHARACTERS) is None

@@ -9,18 +9,18 @@ import pyarrow as pa
 import pytest
 
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Rule, filter_of
-from pipeline.filters.limits import key_of
-from pipeline.filters.rules import KEPT, Verdict, judge, resolve
+from pipeline.filters.base import Rule, build_filter
+from pipeline.filters.limits import limit_key
+from pipeline.filters.rules import KEPT, RuleResults, apply_rules, resolve_languages
 from pipeline.kernels.signals import NAMES
 
 LANGUAGES: dict[str, float] = {"en": 0.0, "fr": 0.0, "zh": 1.0, "ja": 1.0}  # and their share of own units
-ALL = [rule for name in ("length", "quality", "repetition") for rule in filter_of(FILTERS, name, {}).rules()]
+ALL = [rule for name in ("length", "quality", "repetition") for rule in build_filter(FILTERS, name, {}).rules()]
 
 
-def verdict_of(rules: list[Rule], language: str | None, own_units: float = 0.0, **values: float) -> Verdict:
+def verdict_of(rules: list[Rule], language: str | None, own_units: float = 0.0, **values: float) -> RuleResults:
     signals = {name: np.array([values.get(name, np.nan)]) for name in (*NAMES, *values)}
-    return judge(rules, {**signals, "own_units": np.array([own_units])}, [language])
+    return apply_rules(rules, {**signals, "own_units": np.array([own_units])}, [language])
 
 
 def cases() -> list[Any]:
@@ -61,7 +61,7 @@ GOPHER = {
 
 
 def test_the_defaults_for_english_are_the_papers() -> None:
-    found = {rule.name: rule.limits[key_of(rule.limits, "en", "words") or ""] for rule in ALL}
+    found = {rule.name: rule.limits[limit_key(rule.limits, "en", "words") or ""] for rule in ALL}
     assert {name: found[name] for name in GOPHER} == GOPHER
     assert next(rule for rule in ALL if rule.name == "quality.min_function_words").limits["en"] == 2
 
@@ -75,13 +75,13 @@ def test_the_first_rule_that_fails_is_the_reason_and_the_others_are_counted() ->
 def test_a_language_without_a_list_skips_the_rule_and_that_is_counted() -> None:
     rules = [rule for rule in ALL if rule.name == "quality.min_function_words"]
     signals = {"own_units": np.zeros(3), "function_words": np.array([np.nan, 0.0, np.nan])}
-    found = judge(rules, signals, ["fr", "en", None])
+    found = apply_rules(rules, signals, ["fr", "en", None])
     assert found.first.tolist() == [KEPT, 0, KEPT]
     assert found.skipped == {"quality.min_function_words": {"fr": 1, "any, by words": 1}}
 
 
 def test_a_rule_that_is_off_is_not_counted_as_skipped() -> None:
-    rules = filter_of(FILTERS, "length", {"min_units": None, "max_units": {"words": None, "zh": 9}}).rules()
+    rules = build_filter(FILTERS, "length", {"min_units": None, "max_units": {"words": None, "zh": 9}}).rules()
     assert verdict_of(list(rules), "en", units=0).skipped == {}
     assert verdict_of(list(rules), "zh", 1.0, units=10).first.tolist() == [1]
 
@@ -98,7 +98,7 @@ def test_a_tag_that_the_text_contradicts_is_not_believed() -> None:
 
 def test_an_empty_batch_is_judged() -> None:
     empty = {name: np.empty(0) for name in NAMES}
-    assert len(judge(ALL, empty, []).first) == 0
+    assert len(apply_rules(ALL, empty, []).first) == 0
 
 
 # what does not depend on how a language builds its words
@@ -139,7 +139,7 @@ def test_a_tag_that_the_text_contradicts_gives_way_to_the_script() -> None:
     documents = texts("打铁的人", "ช่างตีเหล็ก", "http://iron.example/1", "1 2 3", "iron", "4 5 6")
     own_units = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
     signals = {"own_units": own_units, "function_words": np.arange(6.0)}
-    languages, values = resolve(said, signals, documents)
+    languages, values = resolve_languages(said, signals, documents)
     assert languages == ["zh", "und-Thai", "en", "en", "fi", None]
     assert np.isnan(values["function_words"]).tolist() == [True, True, True, True, False, True]
     assert signals["function_words"].tolist() == [0, 1, 2, 3, 4, 5], "what was measured is left as it is"
@@ -147,5 +147,5 @@ def test_a_tag_that_the_text_contradicts_gives_way_to_the_script() -> None:
 
 def test_where_tags_hold_nothing_is_resolved() -> None:
     signals = {"own_units": np.array([0.0, 1.0])}
-    languages, values = resolve(["en", "zh-Hant"], signals, texts("iron", "鐵"))
+    languages, values = resolve_languages(["en", "zh-Hant"], signals, texts("iron", "鐵"))
     assert languages == ["en", "zh-Hant"] and values["own_units"] is signals["own_units"]

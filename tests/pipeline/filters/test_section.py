@@ -15,7 +15,7 @@ from pipeline.core.config import Component
 from pipeline.core.registry import Entry, load
 from pipeline.filters import FILTERS
 from pipeline.filters import section as filter_sections
-from pipeline.filters.base import filter_of
+from pipeline.filters.base import build_filter
 from pipeline.filters.section import Clean, measuring_plugins, rules_params, rules_plugins, signals_params
 
 CODE = """
@@ -125,7 +125,7 @@ def test_a_built_in_filter_that_measures_is_part_of_the_signals(plugin: str, mon
 def test_a_filter_of_ours_says_whether_it_measures() -> None:
     for name in FILTERS.names():
         measures = getattr(FILTERS.section(name), "MEASURES", False)
-        assert bool(filter_of(FILTERS, name, {}).signal_names()) == measures, name
+        assert bool(build_filter(FILTERS, name, {}).signal_names()) == measures, name
 
 
 def test_the_sources_of_a_stage_are_those_of_its_own_plug_ins(plugin: str) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.cleaners.unicode import Options, Unicode
 from pipeline.filters import FILTERS
-from pipeline.filters.base import filter_of
-from pipeline.filters.rules import KEPT, judge, resolve
+from pipeline.filters.base import build_filter
+from pipeline.filters.rules import KEPT, apply_rules, resolve_languages
 from pipeline.kernels.column import measure
 
-ALL = [rule for name in ("length", "quality", "repetition") for rule in filter_of(FILTERS, name, {}).rules()]
+ALL = [rule for name in ("length", "quality", "repetition") for rule in build_filter(FILTERS, name, {}).rules()]
 
 ENGLISH = """The furnace stood at the edge of the village, and every autumn the smiths came down the hills to feed it.
 They brought ore in baskets, and charcoal that had been burning under turf for a week. Nobody slept while the bellows
@@ -28,8 +28,8 @@ VERSE = "靜夜思\n李白\n床前明月光，疑是地上霜。\n舉頭望明�
 
 def reason(text: str, language: str | None) -> str | None:
     column = Unicode(Options()).clean(pa.array([text], pa.large_string()))
-    languages, signals = resolve([language], measure(column, [language]), pa.chunked_array([column]))
-    found = judge(ALL, signals, languages)
+    languages, signals = resolve_languages([language], measure(column, [language]), pa.chunked_array([column]))
+    found = apply_rules(ALL, signals, languages)
     return None if found.first[0] == KEPT else ALL[found.first[0]].name
 
 

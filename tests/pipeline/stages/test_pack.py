@@ -16,10 +16,11 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.stage import Job, Outcome
 from pipeline.stages import pack
-from pipeline.tokenizers.base import Kind, Options
+from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.packer import Packer
-from pipeline.tokenizers.subword import BytePair, Reference, load
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 
 MakeJob = Callable[..., Job]
@@ -78,7 +79,7 @@ def test_spans_give_every_document_back_with_its_end_of_text(
 ) -> None:
     documents = make_documents(records(), files=3)
     artifact = packed(documents)
-    reference = Reference((tokenizer.file("tokenizer.json")).read_text(encoding="utf-8"))
+    reference = ReferenceEncoder((tokenizer.file("tokenizer.json")).read_text(encoding="utf-8"))
     expected = {row["id"]: [*reference.encode_text(row["text"]), 0] for row in documents_of(documents)}
     train, validation = (tokens_by_document(rows_of(artifact, split)) for split in ("train", "validation"))
     assert train | validation == expected
@@ -179,9 +180,12 @@ def test_one_document_cannot_be_trained_and_validated_on(
         packed(make_documents([{"text": text}]))
 
 
-@pytest.mark.parametrize("kind", [Word(Options(min_count=2)), WordPiece(), BytePair(Options(specials=("[A]", "炉子")))])
+@pytest.mark.parametrize(
+    "kind",
+    [WordLevel(TokenizerOptions(min_count=2)), WordPiece(), BytePair(TokenizerOptions(specials=("[A]", "炉子")))],
+)
 def test_every_kind_packs_the_ids_of_its_texts_with_one_worker_or_two(
-    kind: Kind, make_documents: MakeDocuments, make_job: MakeJob, publish: Publish, tmp_path: Path
+    kind: TokenizerTrainer, make_documents: MakeDocuments, make_job: MakeJob, publish: Publish, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kind"
     folder.mkdir()
@@ -208,7 +212,9 @@ def test_unknown_words_and_sentences_are_counted_by_language(
 ) -> None:
     folder = tmp_path / "kind"
     folder.mkdir()
-    (folder / "tokenizer.json").write_text(Word(Options(min_count=50)).train([ENGLISH] * 60, 400), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(
+        WordLevel(TokenizerOptions(min_count=50)).train([ENGLISH] * 60, 400), encoding="utf-8"
+    )
     inputs = {"documents": make_documents(records()), "tokenizer": Artifact(folder, None)}  # type: ignore[arg-type]
     job = make_job(stage="pack", kind="tokens", inputs=inputs, params={"length": LENGTH, "validation": 0.1})
     pack.run(job)
@@ -220,9 +226,9 @@ def test_unknown_words_and_sentences_are_counted_by_language(
             assert split[name] == english[name] + chinese[name]
 
 
-@pytest.mark.parametrize("kind", [BytePair(), WordPiece(), Word(Options(min_count=1))])
+@pytest.mark.parametrize("kind", [BytePair(), WordPiece(), WordLevel(TokenizerOptions(min_count=1))])
 def test_the_end_of_text_stands_once_a_document_whatever_the_text_spells(
-    kind: Kind, make_documents: MakeDocuments, make_job: MakeJob, publish: Publish, tmp_path: Path
+    kind: TokenizerTrainer, make_documents: MakeDocuments, make_job: MakeJob, publish: Publish, tmp_path: Path
 ) -> None:
     english = "Row {}: a manual says that <|endoftext|> ends a text. [MASK][CLS][SEP] Then it goes on."
     chinese = "第{}行：手册说<|endoftext|>结束一段文字。然后手册继续。"

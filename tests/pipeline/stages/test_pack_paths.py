@@ -15,10 +15,11 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.stage import Job
 from pipeline.stages import pack
-from pipeline.tokenizers import draw, guard, verification
+from pipeline.tokenizers import id_hash, verification_sample, verified_encoder
 from pipeline.tokenizers.base import Encoded, Encoder
-from pipeline.tokenizers.packer import packer
-from pipeline.tokenizers.subword import BytePair, Reference, load
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.packer import load_packer
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 
 MakeJob = Callable[..., Job]
 MakeDocuments = Callable[..., Artifact]
@@ -78,7 +79,7 @@ class Differing(Encoder):
     """As the reference, but for documents that hold `sign`: those get other ids, as many."""
 
     def __init__(self, json_text: str, sign: str = "number 13;") -> None:
-        self.reference, self.sign = Reference(json_text), sign
+        self.reference, self.sign = ReferenceEncoder(json_text), sign
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
         encoded = self.reference.encode(column)
@@ -95,8 +96,8 @@ def differing_on(sign: str) -> Callable[[str], Encoder]:
 
 def use(fast: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch) -> None:
     """Take another fast encoder for BPE, in every thread that has none yet."""
-    monkeypatch.setitem(guard.FAST, "BPE", ("fake", fast))
-    packer.cache_clear()
+    monkeypatch.setitem(verified_encoder.FAST_ENCODERS, "BPE", ("fake", fast))
+    load_packer.cache_clear()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -115,9 +116,9 @@ def test_the_documents_that_decide_are_the_same_whatever_the_workers(
     workers: int, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One document alone is compared here, that with the smallest number: a difference in another is not seen."""
-    monkeypatch.setattr(verification, "LEAST_BYTES", 1)
+    monkeypatch.setattr(verification_sample, "LEAST_BYTES", 1)
     rows = documents_of(job_of("documents-only"))
-    numbers = draw.numbers(pa.array([row["id"] for row in rows]), verification.PURPOSE)
+    numbers = id_hash.hash_ids(pa.array([row["id"] for row in rows]), verification_sample.PURPOSE)
     seen = []
     for name, at in (("compared", int(numbers.argmin())), ("not-compared", int(numbers.argmax()))):
         use(differing_on(rows[at]["text"]), monkeypatch)

@@ -13,8 +13,9 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.stage import Job, Outcome
 from pipeline.stages import tokenizer
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 from pipeline.tokenizers.section import Tokenizer, tokenizer_files, tokenizer_params
-from pipeline.tokenizers.subword import BytePair, Reference, load
 
 MakeJob = Callable[..., Job]
 MakeDocuments = Callable[..., Artifact]
@@ -99,7 +100,7 @@ def test_one_document_is_enough(text: str, make_documents: MakeDocuments, traine
     artifact = trained(make_documents([{"text": text}]))
     stats = read_json(artifact.file("stats.json"))
     assert list(stats["languages"]) == ["unknown"]
-    reference = Reference((artifact.file("tokenizer.json")).read_text(encoding="utf-8"))
+    reference = ReferenceEncoder((artifact.file("tokenizer.json")).read_text(encoding="utf-8"))
     assert reference.decode(reference.encode_text(text)) == text
 
 

@@ -10,10 +10,11 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import local
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.existing import Existing
-from pipeline.tokenizers.subword import BytePair, Reference
+from pipeline.tokenizers import tokenizer_file
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.existing import ExistingTokenizer
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 
 TEXTS = ["The smith hammers iron.", "铁匠打铁。"]
 
@@ -40,10 +41,10 @@ def made(folder: Path, *special: str, config: dict[str, Any] | None = None, kind
 def test_a_file_that_says_its_end_is_kept_to_the_byte(tmp_path: Path, end: str, kind: str) -> None:
     folder = made(tmp_path, "[A]", end, kind=kind)
     for path in (folder, folder / "tokenizer.json"):
-        json_text = Existing(Options(path=str(path))).train([], 0)
+        json_text = ExistingTokenizer(TokenizerOptions(path=str(path))).train([], 0)
         assert json_text.encode() == (folder / "tokenizer.json").read_bytes()
-    assert Reference(json_text).end_of_text == 1
-    assert local.read(str(folder)).end_of_text == end
+    assert ReferenceEncoder(json_text).end_of_text == 1
+    assert tokenizer_file.read(str(folder)).end_of_text == end
 
 
 @pytest.mark.parametrize("kind", ["WordLevel", "WordPiece", "BPE", "Unigram"])
@@ -51,29 +52,29 @@ def test_a_file_that_says_its_end_is_kept_to_the_byte(tmp_path: Path, end: str, 
 def test_eos_token_is_written_into_a_file_that_does_not_say_its_end(tmp_path: Path, kind: str, eos: Any) -> None:
     # </s> is a mark of HTML where another piece is named
     folder = made(tmp_path, "</s>", "<eos>", config={"eos_token": eos}, kind=kind)
-    reference = Reference(Existing(Options(path=str(folder))).train([], 0))
+    reference = ReferenceEncoder(ExistingTokenizer(TokenizerOptions(path=str(folder))).train([], 0))
     assert reference.end_of_text == reference.special("<eos>") == 1
     assert reference.encode_text("铁") == [3]
 
 
 def test_end_of_text_is_what_stands_between_texts_whatever_ends_a_turn(tmp_path: Path) -> None:
     folder = made(tmp_path, "<|im_end|>", "<|endoftext|>", config={"eos_token": "<|im_end|>"})
-    assert local.read(str(folder)).end_of_text == "<|endoftext|>"
+    assert tokenizer_file.read(str(folder)).end_of_text == "<|endoftext|>"
 
 
 def test_one_of_ours_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(BytePair().train(TEXTS, 300), encoding="utf-8")
-    json_text = Existing(Options(path=str(tmp_path))).train([], 0)
-    assert Reference(json_text).decode(Reference(json_text).encode_text(TEXTS[1])) == TEXTS[1]
+    json_text = ExistingTokenizer(TokenizerOptions(path=str(tmp_path))).train([], 0)
+    assert ReferenceEncoder(json_text).decode(ReferenceEncoder(json_text).encode_text(TEXTS[1])) == TEXTS[1]
 
 
 def test_the_hash_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in "ab"]
     for folder in folders:
         folder.mkdir()
-    one, two = (local.read(str(made(folder, "</s>"))).sha256 for folder in folders)
+    one, two = (tokenizer_file.read(str(made(folder, "</s>"))).sha256 for folder in folders)
     assert one == two
-    assert local.read(str(made(folders[1], "</s>", "more"))).sha256 != one
+    assert tokenizer_file.read(str(made(folders[1], "</s>", "more"))).sha256 != one
 
 
 @pytest.mark.parametrize(
@@ -88,15 +89,15 @@ def test_a_file_that_does_not_say_its_end_is_refused(
     tmp_path: Path, special: tuple[str, ...], config: dict[str, Any] | None, told: str
 ) -> None:
     with pytest.raises(UserError, match=told):
-        local.read(str(made(tmp_path, *special, config=config)))
+        tokenizer_file.read(str(made(tmp_path, *special, config=config)))
 
 
 def test_what_is_not_there_or_no_tokenizer_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is neither a folder nor"):
-        local.read(str(tmp_path / "nowhere"))
+        tokenizer_file.read(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="holds no tokenizer.json.*save_pretrained"):
-        local.read(str(tmp_path))
+        tokenizer_file.read(str(tmp_path))
     for content in ("{", "[]", "{}", '{"model": {"vocab": []}}'):
         (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match="tokenizer.json"):
-            Existing(Options(path=str(tmp_path))).train([], 0)
+            ExistingTokenizer(TokenizerOptions(path=str(tmp_path))).train([], 0)

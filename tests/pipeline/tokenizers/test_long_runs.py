@@ -14,10 +14,10 @@ import tokenizers
 from tokenizers import pre_tokenizers
 
 from pipeline.tokenizers import long_runs
-from pipeline.tokenizers.base import Kind, Options
-from pipeline.tokenizers.guard import encoder
-from pipeline.tokenizers.subword import BytePair
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 
 # alphabets of scripts written without blanks, and of sequences that are no language
@@ -41,7 +41,7 @@ def runs(name: str, size: int, count: int = 12) -> list[str]:
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_wordpiece_knows_every_character_of_a_long_run_on_both_paths(name: str, lowercase: bool) -> None:
     texts = [*runs(name, 700), *runs(name, 99, 3), *runs(name, 101, 3), "ordinary words stand beside 铁匠 them"]
-    json_text = WordPiece(Options(lowercase=lowercase)).train(texts, 400)
+    json_text = WordPiece(TokenizerOptions(lowercase=lowercase)).train(texts, 400)
     verified = encoder(json_text)
     assert verified.fallback is None
     column = pa.array(texts, pa.large_string())
@@ -72,8 +72,8 @@ def test_a_word_of_a_hundred_characters_is_whole() -> None:
     assert reference.encode_text(word) == [vocabulary[word]]
 
 
-@pytest.mark.parametrize("kind", [BytePair(), WordPiece(), Word(Options(min_count=1))])
-def test_a_run_as_long_as_a_corpus_is_trained_on_and_encoded(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [BytePair(), WordPiece(), WordLevel(TokenizerOptions(min_count=1))])
+def test_a_run_as_long_as_a_corpus_is_trained_on_and_encoded(kind: TokenizerTrainer) -> None:
     """Twice as many letters in one word took eight times as long: the test ends, that is what it shows."""
     texts = ["Some ordinary text about a river and a stone."] * 30 + runs("dna", 100_000, 1) + ["铁" * 300_000]
     verified = encoder(kind.train(texts, 400))

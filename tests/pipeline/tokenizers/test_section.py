@@ -10,8 +10,8 @@ import pytest
 from pipeline.core.config import validate
 from pipeline.core.errors import UserError
 from pipeline.core.yaml_tree import read_tree
+from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.section import Tokenizer, tokenizer_files, tokenizer_params
-from pipeline.tokenizers.subword import BytePair
 
 
 def problems(folder: Path, text: str) -> str:
@@ -34,7 +34,7 @@ def test_what_is_written_down_reads_as_the_same_section(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(BytePair().train(["iron 铁"], 300), encoding="utf-8")
     for options in (
         {}, {"kind": "word", "min_count": 2}, {"kind": "wordpiece", "specials": ["[A]"]},
-        {"kind": "file", "path": str(tmp_path)}, {"kind": "pipeline.tokenizers.subword:BytePair", "lowercase": True},
+        {"kind": "file", "path": str(tmp_path)}, {"kind": "pipeline.tokenizers.bpe:BytePair", "lowercase": True},
     ):  # fmt: skip
         section = Tokenizer(**options)
         assert Tokenizer(**section.model_dump(mode="json")) == section

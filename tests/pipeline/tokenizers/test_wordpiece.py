@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 import tokenizers
 
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.guard import encoder
-from pipeline.tokenizers.special import BERT
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
+from pipeline.tokenizers.special_tokens import BERT_SPECIALS
+from pipeline.tokenizers.verified_encoder import encoder
 from pipeline.tokenizers.wordpiece import WordPiece
 
 TEXTS = [
@@ -49,8 +49,8 @@ def test_three_processes_learn_the_same_bytes(trained: str) -> None:
 
 
 def test_special_tokens_come_first_and_are_the_only_ones_added() -> None:
-    tree = json.loads(WordPiece(Options(specials=("[GAP]",))).train(TEXTS * 20, 300))
-    special = ["<|endoftext|>", *BERT, "[GAP]"]
+    tree = json.loads(WordPiece(TokenizerOptions(specials=("[GAP]",))).train(TEXTS * 20, 300))
+    special = ["<|endoftext|>", *BERT_SPECIALS, "[GAP]"]
     assert [(token["id"], token["content"], token["special"]) for token in tree["added_tokens"]] == [
         (at, name, True) for at, name in enumerate(special)
     ]
@@ -63,18 +63,21 @@ def test_pieces_of_words_and_single_han_characters(trained: str) -> None:
     assert library.encode("铁匠。", add_special_tokens=False).tokens == ["铁", "匠", "。"]
     assert library.encode("the smith").tokens == ["[CLS]", "the", "smith", "[SEP]"]
     assert library.encode("The", "the").type_ids == [0, 0, 0, 1, 1]
-    assert Reference(trained).decode(Reference(trained).encode_text("the smith smelts")) == "the smith smelts"
+    assert (
+        ReferenceEncoder(trained).decode(ReferenceEncoder(trained).encode_text("the smith smelts"))
+        == "the smith smelts"
+    )
 
 
 def test_case_and_accents_stay_unless_they_are_to_go(trained: str) -> None:
-    lower = Reference(WordPiece(Options(lowercase=True)).train(TEXTS * 20, 300))
+    lower = ReferenceEncoder(WordPiece(TokenizerOptions(lowercase=True)).train(TEXTS * 20, 300))
     assert lower.encode_text("THE Café") == lower.encode_text("the cafe")
-    cased = Reference(trained)
+    cased = ReferenceEncoder(trained)
     assert cased.encode_text("THE Café") != cased.encode_text("the cafe")
 
 
 def test_every_character_of_the_sample_is_known_where_there_is_room(trained: str) -> None:
-    reference = Reference(trained)
+    reference = ReferenceEncoder(trained)
     for text in TEXTS:
         assert reference.unknown not in reference.encode_text(text)
     assert reference.encode_text("龘") == [reference.special("[UNK]")]
@@ -82,16 +85,16 @@ def test_every_character_of_the_sample_is_known_where_there_is_room(trained: str
 
 def test_the_rarest_characters_go_first_where_there_is_none() -> None:
     texts = ["".join(chr(0x4E00 + at) * (200 - at) for at in range(200))]
-    reference = Reference(WordPiece().train(texts, 100))
+    reference = ReferenceEncoder(WordPiece().train(texts, 100))
     known = [at for at in range(200) if reference.encode_text(chr(0x4E00 + at)) != [reference.unknown]]
     assert known == list(range(50))
     assert reference.vocabulary == 56  # there is nothing to be merged
 
 
 def test_a_vocabulary_of_more_pieces_than_there_are_has_those_there_are() -> None:
-    reference = Reference(WordPiece().train(["iron 铁"], 9_000))
+    reference = ReferenceEncoder(WordPiece().train(["iron 铁"], 9_000))
     assert reference.encode_text("iron 铁") == [reference.vocabulary - 1, reference.encode_text("铁")[0]]
-    assert Reference(WordPiece().train([], 9_000)).vocabulary == 6
+    assert ReferenceEncoder(WordPiece().train([], 9_000)).vocabulary == 6
 
 
 def test_columns_encode_as_texts_do_with_special_tokens_spelled_among_them(trained: str) -> None:
@@ -105,4 +108,4 @@ def test_columns_encode_as_texts_do_with_special_tokens_spelled_among_them(train
 
 @pytest.mark.parametrize("size", [20, 60, 120])
 def test_a_vocabulary_is_never_larger_than_it_may_be(size: int) -> None:
-    assert Reference(WordPiece().train(TEXTS * 20, size)).vocabulary == size
+    assert ReferenceEncoder(WordPiece().train(TEXTS * 20, size)).vocabulary == size

@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.core.config import Component
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.subword import BytePair, Reference, load
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 from training import augment
 from training.augment.base import Augmentation
 from training.augment.specials import MIDDLE, PREFIX, SUFFIX, span
@@ -40,12 +41,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One with all of them."""
     path = tmp_path_factory.mktemp("special") / "tokenizer.json"
-    path.write_text(BytePair(Options(specials=tuple(SPECIALS))).train(TEXTS * 3, 341), encoding="utf-8")
+    path.write_text(BytePair(TokenizerOptions(specials=tuple(SPECIALS))).train(TEXTS * 3, 341), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="session")
-def reference(tokenizer: Path) -> Reference:
+def reference(tokenizer: Path) -> ReferenceEncoder:
     return load(tokenizer)
 
 
@@ -62,7 +63,7 @@ def build(tokenizer: Path) -> Callable[..., Augmentation]:
 
 
 @pytest.fixture(scope="session")
-def rows(reference: Reference) -> tuple[Tokens, Tokens]:
+def rows(reference: ReferenceEncoder) -> tuple[Tokens, Tokens]:
     """Six rows of documents end to end: full ones, a short one, an empty one, one that ends in a character."""
     stream = [token for text in TEXTS * 4 for token in [*reference.encode_text(text), reference.end_of_text]]
     tokens = np.zeros((6, WIDTH), np.int64)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 from training.augment.base import Augmentation, documents
 from training.augment.specials import MIDDLE, PREFIX, SUFFIX
 from training.keyed_rng import keys
@@ -46,7 +46,7 @@ def test_put_back_every_document_is_itself(build: Build, rows: Any, suffix_first
     assert told > 6
 
 
-def test_cuts_fall_anywhere(build: Build, reference: Reference) -> None:
+def test_cuts_fall_anywhere(build: Build, reference: ReferenceEncoder) -> None:
     text = reference.encode_text("然后焙烧")
     row = np.zeros((400, len(text) + 3), np.int64)
     row[:, : len(text)] = text

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.text.words import sentences
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.subword import BytePair, load
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import load
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.augment.base import Augmentation, documents
 from training.keyed_rng import keys
@@ -62,7 +63,7 @@ def test_every_document_keeps_its_tokens_in_its_place(build: Build, rows: Any) -
 
 def test_words_are_parted_where_their_tokenizer_says(build: Build, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
-    path.write_text(Word(Options(min_count=1)).train([ENGLISH, CHINESE], 100), encoding="utf-8")
+    path.write_text(WordLevel(TokenizerOptions(min_count=1)).train([ENGLISH, CHINESE], 100), encoding="utf-8")
     one, reference = build("sentence_shuffling", path=path, share=0.999), load(path)
     end = reference.sentence
     assert end is not None

@@ -156,7 +156,7 @@ def test_a_vector_depends_on_its_own_text_alone(family: str, tokenizer: Path) ->
 
 
 def test_a_long_text_is_the_mean_of_its_windows(subject: Subject, tokenizer: Path) -> None:
-    from pipeline.tokenizers.subword import load
+    from pipeline.tokenizers.reference_encoder import load
 
     ids = load(tokenizer).encode_text(long := "安静的河流带着一封信经过古老的车站。" * 3)
     context = subject.model.context

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from pipeline.text import words
-from pipeline.tokenizers.subword import load as load_tokenizer
+from pipeline.tokenizers.reference_encoder import load as load_tokenizer
 from training.evaluation import gaps
 from training.evaluation.base import Finding, Subject
 from training.evaluation.fill import FILE, Fill

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.tokenizers.base import Kind, Options
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.evaluation.base import Score, Subject
 from training.evaluation.held_out import Document, HeldOut
@@ -20,10 +20,12 @@ from training.evaluation.perplexity import Perplexity
 from training.evaluation.section import Perplexity as Options_
 
 
-class Few(Kind):
+class Few(TokenizerTrainer):
     """A tokenizer of few pieces, whatever is asked for."""
 
-    def __init__(self, kind: Callable[[Options], Kind], pieces: int, options: Options) -> None:
+    def __init__(
+        self, kind: Callable[[TokenizerOptions], TokenizerTrainer], pieces: int, options: TokenizerOptions
+    ) -> None:
         super().__init__(options)
         self.kind, self.pieces = kind(options), pieces
 
@@ -31,9 +33,9 @@ class Few(Kind):
         return self.kind.train(texts, self.pieces)
 
 
-WORDS, FEW_WORDS = (Few(Word, size, Options(min_count=1)) for size in (400, 5))
-FEW_PIECES = Few(WordPiece, 40, Options())
-FAMILIES: list[tuple[str, Kind, tuple[str, ...]]] = [
+WORDS, FEW_WORDS = (Few(WordLevel, size, TokenizerOptions(min_count=1)) for size in (400, 5))
+FEW_PIECES = Few(WordPiece, 40, TokenizerOptions())
+FAMILIES: list[tuple[str, TokenizerTrainer, tuple[str, ...]]] = [
     ("gru", FEW_WORDS, ("",)),
     ("bilstm", FEW_WORDS, ("forward_", "backward_")),
     ("gpt", FEW_PIECES, ("",)),
@@ -54,7 +56,7 @@ def inked(text: str) -> int:
 
 @pytest.mark.parametrize(("family", "kind", "prefixes"), FAMILIES, ids=[one[0] for one in FAMILIES])
 def test_xz_reads_the_documents_and_bits_are_of_their_bytes(
-    make_corpus: Any, family: str, kind: Kind, prefixes: tuple[str, ...]
+    make_corpus: Any, family: str, kind: TokenizerTrainer, prefixes: tuple[str, ...]
 ) -> None:
     corpus = make_corpus(8, family=family, tokenizer=kind)
     found = scores_of(corpus)

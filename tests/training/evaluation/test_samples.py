@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.evaluation.generate import Speller
 from training.evaluation.held_out import HeldOut
@@ -16,8 +16,8 @@ from training.evaluation.samples import OPENING_TOKENS, openings
 
 KINDS = {
     "bytes": None,
-    "every word": Word(Options(min_count=1)),
-    "few words": Word(Options(min_count=30)),
+    "every word": WordLevel(TokenizerOptions(min_count=1)),
+    "few words": WordLevel(TokenizerOptions(min_count=30)),
     "pieces": WordPiece(),
 }
 

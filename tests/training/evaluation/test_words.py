@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import StageFailed
-from pipeline.tokenizers.subword import BytePair
+from pipeline.tokenizers.bpe import BytePair
 from training.evaluation import words
 from training.evaluation.words import learned, read_vocabulary, words_of
 from training.models.base import build

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from pipeline.tokenizers.subword import load
+from pipeline.tokenizers.reference_encoder import load
 from training.export.base import Source
 from training.export.huggingface import Huggingface
 from training.export.section import Huggingface as Options

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import training
-from pipeline.tokenizers.base import Kind, Options
-from pipeline.tokenizers.subword import BytePair
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.evaluation.held_out import HeldOut
 from training.export import FORMATS
@@ -24,9 +24,9 @@ from training.export.section import Export
 from training.models.base import build
 from training.models.saved import save
 
-MARKED = BytePair(Options(specials=("[PAD]", "[CLS]", "[SEP]", "[MASK]")))
-WORDS = Word(Options(min_count=1))
-CARDS: dict[str, list[tuple[str, Kind]]] = {
+MARKED = BytePair(TokenizerOptions(specials=("[PAD]", "[CLS]", "[SEP]", "[MASK]")))
+WORDS = WordLevel(TokenizerOptions(min_count=1))
+CARDS: dict[str, list[tuple[str, TokenizerTrainer]]] = {
     "huggingface": [("gpt", BytePair()), ("gpt", WordPiece()), ("bert", MARKED), ("bert", WordPiece())],
     "safetensors": [("rnn", BytePair()), ("lstm", WordPiece()), ("gru", WORDS), ("bilstm", WORDS)],
     "onnx": [("rnn", WORDS), ("lstm", BytePair()), ("gru", WordPiece()), ("bilstm", BytePair())],
@@ -77,7 +77,9 @@ def test_the_code_on_the_card_of_word_vectors_runs_where_bloomery_is_not(tmp_pat
     names = [
         f"word{at}" if at % 2 else f"词{chr(0x4E00 + at)}" for at in range(6)
     ]  # a card runs for few words as for many
-    (tmp_path / "tokenizer.json").write_text(Word(Options(min_count=1)).train([" ".join(names)], 400), encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_text(
+        WordLevel(TokenizerOptions(min_count=1)).train([" ".join(names)], 400), encoding="utf-8"
+    )
     size = 1 + max(number for number in load_ids(tmp_path / "tokenizer.json").values())
     torch.manual_seed(1)
     model: Any = build("word2vec", {"width": 5}, vocabulary=size, context=16)

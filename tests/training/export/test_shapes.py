@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed
-from pipeline.tokenizers.base import Options as Options_
-from pipeline.tokenizers.subword import BytePair
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.base import TokenizerOptions as Options_
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.word_level import WordLevel
 from training.export import shapes
 from training.export.base import Source
 from training.export.huggingface import Huggingface
@@ -100,7 +100,7 @@ def test_words_cannot_be_carried_by_a_tokenizer_of_transformers(tmp_path: Path) 
         assert tokenizer_problem(Export(), kind=kind, path=None) is None
     assert "tokenizer.kind: bpe or wordpiece" in str(tokenizer_problem(Export(), kind="word", path=None))
     assert tokenizer_problem(Export(formats=["safetensors", "onnx"]), kind="word", path=None) is None
-    (tmp_path / "tokenizer.json").write_text(Word(Options_(min_count=1)).train(["one 今天"], 20), encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_text(WordLevel(Options_(min_count=1)).train(["one 今天"], 20), encoding="utf-8")
     assert tokenizer_problem(Export(), kind="file", path=str(tmp_path)) is not None
     (tmp_path / "tokenizer.json").write_text(BytePair().train(["one 今天"], 300), encoding="utf-8")
     assert tokenizer_problem(Export(), kind="file", path=str(tmp_path)) is None

@@ -13,8 +13,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 
-from pipeline.tokenizers.base import Kind, Options
-from pipeline.tokenizers.subword import BytePair, load
+from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import load
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.evaluation import generate
 from training.evaluation.section import Sampling
@@ -26,11 +27,13 @@ from training.models.saved import load as load_model
 MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 
 
-class OfAnother(Kind):
+class OfAnother(TokenizerTrainer):
     """A tokenizer.json as other programs write them: it begins a text with a BOS, pads, and cuts."""
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
-        tokenizer = Tokenizer.from_str(BytePair(Options(specials=("<s>", "</s>", "<pad>"))).train(texts, vocabulary))
+        tokenizer = Tokenizer.from_str(
+            BytePair(TokenizerOptions(specials=("<s>", "</s>", "<pad>"))).train(texts, vocabulary)
+        )
         tokenizer.enable_padding(pad_id=3, pad_token="<pad>", length=40)
         tokenizer.enable_truncation(3)
         tree = json.loads(tokenizer.to_str())
@@ -42,24 +45,26 @@ class OfAnother(Kind):
         return json.dumps(tree, ensure_ascii=False)
 
 
-class Roberta(Kind):
+class Roberta(TokenizerTrainer):
     """Marks as RoBERTa spells them and puts them, with no second segment."""
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
-        tree = json.loads(BytePair(Options(specials=("<s>", "<pad>", "</s>", "<mask>"))).train(texts, vocabulary))
+        tree = json.loads(
+            BytePair(TokenizerOptions(specials=("<s>", "<pad>", "</s>", "<mask>"))).train(texts, vocabulary)
+        )
         ends = {"sep": ["</s>", 3], "cls": ["<s>", 1], "trim_offsets": True, "add_prefix_space": False}
         tree["post_processor"] = {"type": "RobertaProcessing", **ends}
         return json.dumps(tree, ensure_ascii=False)
 
 
-KINDS: dict[str, Callable[[], Kind]] = {
+KINDS: dict[str, Callable[[], TokenizerTrainer]] = {
     "bpe": BytePair,
     "wordpiece": WordPiece,
-    "lower-case wordpiece": lambda: WordPiece(Options(lowercase=True)),
+    "lower-case wordpiece": lambda: WordPiece(TokenizerOptions(lowercase=True)),
     "file": OfAnother,
 }
-MASKED_KINDS: dict[str, Callable[[], Kind]] = {
-    "bpe": lambda: BytePair(Options(specials=MARKS)),
+MASKED_KINDS: dict[str, Callable[[], TokenizerTrainer]] = {
+    "bpe": lambda: BytePair(TokenizerOptions(specials=MARKS)),
     "wordpiece": WordPiece,
     "file": Roberta,
 }

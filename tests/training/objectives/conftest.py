@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.subword import BytePair, Reference, load
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 from pipeline.tokenizers.wordpiece import WordPiece
 
 ENGLISH = [
@@ -27,7 +28,7 @@ MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tokenizer.json of 420 pieces of bytes, the marks among them."""
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    made = BytePair(Options(specials=MARKS)).train([*ENGLISH, *CHINESE] * 3, 420)
+    made = BytePair(TokenizerOptions(specials=MARKS)).train([*ENGLISH, *CHINESE] * 3, 420)
     path.write_text(made, encoding="utf-8")
     return path
 
@@ -41,12 +42,12 @@ def wordpiece(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference(tokenizer: Path) -> Reference:
+def reference(tokenizer: Path) -> ReferenceEncoder:
     return load(tokenizer)
 
 
 @pytest.fixture(scope="session")
-def rows(reference: Reference) -> NDArray[np.int64]:
+def rows(reference: ReferenceEncoder) -> NDArray[np.int64]:
     """12 rows of 64 tokens: documents of both languages one after the other, cut wherever a row ends."""
     stream: list[int] = []
     while len(stream) < 12 * 64:

@@ -118,7 +118,7 @@ def test_any_row_of_documents_gives_texts_that_fit(make_objective: Make, documen
 
 
 def test_chinese_and_english_rows_are_taken_alike(make_objective: Make, corpus: Any) -> None:
-    from pipeline.tokenizers.subword import load
+    from pipeline.tokenizers.reference_encoder import load
 
     reference = load(corpus.inputs.one("tokenizer").file("tokenizer.json"))
     texts = [

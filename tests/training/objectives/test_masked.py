@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.config import Component
 from pipeline.core.errors import UserError
-from pipeline.tokenizers.subword import BytePair, Reference
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 from training.identity import pretrain_params
 from training.keyed_rng import keys
 from training.models.base import build
@@ -103,7 +104,7 @@ def test_choices_hang_on_the_keys_alone(tokenizer: Path, rows: Rows, unit: str, 
     assert not torch.equal(other["targets"], whole["targets"])
 
 
-def test_a_word_is_hidden_whole_in_english_and_chinese(tokenizer: Path, reference: Reference) -> None:
+def test_a_word_is_hidden_whole_in_english_and_chinese(tokenizer: Path, reference: ReferenceEncoder) -> None:
     """With one word of many tokens among short ones: all of its tokens are targets, or none."""
     objective = made(tokenizer, unit="word", share=0.7)
     for text, word in (("the remembers a letter and it", " remembers"), ("他们在 naïveté 里", " naïveté")):
@@ -129,7 +130,7 @@ def test_short_rows_say_their_length_and_empty_ones_have_nothing(tokenizer: Path
 
 @pytest.mark.parametrize("pairs", PAIRS)
 def test_a_model_learns_on_it_and_has_no_parameter_without_a_gradient(
-    tokenizer: Path, rows: Rows, reference: Reference, pairs: str
+    tokenizer: Path, rows: Rows, reference: ReferenceEncoder, pairs: str
 ) -> None:
     torch.manual_seed(0)
     objective = made(tokenizer, pairs=pairs, label_smoothing=0.1)
@@ -150,7 +151,7 @@ def test_a_model_learns_on_it_and_has_no_parameter_without_a_gradient(
     assert [n for n, p in model.named_parameters() if not p.requires_grad] == objective.idle(model)
 
 
-def test_smoothing_is_of_training_alone(tokenizer: Path, rows: Rows, reference: Reference) -> None:
+def test_smoothing_is_of_training_alone(tokenizer: Path, rows: Rows, reference: ReferenceEncoder) -> None:
     objective = made(tokenizer, label_smoothing=0.3)
     options = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
     model = build("bert", options, vocabulary=reference.vocabulary, context=66)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 from training.keyed_rng import keys
 from training.models.base import build
 from training.models.layers import IGNORE
@@ -48,7 +48,7 @@ def laid(tokenizer: Path, pairs: str, rows: Rows, step: int) -> list[tuple[int, 
 
 
 @pytest.fixture
-def documents(reference: Reference) -> Rows:
+def documents(reference: ReferenceEncoder) -> Rows:
     """A document a row, in both languages, of three sentences; -1 behind its end."""
     texts = (
         "It rained. Nobody came! Why?",
@@ -90,7 +90,9 @@ def test_a_next_sentence_follows_or_is_of_the_other_row(tokenizer: Path, documen
     assert 0.35 < np.mean(labels) < 0.65
 
 
-def test_texts_are_parted_where_a_sentence_begins(tokenizer: Path, documents: Rows, reference: Reference) -> None:
+def test_texts_are_parted_where_a_sentence_begins(
+    tokenizer: Path, documents: Rows, reference: ReferenceEncoder
+) -> None:
     firsts = {
         reference.decode(first)
         for step in range(STEPS)
@@ -100,7 +102,7 @@ def test_texts_are_parted_where_a_sentence_begins(tokenizer: Path, documents: Ro
     assert all(text[-1] in ".!。！" for text in firsts)
 
 
-def test_a_row_of_one_sentence_is_no_pair_but_is_still_read(tokenizer: Path, reference: Reference) -> None:
+def test_a_row_of_one_sentence_is_no_pair_but_is_still_read(tokenizer: Path, reference: ReferenceEncoder) -> None:
     ids = reference.encode_text("the quiet river carries a letter")
     ((label, first, second),) = laid(tokenizer, "sentence_order", np.array([ids]), 0)
     assert label == IGNORE and first == ids and second == []
@@ -112,14 +114,14 @@ def test_a_row_without_a_partner_goes_on_with_its_own(tokenizer: Path, documents
         assert label == 0
 
 
-def test_pairs_come_from_the_longest_document_of_a_row(tokenizer: Path, reference: Reference) -> None:
+def test_pairs_come_from_the_longest_document_of_a_row(tokenizer: Path, reference: ReferenceEncoder) -> None:
     short, long = (reference.encode_text(text) for text in ("One. Two.", "今天天气很好。我们去图书馆看书！真的？"))
     row = np.array([[*short, reference.end_of_text, *long, reference.end_of_text]])
     ((_, first, second),) = laid(tokenizer, "sentence_order", row, 0)
     assert sorted(first + second) == sorted(long)
 
 
-def test_a_corpus_without_two_sentences_is_told_in_a_sentence(tokenizer: Path, reference: Reference) -> None:
+def test_a_corpus_without_two_sentences_is_told_in_a_sentence(tokenizer: Path, reference: ReferenceEncoder) -> None:
     one = np.array(reference.encode_text("没有人来"))
     two = np.array(reference.encode_text("没有人来。为什么？"))
     objective = made(tokenizer, "sentence_order")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.text import words
-from pipeline.tokenizers.subword import Reference, load
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 from training.objectives import special_tokens
 from training.objectives.reading import Reader, Reading
 
@@ -23,7 +23,7 @@ def one(reader: Reader, ids: list[int]) -> Reading:
     return found
 
 
-def groups(reader: Reader, reference: Reference, ids: list[int]) -> list[str]:
+def groups(reader: Reader, reference: ReferenceEncoder, ids: list[int]) -> list[str]:
     """The text of each word of a row."""
     goes_on = one(reader, ids).goes_on
     found: list[list[int]] = []
@@ -35,7 +35,7 @@ def groups(reader: Reader, reference: Reference, ids: list[int]) -> list[str]:
     return [reference.decode(part) for part in found]
 
 
-def test_the_pieces_of_an_english_word_are_one(reader: Reader, reference: Reference) -> None:
+def test_the_pieces_of_an_english_word_are_one(reader: Reader, reference: ReferenceEncoder) -> None:
     text = "The stationmaster's naïve café doesn't remember 3 things."
     found = groups(reader, reference, reference.encode_text(text))
     assert [part.strip() for part in found] == [
@@ -43,13 +43,13 @@ def test_the_pieces_of_an_english_word_are_one(reader: Reader, reference: Refere
     ]  # fmt: skip
 
 
-def test_a_character_is_never_parted(reader: Reader, reference: Reference) -> None:
+def test_a_character_is_never_parted(reader: Reader, reference: ReferenceEncoder) -> None:
     ids = reference.encode_text("鑫森淼焱垚 😀 ok")  # none of them learned: a token a byte
     assert [part.strip() for part in groups(reader, reference, ids)][-2:] == ["😀", "ok"]
     assert all("\ufffd" not in part for part in groups(reader, reference, ids))
 
 
-def test_special_tokens_part_words_and_sentences(reader: Reader, reference: Reference) -> None:
+def test_special_tokens_part_words_and_sentences(reader: Reader, reference: ReferenceEncoder) -> None:
     end = reference.end_of_text
     ids = [*reference.encode_text("river"), end, *reference.encode_text("river")]
     found = one(reader, ids)
@@ -66,14 +66,16 @@ def test_special_tokens_part_words_and_sentences(reader: Reader, reference: Refe
         "Mixed 中文。And English. 再来一句",
     ],
 )
-def test_sentences_begin_where_the_words_module_splits_them(reader: Reader, reference: Reference, text: str) -> None:
+def test_sentences_begin_where_the_words_module_splits_them(
+    reader: Reader, reference: ReferenceEncoder, text: str
+) -> None:
     ids = reference.encode_text(text)
     starts = [*np.flatnonzero(one(reader, ids).begins), len(ids)]
     found = [reference.decode(ids[a:b]).strip() for a, b in zip(starts, starts[1:], strict=False)]
     assert found == words.sentences(text)
 
 
-def test_a_row_that_begins_inside_a_character_is_read(reader: Reader, reference: Reference) -> None:
+def test_a_row_that_begins_inside_a_character_is_read(reader: Reader, reference: ReferenceEncoder) -> None:
     ids = reference.encode_text("鑫鑫 river.")
     assert len(ids) > 4
     for cut in range(1, 4):
@@ -86,7 +88,7 @@ def test_an_empty_row_is_read(reader: Reader) -> None:
     assert len(found.goes_on) == len(found.begins) == 0
 
 
-def test_a_chinese_word_is_that_of_jieba(reader: Reader, reference: Reference) -> None:
+def test_a_chinese_word_is_that_of_jieba(reader: Reader, reference: ReferenceEncoder) -> None:
     for text in (
         "北京大学的学生在图书馆里学习语言模型。",
         "今天天气很好，我们去图书馆看书。",
@@ -124,7 +126,7 @@ def test_rows_are_read_together_as_they_are_alone(reader: Reader, rows: np.ndarr
     assert reader.read([]) == []
 
 
-def test_what_stands_beside_a_row_changes_nothing_of_it(reader: Reader, reference: Reference) -> None:
+def test_what_stands_beside_a_row_changes_nothing_of_it(reader: Reader, reference: ReferenceEncoder) -> None:
     """Chinese anywhere in a batch means another way to find words: it must find the same."""
     draw = np.random.default_rng(3)
     chinese = np.array(reference.encode_text("安静的河流带着一封信"))

@@ -14,7 +14,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.manifest import Manifest
 from pipeline.core.shards import entry_of
 from pipeline.core.stage import Inputs, Job
-from pipeline.tokenizers.subword import load
+from pipeline.tokenizers.reference_encoder import load
 from training.evaluation.section import Evaluate, evaluate_params, file_sources
 from training.evaluation.worker import work
 from training.export.section import Export

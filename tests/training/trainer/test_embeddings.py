@@ -15,8 +15,8 @@ from pipeline.core.files import write_json
 from pipeline.core.manifest import NAME, Manifest
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import ShardWriter
-from pipeline.tokenizers import subword
-from pipeline.tokenizers.subword import BytePair
+from pipeline.tokenizers import reference_encoder
+from pipeline.tokenizers.bpe import BytePair
 from training.models.base import build
 from training.models.saved import save
 from training.trainer.embeddings import by_words, mapped, token_counts
@@ -37,7 +37,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shards(tokenizer: Path, tmp_path: Path) -> list[Path]:
-    reference = subword.load(tokenizer)
+    reference = reference_encoder.load(tokenizer)
     rows = [reference.encode_text(text) for text in TEXTS]
     with ShardWriter(tmp_path, "train", "a", tokens_schema(330)) as shard:
         spans = [[{"id": "0" * 32, "start": 0, "end": len(row)}] for row in rows]
@@ -71,7 +71,7 @@ def test_a_piece_that_is_a_word_takes_its_vector_and_others_the_mean_of_their_wo
     learned = torch.arange(len(WORDS) * 2, dtype=torch.float32).view(-1, 2)
     vocabulary = {word: at for at, word in enumerate(WORDS)}
     vectors, known = by_words(learned, vocabulary, torch.tensor(COUNTS), tokenizer)
-    reference = subword.load(tokenizer)
+    reference = reference_encoder.load(tokenizer)
     (cat,) = reference.encode_text(" cat")
     assert known[cat] and torch.equal(vectors[cat], learned[WORDS.index("cat")])
     for piece in reference.encode_text("今天"):
@@ -115,4 +115,4 @@ def test_pieces_of_another_tokenizer_are_no_words(
 
 def test_tokens_are_counted_over_all_shards(tokenizer: Path, shards: list[Path]) -> None:
     counts = token_counts([*shards, *shards], 330)
-    assert counts.sum() == 2 * sum(len(subword.load(tokenizer).encode_text(text)) for text in TEXTS)
+    assert counts.sum() == 2 * sum(len(reference_encoder.load(tokenizer).encode_text(text)) for text in TEXTS)

@@ -23,8 +23,9 @@ from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
 from pipeline.core.stage import Inputs, Job, Outcome
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.subword import BytePair, load
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import load
 from training.models.saved import load as load_model
 from training.stages.pretrain import run, spec_of
 
@@ -48,7 +49,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """Rows of four documents in two languages, over and over, and a tokenizer with the marks."""
     root = tmp_path_factory.mktemp("encoder")
     (root / "tokenizer").mkdir()
-    made = BytePair(Options(specials=MARKS)).train(TEXTS * 3, 400)
+    made = BytePair(TokenizerOptions(specials=MARKS)).train(TEXTS * 3, 400)
     (root / "tokenizer" / "tokenizer.json").write_text(made, encoding="utf-8")
     reference = load(root / "tokenizer" / "tokenizer.json")
     stream = [token for text in TEXTS * 20 for token in (*reference.encode_text(text), reference.end_of_text)]

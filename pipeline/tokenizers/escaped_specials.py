@@ -11,17 +11,17 @@ import copy
 import json
 from typing import Any
 
-from pipeline.tokenizers import description
+from pipeline.tokenizers import tokenizer_json
 
-Tree = dict[str, Any]
+TokenizerJson = dict[str, Any]
 
 
-def stand_in(token: int) -> str:
+def placeholder(token: int) -> str:
     """The name that a special token has here: U+FFFF is no character, and no split leaves blanks inside a piece."""
     return f"\uffff special {token} \uffff"
 
 
-def tree(original: Tree) -> Tree:
+def escape_specials(original: TokenizerJson) -> TokenizerJson:
     """The tokenizer with its special tokens and its end of text renamed; nothing is added around a text."""
     names = _names(original)
     changed = {**original, "added_tokens": copy.deepcopy(original.get("added_tokens", [])), "post_processor": None}
@@ -33,26 +33,26 @@ def tree(original: Tree) -> Tree:
     return changed
 
 
-def without_specials(original: Tree) -> Tree:
+def drop_specials(original: TokenizerJson) -> TokenizerJson:
     """The same, without special tokens: for an encoder that takes ids from the file and knows no other way."""
-    changed = tree(original)
+    changed = escape_specials(original)
     return {**changed, "added_tokens": [token for token in changed["added_tokens"] if not token["special"]]}
 
 
-def text_of(changed: Tree) -> str:
+def to_json_text(changed: TokenizerJson) -> str:
     return json.dumps(changed, ensure_ascii=False, separators=(",", ":"))
 
 
-def _names(original: Tree) -> dict[str, str]:
+def _names(original: TokenizerJson) -> dict[str, str]:
     """The new name of every special token. A piece of one byte of byte-pair encoding keeps its own: text needs it."""
     special = [token["content"] for token in original.get("added_tokens", ()) if token["special"]]
-    ids, ending = description.ids(original), description.ending(original)
+    ids, ending = tokenizer_json.token_ids(original), tokenizer_json.end_of_text_token(original)
     found = [*special, *([ending] if ending is not None else [])]
     needed = original["model"].get("type") == "BPE"
-    return {name: stand_in(ids[name]) for name in found if not (needed and len(name) == 1)}
+    return {name: placeholder(ids[name]) for name in found if not (needed and len(name) == 1)}
 
 
-def _model(model: Tree, names: dict[str, str]) -> Tree:
+def _model(model: TokenizerJson, names: dict[str, str]) -> TokenizerJson:
     changed = dict(model)
     vocabulary = model["vocab"]
     if isinstance(vocabulary, dict):

@@ -1,4 +1,5 @@
-"""The fast encoder, bare: gigatoken over the column's own bytes, 7 to 15 times the reference. Use it through `guard`.
+"""The fast encoder without checks: gigatoken reads the column's own bytes, 7 to 15 times as fast as the reference.
+Use it through `verified_encoder`, which compares its ids.
 
 Its word cache has no bound (measured: 9 bytes of memory a byte of random words), so it is dropped and built anew when
 the process has grown too large. Not picklable, one a thread; it releases the GIL.
@@ -16,7 +17,7 @@ import gigatoken
 import numpy as np
 import pyarrow as pa
 
-from pipeline.tokenizers import literal
+from pipeline.tokenizers import escaped_specials
 from pipeline.tokenizers.base import Encoded, Encoder
 
 # of the whole process since its first encoder: all encoders share it, so memory does not grow with their number
@@ -26,12 +27,12 @@ FED_BYTES = 8 << 20
 PAGE_BYTES = 4096
 
 
-class Gigatoken(Encoder):
+class GigatokenEncoder(Encoder):
     """gigatoken on one thread."""
 
     def __init__(self, json_text: str) -> None:
         # it takes ids from the file, and knows no text that is not read for special tokens: it is told of none
-        self._json_text = literal.text_of(literal.without_specials(json.loads(json_text)))
+        self._json_text = escaped_specials.to_json_text(escaped_specials.drop_specials(json.loads(json_text)))
         self.rebuilt = 0
         first_resident_bytes()
         self._build()
@@ -52,7 +53,7 @@ class Gigatoken(Encoder):
     def _forget_when_large(self) -> None:
         if self._fed >= FED_BYTES and resident_bytes() - first_resident_bytes() >= GROWTH_BYTES:
             del self._tokenizer
-            give_back_memory()
+            trim_memory()
             self._build()
             self.rebuilt += 1
 
@@ -68,7 +69,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
 
 
-def give_back_memory() -> None:
+def trim_memory() -> None:
     """Let the C library return what was freed; it keeps most of a dropped cache otherwise. No effect without glibc."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.tokenizers import adversarial, memoised
-from pipeline.tokenizers.base import Encoded, Options
-from pipeline.tokenizers.guard import encoder, refusal
-from pipeline.tokenizers.memoised import Memoised
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers import adversarial, cached_wordpiece
+from pipeline.tokenizers.base import Encoded, TokenizerOptions
+from pipeline.tokenizers.cached_wordpiece import CachedWordPiece
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
+from pipeline.tokenizers.verified_encoder import encoder, unsupported_reason
 from pipeline.tokenizers.wordpiece import WordPiece
 
 TEXTS = [
@@ -30,7 +30,7 @@ DRAWN = st.lists(st.lists(ODD | SPELLED, max_size=3).map("".join), max_size=5)
 
 @pytest.fixture(scope="module", params=[False, True])
 def trained(request: Any) -> str:
-    return WordPiece(Options(specials=("[GAP]",), lowercase=request.param)).train(TEXTS * 20, 300)
+    return WordPiece(TokenizerOptions(specials=("[GAP]",), lowercase=request.param)).train(TEXTS * 20, 300)
 
 
 def column(texts: list[str]) -> pa.LargeStringArray:
@@ -42,7 +42,7 @@ def same(one: Encoded, other: Encoded) -> bool:
 
 
 def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
-    chosen, texts = encoder(trained), column(adversarial.texts(Reference(trained).specials))
+    chosen, texts = encoder(trained), column(adversarial.texts(ReferenceEncoder(trained).specials))
     assert (chosen.fallback, chosen.name) == (None, "memory of pieces")
     assert same(chosen.encode(texts), chosen.reference.encode(texts))
     assert chosen.fallback is None
@@ -51,11 +51,11 @@ def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
 @settings(max_examples=150, deadline=None)
 @given(DRAWN)
 def test_any_texts_encode_as_the_reference_does(trained: str, texts: list[str]) -> None:
-    assert same(Memoised(trained).encode(column(texts)), Reference(trained).encode(column(texts)))
+    assert same(CachedWordPiece(trained).encode(column(texts)), ReferenceEncoder(trained).encode(column(texts)))
 
 
 def test_a_slice_and_a_second_pass_encode_as_the_first(trained: str) -> None:
-    chosen, reference, whole = Memoised(trained), Reference(trained), column(TEXTS * 3)
+    chosen, reference, whole = CachedWordPiece(trained), ReferenceEncoder(trained), column(TEXTS * 3)
     for _ in range(2):
         assert same(chosen.encode(whole.slice(4, 3)), reference.encode(column((TEXTS * 3)[4:7])))
     assert len(chosen.encode(whole.slice(0, 0))) == 0
@@ -65,10 +65,10 @@ def test_a_slice_and_a_second_pass_encode_as_the_first(trained: str) -> None:
 def test_a_full_memory_is_emptied_and_a_text_too_large_for_it_goes_to_the_library(
     trained: str, pieces: int, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memoised, "MOST_PIECES", pieces)
-    monkeypatch.setattr(memoised, "MOST_BYTES", size)
+    monkeypatch.setattr(cached_wordpiece, "MOST_PIECES", pieces)
+    monkeypatch.setattr(cached_wordpiece, "MOST_BYTES", size)
     texts = column([*TEXTS, "", "iron", " ".join(f"word{n}" for n in range(60)), *TEXTS])
-    assert same(Memoised(trained).encode(texts), Reference(trained).encode(texts))
+    assert same(CachedWordPiece(trained).encode(texts), ReferenceEncoder(trained).encode(texts))
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_what_would_not_be_cut_so_is_refused(trained: str, path: tuple[Any, ...]
     for key in path[:-1]:
         here = here[key]
     here[path[-1]] = value
-    assert refusal(tree)
+    assert unsupported_reason(tree)
     assert encoder(json.dumps(tree)).fallback

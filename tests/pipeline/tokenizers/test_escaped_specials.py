@@ -11,10 +11,11 @@ import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
-from pipeline.tokenizers.base import Encoded, Kind, Options
-from pipeline.tokenizers.guard import encoder
-from pipeline.tokenizers.subword import BytePair, Reference
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.base import Encoded, TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
+from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 
 TEXTS = [
@@ -24,11 +25,11 @@ TEXTS = [
 ]  # fmt: skip
 KINDS = [
     BytePair(),
-    BytePair(Options(specials=("[MASK]", "<|fim_prefix|>", "iron", "铁匠", " the"))),
+    BytePair(TokenizerOptions(specials=("[MASK]", "<|fim_prefix|>", "iron", "铁匠", " the"))),
     WordPiece(),
-    WordPiece(Options(specials=("iron", "铁匠", "##on", "[GAP]"), lowercase=True)),
-    Word(Options(min_count=1)),
-    Word(Options(min_count=1, specials=("iron", "[MASK]"))),
+    WordPiece(TokenizerOptions(specials=("iron", "铁匠", "##on", "[GAP]"), lowercase=True)),
+    WordLevel(TokenizerOptions(min_count=1)),
+    WordLevel(TokenizerOptions(min_count=1, specials=("iron", "[MASK]"))),
 ]
 
 
@@ -43,13 +44,13 @@ def same(one: Encoded, other: Encoded) -> bool:
 def special_ids(json_text: str) -> set[int]:
     """But those of the unknown and of a sentence's end, which stand for text."""
     return {token["id"] for token in json.loads(json_text)["added_tokens"]} - {
-        Reference(json_text).unknown,
-        Reference(json_text).sentence,
+        ReferenceEncoder(json_text).unknown,
+        ReferenceEncoder(json_text).sentence,
     }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_text_gives_the_id_of_a_special_token_on_either_path(kind: Kind) -> None:
+def test_no_text_gives_the_id_of_a_special_token_on_either_path(kind: TokenizerTrainer) -> None:
     json_text = kind.train(TEXTS * 20, 500)
     verified = encoder(json_text)
     assert verified.fallback is None
@@ -60,13 +61,13 @@ def test_no_text_gives_the_id_of_a_special_token_on_either_path(kind: Kind) -> N
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_bytes_of_text_that_spells_special_tokens_come_back(text: str) -> None:
-    reference = Reference(BytePair(Options(specials=("iron", "[MASK]"))).train(TEXTS * 20, 500))
+    reference = ReferenceEncoder(BytePair(TokenizerOptions(specials=("iron", "[MASK]"))).train(TEXTS * 20, 500))
     assert reference.decode(reference.encode_text(text)) == text
 
 
 def test_a_prompt_may_ask_for_special_tokens() -> None:
-    json_text = BytePair(Options(specials=("[MASK]",))).train(TEXTS * 20, 500)
-    reference = Reference(json_text)
+    json_text = BytePair(TokenizerOptions(specials=("[MASK]",))).train(TEXTS * 20, 500)
+    reference = ReferenceEncoder(json_text)
     prompt = "a [MASK] <|endoftext|>"
     assert [i for i in reference.encode_prompt(prompt) if i < 2] == [1, 0]
     assert reference.encode_prompt(prompt) == tokenizers.Tokenizer.from_str(json_text).encode(prompt).ids
@@ -93,7 +94,7 @@ WORDS = models.WordLevel({"</s>": 0, "<unk>": 1, "a": 2, "铁": 3}, unk_token="<
     ("model", "split"), [(UNIGRAM, pre_tokenizers.Metaspace()), (WORDS, pre_tokenizers.WhitespaceSplit())]
 )
 def test_a_piece_of_the_vocabulary_that_ends_a_text_is_found_in_no_text(model: Any, split: Any) -> None:
-    reference = Reference(file_of(model, split, ["</s>"], []))
+    reference = ReferenceEncoder(file_of(model, split, ["</s>"], []))
     end = reference.end_of_text
     for text in ("a </s> a", "</s>", "铁 </s>"):
         assert end not in reference.encode_text(text)
@@ -116,6 +117,6 @@ def test_ordinary_added_tokens_keep_their_ids_after_special_ones() -> None:
 
 
 def test_words_keep_dense_ids_where_a_special_token_bears_the_name_of_one() -> None:
-    tree = json.loads(Word(Options(specials=("iron",), min_count=1)).train(["iron and coal", "iron"], 99))
+    tree = json.loads(WordLevel(TokenizerOptions(specials=("iron",), min_count=1)).train(["iron and coal", "iron"], 99))
     assert sorted(tree["model"]["vocab"].values()) == list(range(6))
     assert tree["model"]["vocab"]["iron"] == 3

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-BITS = 53  # so that a number also lives in JSON
-SPAN = 1 << BITS
+HASH_BITS = 53  # so that a number also lives in JSON
+HASH_RANGE = 1 << HASH_BITS
 
 _MULTIPLIERS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
 
 
-def numbers(ids: pa.Array, purpose: str) -> NDArray[np.int64]:
+def hash_ids(ids: pa.Array, purpose: str) -> NDArray[np.int64]:
     """A number in [0, SPAN) for each id; draws for different purposes are independent."""
     if not len(ids):
         return np.empty(0, np.int64)
@@ -33,7 +33,7 @@ def numbers(ids: pa.Array, purpose: str) -> NDArray[np.int64]:
     mixed = np.full(len(ids), zlib.crc32(purpose.encode()), np.uint64)
     for column in range(words.shape[1]):
         mixed = np.where(sizes > 8 * column, _mix(mixed ^ words[:, column]), mixed)
-    found: NDArray[np.int64] = (mixed >> np.uint64(64 - BITS)).astype(np.int64)
+    found: NDArray[np.int64] = (mixed >> np.uint64(64 - HASH_BITS)).astype(np.int64)
     return found
 
 

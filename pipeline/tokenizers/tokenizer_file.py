@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import description
-from pipeline.tokenizers.special import END_OF_TEXT
+from pipeline.tokenizers import tokenizer_json
+from pipeline.tokenizers.special_tokens import END_OF_TEXT
 
 NAME, CONFIG = "tokenizer.json", "tokenizer_config.json"
 
 
 @dataclass(frozen=True)
-class Local:
+class TokenizerFile:
     """`path`: the tokenizer.json; `json_text`: as we keep it; `sha256`: of that; `end_of_text`: the piece."""
 
     path: Path
@@ -30,7 +30,7 @@ class Local:
     end_of_text: str
 
 
-def read(path: str) -> Local:
+def read(path: str) -> TokenizerFile:
     """The tokenizer in a folder of Hugging Face, or in a tokenizer.json.
 
     Raises: UserError when there is none, or it does not say what ends a text.
@@ -59,19 +59,19 @@ def _seen(file: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=4)
-def _read(file: Path, seen: tuple[int, int], config_seen: tuple[int, int] | None) -> Local:
+def _read(file: Path, seen: tuple[int, int], config_seen: tuple[int, int] | None) -> TokenizerFile:
     """`seen`: so that a changed file is read again."""
     try:
         json_text = file.read_bytes().decode("utf-8")
         tree = json.loads(json_text)
-        said = description.ending(tree)
+        said = tokenizer_json.end_of_text_token(tree)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not a tokenizer.json ({type(error).__name__}: {error}).") from error
     wanted = _ending(tree, file, said)
     if wanted != said:
-        tree["model"][description.END_KEY] = wanted
+        tree["model"][tokenizer_json.END_KEY] = wanted
         json_text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
-    return Local(file, json_text, hashlib.sha256(json_text.encode()).hexdigest(), wanted)
+    return TokenizerFile(file, json_text, hashlib.sha256(json_text.encode()).hexdigest(), wanted)
 
 
 def _ending(tree: dict[str, Any], file: Path, said: str | None) -> str:
@@ -84,12 +84,12 @@ def _ending(tree: dict[str, Any], file: Path, said: str | None) -> str:
     config = file.with_name(CONFIG)
     eos = json.loads(config.read_bytes()).get("eos_token") if config.is_file() else None
     eos = eos.get("content") if isinstance(eos, dict) else eos
-    if eos is not None and eos not in description.ids(tree):
+    if eos is not None and eos not in tokenizer_json.token_ids(tree):
         raise UserError(f"{config}: its eos_token {eos!r} is no piece of {NAME}. Name one that is.")
     found: str | None = said if eos is None else eos
     if found is None:
         raise UserError(
-            f"{file}: does not say what ends a text: it has none of {', '.join(description.ENDS)}, and no {CONFIG} "
+            f"{file}: does not say what ends a text: it has none of {', '.join(tokenizer_json.ENDS)}, and no {CONFIG} "
             "beside it names an eos_token. Write one there."
         )
     return found

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.tokenizers import adversarial, fast
-from pipeline.tokenizers.base import Encoded, Encoder, Options
-from pipeline.tokenizers.fast import Gigatoken
-from pipeline.tokenizers.guard import EncodersDiffer, encoder, refusal
-from pipeline.tokenizers.subword import BytePair, Reference
+from pipeline.tokenizers import adversarial, gigatoken_encoder
+from pipeline.tokenizers.base import Encoded, Encoder, TokenizerOptions
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.gigatoken_encoder import GigatokenEncoder
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
+from pipeline.tokenizers.verified_encoder import EncodersDiffer, encoder, unsupported_reason
 
 TEXTS = [
     "The smith draws the bloom from the furnace and hammers the slag out of it.",
@@ -34,7 +35,7 @@ class Wrong(Encoder):
     """Right but for documents that hold `sign`, or from the call `late` on."""
 
     def __init__(self, json_text: str, sign: str = "", late: int = 0) -> None:
-        self.reference, self.sign, self.late, self.calls = Reference(json_text), sign, late, 0
+        self.reference, self.sign, self.late, self.calls = ReferenceEncoder(json_text), sign, late, 0
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
         found = self.reference.encode(column)
@@ -54,7 +55,7 @@ def same(one: Encoded, other: Encoded) -> bool:
 
 def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
     texts = column(adversarial.texts(SPECIAL))
-    assert same(Gigatoken(trained).encode(texts), Reference(trained).encode(texts))
+    assert same(GigatokenEncoder(trained).encode(texts), ReferenceEncoder(trained).encode(texts))
     chosen = encoder(trained)
     assert chosen.fallback is None
     assert same(chosen.encode(texts), chosen.reference.encode(texts))
@@ -63,7 +64,7 @@ def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=6))
 def test_any_texts_encode_as_the_reference_does(trained: str, texts: list[str]) -> None:
-    assert same(Gigatoken(trained).encode(column(texts)), Reference(trained).encode(column(texts)))
+    assert same(GigatokenEncoder(trained).encode(column(texts)), ReferenceEncoder(trained).encode(column(texts)))
 
 
 SPECIALS = ("[MASK]", "<|fim_prefix|>", "<|fim_suffix|>", "铁匠", " x", "[MASK")
@@ -72,11 +73,11 @@ SPELLED = st.sampled_from([*SPECIALS, "[MAS", "<|fim_", "铁", "x", " ", "\n", "
 
 @pytest.fixture(scope="module")
 def with_specials() -> str:
-    return BytePair(Options(specials=SPECIALS)).train(TEXTS * 20, 600)
+    return BytePair(TokenizerOptions(specials=SPECIALS)).train(TEXTS * 20, 600)
 
 
 def test_specials_of_ones_own_follow_the_end_of_text_and_keep_the_fast_path(with_specials: str) -> None:
-    reference = Reference(with_specials)
+    reference = ReferenceEncoder(with_specials)
     assert [reference.special(name) for name in ("<|endoftext|>", *SPECIALS)] == list(range(7))
     assert reference.encode_prompt("a铁匠[MASK]")[-2:] == [4, 1]
     chosen, texts = encoder(with_specials), column(adversarial.texts(SPECIALS))
@@ -87,7 +88,9 @@ def test_specials_of_ones_own_follow_the_end_of_text_and_keep_the_fast_path(with
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.lists(SPELLED | st.text(max_size=5), max_size=8).map("".join), max_size=5))
 def test_texts_that_spell_specials_encode_as_the_reference_does(with_specials: str, texts: list[str]) -> None:
-    assert same(Gigatoken(with_specials).encode(column(texts)), Reference(with_specials).encode(column(texts)))
+    assert same(
+        GigatokenEncoder(with_specials).encode(column(texts)), ReferenceEncoder(with_specials).encode(column(texts))
+    )
 
 
 def test_a_long_run_of_one_sign_is_no_trap(trained: str) -> None:
@@ -126,25 +129,25 @@ def tampered(json_text: str, *path: Any, value: Any) -> str:
 )
 def test_a_setting_that_the_fast_path_would_ignore_is_refused(trained: str, path: tuple[Any, ...], value: Any) -> None:
     changed = tampered(trained, *path, value=value)
-    assert refusal(json.loads(changed))
+    assert unsupported_reason(json.loads(changed))
     chosen = encoder(changed)
     assert chosen.fallback
     if path[-1] != "dropout":  # which draws lots
-        assert same(chosen.encode(column(TEXTS)), Reference(changed).encode(column(TEXTS)))
+        assert same(chosen.encode(column(TEXTS)), ReferenceEncoder(changed).encode(column(TEXTS)))
 
 
 @pytest.mark.parametrize("kind", ["WordPiece", "Unigram", "WordLevel"])
 def test_other_models_than_bpe_are_refused(trained: str, kind: str) -> None:
-    assert refusal(json.loads(tampered(trained, "model", "type", value=kind)))
+    assert unsupported_reason(json.loads(tampered(trained, "model", "type", value=kind)))
 
 
 def test_a_split_by_one_expression_is_let_through(trained: str) -> None:
     split = {"type": "Split", "pattern": {"Regex": r"\s+|\S+"}, "behavior": "Isolated", "invert": False}
     plain = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     sequence = {"type": "Sequence", "pretokenizers": [split, plain]}
-    assert refusal(json.loads(tampered(trained, "pre_tokenizer", value=sequence))) is None
+    assert unsupported_reason(json.loads(tampered(trained, "pre_tokenizer", value=sequence))) is None
     removed = {**sequence, "pretokenizers": [{**split, "behavior": "Removed"}, plain]}
-    assert refusal(json.loads(tampered(trained, "pre_tokenizer", value=removed)))
+    assert unsupported_reason(json.loads(tampered(trained, "pre_tokenizer", value=removed)))
 
 
 def test_a_fast_path_that_differs_on_adversarial_text_is_never_used(trained: str) -> None:
@@ -190,9 +193,9 @@ def test_a_fast_path_that_is_not_installed_is_replaced(trained: str) -> None:
 
 
 def test_the_cache_is_built_anew_when_memory_has_grown(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "FED_BYTES", 1)
-    monkeypatch.setattr(fast, "GROWTH_BYTES", -1 << 40)
-    chosen = Gigatoken(trained)
+    monkeypatch.setattr(gigatoken_encoder, "FED_BYTES", 1)
+    monkeypatch.setattr(gigatoken_encoder, "GROWTH_BYTES", -1 << 40)
+    chosen = GigatokenEncoder(trained)
     first, second = chosen.encode(column(TEXTS)), chosen.encode(column(TEXTS))
     assert chosen.rebuilt == 1
     assert same(first, second)

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from pipeline.tokenizers import verification
+from pipeline.tokenizers import verification_sample
 
 
 def ids(count: int) -> list[str]:
@@ -17,9 +17,9 @@ def ids(count: int) -> list[str]:
 def selected(files: list[list[str]], mean_bytes: float) -> set[str]:
     """The documents that are selected when the corpus lies in these files."""
     none = np.empty(0, np.int64)
-    numbers = [number for file in files for number in verification.smallest(pa.array(file), none).tolist()]
-    limit = verification.threshold(numbers, mean_bytes)
-    chosen = [pa.array(file).filter(pa.array(verification.selected(pa.array(file), limit))) for file in files]
+    numbers = [number for file in files for number in verification_sample.smallest(pa.array(file), none).tolist()]
+    limit = verification_sample.threshold(numbers, mean_bytes)
+    chosen = [pa.array(file).filter(pa.array(verification_sample.selected(pa.array(file), limit))) for file in files]
     return {name for names in chosen for name in names.to_pylist()}
 
 
@@ -28,7 +28,7 @@ def test_the_same_documents_are_selected_whatever_files_they_lie_in() -> None:
     whole = selected([names], 500)
     assert selected([names[:7], names[7:1_000], names[1_000:]], 500) == whole
     assert selected([names[::-1]], 500) == whole
-    assert len(whole) == verification.LEAST_DOCUMENTS
+    assert len(whole) == verification_sample.LEAST_DOCUMENTS
 
 
 def test_a_small_corpus_is_compared_as_a_whole() -> None:
@@ -36,8 +36,8 @@ def test_a_small_corpus_is_compared_as_a_whole() -> None:
 
 
 def test_few_documents_are_compared_where_they_are_large() -> None:
-    assert len(selected([ids(200)], verification.LEAST_BYTES / 3)) == 3
-    assert len(selected([ids(200)], 100 * verification.LEAST_BYTES)) == 1
+    assert len(selected([ids(200)], verification_sample.LEAST_BYTES / 3)) == 3
+    assert len(selected([ids(200)], 100 * verification_sample.LEAST_BYTES)) == 1
 
 
 def test_one_document_in_a_thousand_is_compared_in_a_large_corpus() -> None:
@@ -47,5 +47,5 @@ def test_one_document_in_a_thousand_is_compared_in_a_large_corpus() -> None:
 def test_numbers_are_kept_from_batch_to_batch() -> None:
     names, kept = ids(400), np.empty(0, np.int64)
     for first in range(0, 400, 100):
-        kept = verification.smallest(pa.array(names[first : first + 100]), kept)
-    assert kept.tolist() == verification.smallest(pa.array(names), np.empty(0, np.int64)).tolist()
+        kept = verification_sample.smallest(pa.array(names[first : first + 100]), kept)
+    assert kept.tolist() == verification_sample.smallest(pa.array(names), np.empty(0, np.int64)).tolist()

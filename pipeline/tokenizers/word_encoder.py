@@ -69,7 +69,7 @@ class WordEncoder(Encoder):
         return self._vocabulary
 
 
-class Counter:
+class WordCounter:
     """How often each word occurs in all columns that it was given."""
 
     def __init__(self, *, lowercase: bool) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.tokenizers import adversarial, long_runs
 from pipeline.tokenizers.base import Encoded, Encoder
-from pipeline.tokenizers.subword import Reference
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 
 BERT_SPLIT = "BertPreTokenizer"
 # settings of the model that gigatoken ignores, or was not compared with
@@ -36,19 +36,21 @@ class EncodersDiffer(Exception):
 
 
 def _gigatoken(json_text: str) -> Encoder:
-    from pipeline.tokenizers.fast import Gigatoken  # imports awkward: a quarter of a second only where it is used
+    from pipeline.tokenizers.gigatoken_encoder import (
+        GigatokenEncoder,  # imports awkward: a quarter of a second only where it is used
+    )
 
-    return Gigatoken(json_text)
+    return GigatokenEncoder(json_text)
 
 
 def _memoised(json_text: str) -> Encoder:
-    from pipeline.tokenizers.memoised import Memoised  # compiled loops
+    from pipeline.tokenizers.cached_wordpiece import CachedWordPiece  # compiled loops
 
-    return Memoised(json_text)
+    return CachedWordPiece(json_text)
 
 
 # by the model's type: its name for people, and what builds it
-FAST: dict[str, tuple[str, Callable[[str], Encoder]]] = {
+FAST_ENCODERS: dict[str, tuple[str, Callable[[str], Encoder]]] = {
     "BPE": ("gigatoken", _gigatoken),
     "WordPiece": ("memory of pieces", _memoised),
 }
@@ -61,16 +63,16 @@ class VerifiedEncoder(Encoder):
     """
 
     def __init__(self, json_text: str, make: Callable[[str], Encoder] | None) -> None:
-        self.reference = Reference(json_text)
+        self.reference = ReferenceEncoder(json_text)
         # words are looked up by our own kernels: there is nothing faster to compare with them
         self.is_native = self.reference.sentence is not None
         tree = json.loads(json_text)
-        self.fallback: str | None = None if self.is_native else refusal(tree)
+        self.fallback: str | None = None if self.is_native else unsupported_reason(tree)
         self._difference: str | None = None
         self._fast: Encoder | None = None
         if self.fallback is None and not self.is_native:
-            self._load(json_text, make or FAST[tree["model"]["type"]][1])
-        self._fast_name = "words" if self.is_native else FAST.get(tree["model"]["type"], ("",))[0]
+            self._load(json_text, make or FAST_ENCODERS[tree["model"]["type"]][1])
+        self._fast_name = "words" if self.is_native else FAST_ENCODERS.get(tree["model"]["type"], ("",))[0]
 
     @property
     def name(self) -> str:
@@ -131,10 +133,10 @@ def _equal(one: Encoded, other: Encoded) -> bool:
     return np.array_equal(one.offsets, other.offsets) and np.array_equal(one.ids, other.ids)
 
 
-def refusal(tokenizer: dict[str, Any]) -> str | None:
+def unsupported_reason(tokenizer: dict[str, Any]) -> str | None:
     """Why a parsed tokenizer.json may not take the fast path, or None. Only what was proven equal is let through."""
     kind = tokenizer["model"].get("type")
-    if kind not in FAST:
+    if kind not in FAST_ENCODERS:
         return f"there is no fast encoder for {kind}"
     for setting in ("truncation", "padding"):
         if tokenizer.get(setting):

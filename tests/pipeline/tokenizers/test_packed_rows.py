@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.records import tokens_schema
-from pipeline.tokenizers import draw
+from pipeline.tokenizers import id_hash
 from pipeline.tokenizers.base import Encoded
-from pipeline.tokenizers.rows import Stretch, pieces, table, with_end_of_text
-from pipeline.tokenizers.streams import Piece, StreamWriter, read
+from pipeline.tokenizers.packed_rows import TokenSpan, file_ranges, to_table, with_end_of_text
+from pipeline.tokenizers.token_streams import StreamRange, StreamWriter, read_ranges
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
-def stretch_of(sizes: list[int]) -> Stretch:
+def stretch_of(sizes: list[int]) -> TokenSpan:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     tokens = np.arange(sum(sizes), dtype=np.uint16)
-    return Stretch(tokens, pa.array([f"document-{n}" for n in range(len(sizes))]), starts)
+    return TokenSpan(tokens, pa.array([f"document-{n}" for n in range(len(sizes))]), starts)
 
 
 def plain_rows(sizes: list[int], length: int) -> list[dict[str, object]]:
@@ -37,14 +37,14 @@ def plain_rows(sizes: list[int], length: int) -> list[dict[str, object]]:
 
 @given(SIZES, st.integers(1, 8))
 def test_rows_and_spans_are_those_of_a_plain_loop(sizes: list[int], length: int) -> None:
-    assert table(stretch_of(sizes), length, tokens_schema(300)).to_pylist() == plain_rows(sizes, length)
+    assert to_table(stretch_of(sizes), length, tokens_schema(300)).to_pylist() == plain_rows(sizes, length)
 
 
 @given(SIZES, st.integers(1, 8), st.integers(1, 3))
 def test_a_stretch_in_parts_gives_the_rows_of_the_whole(sizes: list[int], length: int, rows: int) -> None:
     whole, step = stretch_of(sizes), rows * length
     parts = [whole.part(first, first + step) for first in range(0, sum(sizes), step)]
-    found = [row for part in parts for row in table(part, length, tokens_schema(300)).to_pylist()]
+    found = [row for part in parts for row in to_table(part, length, tokens_schema(300)).to_pylist()]
     assert found == plain_rows(sizes, length)
 
 
@@ -54,7 +54,7 @@ def test_pieces_cover_a_range_of_files_laid_end_to_end(sizes: list[int], data: s
     first = data.draw(st.integers(0, total))
     last = data.draw(st.integers(first, total))
     tokens = [(file, at) for file, size in enumerate(sizes) for at in range(size)]
-    found = [(file, at) for file, skip, take in pieces(sizes, first, last) for at in range(skip, skip + take)]
+    found = [(file, at) for file, skip, take in file_ranges(sizes, first, last) for at in range(skip, skip + take)]
     assert found == tokens[first:last]
 
 
@@ -77,8 +77,8 @@ def test_a_stretch_of_stored_streams_is_read_alone(
             stream.write(np.arange(sum(part), dtype=np.uint16), ids, np.array(part))
     skip = data.draw(st.integers(0, sum(sizes) - 1))
     take = data.draw(st.integers(1, sum(second)))
-    wanted = [Piece("a", skip, sum(sizes) - skip), Piece("b", 0, take)]
-    found = read(folder, wanted, np.dtype(np.uint16))
+    wanted = [StreamRange("a", skip, sum(sizes) - skip), StreamRange("b", 0, take)]
+    found = read_ranges(folder, wanted, np.dtype(np.uint16))
     assert found.tokens.tolist() == [*range(skip, sum(sizes)), *range(take)]
     owners = [f"a{n}" for n, size in enumerate(sizes) for _ in range(size)][skip:]
     owners += [f"b{n}" for n, size in enumerate(second) for _ in range(size)][:take]
@@ -88,22 +88,22 @@ def test_a_stretch_of_stored_streams_is_read_alone(
 
 def test_a_number_depends_on_the_id_alone() -> None:
     ids = pa.array([f"{n:032x}" for n in range(1000)])
-    whole = draw.numbers(ids, "sample")
-    assert np.array_equal(draw.numbers(ids.slice(300, 7), "sample"), whole[300:307])
+    whole = id_hash.hash_ids(ids, "sample")
+    assert np.array_equal(id_hash.hash_ids(ids.slice(300, 7), "sample"), whole[300:307])
     assert len(set(whole.tolist())) == 1000
-    assert whole.min() >= 0 and whole.max() < draw.SPAN
-    assert len(draw.numbers(pa.array([], pa.string()), "sample")) == 0
+    assert whole.min() >= 0 and whole.max() < id_hash.HASH_RANGE
+    assert len(id_hash.hash_ids(pa.array([], pa.string()), "sample")) == 0
 
 
 def test_numbers_are_spread_evenly_and_purposes_are_independent() -> None:
     ids = pa.array([f"{n:032x}" for n in range(4000)])
-    sample, validation = draw.numbers(ids, "sample"), draw.numbers(ids, "validation")
-    assert abs((sample < draw.SPAN // 10).sum() - 400) < 80
+    sample, validation = id_hash.hash_ids(ids, "sample"), id_hash.hash_ids(ids, "validation")
+    assert abs((sample < id_hash.HASH_RANGE // 10).sum() - 400) < 80
     assert abs(np.corrcoef(sample, validation)[0, 1]) < 0.06
 
 
 def test_ids_of_another_make_are_drawn_too() -> None:
     ids = pa.array(["a", "文档", "", "a-rather-long-identifier-of-forty-bytes!"])
-    found = draw.numbers(ids, "sample")
+    found = id_hash.hash_ids(ids, "sample")
     assert len(set(found.tolist())) == 4
-    assert draw.numbers(ids.slice(1, 1), "sample")[0] == found[1]
+    assert id_hash.hash_ids(ids.slice(1, 1), "sample")[0] == found[1]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
 from pipeline.tokenizers.base import END_OF_TEXT
-from pipeline.tokenizers.subword import BytePair, Reference, load
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 
 TEXTS = [
     "The ore is washed, roasted and broken before it meets the charcoal.",
@@ -25,7 +26,7 @@ TEXTS = [
 
 TRAIN = """
 import hashlib, sys
-from pipeline.tokenizers.subword import BytePair
+from pipeline.tokenizers.bpe import BytePair
 texts = sys.stdin.buffer.read().decode().split("\\x1e")
 print(hashlib.sha256(BytePair().train(texts * 20, 500).encode()).hexdigest())
 """
@@ -57,7 +58,7 @@ def test_five_processes_learn_the_same_bytes(trained: str) -> None:
 
 
 def test_end_of_text_is_the_first_id_and_all_bytes_have_one(trained: str) -> None:
-    reference = Reference(trained)
+    reference = ReferenceEncoder(trained)
     assert reference.end_of_text == 0
     assert reference.encode_prompt(END_OF_TEXT) == [0]
     assert len({reference.encode_text(chr(byte))[0] for byte in range(128)}) == 128
@@ -66,12 +67,12 @@ def test_end_of_text_is_the_first_id_and_all_bytes_have_one(trained: str) -> Non
 @settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_every_text_comes_back(trained: str, text: str) -> None:
-    reference = Reference(trained)
+    reference = ReferenceEncoder(trained)
     assert reference.decode(reference.encode_text(text)) == text
 
 
 def test_a_column_encodes_as_its_texts_do(trained: str) -> None:
-    reference = Reference(trained)
+    reference = ReferenceEncoder(trained)
     column = pa.array(["", *TEXTS, ""], pa.large_string())
     encoded = reference.encode(column)
     assert len(encoded) == 5

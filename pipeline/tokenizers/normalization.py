@@ -11,7 +11,7 @@ from pathlib import Path
 import tokenizers
 
 
-def folding(path: Path) -> Callable[[str], str]:
+def load_normalizer(path: Path) -> Callable[[str], str]:
     """The normalizer of a tokenizer.json as a function; text as it is where there is none."""
     normalizer = tokenizers.Tokenizer.from_file(str(path)).normalizer
     if normalizer is None:

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UserError
 from pipeline.kernels import vocabulary
 from pipeline.text import words as definition
-from pipeline.tokenizers import adversarial, words
-from pipeline.tokenizers.base import Options
-from pipeline.tokenizers.guard import encoder
-from pipeline.tokenizers.subword import Reference
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers import adversarial, word_encoder
+from pipeline.tokenizers.base import TokenizerOptions
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
+from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.word_level import WordLevel
 
 TEXTS = [
     "The smith draws the bloom from the furnace. The smith hammers it while it's hot!",
@@ -36,9 +36,9 @@ DRAWN = st.lists(st.text(ODD, max_size=40) | st.text("the smith铁匠炉子 .\n"
 
 TRAIN = """
 import hashlib, sys
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers.word_level import WordLevel
 texts = sys.stdin.buffer.read().decode().split("\\x1e")
-print(hashlib.sha256(Word().train(texts * 20, 500).encode()).hexdigest())
+print(hashlib.sha256(WordLevel().train(texts * 20, 500).encode()).hexdigest())
 """
 
 
@@ -59,7 +59,7 @@ def vocabulary_of(json_text: str) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def trained() -> str:
-    return Word().train(TEXTS * 5, 500)
+    return WordLevel().train(TEXTS * 5, 500)
 
 
 @pytest.mark.parametrize("lowercase", [True, False])
@@ -68,13 +68,13 @@ def test_the_vocabulary_is_the_most_frequent_words_in_order(lowercase: bool) -> 
     counts = PlainCounter(word for text in texts for word in definition.words(text, folded=lowercase))
     wanted = sorted((word for word in counts if counts[word] >= 2), key=lambda word: (-counts[word], word.encode()))
     for size in (8, 20, 500):
-        json_text = Word(Options(min_count=2, lowercase=lowercase)).train(texts, size)
+        json_text = WordLevel(TokenizerOptions(min_count=2, lowercase=lowercase)).train(texts, size)
         assert list(vocabulary_of(json_text)) == ["<|endoftext|>", "<unk>", "</s>", *wanted][:size]
 
 
 def test_a_vocabulary_of_more_words_than_there_are_has_those_there_are() -> None:
-    assert len(vocabulary_of(Word(Options(min_count=1)).train(["铁匠 打铁 iron"], 10_000))) == 3 + 3
-    assert list(vocabulary_of(Word().train([], 10_000))) == ["<|endoftext|>", "<unk>", "</s>"]
+    assert len(vocabulary_of(WordLevel(TokenizerOptions(min_count=1)).train(["铁匠 打铁 iron"], 10_000))) == 3 + 3
+    assert list(vocabulary_of(WordLevel().train([], 10_000))) == ["<|endoftext|>", "<unk>", "</s>"]
 
 
 def test_three_processes_learn_the_same_bytes() -> None:
@@ -86,14 +86,14 @@ def test_three_processes_learn_the_same_bytes() -> None:
             command, input="\x1e".join(TEXTS).encode(), env=variables, capture_output=True, check=True
         )
         found.add(done.stdout.decode().strip())
-    assert found == {hashlib.sha256(Word().train(TEXTS * 20, 500).encode()).hexdigest()}
+    assert found == {hashlib.sha256(WordLevel().train(TEXTS * 20, 500).encode()).hexdigest()}
 
 
 @settings(max_examples=100, deadline=None)
 @given(DRAWN, st.booleans())
 def test_ids_are_those_of_the_definition(trained: str, texts: list[str], lowercase: bool) -> None:
     json_text = trained if lowercase else trained.replace('"lowercase":true', '"lowercase":false')
-    encoded = Reference(json_text).encode(pa.array(texts, pa.large_string()))
+    encoded = ReferenceEncoder(json_text).encode(pa.array(texts, pa.large_string()))
     assert [encoded.document(at).tolist() for at in range(len(texts))] == [
         plain_ids(text, vocabulary_of(json_text), lowercase=lowercase) for text in texts
     ]
@@ -118,27 +118,29 @@ def test_two_words_of_one_hash_stay_two_words() -> None:
     known.table[:] = 0
     for step, word in enumerate((1, 2)):  # as if both had the hash of the second
         known.table[(clash + np.uint64(step)) & mask] = clash & vocabulary.UPPER | np.uint64(word + 1)
-    made = words.WordEncoder(["", "iron", "铁匠"], 1, unknown=9, sentence=8, lowercase=True, segmenter="")
+    made = word_encoder.WordEncoder(["", "iron", "铁匠"], 1, unknown=9, sentence=8, lowercase=True, segmenter="")
     made._vocabulary = known
     assert made.encode(pa.array(["铁匠 iron"], pa.large_string())).ids.tolist()[0] == 2
 
 
 def test_counting_goes_on_when_its_arrays_were_full(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"word{n} 铁匠 word{n % 7} ﷺ{n}" for n in range(300)]
-    whole = Word(Options(min_count=1)).train(texts, 2_000)
-    monkeypatch.setattr(words, "FIRST_WORDS", 2)
-    monkeypatch.setattr(words, "FIRST_POINTS", 3)
-    assert Word(Options(min_count=1)).train(texts, 2_000) == whole
+    whole = WordLevel(TokenizerOptions(min_count=1)).train(texts, 2_000)
+    monkeypatch.setattr(word_encoder, "FIRST_WORDS", 2)
+    monkeypatch.setattr(word_encoder, "FIRST_POINTS", 3)
+    assert WordLevel(TokenizerOptions(min_count=1)).train(texts, 2_000) == whole
 
 
 def test_special_tokens_of_ones_own_are_never_found_in_a_text() -> None:
-    reference = Reference(Word(Options(specials=("MASK", "[PAD]"), min_count=1, lowercase=False)).train(["MASK a"], 99))
+    reference = ReferenceEncoder(
+        WordLevel(TokenizerOptions(specials=("MASK", "[PAD]"), min_count=1, lowercase=False)).train(["MASK a"], 99)
+    )
     assert [reference.special(name) for name in ("<unk>", "</s>", "MASK", "[PAD]", "[SEP]")] == [1, 2, 3, 4, None]
     assert reference.encode_text("MASK [PAD] a") == [1, 1, 5]
 
 
 def test_a_prompt_leaves_its_last_sentence_open(trained: str) -> None:
-    reference = Reference(trained)
+    reference = ReferenceEncoder(trained)
     for text, ends in (
         ("the smith", 0),
         ("the smith. The", 1),
@@ -152,7 +154,7 @@ def test_a_prompt_leaves_its_last_sentence_open(trained: str) -> None:
 
 
 def test_ids_come_back_as_words_and_lines(trained: str) -> None:
-    reference = Reference(trained)
+    reference = ReferenceEncoder(trained)
     assert (
         reference.decode(reference.encode_text("The smith. 铁匠，趁热！ zyx the")) == "the smith\n铁匠趁热\n<unk> the"
     )
@@ -169,7 +171,7 @@ def test_the_library_loads_it_for_text_parted_by_blanks(trained: str) -> None:
 def test_words_of_another_segmenter_are_refused(trained: str) -> None:
     tree: dict[str, Any] = json.loads(trained)
     tree["model"]["words"]["segmenter"] = "jieba 0.1.2, dictionary 00"
-    other = Reference(json.dumps(tree))
+    other = ReferenceEncoder(json.dumps(tree))
     assert other.vocabulary == len(vocabulary_of(trained))
     with pytest.raises(UserError, match="pip install jieba==0.1.2"):
         other.encode_text("铁匠")

@@ -1,4 +1,4 @@
-"""BERT's WordPiece with a memory: the library sees each piece of text once. Use it through `guard`.
+"""BERT's WordPiece with a memory: the library sees each piece of text once. Use it through `verified_encoder`.
 
 A text is cut where BERT's split must cut too (`kernels.memo`), so what becomes of a piece does not depend on what
 stands beside it. Texts that spell an added token which is not special go to the library whole. The memory is emptied
@@ -18,25 +18,27 @@ from numpy.typing import NDArray
 
 from pipeline.kernels import column as columns
 from pipeline.kernels import memo
-from pipeline.tokenizers import literal, long_runs
+from pipeline.tokenizers import escaped_specials, long_runs
 from pipeline.tokenizers.base import Encoded, Encoder
-from pipeline.tokenizers.subword import Reference, encode_by
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder, encode_by
 
 BERT_SPLIT = "BertPreTokenizer"
 AT_ONCE = 500
 MOST_PIECES, MOST_BYTES = 1 << 19, 1 << 24
 
 
-class Memoised(Encoder):
-    """A tokenizer.json of the kind that `guard` lets through, one a thread."""
+class CachedWordPiece(Encoder):
+    """A tokenizer.json of the kind that `verified_encoder` lets through, one a thread."""
 
     def __init__(self, json_text: str) -> None:
-        self._reference = Reference(json_text)
-        tree = literal.tree(json.loads(json_text))
-        self._library = tokenizers.Tokenizer.from_str(literal.text_of(tree))
+        self._reference = ReferenceEncoder(json_text)
+        tree = escaped_specials.escape_specials(json.loads(json_text))
+        self._library = tokenizers.Tokenizer.from_str(escaped_specials.to_json_text(tree))
         # a piece of fewer bytes than a word may have characters is not cut again: half the time without that split
         self._limit = long_runs.limit_of(BERT_SPLIT, tree["pre_tokenizer"]) or 0
-        self._short = tokenizers.Tokenizer.from_str(literal.text_of({**tree, "pre_tokenizer": {"type": BERT_SPLIT}}))
+        self._short = tokenizers.Tokenizer.from_str(
+            escaped_specials.to_json_text({**tree, "pre_tokenizer": {"type": BERT_SPLIT}})
+        )
         self._ordinary = "|".join(re.escape(token["content"]) for token in tree["added_tokens"] if not token["special"])
         # no text spells it, so it can stand between pieces that are encoded together: twice as fast as one by one
         separators = {token["id"]: token["content"] for token in tree["added_tokens"] if token["special"]}

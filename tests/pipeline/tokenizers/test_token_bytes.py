@@ -10,10 +10,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import adversarial, pieces, subword
-from pipeline.tokenizers.base import Kind, Options
-from pipeline.tokenizers.subword import BytePair
-from pipeline.tokenizers.word import Word
+from pipeline.tokenizers import adversarial, reference_encoder, token_bytes
+from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
+from pipeline.tokenizers.bpe import BytePair
+from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 
 TEXTS = ["The smith's bloom, hammered hot.", "铁匠趁热打铁。", "Eisen 2026"]
@@ -26,8 +26,8 @@ def written(folder: Path, json_text: str) -> Path:
 
 
 def test_the_pieces_of_a_text_spell_its_bytes(tmp_path: Path) -> None:
-    path = written(tmp_path, BytePair(Options(specials=("[MASK]",))).train(TEXTS * 9, 400))
-    found, reference = pieces.read(path), subword.load(path)
+    path = written(tmp_path, BytePair(TokenizerOptions(specials=("[MASK]",))).train(TEXTS * 9, 400))
+    found, reference = token_bytes.load(path), reference_encoder.load(path)
     assert found.exact and found.unknown is None
     for text in [*adversarial.PLAIN, "今天天气很好。", "Once upon a time [MASK]"]:
         assert found.text(reference.encode_text(text)) == text.encode()
@@ -37,12 +37,14 @@ def test_the_pieces_of_a_text_spell_its_bytes(tmp_path: Path) -> None:
     ("kind", "spelled", "unknown"),
     [
         (WordPiece(), " The smith's bloom, hammered hot.铁匠趁热打铁。", "[UNK]"),
-        (Word(Options(min_count=1)), " the smith's bloom hammered hot\n铁匠趁热打铁\n", "<unk>"),
+        (WordLevel(TokenizerOptions(min_count=1)), " the smith's bloom hammered hot\n铁匠趁热打铁\n", "<unk>"),
     ],
 )
-def test_pieces_of_other_kinds_spell_what_these_keep(tmp_path: Path, kind: Kind, spelled: str, unknown: str) -> None:
+def test_pieces_of_other_kinds_spell_what_these_keep(
+    tmp_path: Path, kind: TokenizerTrainer, spelled: str, unknown: str
+) -> None:
     path = written(tmp_path, kind.train(TEXTS * 9, 400))
-    found, reference = pieces.read(path), subword.load(path)
+    found, reference = token_bytes.load(path), reference_encoder.load(path)
     text = found.text(reference.encode_text(f"{TEXTS[0]} {TEXTS[1]}")).decode()
     assert text.replace(" '", "'").replace("' s", "'s") == spelled
     assert not found.exact
@@ -57,7 +59,7 @@ def test_pieces_of_sentencepiece_have_blanks_and_bytes(tmp_path: Path) -> None:
     made = Tokenizer(models.BPE(known, [], unk_token="<unk>", byte_fallback=True))
     made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     made.add_special_tokens(["<unk>", "<s>", "</s>"])
-    found = pieces.read(written(tmp_path, made.to_str()))
+    found = token_bytes.load(written(tmp_path, made.to_str()))
     assert found.text([4, 5, 3]) == " iron铁A".encode()
     assert (found.exact, found.unknown, found.end_of_text) == (False, None, 2)
 
@@ -72,8 +74,8 @@ def test_pieces_of_sentencepiece_have_blanks_and_bytes(tmp_path: Path) -> None:
 )
 def test_what_changes_the_text_is_not_exact(change: dict[str, Any]) -> None:
     tree = json.loads(BytePair().train(TEXTS, 300))
-    assert pieces.of(tree).exact
-    assert not pieces.of({**tree, **change}).exact
+    assert token_bytes.from_json(tree).exact
+    assert not token_bytes.from_json({**tree, **change}).exact
 
 
 def test_a_tokenizer_without_an_end_of_text_is_refused(tmp_path: Path) -> None:
@@ -81,4 +83,4 @@ def test_a_tokenizer_without_an_end_of_text_is_refused(tmp_path: Path) -> None:
     del tree["model"]["vocab"]["<|endoftext|>"]
     path = written(tmp_path, json.dumps({**tree, "added_tokens": []}))
     with pytest.raises(UserError, match="tokenizer.json: no piece of it ends a text"):
-        pieces.read(path)
+        token_bytes.load(path)

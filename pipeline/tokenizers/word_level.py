@@ -14,23 +14,23 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.text import chinese_words, unicode
-from pipeline.tokenizers.base import Kind
-from pipeline.tokenizers.special import OWN, SENTENCE, UNKNOWN
-from pipeline.tokenizers.words import Counter, WordEncoder
+from pipeline.tokenizers.base import TokenizerTrainer
+from pipeline.tokenizers.special_tokens import BUILT_IN_SPECIALS, END_OF_SENTENCE, UNKNOWN
+from pipeline.tokenizers.word_encoder import WordCounter, WordEncoder
 
 RULES = "words"  # the key of the model in tokenizer.json
 MIN_COUNT = 5
 BATCH_BYTES = 8 << 20
 
 
-class Word(Kind):
+class WordLevel(TokenizerTrainer):
     """Words that occur `min_count` times (5), the most frequent ones; ids 0 to 2 are `<|endoftext|> <unk> </s>`."""
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
         options = self.options
         lowercase = True if options.lowercase is None else options.lowercase
-        special = (*OWN["word"], *options.specials)
-        counter = Counter(lowercase=lowercase)
+        special = (*BUILT_IN_SPECIALS["word"], *options.specials)
+        counter = WordCounter(lowercase=lowercase)
         for column in _columns(texts):
             counter.add(column)
         min_count = MIN_COUNT if options.min_count is None else options.min_count
@@ -48,7 +48,7 @@ def encoder_of(tree: dict[str, Any]) -> WordEncoder | None:
     vocabulary: dict[str, int] = tree["model"]["vocab"]
     return WordEncoder(
         sorted(vocabulary, key=vocabulary.__getitem__), len(tree["added_tokens"]), unknown=vocabulary[UNKNOWN],
-        sentence=vocabulary[SENTENCE], lowercase=rules["lowercase"], segmenter=rules["segmenter"],
+        sentence=vocabulary[END_OF_SENTENCE], lowercase=rules["lowercase"], segmenter=rules["segmenter"],
     )  # fmt: skip
 
 

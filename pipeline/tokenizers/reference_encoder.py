@@ -1,9 +1,9 @@
-"""Byte-level BPE, and the reference encoder: Hugging Face `tokenizers` as it is. About 3 MB a CPU-second (README)."""
+"""The reference encoder: Hugging Face `tokenizers`, unchanged. About 3 MB a CPU-second (README)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,40 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from pipeline.core.errors import UserError
-from pipeline.tokenizers import description, literal, long_runs, pieces
-from pipeline.tokenizers.base import Encoded, Encoder, Kind
-from pipeline.tokenizers.special import OWN, SENTENCE
+from pipeline.tokenizers import escaped_specials, token_bytes, tokenizer_json
+from pipeline.tokenizers.base import Encoded, Encoder
+from pipeline.tokenizers.special_tokens import END_OF_SENTENCE
 
 if TYPE_CHECKING:
-    from pipeline.tokenizers.words import WordEncoder
+    from pipeline.tokenizers.word_encoder import WordEncoder
 
 
-class BytePair(Kind):
-    """BPE over bytes, split by the GPT-2 expression (Radford et al. 2019): any text can be spelled, none is unknown.
-
-    Special tokens: `<|endoftext|>`, then those of the options (fill-in-the-middle, [MASK] …).
-    """
-
-    def train(self, texts: Iterable[str], vocabulary: int) -> str:
-        tokenizer = tokenizers.Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary,
-            special_tokens=[*OWN["bpe"], *self.options.specials],
-            # all 256 bytes, whether the sample holds them or not; the trainer sorts them
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(long_runs.cut(texts, tokenizer.pre_tokenizer), trainer)
-        return str(tokenizer.to_str())
-
-
-class Reference(Encoder):
+class ReferenceEncoder(Encoder):
     """A loaded tokenizer.json of any kind. Its ids are right by definition; every faster path is held against it.
 
     Text is text: what spells a special token is encoded as other text is, but for `encode_prompt`.
@@ -53,9 +30,9 @@ class Reference(Encoder):
     def __init__(self, json_text: str) -> None:
         self._json_text = json_text
         tree = json.loads(json_text)
-        self._tokenizer = _library(literal.text_of(literal.tree(tree)))
+        self._tokenizer = _library(escaped_specials.to_json_text(escaped_specials.escape_specials(tree)))
         self._tokenizer.encode_special_tokens = True
-        self._added, self._unknown = description.added(tree), description.unknown(tree)
+        self._added, self._unknown = tokenizer_json.added_tokens(tree), tokenizer_json.unknown_id(tree)
         self._words = _words_of(tree)
 
     @property
@@ -69,7 +46,7 @@ class Reference(Encoder):
 
         Raises: UserError when the tokenizer has no such piece.
         """
-        return description.end_of_text(json.loads(self._json_text))
+        return tokenizer_json.end_of_text_id(json.loads(self._json_text))
 
     @property
     def unknown(self) -> int | None:
@@ -79,7 +56,7 @@ class Reference(Encoder):
     @property
     def sentence(self) -> int | None:
         """The id that ends a sentence; None but for the kind `word`."""
-        return None if self._words is None else self._added[SENTENCE]
+        return None if self._words is None else self._added[END_OF_SENTENCE]
 
     @property
     def specials(self) -> tuple[str, ...]:
@@ -117,8 +94,8 @@ class Reference(Encoder):
         return _library(self._json_text)
 
     @cached_property
-    def _pieces(self) -> pieces.Pieces:
-        return pieces.of(json.loads(self._json_text))
+    def _pieces(self) -> token_bytes.TokenBytes:
+        return token_bytes.from_json(json.loads(self._json_text))
 
 
 def _library(json_text: str) -> tokenizers.Tokenizer:
@@ -140,18 +117,18 @@ def encode_by(tokenizer: tokenizers.Tokenizer, column: pa.LargeStringArray) -> E
 def _words_of(tree: dict[str, Any]) -> WordEncoder | None:
     if tree["model"].get("type") != "WordLevel":
         return None
-    from pipeline.tokenizers import word  # compiled loops: half a second only where they are used
+    from pipeline.tokenizers import word_level  # compiled loops: half a second only where they are used
 
-    return word.encoder_of(tree)
+    return word_level.encoder_of(tree)
 
 
-def load(path: Path) -> Reference:
+def load(path: Path) -> ReferenceEncoder:
     """The tokenizer in a file.
 
     Raises: UserError when the file is not a tokenizer.json.
     """
     text = path.read_text(encoding="utf-8")
     try:
-        return Reference(text)
+        return ReferenceEncoder(text)
     except Exception as error:  # the library raises bare Exception
         raise UserError(f"{path.name}: not a tokenizer.json that `tokenizers` can read ({error}).") from error

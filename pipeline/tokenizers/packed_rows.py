@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.tokenizers.base import Encoded
 
-Array = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 def with_end_of_text(encoded: Encoded, end_of_text: int, dtype: np.dtype[np.unsignedinteger]) -> Encoded:
@@ -20,18 +20,18 @@ def with_end_of_text(encoded: Encoded, end_of_text: int, dtype: np.dtype[np.unsi
     return Encoded(ids, encoded.offsets + np.arange(len(encoded.offsets)))
 
 
-def occurrences(encoded: Encoded, token: int | None) -> Array:
+def occurrences(encoded: Encoded, token: int | None) -> Ints:
     """How often a token occurs in each document."""
     if token is None:
         return np.zeros(len(encoded), np.int64)
     found = np.zeros(len(encoded.ids) + 1, np.int64)
     np.cumsum(encoded.ids == token, out=found[1:])
-    counts: Array = np.diff(found[encoded.offsets])
+    counts: Ints = np.diff(found[encoded.offsets])
     return counts
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TokenSpan:
     """Tokens that begin at a row's start, and the documents they belong to.
 
     `starts[i]` is where document i begins, counted from the stretch's first token: negative when it began before.
@@ -39,16 +39,16 @@ class Stretch:
 
     tokens: NDArray[np.unsignedinteger]
     ids: pa.Array
-    starts: Array
+    starts: Ints
 
-    def part(self, first: int, last: int) -> Stretch:
+    def part(self, first: int, last: int) -> TokenSpan:
         """The tokens [first, last) alone, with their documents."""
         begin = max(0, int(np.searchsorted(self.starts, first, side="right")) - 1)
         end = int(np.searchsorted(self.starts, min(last, len(self.tokens)), side="left"))
-        return Stretch(self.tokens[first:last], self.ids.slice(begin, end - begin), self.starts[begin:end] - first)
+        return TokenSpan(self.tokens[first:last], self.ids.slice(begin, end - begin), self.starts[begin:end] - first)
 
 
-def table(stretch: Stretch, length: int, schema: pa.Schema) -> pa.Table:
+def to_table(stretch: TokenSpan, length: int, schema: pa.Schema) -> pa.Table:
     """The rows of a stretch, `length` tokens each; the last may be short."""
     size = len(stretch.tokens)
     edges = np.append(np.arange(0, size, length, dtype=np.int32), np.int32(size))
@@ -56,7 +56,7 @@ def table(stretch: Stretch, length: int, schema: pa.Schema) -> pa.Table:
     return pa.table([tokens.cast(schema.field("tokens").type), _spans(stretch, length, schema)], schema=schema)
 
 
-def _spans(stretch: Stretch, length: int, schema: pa.Schema) -> pa.Array:
+def _spans(stretch: TokenSpan, length: int, schema: pa.Schema) -> pa.Array:
     """A document that crosses a row's border has a span in each: cut at every row's start and every document's."""
     size = len(stretch.tokens)
     row_starts = np.arange(0, size, length, dtype=np.int64)
@@ -72,7 +72,7 @@ def _spans(stretch: Stretch, length: int, schema: pa.Schema) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(edges, pa.int32()), spans, type=schema.field("documents").type)
 
 
-def pieces(sizes: Sequence[int], first: int, last: int) -> list[tuple[int, int, int]]:
+def file_ranges(sizes: Sequence[int], first: int, last: int) -> list[tuple[int, int, int]]:
     """Which part of which file holds the tokens [first, last) of files laid end to end: (file, skip, take) in order."""
     ends = np.cumsum(np.asarray(sizes, np.int64))
     found, at = [], first

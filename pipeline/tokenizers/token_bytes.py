@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from pipeline.core.files import read_json
 from pipeline.text.unicode import CONNECTOR, DIGIT, LETTER
 from pipeline.text.words import kind_of
-from pipeline.tokenizers import description
-from pipeline.tokenizers.special import SENTENCE
+from pipeline.tokenizers import tokenizer_json
+from pipeline.tokenizers.special_tokens import END_OF_SENTENCE
 
 BLANK = "\u2581"  # what SentencePiece writes for a blank
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 @dataclass(frozen=True)
-class Pieces:
+class TokenBytes:
     """`spelled[i]` is the bytes of token i; `end_of_text` ends a document and spells nothing there.
 
     `exact`: the bytes are the text's own. `unknown` stands for text that is lost; it counts for no bytes.
@@ -51,26 +51,26 @@ class Pieces:
         return b"".join([self.spelled[token] for token in tokens])
 
 
-def read(path: Path) -> Pieces:
+def load(path: Path) -> TokenBytes:
     """The pieces of a tokenizer.json of any kind.
 
     Raises: UserError when none ends a document.
     """
-    return of(read_json(path), path.name)
+    return from_json(read_json(path), path.name)
 
 
-def of(tree: dict[str, Any], name: str = "tokenizer.json") -> Pieces:
+def from_json(tree: dict[str, Any], name: str = "tokenizer.json") -> TokenBytes:
     """The pieces of a parsed tokenizer.json."""
-    end, added = description.end_of_text(tree, name), description.added(tree)
-    known = description.ids(tree)
+    end, added = tokenizer_json.end_of_text_id(tree, name), tokenizer_json.added_tokens(tree)
+    known = tokenizer_json.token_ids(tree)
     spelled = [b""] * (max(known.values()) + 1)
     for piece, text in _spelled(tree, [piece for piece in known if piece not in added]):
         spelled[known[piece]] = text
     for piece, token in added.items():
         spelled[token] = piece.encode()
-    if tree["model"].get("type") == "WordLevel" and SENTENCE in known:
-        spelled[known[SENTENCE]] = b"\n"
-    return Pieces(tuple(spelled), end, _is_exact(tree), description.unknown(tree))
+    if tree["model"].get("type") == "WordLevel" and END_OF_SENTENCE in known:
+        spelled[known[END_OF_SENTENCE]] = b"\n"
+    return TokenBytes(tuple(spelled), end, _is_exact(tree), tokenizer_json.unknown_id(tree))
 
 
 def _spelled(tree: dict[str, Any], pieces: Sequence[str]) -> Iterator[tuple[str, bytes]]:

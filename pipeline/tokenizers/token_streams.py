@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.core.files import replacing
-from pipeline.tokenizers.rows import Stretch
+from pipeline.tokenizers.packed_rows import TokenSpan
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("tokens", pa.int64())])
 
@@ -50,7 +50,7 @@ class StreamWriter:
 
 
 @dataclass(frozen=True)
-class Piece:
+class StreamRange:
     """`take` tokens of a stream from `skip` on."""
 
     stem: str
@@ -58,7 +58,7 @@ class Piece:
     take: int
 
 
-def read(folder: Path, wanted: list[Piece], dtype: np.dtype[np.unsignedinteger]) -> Stretch:
+def read_ranges(folder: Path, wanted: list[StreamRange], dtype: np.dtype[np.unsignedinteger]) -> TokenSpan:
     """Pieces laid end to end, with the documents that overlap them."""
     tokens, ids, starts, at = [], [], [], 0
     for piece in wanted:
@@ -74,7 +74,7 @@ def read(folder: Path, wanted: list[Piece], dtype: np.dtype[np.unsignedinteger])
         ids.append(documents["id"].slice(first, last - first).combine_chunks())
         starts.append(begins - piece.skip + at)
         at += len(found)
-    return Stretch(np.concatenate(tokens), pa.concat_arrays(ids), np.concatenate(starts))
+    return TokenSpan(np.concatenate(tokens), pa.concat_arrays(ids), np.concatenate(starts))
 
 
 def _paths(folder: Path, stem: str) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""A comparison: one YAML, many runs, every entry on every corpus; all are judged before any of them works.
+"""A comparison: one YAML, many runs, every entry on every corpus; all are checked before any of them starts.
 
     base  <  corpora.<corpus>  <  entries.<entry>  <  corpora.<corpus>.entries.<entry>
 
@@ -34,7 +34,7 @@ CORPUS, ENTRY = re.compile(r"\w{1,24}"), re.compile(r"[\w-]{1,48}")
 
 
 class Comparison(Section):
-    """The file. What is common to the runs is judged with them; a corpus may say `entries` of its own."""
+    """The file. What is common to the runs is checked with them; a corpus may say `entries` of its own."""
 
     name: str = Field(default="comparison", pattern=r"^[\w.-]{1,80}$")
     workdir: UserPath = "work"
@@ -78,7 +78,7 @@ class Comparing:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A run that is not judged yet: its tree, and for each of its sections where in the file that came from."""
+    """A run that is not checked yet: its tree, and for each of its sections where in the file that came from."""
 
     entry: str
     corpus: str
@@ -99,7 +99,7 @@ class _Draft:
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Comparing:
-    """Every run of a comparison, judged; an override is of the file's own keys or of every run that has the section.
+    """Every run of a comparison, checked; an override is of the file's own keys or of every run that has the section.
 
     Raises: ConfigError with every problem of every run.
     """

@@ -1,4 +1,4 @@
-"""A run's YAML, read and judged: overrides applied, sections validated, what does not go together said, all at once.
+"""A run's YAML, read and checked: overrides, sections, and what does not go together, every mistake at once.
 
 Every mistake has its line; nothing heavy is imported; about 0.1 s.
 """

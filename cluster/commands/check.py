@@ -1,4 +1,4 @@
-"""`check` and `plan`: read, judge, say; nothing is run and nothing is written but the hashes of raw files."""
+"""`check` and `plan`: read, check, say; nothing is run and nothing is written but the hashes of raw files."""
 
 from __future__ import annotations
 

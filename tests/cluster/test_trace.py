@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,16 +15,18 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import write_json
 from pipeline.core.manifest import Manifest
 from pipeline.core.records import DOCUMENTS, DUPLICATES, tokens_schema
-from pipeline.core.shards import FileEntry, ShardWriter, number
-from training.trainer.batches import rows_of_step
+from pipeline.core.shards import FileEntry, ShardWriter, number, write_table
+from training.trainer.batches import fingerprint, rows_of_step
 
 ROWS, LENGTH, BATCH, STEPS, SEED = 20, 8, 4, 7, 5
 TEXTS = ["The bloomery turns ore into iron.", "块炼炉把铁矿石炼成铁。"]
 
 
-def packed(row: int) -> dict[str, object]:
+def packed(row: int, prefix: str = "d") -> dict[str, object]:
     """Row r holds the end of document r and the beginning of document r + 1."""
-    spans = [{"id": f"d{row}", "start": 0, "end": 5}, {"id": f"d{row + 1}", "start": 5, "end": LENGTH}]
+    spans = [
+        {"id": f"{prefix}{row}", "start": 0, "end": 5}, {"id": f"{prefix}{row + 1}", "start": 5, "end": LENGTH}
+    ]  # fmt: skip
     return {"tokens": list(range(LENGTH)), "documents": spans}
 
 
@@ -36,48 +40,62 @@ def shards(folder: Path, kind: str, schema: pa.Schema, *tables: pa.Table) -> lis
     return number(folder, entries)
 
 
-def publish(work: Path, stage: str, kind: str, params: dict[str, object], inputs: dict[str, str]) -> dict[str, object]:
-    identity, files = stage * 4, []
+def publish(work: Path, stage: str, kind: str, params: dict[str, object], inputs: dict[str, str],
+            files: Callable[[Path], list[FileEntry]]) -> dict[str, object]:  # fmt: skip
+    identity = stage * 4
     folder = work / "store" / stage / identity
     folder.mkdir(parents=True)
-    if stage == "pack":
-        rows = [
-            pa.Table.from_pylist([packed(r) for r in part], tokens_schema(512)) for part in (range(12), range(12, 19))
-        ]
-        held = pa.Table.from_pylist([packed(40)], tokens_schema(512))
-        last = pa.Table.from_pylist([packed(19)], tokens_schema(512))
-        files = [*shards(folder, "train", tokens_schema(512), *rows, last)]
-        files += shards(folder, "validation", tokens_schema(512), held)
-    if stage == "dedupe":
-        columns = {"source_id": None, "source": "web", "url": None, "language": "en", "metadata": []}
-        rows_ = [{"id": f"d{n}", "text": TEXTS[n % 2], **columns} for n in range(21)]
-        twin = {
-            "id": "twin",
-            "source_id": None,
-            "kept_id": "d1",
-            "kept_source_id": None,
-            "method": "exact",
-            "similarity": 1.0,
-        }
-        files = shards(folder, "parts", DOCUMENTS, pa.Table.from_pylist(rows_, DOCUMENTS))
-        files += shards(folder, "duplicates", DUPLICATES, pa.Table.from_pylist([twin], DUPLICATES))
-    manifest = Manifest(stage, 1, identity, kind, params, inputs, tuple(files), {"steps": STEPS}, "d", "c")
+    manifest = Manifest(
+        stage, 1, identity, kind, params, dict(inputs), tuple(files(folder)), {"steps": STEPS}, "d", "c"
+    )
     write_json(folder / "manifest.json", manifest.to_dict())
     return {"stage": stage, "fingerprint": identity, "inputs": inputs}
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
+def traced_run(
+    work: Path, *, model: str = "gpt", prefix: str = "d", source_ids: dict[int, str] | None = None,
+    curve: Sequence[str] = (),
+) -> Path:  # fmt: skip
     """A work directory with one run whose model was trained on 20 rows."""
-    plan = [publish(tmp_path, "dedupe", "documents", {}, {})]
-    plan.append(publish(tmp_path, "pack", "tokens", {"length": LENGTH}, {"dedupe": "dedupe" * 4}))
-    params: dict[str, object] = {"batch_tokens": BATCH * LENGTH, "seed": SEED, "model": "gpt", "objective": "causal"}
-    plan.append(publish(tmp_path, "pretrain", "model", params, {"pack": "pack" * 4}))
-    run = Run(tmp_path / "runs" / "one")
+
+    def documents(folder: Path) -> list[FileEntry]:
+        columns = {"source": "web", "url": None, "language": "en", "metadata": []}
+        rows = [
+            {"id": f"{prefix}{n}", "text": TEXTS[n % 2], "source_id": (source_ids or {}).get(n), **columns}
+            for n in range(21)
+        ]
+        twin = {"id": "twin", "source_id": None, "kept_id": f"{prefix}1", "kept_source_id": None, "method": "exact",
+                "similarity": 1.0}  # fmt: skip
+        files = shards(folder, "parts", DOCUMENTS, pa.Table.from_pylist(rows, DOCUMENTS))
+        return files + shards(folder, "duplicates", DUPLICATES, pa.Table.from_pylist([twin], DUPLICATES))
+
+    def tokens(folder: Path) -> list[FileEntry]:
+        schema = tokens_schema(512)
+        parts = (range(12), range(12, 19), range(19, 20))
+        rows = [pa.Table.from_pylist([packed(r, prefix) for r in part], schema) for part in parts]
+        held = pa.Table.from_pylist([packed(40, prefix)], schema)
+        return [*shards(folder, "train", schema, *rows), *shards(folder, "validation", schema, held)]
+
+    def weights(folder: Path) -> list[FileEntry]:
+        rows = [{"step": step, "rows": text} for step, text in enumerate(curve, 1)]
+        return [write_table(folder, "curve.parquet", pa.Table.from_pylist(rows))] if rows else []
+
+    params: dict[str, object] = {"batch_tokens": BATCH * LENGTH, "seed": SEED, "model": model, "objective": "causal"}
+    plan = [
+        publish(work, "dedupe", "documents", {}, {}, documents),
+        publish(work, "pack", "tokens", {"length": LENGTH}, {"dedupe": "dedupe" * 4}, tokens),
+        publish(work, "pretrain", "model", params, {"pack": "pack" * 4}, weights),
+    ]
+    run = Run(work / "runs" / "one")
     run.path.mkdir(parents=True)
     (run.path / "config.yaml").write_text("name: one\n")
     write_json(run.path / "plan.json", plan)
-    return tmp_path
+    return work
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return traced_run(tmp_path)
 
 
 def expected(step: int) -> list[int]:
@@ -117,3 +135,42 @@ def test_a_document_that_was_not_trained_on_is_found_where_it_went(work: Path, d
 def test_a_step_beyond_the_run_is_refused(work: Path) -> None:
     with pytest.raises(UserError, match="it has steps 1 to 7"):
         trace(work, None, step=8, document=None)
+
+
+def test_the_answer_comes_as_json_on_demand(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace(work, None, step=1, document=None, as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["row"] for row in answer["rows"]] == expected(1)
+    assert answer["rows"][0]["documents"][0] == {"document": f"d{expected(1)[0]}", "start": 0, "end": 5}
+    trace(work, None, step=None, document="d12", as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["document"] == "d12" and answer["elsewhere"] is None and answer["raw"] is None
+    assert {one["row"] for one in answer["seen"]} <= {11, 12} and len(answer["seen"]) >= 2
+
+
+def test_a_document_goes_by_the_records_own_id_and_by_the_beginning_of_its_id(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = traced_run(tmp_path, source_ids={12: "文-12", 13: "twice", 14: "twice"}, prefix="0abc")
+    trace(work, None, step=None, document="文-12")
+    assert capsys.readouterr().out.startswith("0abc12: in 2 rows")
+    trace(work, None, step=None, document="0abc19")
+    assert capsys.readouterr().out.startswith("0abc19: in 2 rows")
+    with pytest.raises(UserError, match="0abc13, 0abc14. Write one of them"):
+        trace(work, None, step=None, document="twice")
+    with pytest.raises(UserError, match="may be 0abc0, 0abc1, 0abc2, 0abc3, 0abc4 and 16 more"):
+        trace(work, None, step=None, document="0abc")
+
+
+def test_a_model_of_a_table_of_counts_is_refused(tmp_path: Path) -> None:
+    work = traced_run(tmp_path, model="glove")
+    with pytest.raises(UserError, match="a glove is trained on a table of co-occurrences, so no step sees documents"):
+        trace(work, None, step=1, document=None)
+
+
+def test_a_model_whose_curve_says_that_other_rows_were_read_is_refused(tmp_path: Path) -> None:
+    rows = [fingerprint(rows_of_step(step, rows=ROWS, batch_rows=BATCH, seed=SEED)) for step in range(STEPS)]
+    work = traced_run(tmp_path, curve=[*rows[:3], "f" * 16, *rows[4:]])
+    trace(work, None, step=3, document=None)
+    with pytest.raises(UserError, match="step 4 of this gpt read other rows than the ones computed here"):
+        trace(work, None, step=4, document=None)

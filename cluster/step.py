@@ -27,6 +27,7 @@ from pipeline.core.manifest import Prints
 from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
 from pipeline.core.store import Store
 
+LAUNCHER = "cluster.launchers:launcher"
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
 LINGER_S = 20.0  # a library's thread may keep a process that has said how it went
 FREQUENT = ("add", "total", "train")  # messages that are too many to keep one by one
@@ -103,7 +104,7 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
     where = config.cluster.model_dump(mode="json")
     if supervisor.options.head:
         where["head"] = supervisor.options.head
-    resources = Resources(workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where)
+    resources = Resources(workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where, launcher=LAUNCHER)
     return Job(identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources, step.section)
 
 

@@ -33,7 +33,7 @@ def job_in() -> Callable[..., Job]:
             Identity(**{"params": {}, **named, **identity}),
             inputs if isinstance(inputs, Inputs) else Inputs.of(inputs),
             Place(root / "folder", root / "scratch", root / "metrics", root / "log.txt"),
-            Resources(workers, cluster or {}),
+            Resources(workers, cluster or {}, "cluster.launchers:launcher"),
             sources,
             section or {},
         )

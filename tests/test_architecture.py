@@ -61,7 +61,6 @@ TABLES = (
 # import strings outside a table, each with the reason why it is no import
 LATE = {
     "pipeline/core/registry.py: pipeline.core.config:Section": "the options of an alternative that names none",
-    "pipeline/core/stage.py: cluster.launchers:launcher": "the default of a field: who starts a job says its launcher",
 }
 IMPORT_STRING = re.compile(rf"({'|'.join(PACKAGES)})(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
 

@@ -80,7 +80,8 @@ class Artifact:
         path = Path(folder).absolute()
         if (path / NAME).exists():
             return cls.at(path)
-        models = sorted(path.glob(f"store/pretrain/*/{NAME}"))
+        manifests = sorted(path.glob(f"store/*/*/{NAME}"))
+        models = [manifest for manifest in manifests if Manifest.read(manifest).kind == "model"]
         if len(models) == 1:
             return cls.at(models[0].parent)
         if models:

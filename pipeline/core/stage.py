@@ -195,7 +195,7 @@ class Resources:
 
     workers: int = 1
     cluster: dict[str, Any] = field(default_factory=dict)
-    launcher: str = "cluster.launchers:launcher"
+    launcher: str = ""  # "module:function" from the cluster section to a Launcher; whoever starts the job says it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Augmentations of training rows, off unless named. One file each; a new one is a file and a line here."""
+"""Augmentations of training rows, off unless named. To add one: a file, its options in section.py, an entry here."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The sentences of a document change places (Lewis et al. 2020, arXiv 1910.13461): what a row holds of it, in place.
+"""Shuffle the sentences of a document (Lewis et al. 2020, arXiv 1910.13461): those of its part in the row, in place.
 
-A sentence is what `pipeline.text.words` says it is, in any language; it ends with the token that holds its last byte,
-and the white space behind it begins the next one. A tokenizer that does not keep white space is read as it spells
-(3. 5), one of words says itself where sentences end, by </s>. Cost: 0.6 us a character of the documents chosen.
+Sentences are those of `pipeline.text.words`, in any language. A sentence ends with the token that holds its last byte;
+the white space after it begins the next one. A tokenizer that drops white space is read as it spells (`3. 5`); a word
+tokenizer marks the ends of sentences itself, with </s>. Cost: 0.6 us a character of the selected documents.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.text.words import sentences
 from pipeline.tokenizers import token_bytes
 from training.augment import section
-from training.augment.base import Augmentation, Tokens, documents
+from training.augment.base import Augmentation, TokenRows, Uniforms, documents
 from training.keyed_rng import Keys, uniform
 
 
@@ -29,39 +29,42 @@ class SentenceShuffling(Augmentation):
         super().__init__(options, tokenizer)
         self.pieces = token_bytes.load(tokenizer)
 
-    def rows(self, tokens: Tokens, lengths: Tokens, keys: Keys) -> tuple[Tokens, Tokens]:
-        found, width = tokens.copy(), tokens.shape[1]
-        # what is drawn for a document or a sentence stands at the place of its first token
+    def rows(self, tokens: TokenRows, lengths: TokenRows, keys: Keys) -> tuple[TokenRows, TokenRows]:
+        shuffled = tokens.copy()
+        width = tokens.shape[1]
+        # the draws of a document or a sentence are at the index of its first token
         draws = uniform(keys, 2 * width, self.name).reshape(len(tokens), 2, width)
-        for b, row in enumerate(found):
+        for b, row in enumerate(shuffled):
             for start, stop in documents(row[: lengths[b]], self.end_of_text):
                 if draws[b, 0, start] < self.options.share:
-                    row[start:stop] = self._shuffled(row[start:stop], draws[b, 1, start:stop])
-        return found, lengths
+                    row[start:stop] = self._shuffle(row[start:stop], draws[b, 1, start:stop])
+        return shuffled, lengths
 
-    def _shuffled(self, text: Tokens, draws: NDArray[np.float64]) -> Tokens:
-        stops = self._stops(text)
+    def _shuffle(self, text: TokenRows, draws: Uniforms) -> TokenRows:
+        stops = self._sentence_stops(text)
         starts = np.concatenate([[0], stops[:-1]])
         order = np.argsort(draws[starts], kind="stable")
-        return np.concatenate([text[starts[at] : stops[at]] for at in order])
+        return np.concatenate([text[starts[index] : stops[index]] for index in order])
 
-    def _stops(self, text: Tokens) -> NDArray[np.int64]:
-        """Behind which tokens a sentence ends; the last one ends with the text."""
+    def _sentence_stops(self, text: TokenRows) -> NDArray[np.int64]:
+        """The index after the last token of each sentence; the last sentence ends with the text."""
         if self.end_of_sentence is not None:
-            found = np.flatnonzero(text == self.end_of_sentence) + 1
+            stops = np.flatnonzero(text == self.end_of_sentence) + 1
         else:
             ends = np.cumsum([len(self.pieces.spelled[token]) for token in text])
-            found = np.searchsorted(ends, _ends(self.pieces.text(text)), side="left") + 1
-        return np.unique(np.append(found[found < len(text)], len(text)))
+            stops = np.searchsorted(ends, _sentence_ends(self.pieces.text(text)), side="left") + 1
+        return np.unique(np.append(stops[stops < len(text)], len(text)))
 
 
-def _ends(spelled: bytes) -> list[int]:
-    """Behind which bytes sentences end. Bytes that are no UTF-8 (a character cut by the row) stay what they are."""
-    text, at, found = spelled.decode("utf-8", "surrogateescape"), 0, []
-    size = 0
+def _sentence_ends(spelled: bytes) -> list[int]:
+    """The byte offset at which each sentence ends. Bytes that are no UTF-8 (a character cut by the row) are kept."""
+    text = spelled.decode("utf-8", "surrogateescape")
+    ends = []
+    position = 0
+    size_bytes = 0
     for sentence in sentences(text):
-        first = text.index(sentence, at)
-        size += len(text[at : first + len(sentence)].encode("utf-8", "surrogateescape"))
-        at = first + len(sentence)
-        found.append(size)
-    return found
+        stop = text.index(sentence, position) + len(sentence)
+        size_bytes += len(text[position:stop].encode("utf-8", "surrogateescape"))
+        position = stop
+        ends.append(size_bytes)
+    return ends

@@ -1,49 +1,49 @@
-"""The special tokens that augmentations write with, known before any work: from the config alone (no torch)."""
+"""The special tokens that augmentations write, from the config alone (no torch), so that they are checked before work."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from pipeline.core.config import Component
+from pipeline.core.files import JsonObject
 
 PREFIX, SUFFIX, MIDDLE = "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"
 
 
-def span(at: int) -> str:
-    """The mark of a row's span number `at`."""
-    return f"<|span_{at}|>"
+def span_token(index: int) -> str:
+    """The sentinel token of a row's span number `index`."""
+    return f"<|span_{index}|>"
 
 
-def spans(length: int, *, corrupted: float, mean_span: float) -> int:
-    """How many spans are cut out of a row of so many tokens."""
+def span_count(length: int, *, corrupted: float, mean_span: float) -> int:
+    """The number of spans in a row of `length` tokens."""
     return max(1, round(round(length * corrupted) / mean_span))
 
 
-def needed(augmentation: Component, *, length: int) -> list[str]:
+def required(augmentation: Component, *, length: int) -> list[str]:
     """The special tokens that an augmentation of rows of `length` tokens writes."""
     if augmentation.name == "fill_in_the_middle":
         return [PREFIX, SUFFIX, MIDDLE]
     if augmentation.name == "span_corruption":
         options = augmentation.options
-        count = spans(length, corrupted=options["corrupted"], mean_span=options["mean_span"])
-        return [span(at) for at in range(count)]
+        count = span_count(length, corrupted=options["corrupted"], mean_span=options["mean_span"])
+        return [span_token(index) for index in range(count)]
     return []
 
 
-def of(tokenizer: dict[str, Any]) -> dict[str, int]:
+def ids_of(tokenizer: JsonObject) -> dict[str, int]:
     """The special tokens of a tokenizer.json, with their ids."""
     return {token["content"]: token["id"] for token in tokenizer.get("added_tokens", ()) if token.get("special")}
 
 
 def problem(augmentations: Sequence[Component], specials: Collection[str], *, length: int) -> str | None:
     """Why a tokenizer with these special tokens does not serve (`pretrain.augment`); None if it does."""
-    for one in augmentations:
-        wanted = needed(one, length=length)
-        if missing := [word for word in wanted if word not in specials]:
-            every = " ".join(wanted) if len(wanted) <= 4 else f"{wanted[0]} … {wanted[-1]}"
+    for augmentation in augmentations:
+        tokens = required(augmentation, length=length)
+        if missing := [token for token in tokens if token not in specials]:
+            listed = " ".join(tokens) if len(tokens) <= 4 else f"{tokens[0]} … {tokens[-1]}"
             return (
-                f"{one.name} of rows of {length:,} tokens writes {every}, and the tokenizer has no {missing[0]}. "
-                "Add them to tokenizer.specials."
+                f"{augmentation.name} of rows of {length:,} tokens writes {listed}, and the tokenizer has no "
+                f"{missing[0]}. Add them to tokenizer.specials."
             )
     return None

@@ -16,7 +16,7 @@ from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 from training import augment
 from training.augment.base import Augmentation
-from training.augment.specials import MIDDLE, PREFIX, SUFFIX, span
+from training.augment.specials import MIDDLE, PREFIX, SUFFIX, span_token
 
 TEXTS = [
     "The ore is washed. It is roasted, 3.5 hours! Then it meets the charcoal.\nWho broke it?",
@@ -24,14 +24,14 @@ TEXTS = [
     "One sentence without an end",
     "水 water 山 mountain。They mix. 中文和 English 混排。",
 ]
-SPECIALS = [PREFIX, SUFFIX, MIDDLE, *(span(at) for at in range(8))]
+SPECIALS = [PREFIX, SUFFIX, MIDDLE, *(span_token(index) for index in range(8))]
 WIDTH = 96
 Tokens = NDArray[np.int64]
 
 
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tokenizer.json without any of them."""
+    """A tokenizer.json without any of these special tokens."""
     path = tmp_path_factory.mktemp("plain") / "tokenizer.json"
     path.write_text(BytePair().train(TEXTS * 3, 330), encoding="utf-8")
     return path
@@ -39,7 +39,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One with all of them."""
+    """A tokenizer.json with all of them."""
     path = tmp_path_factory.mktemp("special") / "tokenizer.json"
     path.write_text(BytePair(TokenizerOptions(specials=tuple(SPECIALS))).train(TEXTS * 3, 341), encoding="utf-8")
     return path
@@ -54,12 +54,10 @@ def reference(tokenizer: Path) -> ReferenceEncoder:
 def build(tokenizer: Path) -> Callable[..., Augmentation]:
     """build("token_dropout", share=0.5) → the augmentation."""
 
-    def made(name: str, *, path: Path = tokenizer, **options: Any) -> Augmentation:
-        one = Component(name=name, options=options)
-        found: Augmentation = augment.AUGMENTATIONS.create(one, path)
-        return found
+    def create(name: str, *, path: Path = tokenizer, **options: Any) -> Augmentation:
+        return augment.AUGMENTATIONS.create(Component(name=name, options=options), path)
 
-    return made
+    return create
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +66,6 @@ def rows(reference: ReferenceEncoder) -> tuple[Tokens, Tokens]:
     stream = [token for text in TEXTS * 4 for token in [*reference.encode_text(text), reference.end_of_text]]
     tokens = np.zeros((6, WIDTH), np.int64)
     lengths = np.array([WIDTH, WIDTH, WIDTH, 41, 0, WIDTH], np.int64)
-    for at, length in enumerate(lengths):
-        tokens[at, :length] = stream[at * 61 : at * 61 + length]
+    for index, length in enumerate(lengths):
+        tokens[index, :length] = stream[index * 61 : index * 61 + length]
     return tokens, lengths

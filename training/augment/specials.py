@@ -1,4 +1,4 @@
-"""The special tokens that augmentations write, from the config alone (no torch), so that they are checked before work."""
+"""The special tokens that augmentations write, from the config alone (no torch), so that check can ask before work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others load. One file a format; its options load no torch. Which family has which: training/families.py."""
+"""Export formats: one file each; their options load no torch. `training/families.py` says which family has which."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMATS: Registry[Format] = Registry(
         Entry("huggingface", f"{_OPTIONS}:Huggingface", f"{_CODE}.huggingface:Huggingface"),
         Entry("safetensors", f"{_OPTIONS}:Safetensors", f"{_CODE}.safetensors:Safetensors"),
         Entry("onnx", f"{_OPTIONS}:Onnx", f"{_CODE}.onnx_graph:Onnx"),
-        Entry("vectors", f"{_OPTIONS}:Vectors", f"{_CODE}.vectors:Vectors"),
+        Entry("vectors", f"{_OPTIONS}:VectorFiles", f"{_CODE}.vectors:VectorFiles"),
     ),
     base="training.export.base:Format",
 )

@@ -1,4 +1,4 @@
-"""What an export format is: files written from a saved model, then opened by their consumer and held against ours."""
+"""The base class of export formats: write files from a saved model, load them as their consumer does, and compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.export.card import Card
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """What is exported: a saved model's folder, its tokenizer.json, held-out rows to compare on, and the card."""
 
     model: Path
@@ -25,7 +25,7 @@ class Source:
     card: Card
 
     @classmethod
-    def of(cls, inputs: Inputs) -> Source:
+    def of(cls, inputs: Inputs) -> ExportSource:
         """From a job's inputs."""
         tokenizer = inputs.one("tokenizer").file("tokenizer.json")
         return cls(inputs.one("model").folder("model"), tokenizer, HeldOut.of(inputs), Card.of(inputs))
@@ -51,12 +51,12 @@ class Format(ABC):
         self.options = options
 
     @abstractmethod
-    def write(self, source: Source, folder: Path) -> list[str]:
-        """Write the files into `folder`, each whole or not at all; their names."""
+    def write(self, source: ExportSource, folder: Path) -> list[str]:
+        """Write the files into `folder`, each completely or not at all; returns their names."""
 
     @abstractmethod
-    def check(self, source: Source, folder: Path) -> None:
-        """Open `folder` as its consumer does and compare.
+    def check(self, source: ExportSource, folder: Path) -> None:
+        """Load `folder` as its consumer does and compare.
 
         Raises: StageFailed when it does not load or does not compute what the saved model computes.
         """

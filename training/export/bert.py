@@ -1,24 +1,24 @@
 """Our encoder as BertForMaskedLM: config.json, and the weights under the library's names.
 
-The head that tells pairs apart stays behind: that class has none.
+The next-sentence head is not exported: that class has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from training.export.translation import Read, Specials, Translation
+from training.export.translation import HubSpecials, ReadTensor, Translation
+from training.models.base import SavedConfig
 from training.models.layers import EPS
 from training.models.sections.bert import Bert
 
-# ours and theirs, each with a weight and a bias
-PARTS = {
+# our name → the library's; each has a weight and a bias
+MODULES = {
     "embed_norm": "bert.embeddings.LayerNorm",
     "transform": "cls.predictions.transform.dense",
     "transform_norm": "cls.predictions.transform.LayerNorm",
 }
-BLOCK = {
+BLOCK_MODULES = {
     "attention.query": "attention.self.query",
     "attention.key": "attention.self.key",
     "attention.value": "attention.self.value",
@@ -28,15 +28,15 @@ BLOCK = {
     "mlp.down": "output.dense",
     "mlp_norm": "output.LayerNorm",
 }
-ALONE = {
+TENSORS = {
     "embed.weight": "bert.embeddings.word_embeddings.weight",
     "positions.weight": "bert.embeddings.position_embeddings.weight",
     "types.weight": "bert.embeddings.token_type_embeddings.weight",
     "bias": "cls.predictions.bias",
 }
 
-# the card's words on how it is used
-FILLS = """\
+# the part of the card on how to use the model
+FILL_MASK_USE = """\
 A masked language model trained from scratch by Bloomery: it says what stands behind a mask.
 
 ```python
@@ -50,8 +50,8 @@ print(fill(f"Your {tokenizer.mask_token} text"))
 """
 
 
-def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Translation:
-    """What goes into config.json and model.safetensors."""
+def translation(saved: SavedConfig, read: ReadTensor, specials: HubSpecials) -> Translation:
+    """The config and weights of BertForMaskedLM."""
     options = Bert.model_validate(saved["options"])
     config = {
         "architectures": ["BertForMaskedLM"],
@@ -72,15 +72,17 @@ def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Transl
         "tie_word_embeddings": True,
         **specials.config("bos_token", "eos_token", "pad_token"),
     }
-    return Translation(config, {theirs: read(ours) for ours, theirs in names(options.layers)})
+    return Translation(config, {theirs: read(ours) for ours, theirs in tensor_names(options.layers)})
 
 
-def names(layers: int) -> Iterator[tuple[str, str]]:
-    """Ours and theirs, of every tensor that is exported."""
-    yield from ALONE.items()
-    parts = list(PARTS.items())
-    for layer in range(layers):
-        parts += [(f"blocks.{layer}.{ours}", f"bert.encoder.layer.{layer}.{theirs}") for ours, theirs in BLOCK.items()]
-    for ours, theirs in parts:
-        for kind in ("weight", "bias"):
-            yield f"{ours}.{kind}", f"{theirs}.{kind}"
+def tensor_names(layers: int) -> Iterator[tuple[str, str]]:
+    """Our name and the library's, of every tensor that is exported."""
+    yield from TENSORS.items()
+    modules = list(MODULES.items())
+    for n in range(layers):
+        modules += [
+            (f"blocks.{n}.{ours}", f"bert.encoder.layer.{n}.{theirs}") for ours, theirs in BLOCK_MODULES.items()
+        ]
+    for ours, theirs in modules:
+        for parameter in ("weight", "bias"):
+            yield f"{ours}.{parameter}", f"{theirs}.{parameter}"

@@ -1,15 +1,15 @@
-"""A recurrent model as an ONNX graph, run by `onnxruntime` on held-out rows before it counts.
+"""A recurrent model as an ONNX graph, run with `onnxruntime` on held-out rows before it is published.
 
-In: `tokens` (rows, tokens; both may be any number) and, for rnn, lstm and gru, the state before: `state.N.h`, and
-`state.N.c` for lstm; zeros at a beginning. Out: `logits` and the state after (`after.N.h` …), so that a text may come
-in any number of calls. A bilstm takes the `lengths` of its rows in place of a state, and gives `layers`, `onward` and
-`back`. Memory: the weights three times; 2 GB of them or more are refused (protobuf's limit).
+Inputs: `tokens` (rows, tokens; any number of both) and, for rnn, lstm and gru, the initial state: `state.N.h`, and
+`state.N.c` for lstm; zeros at the beginning of a text. Outputs: `logits` and the final state (`after.N.h` …), so that a
+text can be read in any number of calls. A bilstm takes the `lengths` of its rows instead of a state, and returns
+`layers`, `onward` and `back`. Memory: three times the weights; 2 GB of them or more are refused (protobuf's limit).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,16 +19,20 @@ from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
 from pipeline.tokenizers.base import END_OF_TEXT
 from training.export import recurrent, tokenizer_files
-from training.export.base import Format, Source
-from training.export.onnx_nodes import graph_of
+from training.export.base import ExportSource, Format
+from training.export.onnx_nodes import serialize_graph
 from training.models.base import Model
 from training.models.bilstm import Bilstm
 from training.models.saved import CONFIG, load, read_weights
 
-FILE = "model.onnx"
-MOST_BYTES = (1 << 31) - (1 << 20)
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
-Pairs = dict[str, tuple[Any, Any]]
+FILE = "model.onnx"
+MAX_BYTES = (1 << 31) - (1 << 20)
+
+Outputs = dict[str, recurrent.Arrays]
+"""Name of an output → what the graph computes, and what the saved model computes."""
 
 
 class Onnx(Format):
@@ -36,84 +40,89 @@ class Onnx(Format):
 
     name = "onnx"
 
-    def write(self, source: Source, folder: Path) -> list[str]:
+    def write(self, source: ExportSource, folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
-        config = recurrent.described(source, self.name)
+        config = recurrent.recurrent_config(source, self.name)
         weights = {name: tensor.numpy() for name, tensor in read_weights(source.model).items()}
-        if sum(array.nbytes for array in weights.values()) >= MOST_BYTES:
+        if sum(array.nbytes for array in weights.values()) >= MAX_BYTES:
             raise StageFailed(
                 "export: onnx: the weights take 2 GB or more, which one ONNX file cannot hold. "
                 "Write export.formats: [safetensors]."
             )
-        with replacing(folder / FILE) as beside:
-            beside.write_bytes(graph_of(config, weights))
+        with replacing(folder / FILE) as temporary:
+            temporary.write_bytes(serialize_graph(config, weights))
         names = [FILE, recurrent.copy(source.model / CONFIG, folder)]
         names.append(tokenizer_files.write_plain(source.tokenizer, folder))
-        use = BOTH_WAYS if config["family"] == "bilstm" else ONWARD
+        use = BIDIRECTIONAL_USE if config["family"] == "bilstm" else FORWARD_USE
         return [*names, recurrent.write_card(source, folder, use=use, library="onnx")]
 
-    def check(self, source: Source, folder: Path) -> None:
+    def check(self, source: ExportSource, folder: Path) -> None:
         try:
             session = _session(folder / FILE)
-            found = [_look(session, load(source.model), row) for row in recurrent.rows(source)]
-        except Exception as error:  # whatever stops a user stops us, in one sentence
+            outputs_of_rows = [_run(session, load(source.model), row) for row in recurrent.comparison_rows(source)]
+        except Exception as error:  # whatever error a user would see, reported in one sentence
             raise StageFailed(f"export: onnx: onnxruntime does not run the graph ({error}).") from error
-        for pairs in found:
-            recurrent.compare(self.name, pairs)
+        for outputs in outputs_of_rows:
+            recurrent.compare(self.name, outputs)
 
 
-def _session(path: Path) -> Any:
+def _session(path: Path) -> InferenceSession:
     import onnx
     import onnxruntime
 
     onnx.checker.check_model(str(path), full_check=True)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _look(session: Any, model: Model, row: recurrent.Rows) -> Pairs:
-    """What the graph says to a row (1, T) beside what the model says."""
-    return _both_ways(session, model, row) if isinstance(model, Bilstm) else _onward(session, model, row)
+def _run(session: InferenceSession, model: Model, row: recurrent.TokenMatrix) -> Outputs:
+    """The outputs of the graph for a row (1, T), and those of the model."""
+    return _run_bidirectional(session, model, row) if isinstance(model, Bilstm) else _run_forward(session, model, row)
 
 
-def _onward(session: Any, model: Model, row: recurrent.Rows) -> Pairs:
-    """The row whole, in two calls with the state between, and beside another."""
-    ours, twice = recurrent.logits(model, row)[0], np.concatenate([row, row[:, ::-1]])
-    zeros, cut = _zeros(session, 1), row.shape[1] // 2
-    whole, *after = session.run(None, {"tokens": row, **zeros})
-    found: Pairs = {"logits": (whole, ours)}
-    two = session.run(["logits"], {"tokens": twice, **_zeros(session, 2)})[0]
-    found["logits of two rows"] = (two, recurrent.logits(model, twice)[0])
+def _run_forward(session: InferenceSession, model: Model, row: recurrent.TokenMatrix) -> Outputs:
+    """The row in one call, in two calls that pass the state on, and together with another row."""
+    ours = recurrent.logits(model, row)[0]
+    zeros = _zero_state(session, 1)
+    logits, *final_state = session.run(None, {"tokens": row, **zeros})
+    outputs: Outputs = {"logits": (logits, ours)}
+    two_rows = np.concatenate([row, row[:, ::-1]])
+    logits_of_two = session.run(["logits"], {"tokens": two_rows, **_zero_state(session, 2)})[0]
+    outputs["logits of two rows"] = (logits_of_two, recurrent.logits(model, two_rows)[0])
+    cut = row.shape[1] // 2
     if cut:
         first, *state = session.run(None, {"tokens": row[:, :cut], **zeros})
-        second, *last = session.run(None, {"tokens": row[:, cut:], **dict(zip(zeros, state, strict=True))})
-        found["logits in two calls"] = (np.concatenate([first, second], axis=1), ours)
-        found |= {f"states {n} in two calls": pair for n, pair in enumerate(zip(last, after, strict=True))}
-    return found
+        second, *last_state = session.run(None, {"tokens": row[:, cut:], **dict(zip(zeros, state, strict=True))})
+        outputs["logits in two calls"] = (np.concatenate([first, second], axis=1), ours)
+        states = zip(last_state, final_state, strict=True)
+        outputs |= {f"states {n} in two calls": arrays for n, arrays in enumerate(states)}
+    return outputs
 
 
-def _both_ways(session: Any, model: Bilstm, row: recurrent.Rows) -> Pairs:
-    """The row whole and cut short, at once."""
+def _run_bidirectional(session: InferenceSession, model: Bilstm, row: recurrent.TokenMatrix) -> Outputs:
+    """The row in full and cut to half its length, in one call."""
     lengths = np.array([row.shape[1], max(1, row.shape[1] // 2)], np.int64)
-    layers, onward, back = session.run(None, {"tokens": np.concatenate([row, row]), "lengths": lengths})
-    found: Pairs = {}
-    for at, count in enumerate(lengths.tolist()):
-        counted = row[:, :count]
+    layers, forward, backward = session.run(None, {"tokens": np.concatenate([row, row]), "lengths": lengths})
+    outputs: Outputs = {}
+    for b, length in enumerate(lengths.tolist()):
+        tokens = row[:, :length]
         with torch.inference_mode():
-            found[f"layers of {count} tokens"] = (layers[:, at, :count], model.layers(torch.from_numpy(counted))[:, 0])
-        for theirs, ours in zip((onward, back), recurrent.logits(model, counted), strict=True):
-            found[f"logits {len(found)} of {count} tokens"] = (theirs[at, :count], ours[0])
-    return found
+            our_layers = model.layers(torch.from_numpy(tokens))[:, 0]
+        outputs[f"layers of {length} tokens"] = (layers[:, b, :length], our_layers)
+        for theirs, ours in zip((forward, backward), recurrent.logits(model, tokens), strict=True):
+            outputs[f"logits {len(outputs)} of {length} tokens"] = (theirs[b, :length], ours[0])
+    return outputs
 
 
-def _zeros(session: Any, rows: int) -> dict[str, NDArray[np.float32]]:
+def _zero_state(session: InferenceSession, rows: int) -> dict[str, NDArray[np.float32]]:
     """The state at the beginning of a text."""
-    given = {one.name: one.shape for one in session.get_inputs() if one.name != "tokens"}
-    return {name: np.zeros((1, rows, shape[2]), np.float32) for name, shape in given.items()}
+    states = [node for node in session.get_inputs() if node.name != "tokens"]
+    return {state.name: np.zeros((1, rows, state.shape[2]), np.float32) for state in states}
 
 
-_OPEN = """\
+_LOADING = """\
 A language model trained from scratch by Bloomery.
 
 ```python
@@ -124,7 +133,7 @@ tokenizer, session = Tokenizer.from_file("tokenizer.json"), onnxruntime.Inferenc
 tokens = np.array([[tokenizer.token_to_id("<|endoftext|>"), *tokenizer.encode("Your text").ids]])
 """
 
-ONWARD = f"""{_OPEN}state = {{
+FORWARD_USE = f"""{_LOADING}state = {{
     one.name: np.zeros((1, 1, one.shape[2]), np.float32) for one in session.get_inputs() if one.name != "tokens"
 }}
 for _ in range(20):
@@ -136,7 +145,7 @@ for _ in range(20):
 Documents end with `{END_OF_TEXT}`: put it before a prompt that is the beginning of a document.
 """
 
-BOTH_WAYS = f"""{_OPEN}lengths = np.array([tokens.shape[1]])
+BIDIRECTIONAL_USE = f"""{_LOADING}lengths = np.array([tokens.shape[1]])
 layers, onward, back = session.run(None, {{"tokens": tokens, "lengths": lengths}})
 print(layers.shape)  # layers + 1, rows, tokens, 2 × width: a vector a layer for every token in its context
 ```

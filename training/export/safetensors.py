@@ -1,27 +1,31 @@
-"""A recurrent model as it was saved, with its tokenizer and a card that tells how PyTorch alone reads it.
+"""A recurrent model as it was saved, with its tokenizer and a card that shows how to load it with PyTorch alone.
 
-Its consumer is anyone with `torch` and `safetensors`: the check builds nn.RNN, nn.LSTM or nn.GRU from the file, as the
-card says, and compares logits. Files are copied as they are, so nothing can differ but the reading.
+Its users need only `torch` and `safetensors`: the check builds nn.RNN, nn.LSTM or nn.GRU from the file, as the card
+does, and compares logits. The files are copied unchanged.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import read_json
 from pipeline.tokenizers.base import END_OF_TEXT
 from training.export import recurrent, tokenizer_files
-from training.export.base import Format, Source
-from training.models.saved import CONFIG, WEIGHTS, load
+from training.export.base import ExportSource, Format
+from training.models.base import SavedConfig
+from training.models.saved import CONFIG, WEIGHTS, load, read_config
 
-PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-LAYERS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU, "bilstm": nn.LSTM}
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+LAYERS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
+    "rnn": nn.RNN,
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "bilstm": nn.LSTM,
+}
 
 
 class Safetensors(Format):
@@ -29,49 +33,54 @@ class Safetensors(Format):
 
     name = "safetensors"
 
-    def write(self, source: Source, folder: Path) -> list[str]:
+    def write(self, source: ExportSource, folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
-        family = recurrent.described(source, self.name)["family"]
+        family = recurrent.recurrent_config(source, self.name)["family"]
         names = [recurrent.copy(path, folder) for path in (source.model / CONFIG, source.model / WEIGHTS)]
         names.append(tokenizer_files.write_plain(source.tokenizer, folder))
-        use = BOTH_WAYS if family == "bilstm" else ONWARD.replace("LSTM", LAYERS[family].__name__)
+        use = BIDIRECTIONAL_USE if family == "bilstm" else FORWARD_USE.replace("LSTM", LAYERS[family].__name__)
         return [*names, recurrent.write_card(source, folder, use=use, library="pytorch")]
 
-    def check(self, source: Source, folder: Path) -> None:
-        config, rows = read_json(folder / CONFIG), recurrent.rows(source)
+    def check(self, source: ExportSource, folder: Path) -> None:
+        config = read_config(folder)
+        rows = recurrent.comparison_rows(source)
         try:
             weights = load_file(folder / WEIGHTS)
             with torch.inference_mode():
-                theirs = [librarys_logits(config, weights, torch.from_numpy(row)) for row in rows]
-        except Exception as error:  # whatever stops a user stops us, in one sentence
-            raise StageFailed(f"export: safetensors: the folder is not read as its card says ({error}).") from error
+                theirs = [pytorch_logits(config, weights, torch.from_numpy(row)) for row in rows]
+        except Exception as error:  # whatever error a user would see, reported in one sentence
+            raise StageFailed(f"export: safetensors: the folder does not load as its card says ({error}).") from error
         model = load(source.model)
-        for row, found in zip(rows, theirs, strict=True):
-            recurrent.compare(self.name, {"logits": (torch.stack(found), torch.stack(recurrent.logits(model, row)))})
+        for row, their_logits in zip(rows, theirs, strict=True):
+            our_logits = torch.stack(recurrent.logits(model, row))
+            recurrent.compare(self.name, {"logits": (torch.stack(their_logits), our_logits)})
 
 
-def librarys_logits(config: dict[str, Any], weights: dict[str, Tensor], tokens: Tensor) -> list[Tensor]:
+def pytorch_logits(config: SavedConfig, weights: dict[str, Tensor], tokens: Tensor) -> list[Tensor]:
     """The logits of each direction by PyTorch's own modules. tokens: B, T."""
     x = weights["embed.weight"][tokens]
     head = weights.get("head.weight", weights["embed.weight"])
     if config["family"] != "bilstm":
-        return [_said(config, weights, "layers", x) @ head.t()]
-    onward, back = _said(config, weights, "onward", x), _said(config, weights, "back", x.flip(1)).flip(1)
-    return [onward @ head.t(), back @ head.t()]
+        return [_last_layer(config, weights, "layers", x) @ head.t()]
+    forward = _last_layer(config, weights, "onward", x)
+    backward = _last_layer(config, weights, "back", x.flip(1)).flip(1)
+    return [forward @ head.t(), backward @ head.t()]
 
 
-def _said(config: dict[str, Any], weights: dict[str, Tensor], stack: str, x: Tensor) -> Tensor:
-    """What the last layer of a stack says. x: B, T, C, in the order it is read."""
+def _last_layer(config: SavedConfig, weights: dict[str, Tensor], stack: str, x: Tensor) -> Tensor:
+    """The outputs of the last layer of a stack. x: B, T, C, in the order in which it is read."""
     for n in range(config["options"]["layers"]):
-        own = {name: weights[f"{stack}.{n}.{name}"] for name in PARTS}
-        layer = LAYERS[config["family"]](own["weight_ih"].shape[1], own["weight_hh"].shape[1], batch_first=True)
-        layer.load_state_dict({f"{name}_l0": value for name, value in own.items()})
-        said, _ = layer(x)
-        x = said + x if config["family"] == "bilstm" and n else said
+        parameters = {name: weights[f"{stack}.{n}.{name}"] for name in PARAMETERS}
+        layer = LAYERS[config["family"]](
+            parameters["weight_ih"].shape[1], parameters["weight_hh"].shape[1], batch_first=True
+        )
+        layer.load_state_dict({f"{name}_l0": value for name, value in parameters.items()})
+        outputs, _ = layer(x)
+        x = outputs + x if config["family"] == "bilstm" and n else outputs
     return x
 
 
-_OPEN = """\
+_LOADING = """\
 A language model trained from scratch by Bloomery.
 
 ```python
@@ -88,11 +97,11 @@ head = weights.get("head.weight", weights["embed.weight"])
 
 """
 
-_PARTS = '("weight_ih", "weight_hh", "bias_ih", "bias_hh")'
+_PARAMETERS = '("weight_ih", "weight_hh", "bias_ih", "bias_hh")'
 
-ONWARD = f"""{_OPEN.rstrip()}
+FORWARD_USE = f"""{_LOADING.rstrip()}
 for n in range(config["options"]["layers"]):
-    own = {{name: weights[f"layers.{{n}}.{{name}}"] for name in {_PARTS}}}
+    own = {{name: weights[f"layers.{{n}}.{{name}}"] for name in {_PARAMETERS}}}
     layer = torch.nn.LSTM(own["weight_ih"].shape[1], own["weight_hh"].shape[1])
     layer.load_state_dict({{f"{{name}}_l0": value for name, value in own.items()}})
     x, state = layer(x)  # state: give it to the same layer with the text that comes next
@@ -103,9 +112,9 @@ print(tokenizer.decode([scores[-1].argmax().item()]))
 Documents end with `{END_OF_TEXT}`: put it before a prompt that is the beginning of a document.
 """
 
-BOTH_WAYS = f"""{_OPEN}def read(x, direction):
+BIDIRECTIONAL_USE = f"""{_LOADING}def read(x, direction):
     for n in range(config["options"]["layers"]):
-        own = {{name: weights[f"{{direction}}.{{n}}.{{name}}"] for name in {_PARTS}}}
+        own = {{name: weights[f"{{direction}}.{{n}}.{{name}}"] for name in {_PARAMETERS}}}
         layer = torch.nn.LSTM(own["weight_ih"].shape[1], own["weight_hh"].shape[1])
         layer.load_state_dict({{f"{{name}}_l0": value for name, value in own.items()}})
         x = layer(x)[0] + (x if n else 0)  # from the second layer on each adds to what it read

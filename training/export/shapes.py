@@ -1,24 +1,25 @@
 """Our GPT under the names and in the layouts of the Hugging Face classes: config.json, and the weights one by one.
 
-A weight is read when its turn comes, from a memory-mapped file: only GPT-2's matrices, which lie turned there, and its
-joined query, key and value are copied.
+Each weight is read on demand from a memory-mapped file. Only GPT-2's matrices are copied: it stores them transposed,
+and query, key and value as one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject
 from training.export.section import refusal
-from training.export.translation import Read, Specials, Translation
+from training.export.translation import HubSpecials, ReadTensor, Translation
+from training.models.base import SavedConfig
 from training.models.layers import EPS
 from training.models.sections.gpt import Architecture, Gpt
 
-Named = Iterator[tuple[str, Tensor]]
+NamedTensors = Iterator[tuple[str, Tensor]]
 
 CLASSES: dict[Architecture, str] = {
     "llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM", "gpt2": "GPT2LMHeadModel", "arcee": "ArceeForCausalLM",
@@ -26,7 +27,7 @@ CLASSES: dict[Architecture, str] = {
 }  # fmt: skip
 
 
-def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Translation:
+def translation(saved: SavedConfig, read: ReadTensor, specials: HubSpecials) -> Translation:
     """A saved GPT as the architecture that computes exactly this model.
 
     Raises: StageFailed when there is none.
@@ -35,13 +36,12 @@ def translation(saved: dict[str, Any], read: Read, specials: Specials) -> Transl
     shape = options.exports_as
     if shape is None:
         raise StageFailed(f"export: huggingface: {refusal(options)}")
-    sizes = {"vocabulary": saved["vocabulary"], "context": saved["context"]}
-    written = config(shape, options, **sizes, specials=specials)
-    return Translation(written, weights(shape, options, read))
+    hub_config = config(shape, options, vocabulary=saved["vocabulary"], context=saved["context"], specials=specials)
+    return Translation(hub_config, weights(shape, options, read))
 
 
-def config(shape: Architecture, options: Gpt, *, vocabulary: int, context: int, specials: Specials) -> dict[str, Any]:
-    """config.json. Written out here, not by the library: its other defaults and its version stay out of our bytes."""
+def config(shape: Architecture, options: Gpt, *, vocabulary: int, context: int, specials: HubSpecials) -> JsonObject:
+    """config.json. Not written by the library, whose version and other defaults would change our bytes."""
     common = {
         "architectures": [CLASSES[shape]],
         "model_type": shape,
@@ -55,7 +55,7 @@ def config(shape: Architecture, options: Gpt, *, vocabulary: int, context: int, 
     return common | (_gpt2_config(options, context) if shape == "gpt2" else _llama_config(shape, options, context))
 
 
-def _gpt2_config(options: Gpt, context: int) -> dict[str, Any]:
+def _gpt2_config(options: Gpt, context: int) -> JsonObject:
     return {
         "n_embd": options.width,
         "n_layer": options.layers,
@@ -70,8 +70,8 @@ def _gpt2_config(options: Gpt, context: int) -> dict[str, Any]:
     }
 
 
-def _llama_config(shape: Architecture, options: Gpt, context: int) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _llama_config(shape: Architecture, options: Gpt, context: int) -> JsonObject:
+    common: JsonObject = {
         "hidden_size": options.width,
         "intermediate_size": options.hidden,
         "num_hidden_layers": options.layers,
@@ -83,30 +83,30 @@ def _llama_config(shape: Architecture, options: Gpt, context: int) -> dict[str, 
         "rms_norm_eps": EPS,
         "attention_bias": options.bias,
         "attention_dropout": options.dropout,
-        # once as transformers 5 has it, once as everything before and beside it does
+        # the first key is that of transformers 5, the second that of earlier versions and of other libraries
         "rope_parameters": {"rope_type": "default", "rope_theta": options.rope_theta},
         "rope_theta": options.rope_theta,
     }
     if shape == "vaultgemma":
-        return found | {
-            "hidden_activation": found.pop("hidden_act"),
+        return common | {
+            "hidden_activation": common.pop("hidden_act"),
             "query_pre_attn_scalar": options.width // options.heads,
             "layer_types": ["full_attention"] * options.layers,
             "attn_logit_softcapping": None,
             "final_logit_softcapping": options.logit_cap,
         }
-    return found | ({"use_sliding_window": False} if shape == "qwen3" else {"mlp_bias": options.bias})
+    return common | ({"use_sliding_window": False} if shape == "qwen3" else {"mlp_bias": options.bias})
 
 
-def weights(shape: Architecture, options: Gpt, read: Read) -> dict[str, Tensor]:
+def weights(shape: Architecture, options: Gpt, read: ReadTensor) -> dict[str, Tensor]:
     """Every tensor under its Hugging Face name."""
-    found = dict(_gpt2(options, read) if shape == "gpt2" else _llama(shape, options, read))
+    tensors = dict(_gpt2(options, read) if shape == "gpt2" else _llama(shape, options, read))
     if not options.tied:
-        found["lm_head.weight"] = read("head.weight")
-    return _as_gemma(found, options) if shape == "vaultgemma" else found
+        tensors["lm_head.weight"] = read("head.weight")
+    return _as_gemma(tensors, options) if shape == "vaultgemma" else tensors
 
 
-def _llama(shape: Architecture, options: Gpt, read: Read) -> Named:
+def _llama(shape: Architecture, options: Gpt, read: ReadTensor) -> NamedTensors:
     yield "model.embed_tokens.weight", read("embed.weight")
     yield "model.norm.weight", read("norm.weight")
     mlp_norm = "pre_feedforward_layernorm" if shape == "vaultgemma" else "post_attention_layernorm"
@@ -126,19 +126,19 @@ def _llama(shape: Architecture, options: Gpt, read: Read) -> Named:
             yield f"{theirs}.self_attn.k_norm.weight", read(f"{ours}.attention.key_norm.weight")
 
 
-def _as_gemma(found: dict[str, Tensor], options: Gpt) -> dict[str, Tensor]:
+def _as_gemma(tensors: dict[str, Tensor], options: Gpt) -> dict[str, Tensor]:
     """Gemma multiplies embeddings by √width and norms by 1 + weight: the weights undo both.
 
-    A tied head shares the divided embedding, so the last norm gives it back.
+    A tied head shares the divided embedding, so the last norm multiplies it again.
     """
     scale = options.width**0.5
-    norms = {name: tensor - 1.0 for name, tensor in found.items() if name.endswith("norm.weight")}
-    last = found["model.norm.weight"] * (scale if options.tied else 1.0) - 1.0
-    embed = found["model.embed_tokens.weight"] / scale
-    return {**found, **norms, "model.norm.weight": last, "model.embed_tokens.weight": embed}
+    norms = {name: tensor - 1.0 for name, tensor in tensors.items() if name.endswith("norm.weight")}
+    last = tensors["model.norm.weight"] * (scale if options.tied else 1.0) - 1.0
+    embed = tensors["model.embed_tokens.weight"] / scale
+    return {**tensors, **norms, "model.norm.weight": last, "model.embed_tokens.weight": embed}
 
 
-def _gpt2(options: Gpt, read: Read) -> Named:
+def _gpt2(options: Gpt, read: ReadTensor) -> NamedTensors:
     yield "transformer.wte.weight", read("embed.weight")
     yield "transformer.wpe.weight", read("positions.weight")
     for part in ("weight", "bias"):
@@ -149,17 +149,15 @@ def _gpt2(options: Gpt, read: Read) -> Named:
             for part in ("weight", "bias"):
                 yield f"{theirs}.{name}.{part}", read(f"{ours}.{norm}.{part}")
         joined = [f"{ours}.attention.{part}" for part in ("query", "key", "value")]
-        yield from _turned(f"{theirs}.attn.c_attn", joined, options, read)
-        yield from _turned(f"{theirs}.attn.c_proj", [f"{ours}.attention.out"], options, read)
-        yield from _turned(f"{theirs}.mlp.c_fc", [f"{ours}.mlp.up"], options, read)
-        yield from _turned(f"{theirs}.mlp.c_proj", [f"{ours}.mlp.down"], options, read)
+        yield from _transposed(f"{theirs}.attn.c_attn", joined, options, read)
+        yield from _transposed(f"{theirs}.attn.c_proj", [f"{ours}.attention.out"], options, read)
+        yield from _transposed(f"{theirs}.mlp.c_fc", [f"{ours}.mlp.up"], options, read)
+        yield from _transposed(f"{theirs}.mlp.c_proj", [f"{ours}.mlp.down"], options, read)
 
 
-def _turned(theirs: str, ours: list[str], options: Gpt, read: Read) -> Named:
-    """Matrices side by side as (in, out), and their biases: zeros where ours has none."""
+def _transposed(theirs: str, ours: list[str], options: Gpt, read: ReadTensor) -> NamedTensors:
+    """Matrices side by side as (in, out), and their biases: zeros where our model has none."""
     matrix = torch.cat([read(f"{name}.weight") for name in ours])  # out, in
     yield f"{theirs}.weight", matrix.t().contiguous()
-    yield (
-        f"{theirs}.bias",
-        torch.cat([read(f"{name}.bias") for name in ours]) if options.bias else torch.zeros(len(matrix)),
-    )
+    bias = torch.cat([read(f"{name}.bias") for name in ours]) if options.bias else torch.zeros(len(matrix))
+    yield f"{theirs}.bias", bias

@@ -1,47 +1,45 @@
-"""The tokenizer of an export: a text gets the special tokens around it that training put there, and no others.
+"""The tokenizer of an export: it adds around a text the special tokens that training put there, and no others.
 
-A model that predicts the next token was trained on bare text, whatever template its tokenizer brings along (BERT's
-[CLS] and [SEP], the BOS of a Llama): the template goes. A model that fills gaps was trained on [CLS] text [SEP]: its
-tokenizer adds them. Nothing is padded or cut unless the user asks for it. Ids of the text itself never change.
+A causal model was trained on bare text, so a template that its tokenizer brings along (BERT's [CLS] and [SEP], the BOS
+of a Llama) is removed. A masked model was trained on [CLS] text [SEP], so its tokenizer adds them. Nothing is padded or
+truncated unless the user asks for it. The ids of the text itself never change.
 """
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.files import JsonObject, read_json, replacing, write_json
 from pipeline.tokenizers import tokenizer_json
-from training.export.translation import Head, Specials
+from training.export.translation import HubSpecials, LmHead
 from training.objectives import special_tokens
-
-Tree = dict[str, Any]
 
 
 def write_plain(source: Path, folder: Path) -> str:
-    """Write the tokenizer of a model that reads bare text; its name. A file with nothing to change is copied."""
+    """Write the tokenizer of a model that reads bare text; returns the file's name. An unchanged file is copied."""
     tree = read_json(source)
     return _write(source, folder, tree, unframed(tree))
 
 
 def write_framed(source: Path, folder: Path, *, segments: int) -> str:
-    """Write the tokenizer of a model that fills gaps; its name. `segments`: how many token types the model knows."""
+    """Write the tokenizer of a masked model; returns the file's name. `segments`: the number of its token types."""
     tree = read_json(source)
     return _write(source, folder, tree, framed(tree, segments=segments))
 
 
-def unframed(tree: Tree) -> Tree:
-    """The same tokenizer.json without what is added around a text: template, padding, truncation."""
-    kept = [step for step in _processors(tree) if step["type"] == "ByteLevel"]
-    return {**tree, "post_processor": _joined(kept), "padding": None, "truncation": None}
+def unframed(tree: JsonObject) -> JsonObject:
+    """The same tokenizer.json without template, padding and truncation."""
+    byte_level = [step for step in _processors(tree) if step["type"] == "ByteLevel"]
+    return {**tree, "post_processor": _joined(byte_level), "padding": None, "truncation": None}
 
 
-def framed(tree: Tree, *, segments: int = 2) -> Tree:
-    """The same tokenizer.json with the marks of the masked objective around a text; as it is where it has none.
+def framed(tree: JsonObject, *, segments: int = 2) -> JsonObject:
+    """The same tokenizer.json with the special tokens of the masked objective around a text, where it has them.
 
-    Before a hidden word, the space belongs to it where pieces begin with their space (byte-level BPE): it was hidden
-    with it in training.
+    Where pieces begin with their space (byte-level BPE), the mask token swallows the space before it: in training the
+    space was hidden together with the word.
     """
     added = tokenizer_json.added_tokens(tree)
     names = special_tokens.spelling(added)
@@ -56,8 +54,8 @@ def framed(tree: Tree, *, segments: int = 2) -> Tree:
     return {**plain, "post_processor": _joined(steps)}
 
 
-def config(specials: Specials, *, context: int, head: Head, segments: int = 0) -> dict[str, Any]:
-    """tokenizer_config.json. A batch to be continued is padded on the left: generation goes on from the last place."""
+def config(specials: HubSpecials, *, context: int, head: LmHead, segments: int = 0) -> JsonObject:
+    """tokenizer_config.json. A causal model pads on the left: generation continues from the last position."""
     side: Literal["left", "right"] = "left" if head == "causal" else "right"
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -69,38 +67,38 @@ def config(specials: Specials, *, context: int, head: Head, segments: int = 0) -
     }
 
 
-def _write(source: Path, folder: Path, tree: Tree, changed: Tree) -> str:
+def _write(source: Path, folder: Path, tree: JsonObject, changed: JsonObject) -> str:
     target = folder / source.name
     if changed == tree:
-        with replacing(target) as beside:
-            shutil.copyfile(source, beside)
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
     else:
         write_json(target, changed)
     return target.name
 
 
-def _processors(tree: Tree) -> list[Tree]:
+def _processors(tree: JsonObject) -> list[JsonObject]:
     processor = tree.get("post_processor")
     if not processor:
         return []
     return list(processor["processors"]) if processor["type"] == "Sequence" else [processor]
 
 
-def _joined(steps: list[Tree]) -> Tree | None:
+def _joined(steps: list[JsonObject]) -> JsonObject | None:
     if len(steps) > 1:
         return {"type": "Sequence", "processors": steps}
     return steps[0] if steps else None
 
 
-def _is_byte_level(tree: Tree) -> bool:
+def _is_byte_level(tree: JsonObject) -> bool:
     step = tree.get("pre_tokenizer") or {}
-    return any(part.get("type") == "ByteLevel" for part in (step, *step.get("pretokenizers", ())))
+    return any(inner.get("type") == "ByteLevel" for inner in (step, *step.get("pretokenizers", ())))
 
 
-def _template(start: str, end: str, added: dict[str, int], *, second: int) -> Tree:
-    """[CLS] A [SEP], and [CLS] A [SEP] B [SEP] with B and its mark of the segment `second`."""
+def _template(start: str, end: str, added: dict[str, int], *, second: int) -> JsonObject:
+    """[CLS] A [SEP], and [CLS] A [SEP] B [SEP], where B and the last [SEP] are of the segment `second`."""
 
-    def special(name: str, segment: int) -> Tree:
+    def special(name: str, segment: int) -> JsonObject:
         return {"SpecialToken": {"id": name, "type_id": segment}}
 
     single = [special(start, 0), {"Sequence": {"id": "A", "type_id": 0}}, special(end, 0)]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from torch import Tensor, nn
 
+from pipeline.core.files import JsonObject
 from training.models import FAMILIES
 
 Kind = Literal["matrix", "embedding", "vector"]
+
+
+class SavedConfig(TypedDict):
+    """config.json of a saved model: what `build` needs to create it again."""
+
+    family: str
+    options: JsonObject
+    vocabulary: int
+    context: int
 
 
 class Model(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json, replacing, write_json
-from training.models.base import Model, build
+from training.models.base import Model, SavedConfig, build
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -50,6 +50,12 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Model:
     )
     model.load_state_dict(read_weights(folder))
     return model.to(device).eval()
+
+
+def read_config(folder: Path) -> SavedConfig:
+    """config.json of a saved model."""
+    config: SavedConfig = read_json(folder / CONFIG)
+    return config
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

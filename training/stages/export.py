@@ -1,4 +1,4 @@
-"""export: a model, in the formats that others load; each is opened by its consumer before it is published."""
+"""export: writes a model in the formats of other libraries; each is loaded back before the artifact is published."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from pipeline.core.stage import Job, Outcome
 
 
 def run(job: Job) -> Outcome:
-    """Write each format into its folder, and check it there."""
+    """Write each format into its own folder, and check it there."""
     from training.export import FORMATS
-    from training.export.base import Format, Source
+    from training.export.base import ExportSource
     from training.export.section import Export
 
-    source, files = Source.of(job.inputs), []
-    chosen = Export.model_validate(without_sources(job.params)).formats
-    job.progress.total("export", 2 * len(chosen), "steps")
-    for one in chosen:
-        format_: Format = FORMATS.create(one)
-        folder = job.folder / one.name
-        files += [f"{one.name}/{name}" for name in format_.write(source, folder)]
+    source = ExportSource.of(job.inputs)
+    names: list[str] = []
+    components = Export.model_validate(without_sources(job.params)).formats
+    job.progress.total("export", 2 * len(components), "steps")
+    for component in components:
+        export_format = FORMATS.create(component)
+        folder = job.folder / component.name
+        names += [f"{component.name}/{name}" for name in export_format.write(source, folder)]
         job.progress.add("export")
-        format_.check(source, folder)
+        export_format.check(source, folder)
         job.progress.add("export")
-    return Outcome([entry_of(job.folder, name) for name in files], {"formats": len(chosen)})
+    return Outcome([entry_of(job.folder, name) for name in names], {"formats": len(components)})

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 
 from pipeline.tokenizers.reference_encoder import load
-from training.export.base import Source
+from training.export.base import ExportSource
 from training.export.huggingface import Huggingface
 from training.export.section import Huggingface as Options
 from training.models.base import build
@@ -30,9 +30,9 @@ EVERY = [pytest.param(one, marks=[] if at == 2 else [pytest.mark.long]) for at, 
 MASKED: dict[str, Any] = {"model_type": "bert", **SMALL}
 
 
-def source_of(corpus: Any, folder: Path, options: dict[str, Any], *added: str) -> Source:
+def source_of(corpus: Any, folder: Path, options: dict[str, Any], *added: str) -> ExportSource:
     """The corpus under another model; its tokenizer with more special tokens."""
-    source = Source.of(corpus.inputs)
+    source = ExportSource.of(corpus.inputs)
     if added:
         tokenizer = json.loads(source.tokenizer.read_text())
         plain, first = tokenizer["added_tokens"][0], load(source.tokenizer).vocabulary

@@ -11,18 +11,20 @@ import transformers
 
 from pipeline.core.errors import StageFailed
 from training.export import huggingface
-from training.export.base import Source
+from training.export.base import ExportSource
 from training.export.huggingface import Huggingface
 from training.export.section import Huggingface as Options
 from training.export.tokenizer_files import framed
 
 
 @pytest.fixture(scope="module")
-def source(masked_corpus: Any) -> Source:
-    return Source.of(masked_corpus.inputs)
+def source(masked_corpus: Any) -> ExportSource:
+    return ExportSource.of(masked_corpus.inputs)
 
 
-def test_the_folder_is_checked_by_its_consumer_and_has_the_same_bytes_anywhere(source: Source, tmp_path: Path) -> None:
+def test_the_folder_is_checked_by_its_consumer_and_has_the_same_bytes_anywhere(
+    source: ExportSource, tmp_path: Path
+) -> None:
     export = Huggingface(Options())
     names = export.write(source, tmp_path / "a")
     export.check(source, tmp_path / "a")
@@ -33,7 +35,7 @@ def test_the_folder_is_checked_by_its_consumer_and_has_the_same_bytes_anywhere(s
     assert config["architectures"] == ["BertForMaskedLM"] and config["max_position_embeddings"] == 34
 
 
-def test_other_weights_are_found_out(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_weights_are_found_out(source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export = Huggingface(Options())
     export.write(source, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -43,7 +45,7 @@ def test_other_weights_are_found_out(source: Source, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["the quiet [MASK] carries a letter", "今天天气很[MASK]，我们去图书馆看书。"])
-def test_a_pipeline_fills_a_gap_in_english_and_chinese(source: Source, tmp_path: Path, text: str) -> None:
+def test_a_pipeline_fills_a_gap_in_english_and_chinese(source: ExportSource, tmp_path: Path, text: str) -> None:
     Huggingface(Options()).write(source, tmp_path)
     fill = transformers.pipeline(
         "fill-mask",
@@ -54,13 +56,13 @@ def test_a_pipeline_fills_a_gap_in_english_and_chinese(source: Source, tmp_path:
     assert len(found) == 5 and all(isinstance(one["token_str"], str) for one in found)
 
 
-def test_every_tensor_has_its_place_and_none_is_drawn_anew(source: Source, tmp_path: Path) -> None:
+def test_every_tensor_has_its_place_and_none_is_drawn_anew(source: ExportSource, tmp_path: Path) -> None:
     Huggingface(Options()).write(source, tmp_path)
     _, said = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
     assert not said["missing_keys"] and not said["unexpected_keys"] and not said["mismatched_keys"]
 
 
-def test_a_text_gets_its_marks_and_a_hidden_word_its_space(source: Source, tmp_path: Path) -> None:
+def test_a_text_gets_its_marks_and_a_hidden_word_its_space(source: ExportSource, tmp_path: Path) -> None:
     Huggingface(Options()).write(source, tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
     one = tokenizer("the [MASK] carries")

@@ -18,7 +18,7 @@ from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.evaluation.held_out import HeldOut
 from training.export import FORMATS
-from training.export.base import Source
+from training.export.base import ExportSource
 from training.export.card import Card
 from training.export.section import Export
 from training.models.base import build
@@ -65,7 +65,7 @@ def run_cards(folders: list[Path], home: Path) -> str:
 def test_the_code_on_the_card_runs_where_bloomery_is_not(name: str, make_corpus: Any, tmp_path: Path) -> None:
     folders = []
     for family, kind in CARDS[name]:
-        source = Source.of(make_corpus(4, family=family, tokenizer=kind).inputs)
+        source = ExportSource.of(make_corpus(4, family=family, tokenizer=kind).inputs)
         folders.append(tmp_path / f"{len(folders)}-{family}")
         FORMATS.create(Export(formats=[name]).formats[0]).write(source, folders[-1])
     printed = run_cards(folders, tmp_path)
@@ -86,7 +86,9 @@ def test_the_code_on_the_card_of_word_vectors_runs_where_bloomery_is_not(tmp_pat
     model.counts[3:] = torch.arange(size - 3, 0, -1)
     save(model, tmp_path / "model")
     card = Card({"objective": {"skipgram": {"window": 5}}}, None, {}, ())
-    source = Source(tmp_path / "model", tmp_path / "tokenizer.json", HeldOut((), (), tmp_path / "tokenizer.json"), card)
+    source = ExportSource(
+        tmp_path / "model", tmp_path / "tokenizer.json", HeldOut((), (), tmp_path / "tokenizer.json"), card
+    )
     folders = []
     for options in ({}, {"binary": False}, {"text": False}):
         folders.append(tmp_path / f"vectors-{len(folders)}")

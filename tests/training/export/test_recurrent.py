@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.core.errors import StageFailed
 from training.export import FORMATS, recurrent
-from training.export.base import Source
+from training.export.base import ExportSource
 from training.export.section import Export
 from training.models.saved import load
 from training.stages import export
@@ -127,14 +127,14 @@ def test_the_file_holds_the_weights_and_nothing_else(written: Any, corpora: Any)
 def test_an_export_that_computes_something_else_is_refused(
     family: str, name: str, written: Any, corpora: Any, tmp_path: Path
 ) -> None:
-    folder, source = written(family, name), Source.of(corpora[family].inputs)
+    folder, source = written(family, name), ExportSource.of(corpora[family].inputs)
     changed = load_file(source.model / "model.safetensors")
     first = next(one for one in sorted(changed) if one.endswith("weight_hh"))
     changed[first][0] += 0.5
     (tmp_path / "changed").mkdir()
     save_file(changed, tmp_path / "changed" / "model.safetensors")
     (tmp_path / "changed" / "config.json").write_bytes((source.model / "config.json").read_bytes())
-    other = Source(tmp_path / "changed", source.tokenizer, source.held_out, source.card)
+    other = ExportSource(tmp_path / "changed", source.tokenizer, source.held_out, source.card)
     format_ = FORMATS.create(Export(formats=[name]).formats[0])
     format_.check(source, folder)
     with pytest.raises(StageFailed, match="differ by .* Nothing was published"):
@@ -146,7 +146,7 @@ def test_a_folder_that_its_consumer_cannot_read_is_one_clear_sentence(name: str,
     folder, format_ = written("lstm", name), FORMATS.create(Export(formats=[name]).formats[0])
     (folder / FORMATS_OF[name]).write_bytes(b"broken")
     with pytest.raises(StageFailed, match=f"export: {name}: "):
-        format_.check(Source.of(corpora["lstm"].inputs), folder)
+        format_.check(ExportSource.of(corpora["lstm"].inputs), folder)
 
 
 @formats

@@ -14,7 +14,7 @@ from pipeline.tokenizers.base import TokenizerOptions as Options_
 from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.word_level import WordLevel
 from training.export import shapes
-from training.export.base import Source
+from training.export.base import ExportSource
 from training.export.huggingface import Huggingface
 from training.export.section import Export, shape_problem, tokenizer_problem
 from training.export.section import Huggingface as Options
@@ -41,14 +41,14 @@ EVERY = [*SHAPES, *(pytest.param(one, marks=pytest.mark.long) for one in MORE)]
 def test_the_export_computes_what_the_saved_model_computes(
     make_corpus: Callable[..., Any], tmp_path: Any, options: dict[str, Any]
 ) -> None:
-    source = Source.of(make_corpus(6, **options).inputs)
+    source = ExportSource.of(make_corpus(6, **options).inputs)
     export = Huggingface(Options())
     export.write(source, tmp_path)
     export.check(source, tmp_path)
 
 
 def test_a_changed_weight_is_found(corpus: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, export = Source.of(corpus.inputs), Huggingface(Options())
+    source, export = ExportSource.of(corpus.inputs), Huggingface(Options())
     right = shapes.weights
 
     def wrong(*arguments: Any) -> Any:
@@ -62,7 +62,7 @@ def test_a_changed_weight_is_found(corpus: Any, tmp_path: Any, monkeypatch: pyte
 
 
 def test_a_folder_that_does_not_load_is_one_sentence(corpus: Any, tmp_path: Any) -> None:
-    source, export = Source.of(corpus.inputs), Huggingface(Options())
+    source, export = ExportSource.of(corpus.inputs), Huggingface(Options())
     export.write(source, tmp_path)
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(StageFailed, match="does not load"):

@@ -20,7 +20,7 @@ from pipeline.tokenizers.wordpiece import WordPiece
 from training.evaluation import generate
 from training.evaluation.section import Sampling
 from training.export import FORMATS
-from training.export.base import Source
+from training.export.base import ExportSource
 from training.export.section import Export
 from training.models.saved import load as load_model
 
@@ -72,13 +72,13 @@ TEXTS = ["The quiet river", "今天天气很好。", "a", "naïve 😀 and more"
 
 
 @pytest.fixture(scope="module")
-def written(make_corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Source, Path]]:
+def written(make_corpus: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[ExportSource, Path]]:
     """written(family, kind, format) → the source and the folder, after its check; made once."""
 
     @cache
-    def write(family: str, kind: str, name: str = "huggingface") -> tuple[Source, Path]:
+    def write(family: str, kind: str, name: str = "huggingface") -> tuple[ExportSource, Path]:
         kinds = MASKED_KINDS if family == "bert" else KINDS
-        source = Source.of(make_corpus(6, family=family, tokenizer=kinds[kind]()).inputs)
+        source = ExportSource.of(make_corpus(6, family=family, tokenizer=kinds[kind]()).inputs)
         folder = tmp_path_factory.mktemp(f"{family}-{name}") / name
         export = FORMATS.create(Export(formats=[name]).formats[0])
         export.write(source, folder)

@@ -16,10 +16,10 @@ from pipeline.core.errors import StageFailed
 from pipeline.tokenizers.base import END_OF_TEXT
 from training.evaluation.held_out import HeldOut
 from training.export import vectors
-from training.export.base import Source
+from training.export.base import ExportSource
 from training.export.card import Card
-from training.export.section import Vectors as Options
-from training.export.vectors import Vectors
+from training.export.section import VectorFiles as Options
+from training.export.vectors import VectorFiles
 from training.models.base import build
 from training.models.saved import save
 
@@ -32,7 +32,7 @@ ODD = (0.0, -0.0, 1.0, -1e-45, 1.1754942e-38, 3.4028235e38, 0.1, 1 / 3, 16777216
 
 
 @pytest.fixture
-def learned(tmp_path: Path) -> Source:
+def learned(tmp_path: Path) -> ExportSource:
     special = (END_OF_TEXT, "<unk>", "</s>")
     words = Tokenizer(models.WordLevel({word: at for at, word in enumerate((*special, *WORDS))}, unk_token="<unk>"))
     words.add_special_tokens(list(special))
@@ -44,13 +44,15 @@ def learned(tmp_path: Path) -> Source:
     model.counts[3:] = torch.tensor(COUNTS)
     save(model, tmp_path / "model")
     card = Card({"model": {"word2vec": {"width": 5}}, "objective": {"skipgram": {"window": 5}}}, None, {}, ())
-    return Source(tmp_path / "model", tmp_path / "tokenizer.json", HeldOut((), (), tmp_path / "tokenizer.json"), card)
+    return ExportSource(
+        tmp_path / "model", tmp_path / "tokenizer.json", HeldOut((), (), tmp_path / "tokenizer.json"), card
+    )
 
 
-def test_words_come_by_falling_count_and_every_number_comes_back(learned: Source, tmp_path: Path) -> None:
+def test_words_come_by_falling_count_and_every_number_comes_back(learned: ExportSource, tmp_path: Path) -> None:
     from gensim.models import KeyedVectors
 
-    written = Vectors(Options())
+    written = VectorFiles(Options())
     assert sorted(written.write(learned, tmp_path / "out")) == [
         "README.md", "vectors.bin", "vectors.txt", "vocabulary.tsv",
     ]  # fmt: skip
@@ -81,29 +83,29 @@ def test_a_float_whose_shortest_spelling_a_double_would_shift_is_spelled_longer(
 
 
 def test_two_exports_are_the_same_bytes_however_they_are_cut(
-    learned: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learned: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = Vectors(Options()).write(learned, tmp_path / "a")
+    names = VectorFiles(Options()).write(learned, tmp_path / "a")
     monkeypatch.setattr(vectors, "BLOCK", 12)
-    Vectors(Options()).write(learned, tmp_path / "b")
+    VectorFiles(Options()).write(learned, tmp_path / "b")
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         assert str(tmp_path).encode() not in (tmp_path / "a" / name).read_bytes()
 
 
-def test_only_what_was_asked_for_is_written(learned: Source, tmp_path: Path) -> None:
-    assert "vectors.bin" not in Vectors(Options(binary=False)).write(learned, tmp_path / "text")
-    assert "vectors.txt" not in Vectors(Options(text=False)).write(learned, tmp_path / "binary")
-    Vectors(Options(text=False)).check(learned, tmp_path / "binary")
+def test_only_what_was_asked_for_is_written(learned: ExportSource, tmp_path: Path) -> None:
+    assert "vectors.bin" not in VectorFiles(Options(binary=False)).write(learned, tmp_path / "text")
+    assert "vectors.txt" not in VectorFiles(Options(text=False)).write(learned, tmp_path / "binary")
+    VectorFiles(Options(text=False)).check(learned, tmp_path / "binary")
     with pytest.raises(ValueError, match="leave one of them true"):
         Options(text=False, binary=False)
 
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.bin", "vocabulary.tsv"])
 def test_what_gensim_cannot_load_or_reads_otherwise_is_not_published(
-    learned: Source, tmp_path: Path, name: str
+    learned: ExportSource, tmp_path: Path, name: str
 ) -> None:
-    form = Vectors(Options())
+    form = VectorFiles(Options())
     form.write(learned, tmp_path / "out")
     path = tmp_path / "out" / name
     whole = path.read_bytes()
@@ -115,8 +117,8 @@ def test_what_gensim_cannot_load_or_reads_otherwise_is_not_published(
         form.check(learned, tmp_path / "out")
 
 
-def test_the_card_says_how_they_are_loaded_and_that_runs(learned: Source, tmp_path: Path) -> None:
-    Vectors(Options()).write(learned, tmp_path / "out")
+def test_the_card_says_how_they_are_loaded_and_that_runs(learned: ExportSource, tmp_path: Path) -> None:
+    VectorFiles(Options()).write(learned, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert 'library_name: "gensim"' in card and "pipeline_tag" not in card
     assert "| objective | skipgram |" in card and "| words | 11 |" in card
@@ -127,11 +129,11 @@ def test_the_card_says_how_they_are_loaded_and_that_runs(learned: Source, tmp_pa
     assert done.returncode == 0 and "café" in done.stdout, done.stderr
 
 
-def test_vectors_that_are_not_numbers_are_a_clear_failure(learned: Source, tmp_path: Path) -> None:
+def test_vectors_that_are_not_numbers_are_a_clear_failure(learned: ExportSource, tmp_path: Path) -> None:
     from training.models.saved import load
 
     model: Any = load(learned.model)
     model.input.data[5] = float("inf")
     save(model, learned.model)
     with pytest.raises(StageFailed, match="diverged"):
-        Vectors(Options()).write(learned, tmp_path / "out")
+        VectorFiles(Options()).write(learned, tmp_path / "out")

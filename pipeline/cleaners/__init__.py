@@ -1,6 +1,6 @@
-"""Cleaners: a column of text in, a column of text out. What they do to a text is said in its own words in each file.
+"""Cleaners transform a column of text into a column of text. The docstring of each file lists its rules.
 
-A new cleaner is a file beside `unicode.py` with its section and its class, and a line here.
+To add a cleaner, write a file like `unicode.py`, put its section into `section.py`, and add a line to `CLEANERS`.
 """
 
 from __future__ import annotations

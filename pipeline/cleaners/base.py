@@ -1,14 +1,14 @@
-"""What every cleaner is: text column → text column, one row a document, in the same order.
+"""The base class of cleaners: a column of text becomes a column of text, with the same documents in the same order.
 
-Subclass `Cleaner` and work on the column (Arrow, Polars, a kernel). A plain function of a user's own, str → str, plugs
-in as "my_pkg.cleaners:tidy": it is mapped over the column, slower by the cost of a Python call a document.
+Subclass `Cleaner` and process the whole column (Arrow, Polars, a kernel). A plug-in may also be a plain function from
+str to str, named in the YAML as "my_pkg.cleaners:tidy"; it is slower, because Python calls it for every document.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import cast
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from pipeline.core.registry import Registry
 
 
 class Cleaner(ABC):
-    """A pure function of the column: the same text always gives the same text, whatever its neighbours are."""
+    """A pure function of each text: the result does not depend on the other documents of the column."""
 
     Options: type[Section] = Section
 
@@ -27,29 +27,30 @@ class Cleaner(ABC):
 
     @abstractmethod
     def clean(self, text: pa.Array) -> pa.Array:
-        """The cleaned column, large_string, as long as the one given."""
+        """Return the cleaned column: large_string, of the same length."""
 
 
-class Mapped(Cleaner):
-    """A user's plain function on one text, mapped over the column."""
+class FunctionCleaner(Cleaner):
+    """Applies a plain function of a plug-in to every text of the column."""
 
     def __init__(self, function: Callable[[str], str], name: str) -> None:
         super().__init__(Section())
-        self.function, self.name = function, name
+        self.function = function
+        self.name = name
 
     def clean(self, text: pa.Array) -> pa.Array:
-        return pa.array([self._one(item) for item in text.to_pylist()], pa.large_string())
+        return pa.array([self._clean_text(item) for item in text.to_pylist()], pa.large_string())
 
-    def _one(self, text: str) -> str:
-        found = self.function(text)
-        if not isinstance(found, str):
-            raise StageFailed(f"cleaner {self.name}: gave {type(found).__name__}, not str. Let it return the text.")
-        return found
+    def _clean_text(self, text: str) -> str:
+        result = self.function(text)
+        if not isinstance(result, str):
+            raise StageFailed(f"cleaner {self.name}: gave {type(result).__name__}, not str. Let it return the text.")
+        return result
 
 
-def cleaner_of(registry: Registry[Cleaner], name: str, options: Mapping[str, Any]) -> Cleaner:
-    """The cleaner that a component of the YAML names; its options were checked when the YAML was read."""
-    code: Any = registry.load(name)
+def cleaner_of(registry: Registry[Cleaner], name: str, options: Mapping[str, object]) -> Cleaner:
+    """Create the cleaner that a component of the YAML names. Its options were validated with the configuration."""
+    code: object = registry.load(name)
     if not isinstance(code, type):
-        return Mapped(code, name)
+        return FunctionCleaner(cast(Callable[[str], str], code), name)
     return registry.create(Component(name=name, options=dict(options)))

@@ -1,4 +1,4 @@
-"""What a cleaner may be told in YAML. Pydantic alone, so that `check` and `plan` stay light."""
+"""The YAML sections of cleaners. This file imports only pydantic, so that `check` and `plan` start quickly."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from pipeline.core.config import Section
 
 
 class Unicode(Section):
-    """Normal form C, controls removed, line ends and white space in order; no options."""
+    """Normal form C, control characters removed, line endings and white space cleaned. It has no options."""

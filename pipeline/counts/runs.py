@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.counts.section import Count
 from pipeline.counts.vocabulary import Vocabulary
 from pipeline.counts.weights import weights
-from pipeline.kernels.cooccurrence import EMPTY, FULL, HELD, NEXT, SEEN, USED, count, empty, sort
+from pipeline.kernels.cooccurrence import COUNTED, EMPTY, FILLED, MAX_LOAD, NEXT, USED, count, drain, sort
 
 KeySums = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 """Keys (word << bits | context) and sums, one of each a pair."""
@@ -35,19 +35,19 @@ def runs(
     by_distance, at = weights(section), 0
     last, state = np.zeros(section.window, np.int32), np.zeros(4, np.int64)
     last[: len(before)] = before
-    state[NEXT], state[HELD] = len(before) % section.window, len(before)
+    state[NEXT], state[FILLED] = len(before) % section.window, len(before)
     room = _room_of(_slots(len(tokens), section), get_ident())
     while at < len(tokens):
-        room.table[:, 0], state[USED], state[SEEN] = EMPTY, 0, 0
+        room.table[:, 0], state[USED], state[COUNTED] = EMPTY, 0, 0
         at = count(
             tokens, at, vocabulary.numbers, by_distance, last, state, room.table, vocabulary.bits, section.symmetric
         )
-        yield room.ordered(vocabulary.bits, symmetric=section.symmetric), int(state[SEEN])
+        yield room.ordered(vocabulary.bits, symmetric=section.symmetric), int(state[COUNTED])
 
 
 def _slots(tokens: int, section: Count) -> int:
     """A power of two: enough for as many pairs as there can be, up to SLOTS."""
-    wanted = max(int(tokens * section.window / FULL), int(section.window / FULL)) + 2
+    wanted = max(int(tokens * section.window / MAX_LOAD), int(section.window / MAX_LOAD)) + 2
     return min(SLOTS, 1 << wanted.bit_length())
 
 
@@ -60,7 +60,7 @@ class _Room:
 
     def ordered(self, bits: int, *, symmetric: bool) -> KeySums:
         """Empty the table; its memory is the sort's second half."""
-        cells = empty(self.table, bits, symmetric, self.keys, self.sums)
+        cells = drain(self.table, bits, symmetric, self.keys, self.sums)
         keys, sums = self.keys[:cells], self.sums[:cells]
         spare_keys, spare_sums = self.table.reshape(2, -1)[:, :cells]
         return (spare_keys, spare_sums) if sort(keys, sums, spare_keys, spare_sums, 2 * bits) else (keys, sums)

@@ -17,7 +17,7 @@ from pipeline.dedupe.base import Numbers, Offsets
 from pipeline.dedupe.groups import Groups
 from pipeline.dedupe.removals import REMOVAL, Removals
 from pipeline.dedupe.sets import SetStore, slices
-from pipeline.kernels.jaccard import COMPARED, choose
+from pipeline.kernels.jaccard import MAX_COMPARED, assign_survivors
 
 # how far below the threshold a chain of pairs may carry: A like B, B like C; C goes with A when they are this alike
 CHAIN_SLACK = 0.1
@@ -114,15 +114,17 @@ def _choose(
     """For each head the head that stays in its place (itself, if it stays), and how alike they are."""
     kept, similarity = np.arange(len(leaders)), np.ones(len(leaders))
     least = max(threshold - CHAIN_SLACK, 0.0)
-    survivors = np.empty(0, np.int64)  # of the component that the slice before cut, the last COMPARED
+    survivors = np.empty(0, np.int64)  # of the component that the slice before cut, the last MAX_COMPARED
     for start, end in slices(sizes):
         before = survivors[component[survivors] == component[start]]
         here = np.append(before, np.arange(start, end))
         sets, places = store.read(leaders[here])
         choice, alike = np.empty(len(here), np.int64), np.empty(len(here))
         offsets = np.append(np.flatnonzero(np.diff(component[here], prepend=-1)), len(here))
-        choose(sets.values, sets.offsets, places, offsets, least, choice, alike, np.empty(len(here), np.int64))
+        assign_survivors(
+            sets.values, sets.offsets, places, offsets, least, choice, alike, np.empty(len(here), np.int64)
+        )
         kept[start:end], similarity[start:end] = here[choice[len(before) :]], alike[len(before) :]
         stays = here[kept[here] == here]
-        survivors = stays[component[stays] == component[end - 1]][-COMPARED:]
+        survivors = stays[component[stays] == component[end - 1]][-MAX_COMPARED:]
     return kept, similarity

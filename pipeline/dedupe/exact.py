@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline.dedupe.base import Numbers
 from pipeline.dedupe.normalized import Normalized
 from pipeline.kernels import column
-from pipeline.kernels.folded import unfolded
+from pipeline.kernels.text_hash import hash_plain
 
 
 class Exact(Normalized):
@@ -21,5 +21,5 @@ class Exact(Normalized):
 def text_hashes(texts: pa.LargeStringArray) -> Numbers:
     """Two hashes a text, of its code points as they are."""
     hashes = np.empty((len(texts), 2), np.uint64)
-    unfolded(*column.buffers(texts), hashes)
+    hash_plain(*column.buffers(texts), hashes)
     return hashes

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.dedupe.base import Method, Numbers, Sets
 from pipeline.kernels import column
-from pipeline.kernels.folded import folded, needing
+from pipeline.kernels.text_hash import hash_folded, needs_normalization
 from pipeline.text.unicode import CODE_POINTS, COMPOSES, tables
 
 # beyond lie planes of rare ideographs, of private use and of nothing: normalised to be sure
@@ -35,7 +35,7 @@ class Normalized(Method):
 def normal(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     """The texts in form NFKC."""
     needs = np.zeros(len(texts), np.bool_)
-    needing(*column.buffers(texts), inert(), needs)
+    needs_normalization(*column.buffers(texts), inert(), needs)
     if not needs.any():
         return texts
     changed = pl.Series(texts.filter(pa.array(needs))).str.normalize("NFKC").to_arrow().cast(pa.large_string())
@@ -47,7 +47,7 @@ def normal(texts: pa.LargeStringArray) -> pa.LargeStringArray:
 def keys(texts: pa.LargeStringArray) -> Numbers:
     """A row a text, which must be in form NFKC: 128 bits of the folded text, and 64 of the text as it stands."""
     hashes = np.empty((len(texts), 3), np.uint64)
-    folded(*column.buffers(texts), tables(), hashes)
+    hash_folded(*column.buffers(texts), tables(), hashes)
     return hashes
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 from pydantic import BaseModel, ValidationInfo, field_validator
 
 from pipeline.core.config import Section
-from pipeline.text.language import by_character, canonical, chain
+from pipeline.text.language import canonical, fallbacks, is_counted_by_character
 
 WORDS, CHARACTERS = "words", "characters"
 Limits: TypeAlias = dict[str, float | None]
@@ -72,9 +72,9 @@ def _key(key: Any) -> str:
 
 def _class_of(key: str) -> str:
     """The key that stands for all languages written as this one is."""
-    return CHARACTERS if key == CHARACTERS or by_character(key) else WORDS
+    return CHARACTERS if key == CHARACTERS or is_counted_by_character(key) else WORDS
 
 
 def limit_key(limits: Mapping[str, float | None], language: str | None, unit: str) -> str | None:
     """The key that answers for a language whose texts are counted by `unit` (WORDS or CHARACTERS); None for none."""
-    return next((key for key in (*chain(language), unit) if key in limits), None)
+    return next((key for key in (*fallbacks(language), unit) if key in limits), None)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.filters.base import Floats, Rule
 from pipeline.filters.limits import CHARACTERS, WORDS, limit_key
 from pipeline.kernels import column
-from pipeline.text.language import by_character, canonical, chain
+from pipeline.text.language import canonical, fallbacks, is_counted_by_character
 
 Ints = npt.NDArray[np.int64]
 
@@ -54,12 +54,12 @@ def resolve_languages(
     """
     believed, values = list(languages), dict(signals)
     by_characters = (signals["own_units"] >= CHARACTER_SHARE).tolist()
-    wrong = [at for at, tag in enumerate(believed) if by_character(tag) is not by_characters[at]]
+    wrong = [at for at, tag in enumerate(believed) if is_counted_by_character(tag) is not by_characters[at]]
     if not wrong:
         return believed, values
     scripts = column.languages(texts.take(pa.array(wrong)).combine_chunks()).to_pylist()
     for at, script in zip(wrong, scripts, strict=True):
-        chinese = "zh" in chain(believed[at])
+        chinese = "zh" in fallbacks(believed[at])
         believed[at] = "en" if chinese and script in (None, "und-Latn") else script
     if FUNCTION_WORDS in values:  # counted by the list of the language that it is not
         values[FUNCTION_WORDS] = values[FUNCTION_WORDS].copy()
@@ -99,7 +99,7 @@ def group(languages: Sequence[str | None], own_units: Floats) -> tuple[list[tupl
     for at, key in enumerate(zip(languages, (own_units >= CHARACTER_SHARE).tolist(), strict=True)):
         if key not in known:
             tag, characters = key
-            believed = canonical(tag) if by_character(tag) == characters else None
+            believed = canonical(tag) if is_counted_by_character(tag) == characters else None
             known[key] = (believed, CHARACTERS if characters else WORDS)
         group_of[at] = numbers.setdefault(known[key], len(numbers))
     return list(numbers), group_of

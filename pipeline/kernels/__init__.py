@@ -1,4 +1,4 @@
-"""Native loops over Arrow's own buffers: no Python object per document, no GIL, integers only.
+"""Loops over Arrow buffers that numba compiles: no Python object per document, no GIL, integers only.
 
-`column.py` is the door (Arrow columns in, numpy arrays out); the other files hold one kernel each.
+`column.py` is the interface (Arrow columns in, numpy arrays out). The other files hold one kernel each.
 """

@@ -1,8 +1,8 @@
-"""How kernels are compiled: numba, without the GIL, without bounds checks or fast-math, cached on disk.
+"""Compiles kernels with numba: without the GIL, without bounds checks or fast-math, cached on disk.
 
-The cache lies in NUMBA_CACHE_DIR, or XDG_CACHE_HOME (~/.cache), or, if none is writable, in a folder of this process
-alone. Its name holds a hash of all kernel sources: numba notices a changed file, but not a changed file that it calls.
-First use compiles for some seconds; later processes load in milliseconds.
+The cache is in NUMBA_CACHE_DIR or XDG_CACHE_HOME (~/.cache) or, if neither is writable, in a temporary folder of the
+process. Its name contains a hash of all kernel sources, because numba notices a changed file but not a change in a file
+that it calls. The first use compiles for several seconds; later processes load in milliseconds.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numba
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:
-    """Compile a loop that is called from Python."""
+    """Compile a function that is called from Python."""
     compiled: F = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")(function)
     return compiled
 
 
 def inlined(function: F) -> F:
-    """Compile a piece of a kernel into its callers."""
+    """Compile a function that is inlined into the kernels that call it."""
     compiled: F = numba.njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True)(function)
     return compiled
 
 
 def cache_folder(sources: Path = Path(__file__).parent) -> Path:
-    """A writable folder for compiled kernels, named by what they are compiled from."""
+    """A writable folder for compiled kernels. Its name contains a hash of their sources."""
     name = f"bloomery-kernels-{_sources_hash(sources)}"
     for base in _bases():
         folder = base / name
@@ -46,9 +46,9 @@ def cache_folder(sources: Path = Path(__file__).parent) -> Path:
 
 
 def _bases() -> list[Path]:
-    given = [os.environ.get(name) for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")]
+    configured = [os.environ.get(name) for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")]
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is no home
-    return [Path(base) for base in given if base] + ([Path(home) / ".cache"] if home != "~" else [])
+    return [Path(base) for base in configured if base] + ([Path(home) / ".cache"] if home != "~" else [])
 
 
 def _sources_hash(folder: Path) -> str:
@@ -58,5 +58,5 @@ def _sources_hash(folder: Path) -> str:
     return digest.hexdigest()[:8]
 
 
-# before the first kernel is decorated: numba reads it then
+# must be set before the first kernel is decorated, when numba reads it
 numba.config.CACHE_DIR = str(cache_folder())

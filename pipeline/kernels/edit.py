@@ -1,7 +1,7 @@
-"""Control characters, line ends and white space of a document: a quick look whether it needs editing, and the edit.
+"""Cleans control characters, line endings and white space: `scan` finds the documents to edit, `edit` rewrites them.
 
-`look` reads 0.6 GB (English) to 1.3 GB (Chinese) a CPU-second, and most documents need no more; `edit` writes 0.4 GB.
-What is done, and why, stands in `pipeline.cleaners.unicode`.
+`scan` reads 0.6 GB (English) to 1.3 GB (Chinese) per CPU-second, and most documents need no edit; `edit` writes 0.4 GB.
+The rules and their reasons are in `pipeline.cleaners.unicode`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pipeline.text.unicode import CODE_POINTS, COMPOSES, KIND, SPACE, WINDOWS, B
 Offsets = npt.NDArray[np.int64]
 Points = npt.NDArray[np.int32]
 
-# what `look` finds
+# flags of `scan` and of `EditTables.actions`
 EDIT = 1
 COMPOSE = 2
 WHITE = 4
 
-# what `target` answers besides a code point
+# results of `replacement` other than a code point
 REMOVE = -1
 BREAK = 10
 BLANK = 32
@@ -34,8 +34,8 @@ ZERO_WIDTH_SPACE = 0x200B
 
 
 @inlined
-def target(point: Whole, classes: Bytes, windows: Points) -> Whole:
-    """What stands for a code point: itself, BREAK, BLANK, another one, or REMOVE."""
+def replacement(point: Whole, classes: Bytes, windows: Points) -> Whole:
+    """The replacement of a code point: itself, BREAK, BLANK, another one, or REMOVE."""
     if point < 0x20:
         if point == 9 or point == 10:
             return point
@@ -58,9 +58,10 @@ def target(point: Whole, classes: Bytes, windows: Points) -> Whole:
 
 
 @inlined
-def parts_words(before: Whole, data: Bytes, at: Whole, end: Whole, classes: Bytes) -> Whole:
-    """Whether a zero-width space stays: it follows a sign that stays and is no blank (`before`, 0 for none), and a
-    script without spaces stands on one side. What follows is read as it is, so cleaning twice changes nothing."""
+def separates_words(before: Whole, data: Bytes, at: Whole, end: Whole, classes: Bytes) -> Whole:
+    """Whether a zero-width space is kept: it follows a character that is kept and not white space (`before`, 0 for
+    none), and one of its neighbours belongs to a script without spaces. The next character is read before it is
+    replaced, so that cleaning twice changes nothing."""
     if before in (0, BREAK, ZERO_WIDTH_SPACE) or classes[before] & KIND == SPACE:
         return False
     return is_unspaced(before) or (at < end and is_unspaced(decode(data, at)[0]))
@@ -68,8 +69,8 @@ def parts_words(before: Whole, data: Bytes, at: Whole, end: Whole, classes: Byte
 
 @inlined
 def is_unspaced(point: Whole) -> Whole:
-    """Scripts without spaces, in which a zero-width space is how words are parted (Unicode 16, 6.2 and 23.2): Thai and
-    Lao, Myanmar, Khmer, Tai Le to Tai Tham, Balinese, Javanese to Tai Viet. In Chinese it only lets a line break."""
+    """Scripts without spaces, where a zero-width space separates words (Unicode 16, 6.2 and 23.2): Thai and Lao,
+    Myanmar, Khmer, Tai Le to Tai Tham, Balinese, Javanese to Tai Viet. In Chinese it only allows a line break."""
     if point < 0x0E00 or point > 0xAADF:
         return False
     if point < 0x1800:
@@ -77,27 +78,27 @@ def is_unspaced(point: Whole) -> Whole:
     return 0x1950 <= point <= 0x1AAF or 0x1B00 <= point <= 0x1B7F or point >= 0xA980
 
 
-class Plan(NamedTuple):
-    """What `look` and `edit` need: `of[point]` and the code points of Windows-1252."""
+class EditTables(NamedTuple):
+    """Tables for `scan` and `edit`: flags by code point, and the code points of Windows-1252."""
 
-    of: Bytes
+    actions: Bytes
     windows: Points
 
 
 @cache
-def plans() -> Plan:
-    """Made once a process, in 10 ms."""
-    windows, found = np.array(WINDOWS, np.int32), np.empty(CODE_POINTS, np.uint8)
-    fill_plan(tables().classes, windows, found)
-    return Plan(found, windows)
+def edit_tables() -> EditTables:
+    """Built once in a process, in 10 ms."""
+    windows, actions = np.array(WINDOWS, np.int32), np.empty(CODE_POINTS, np.uint8)
+    fill_actions(tables().classes, windows, actions)
+    return EditTables(actions, windows)
 
 
 @kernel
-def fill_plan(classes: Bytes, windows: Points, out: Bytes) -> None:
-    """out[point] = EDIT where `target` says another than the point, COMPOSE where a text may have to, WHITE for white
-    space: one look-up tells a sign that needs nothing."""
+def fill_actions(classes: Bytes, windows: Points, out: Bytes) -> None:
+    """Set out[point] to EDIT if `replacement` changes it, COMPOSE if normal form C may change a text with it, and WHITE
+    for white space: a single look-up shows that a code point needs nothing."""
     for point in range(len(out)):
-        out[point] = EDIT if target(point, classes, windows) != point else 0
+        out[point] = EDIT if replacement(point, classes, windows) != point else 0
         if classes[point] & COMPOSES:
             out[point] |= COMPOSE
         if classes[point] & KIND == SPACE:
@@ -105,110 +106,114 @@ def fill_plan(classes: Bytes, windows: Points, out: Bytes) -> None:
 
 
 @kernel
-def look(data: Bytes, offsets: Offsets, plans: Bytes, out: Bytes) -> None:
-    """out[d] = EDIT | COMPOSE as document d needs; EDIT may be said of a document that `edit` then leaves as it is.
+def scan(data: Bytes, offsets: Offsets, actions: Bytes, out: Bytes) -> None:
+    """Set out[d] to the flags EDIT | COMPOSE that document d needs. `edit` may leave a document with EDIT unchanged.
 
-    `blank`: the sign before is white space; `breaks`: line breaks in a row, as many as allowed at the start, so that
-    any there asks for an edit.
+    `blank`: the last character is white space. `breaks`: line breaks in a row; it starts at the allowed number, so that
+    a line break at the start of a document asks for an edit.
     """
     for d in range(len(offsets) - 1):
         at, end = offsets[d], offsets[d + 1]
-        found: Whole = 0
+        needs_of_document: Whole = 0
         blank: Whole = False
         breaks = MOST_BREAKS
         while at < end:
-            first = data[at]
-            if first == 10:
+            byte = data[at]
+            if byte == 10:
                 breaks += 1
                 if blank or breaks > MOST_BREAKS:
-                    found |= EDIT
+                    needs_of_document |= EDIT
                 at, blank = at + 1, False
-            elif first == 0x20:
+            elif byte == 0x20:
                 at, blank = at + 1, True
-            elif 0x20 < first < 0x7F:
+            elif 0x20 < byte < 0x7F:
                 at, blank, breaks = at + 1, False, 0
             else:
                 point, size = decode(data, at)
-                found |= plans[point]
-                blank = plans[point] & WHITE > 0
+                needs_of_document |= actions[point]
+                blank = actions[point] & WHITE > 0
                 breaks = breaks if blank else 0
                 at += size
         if end > offsets[d] and (blank or data[end - 1] == 10):
-            found |= EDIT
-        out[d] = found
+            needs_of_document |= EDIT
+        out[d] = needs_of_document
 
 
 @kernel
-def edit(data: Bytes, offsets: Offsets, needs: Bytes, classes: Bytes, plan: Plan, out: Bytes, ends: Offsets) -> None:
-    """Write every document to `out`, one after the other, edited where `needs` says so; d stops at ends[d + 1]."""
-    to = np.int64(0)
+def edit(
+    data: Bytes, offsets: Offsets, needs: Bytes, classes: Bytes, edit_table: EditTables, out: Bytes, ends: Offsets
+) -> None:
+    """Write all documents to `out`, edited if `needs` has EDIT. Document d ends at ends[d + 1]."""
+    write_at = np.int64(0)
     ends[0] = 0
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
         if needs[d] & EDIT:
-            to = edit_one(data, start, end, classes, plan, out, to)
+            write_at = edit_one(data, start, end, classes, edit_table, out, write_at)
         else:
-            out[to : to + end - start] = data[start:end]
-            to += end - start
-        ends[d + 1] = to
+            out[write_at : write_at + end - start] = data[start:end]
+            write_at += end - start
+        ends[d + 1] = write_at
 
 
 @inlined
-def edit_one(data: Bytes, at: Whole, end: Whole, classes: Bytes, plan: Plan, out: Bytes, to: Whole) -> Whole:
-    """Write data[at:end] edited to out[to:]; returns where it stops.
+def edit_one(
+    data: Bytes, at: Whole, end: Whole, classes: Bytes, edit_table: EditTables, out: Bytes, write_at: Whole
+) -> Whole:
+    """Write data[at:end], edited, to out[write_at:]. Returns the position after it.
 
-    `kept`: behind the last sign that is not white space; `breaks`: line breaks written since; `before`: the last code
-    point written, 0 for none.
+    `content_end`: the position after the last character that is not white space; `breaks`: line breaks written since;
+    `before`: the last code point written, 0 for none.
     """
-    begin = kept = to
+    output_start = content_end = write_at
     breaks = 0
     before: Whole = 0
     while at < end:
-        first = data[at]
-        if 0x20 < first < 0x7F:  # the fast road: signs that stay
-            out[to] = first
-            at, to, breaks, before = at + 1, to + 1, 0, first
-            kept = to
+        byte = data[at]
+        if 0x20 < byte < 0x7F:  # fast path: characters that are kept
+            out[write_at] = byte
+            at, write_at, breaks, before = at + 1, write_at + 1, 0, byte
+            content_end = write_at
             continue
         point, size = decode(data, at)
-        if plan.of[point] & (EDIT | WHITE) == 0 and point != BREAK:
+        if edit_table.actions[point] & (EDIT | WHITE) == 0 and point != BREAK:
             for k in range(size):
-                out[to + k] = data[at + k]
-            at, to, breaks, before = at + size, to + size, 0, point
-            kept = to
+                out[write_at + k] = data[at + k]
+            at, write_at, breaks, before = at + size, write_at + size, 0, point
+            content_end = write_at
             continue
         at += size
         if point == 13 and at < end and data[at] == 10:
             continue
-        became = target(point, classes, plan.windows)
-        if point == ZERO_WIDTH_SPACE and parts_words(before, data, at, end, classes):
-            became = point
-        if became != REMOVE:
-            before = became
-        if became == BREAK:
-            to = kept + breaks
-            if kept > begin and breaks < MOST_BREAKS:
-                out[to] = BREAK
-                to, breaks = to + 1, breaks + 1
-        elif became != REMOVE:
-            to = encode(became, out, to)
-            if plan.of[became] & WHITE == 0:
-                kept, breaks = to, 0
-    return kept
+        replaced = replacement(point, classes, edit_table.windows)
+        if point == ZERO_WIDTH_SPACE and separates_words(before, data, at, end, classes):
+            replaced = point
+        if replaced != REMOVE:
+            before = replaced
+        if replaced == BREAK:
+            write_at = content_end + breaks
+            if content_end > output_start and breaks < MOST_BREAKS:
+                out[write_at] = BREAK
+                write_at, breaks = write_at + 1, breaks + 1
+        elif replaced != REMOVE:
+            write_at = encode(replaced, out, write_at)
+            if edit_table.actions[replaced] & WHITE == 0:
+                content_end, breaks = write_at, 0
+    return content_end
 
 
 @inlined
-def encode(point: Whole, out: Bytes, to: Whole) -> Whole:
-    """Write a code point as UTF-8 at out[to]; returns where the next one goes."""
+def encode(point: Whole, out: Bytes, at: Whole) -> Whole:
+    """Write a code point as UTF-8 to out[at:]. Returns the position after it."""
     if point < 0x80:
-        out[to] = point
-        return to + 1
+        out[at] = point
+        return at + 1
     if point < 0x800:
-        out[to], out[to + 1] = 0xC0 | point >> 6, 0x80 | point & 0x3F
-        return to + 2
+        out[at], out[at + 1] = 0xC0 | point >> 6, 0x80 | point & 0x3F
+        return at + 2
     if point < 0x10000:
-        out[to], out[to + 1], out[to + 2] = 0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
-        return to + 3
-    out[to], out[to + 1] = 0xF0 | point >> 18, 0x80 | point >> 12 & 0x3F
-    out[to + 2], out[to + 3] = 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
-    return to + 4
+        out[at], out[at + 1], out[at + 2] = 0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
+        return at + 3
+    out[at], out[at + 1] = 0xF0 | point >> 18, 0x80 | point >> 12 & 0x3F
+    out[at + 2], out[at + 3] = 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
+    return at + 4

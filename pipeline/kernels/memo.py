@@ -1,8 +1,8 @@
-"""A memory of pieces of text by number, and a column cut into them: what lets a slow encoder see each piece once.
+"""Splits a column into numbered pieces and memoizes them, so that a slow encoder encodes each distinct piece once.
 
-Cut where BERT's split must cut too: at ASCII white space (dropped), around ASCII marks and Han characters of the first
-block (each a piece); whatever lies between is a piece. A piece is found by its hash and compared byte by byte.
-About 200 MB a CPU-second.
+Text is split only where BERT's own rules also split: at ASCII white space (dropped) and around ASCII punctuation and
+Han characters of the first block (each is a piece). The text between is a piece. A piece is looked up by its hash and
+compared byte by byte. About 200 MB per CPU-second.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ PIECES, BYTES = 0, 1  # `Memo.state` by index
 
 
 class Memo(NamedTuple):
-    """Piece i is text[ends[i]:ends[i + 1]]. `table`: at each slot the upper half of a piece's hash over its number + 1,
-    0 empty; `state`: how many pieces, how many bytes of them."""
+    """Piece i is text[ends[i]:ends[i + 1]]. `table`: in each slot the upper half of a piece's hash and its number + 1,
+    or 0 if empty; `state`: the number of pieces and of their bytes."""
 
     table: Hashes
     ends: Longs
@@ -33,8 +33,8 @@ class Memo(NamedTuple):
     state: Longs
 
 
-def memo(most_pieces: int, most_bytes: int) -> Memo:
-    """An empty memory; what is not used takes no memory."""
+def empty_memo(most_pieces: int, most_bytes: int) -> Memo:
+    """A memo without pieces. Capacity that is not used takes no memory."""
     table = np.zeros(1 << (2 * most_pieces).bit_length(), np.uint64)
     ends = np.empty(most_pieces + 1, np.int64)
     ends[0] = 0
@@ -42,14 +42,14 @@ def memo(most_pieces: int, most_bytes: int) -> Memo:
 
 
 @kernel
-def number_all(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Longs) -> Whole:
-    """The pieces of document d are out[ends[d]:ends[d + 1]], by number; new ones are learned.
+def number_pieces(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Longs) -> Whole:
+    """Split documents into pieces and add new pieces to the memo. Those of document d are out[ends[d]:ends[d + 1]].
 
-    Returns how many documents were done: fewer than there are when the memory became full.
+    Returns the number of documents done, which is smaller than their number if the memo became full.
     """
     table, borders, text, state = memo
     mask = np.uint64(len(table) - 1)
-    found = ends[0] = 0
+    count = ends[0] = 0
     for d in range(len(offsets) - 1):
         at, end = offsets[d], offsets[d + 1]
         while at < end:
@@ -65,14 +65,14 @@ def number_all(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Longs) 
             slot, number, size = value & mask, np.int64(-1), at - begin
             while table[slot]:
                 if not (table[slot] ^ value) & UPPER:
-                    other = np.int64(table[slot] & ~UPPER) - 1
-                    same: Whole = borders[other + 1] - borders[other] == size
+                    candidate = np.int64(table[slot] & ~UPPER) - 1
+                    equal: Whole = borders[candidate + 1] - borders[candidate] == size
                     k = 0
-                    while same and k < size:
-                        same = text[borders[other] + k] == data[begin + k]
+                    while equal and k < size:
+                        equal = text[borders[candidate] + k] == data[begin + k]
                         k += 1
-                    if same:
-                        number = other
+                    if equal:
+                        number = candidate
                         break
                 slot = (slot + np.uint64(1)) & mask
             if number < 0:
@@ -84,15 +84,15 @@ def number_all(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Longs) 
                 table[slot] = value & UPPER | np.uint64(number + 1)
                 borders[number + 1] = borders[number] + size
                 state[PIECES], state[BYTES] = number + 1, borders[number + 1]
-            out[found] = number
-            found += 1
-        ends[d + 1] = found
+            out[count] = number
+            count += 1
+        ends[d + 1] = count
     return len(offsets) - 1
 
 
 @inlined
 def piece_end(data: Bytes, begin: Whole, end: Whole) -> Whole:
-    """Where the piece that begins at a byte ends: at that byte itself if it is white space."""
+    """The end of the piece that begins at `begin`; `begin` itself if that byte is white space."""
     at = begin
     while at < end:
         byte = data[at]
@@ -111,18 +111,18 @@ def piece_end(data: Bytes, begin: Whole, end: Whole) -> Whole:
 
 @inlined
 def is_mark(byte: Whole) -> Whole:
-    """Punctuation and symbols of ASCII."""
+    """Whether a byte is ASCII punctuation or an ASCII symbol."""
     return 33 <= byte <= 47 or 58 <= byte <= 64 or 91 <= byte <= 96 or 123 <= byte <= 126
 
 
 @kernel
-def join(numbers: Ints, number_ends: Longs, ids: Ids, id_ends: Longs, out: Ids, ends: Longs) -> Whole:
-    """Replace pieces by their ids: piece i has ids[id_ends[i]:id_ends[i + 1]]; returns how many there are."""
-    found = ends[0] = 0
+def join_ids(numbers: Ints, number_ends: Longs, ids: Ids, id_ends: Longs, out: Ids, ends: Longs) -> Whole:
+    """Replace pieces by their ids: piece i has ids[id_ends[i]:id_ends[i + 1]]. Returns the number of ids written."""
+    count = ends[0] = 0
     for d in range(len(number_ends) - 1):
         for i in range(number_ends[d], number_ends[d + 1]):
             for k in range(id_ends[numbers[i]], id_ends[numbers[i] + 1]):
-                out[found] = ids[k]
-                found += 1
-        ends[d + 1] = found
-    return found
+                out[count] = ids[k]
+                count += 1
+        ends[d + 1] = count
+    return count

@@ -1,7 +1,7 @@
-"""MinHash signatures and exact shingle sets over units: what near-duplicate search needs of a document.
+"""MinHash signatures and exact shingle sets over units, for near-duplicate detection.
 
-A shingle is `size` units in a row, folded; a document with fewer is one shingle, its whole text. Written so that the
-permutations run on vector lanes without fast-math: the same bits on every processor.
+A shingle is `size` consecutive folded units; a document with fewer units has one shingle, its whole text. The loop over
+permutations vectorizes without fast-math, so results are the same bits on every processor.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pipeline.kernels.tables import Hashes
 from pipeline.kernels.units import Units
 from pipeline.text.unicode import KIND, NEWLINE, SPACE, Bytes
 
-Words = npt.NDArray[np.uint32]
+UInt32s = npt.NDArray[np.uint32]
 LARGEST = np.uint32(0xFFFFFFFF)
 
 
-def permutations(number: Whole) -> tuple[Words, Words]:
-    """Multipliers (odd) and masks of `number` permutations of 32 bits: fixed, so that signatures can be compared."""
+def permutations(number: Whole) -> tuple[UInt32s, UInt32s]:
+    """Multipliers (odd) and masks of `number` permutations of 32 bits. They are fixed: signatures stay comparable."""
     stream = np.arange(1, 2 * number + 1, dtype=np.uint64) * ORDER
     stream ^= stream >> np.uint64(31)
     stream *= np.uint64(0xBF58476D1CE4E5B9)
@@ -34,7 +34,7 @@ def count_shingles(n: Whole, size: Whole) -> Whole:
 
 
 @inlined
-def shingle(units: Units, at: Whole, stop: Whole) -> np.uint64:
+def hash_shingle(units: Units, at: Whole, stop: Whole) -> np.uint64:
     """The hash of units[at:stop]."""
     value = np.uint64(stop - at)
     for i in range(at, stop):
@@ -43,8 +43,8 @@ def shingle(units: Units, at: Whole, stop: Whole) -> np.uint64:
 
 
 @inlined
-def without_units(data: Bytes, start: Whole, end: Whole, classes: Bytes) -> np.uint64:
-    """The hash of a text without any unit (emoji, signs): its code points, white space left out."""
+def hash_without_units(data: Bytes, start: Whole, end: Whole, classes: Bytes) -> np.uint64:
+    """The hash of a text without units (emoji, symbols): its code points except white space."""
     value, at = SEED, start
     while at < end:
         point, step = decode(data, at)
@@ -55,22 +55,22 @@ def without_units(data: Bytes, start: Whole, end: Whole, classes: Bytes) -> np.u
 
 
 @kernel
-def shingles(
+def hash_shingles(
     data: Bytes, start: Whole, end: Whole, classes: Bytes, units: Units, n: Whole, size: Whole, out: Hashes
 ) -> Whole:
-    """Hashes of all shingles of a document of n units, in order; returns their number."""
+    """Write the hashes of all shingles of a document of n units, in order. Returns their number."""
     if n == 0:
-        out[0] = without_units(data, start, end, classes)
+        out[0] = hash_without_units(data, start, end, classes)
         return 1
     number = count_shingles(n, size)
     for i in range(number):
-        out[i] = shingle(units, i, min(i + size, n))
+        out[i] = hash_shingle(units, i, min(i + size, n))
     return number
 
 
 @kernel
-def minhash(hashes: Hashes, number: Whole, multipliers: Words, masks: Words, out: Words) -> None:
-    """out[k] = the least of permutation k over the upper halves of hashes[:number]."""
+def minhash(hashes: Hashes, number: Whole, multipliers: UInt32s, masks: UInt32s, out: UInt32s) -> None:
+    """Set out[k] to the minimum of permutation k over the upper halves of hashes[:number]."""
     for k in range(len(out)):
         out[k] = LARGEST
     for i in range(number):

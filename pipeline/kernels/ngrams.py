@@ -1,8 +1,9 @@
-"""Repeated n-grams of units, all sizes 1 to 10 in one go: a size looks only where the size below repeats.
+"""Repeated n-grams of units, of all sizes from 1 to 10. A size is counted only where the size below it repeats.
 
-Gopher's repetition signals (Rae et al. 2021, table A1), read as: what would go if repeats were cut and the first copy
-stayed, each character once, over characters in units (no spaces, no punctuation). A document without a repeated n-gram
-costs nothing for larger n. About 350 MB of English or 160 MB of Chinese a CPU-second.
+These are Gopher's repetition signals (Rae et al. 2021, table A1), interpreted as the share of characters in units (no
+spaces, no punctuation) that would be removed if all repeats but the first copy were cut, each character counted once. A
+document without a repeated n-gram costs nothing for larger n. About 350 MB of English or 160 MB of Chinese per
+CPU-second.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pipeline.kernels.tables import Hashes, Ints, clear
 from pipeline.kernels.units import Counts, Units
 from pipeline.text.unicode import Bytes
 
-# what `measure_repeats` counts, by index: column n is for n-grams of n units
-PAIRS = 1  # ordered pairs of places that hold the same unit
+# indexes of the counts of `measure_repeats`: column n is for n-grams of n units
+PAIRS = 1  # ordered pairs of positions with the same unit
 TOP = (2, 3, 4)  # characters of the most frequent n-gram, all its occurrences; 0 where none occurs twice
 DUPLICATE = (5, 6, 7, 8, 9, 10)  # characters within second or later occurrences, each once
 LARGEST = 10
@@ -26,18 +27,21 @@ WIDTH = LARGEST + 1
 
 
 class Grams(NamedTuple):
-    """Room for one document. `run[i]`: hash of the n-gram at unit i; `live`: where n-grams may repeat, ascending;
-    `times[i]`: occurrences of the n-gram first seen at i; `repeats[i]`: the n-gram at i occurs elsewhere too."""
+    """Scratch space for one document.
+
+    `run[i]`: hash of the n-gram at unit i; `live`: positions where n-grams may repeat, ascending; `occurrences[i]`: of
+    the n-gram whose first position is i; `repeats[i]`: whether the n-gram at i occurs elsewhere too.
+    """
 
     run: Hashes
     live: Ints
-    times: Ints
+    occurrences: Ints
     repeats: Bytes
     table: Ints
 
 
 def room(largest_units: int) -> Grams:
-    """Scratch for documents up to `largest_units`."""
+    """Allocate scratch space for documents of up to `largest_units`."""
     most = largest_units + 1
     return Grams(
         np.empty(most, np.uint64),
@@ -65,9 +69,10 @@ def measure_repeats(units: Units, n: Whole, grams: Grams, counts: Counts) -> Non
 
 @inlined
 def count_size(units: Units, grams: Grams, live: Whole, size: Whole) -> Whole:
-    """Meet every n-gram of this size at a live position; returns the figure of `counts[size]`.
+    """Count the n-grams of this size at live positions. Returns the value of `counts[size]`.
 
-    `best`, `best_length`: the most frequent so far, among equals the longest; `covered`: the end of counted units.
+    `best`, `best_length`: occurrences and characters of the most frequent n-gram so far, the longest among equals;
+    `covered`: the end of the units counted so far.
     """
     mask = clear(grams.table, live)
     pairs = best = best_length = duplicate = covered = np.int64(0)
@@ -76,19 +81,19 @@ def count_size(units: Units, grams: Grams, live: Whole, size: Whole) -> Whole:
         slot = grams.run[i] & mask
         while grams.table[slot] >= 0 and grams.run[grams.table[slot]] != grams.run[i]:
             slot = (slot + np.uint64(1)) & mask
-        first = grams.table[slot]
-        if first < 0:
-            grams.table[slot], grams.times[i], grams.repeats[i] = i, 1, 0
+        first_position = grams.table[slot]
+        if first_position < 0:
+            grams.table[slot], grams.occurrences[i], grams.repeats[i] = i, 1, 0
             continue
-        grams.times[first] += 1
-        grams.repeats[first] = grams.repeats[i] = 1
-        seen = grams.times[first]
+        grams.occurrences[first_position] += 1
+        grams.repeats[first_position] = grams.repeats[i] = 1
+        occurrences = grams.occurrences[first_position]
         if size == 1:
-            pairs += 2 * (seen - 1)
+            pairs += 2 * (occurrences - 1)
         elif size <= 4:
             length = np.int64(units.end[i + size] - units.end[i])
-            if seen > best or (seen == best and length > best_length):
-                best, best_length = seen, length
+            if occurrences > best or (occurrences == best and length > best_length):
+                best, best_length = occurrences, length
         else:
             duplicate += units.end[i + size] - units.end[max(i, covered)]
             covered = i + size
@@ -99,12 +104,12 @@ def count_size(units: Units, grams: Grams, live: Whole, size: Whole) -> Whole:
 
 @inlined
 def narrow(units: Units, grams: Grams, live: Whole, size: Whole, n: Whole) -> Whole:
-    """Keep the positions where the next size may repeat: this size repeats there and one unit on."""
-    kept = 0
+    """Keep the positions where the next size may repeat: this size repeats there and one unit later."""
+    live_after = 0
     for k in range(live - 1):
         i = grams.live[k]
         if grams.repeats[i] and grams.live[k + 1] == i + 1 and grams.repeats[i + 1] and i + size < n:
             grams.run[i] = mix(grams.run[i] * ORDER + units.hash[i + size])
-            grams.live[kept] = i
-            kept += 1
-    return kept
+            grams.live[live_after] = i
+            live_after += 1
+    return live_after

@@ -1,4 +1,4 @@
-"""Kernels over all documents of a column: each document goes through its passes while it lies in the cache."""
+"""Kernels over all documents of a column. All passes over a document run while it is in the processor's cache."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy.typing as npt
 
 from pipeline.kernels import lines, ngrams, units
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.minhash import Words, minhash, shingles
+from pipeline.kernels.minhash import UInt32s, hash_shingles, minhash
 from pipeline.kernels.points import Whole
 from pipeline.kernels.tables import Hashes, Slots
-from pipeline.kernels.tables import room as slots_room
+from pipeline.kernels.tables import room as slots_scratch
 from pipeline.kernels.units import Counts
 from pipeline.text.unicode import Bytes, Tables
 
-LIST_SLOTS = 256  # of a word list's hash table: a power of two, well above its length
+LIST_SLOTS = 256  # size of the hash table of a word list: a power of two, well above its length
 
 
-class Counted(NamedTuple):
-    """A row a document of each kernel's counts; `words`: distinct function words of its language."""
+class DocumentCounts(NamedTuple):
+    """The counts of each kernel, a row for each document. `words`: distinct function words of its language."""
 
     units: Counts
     lines: Counts
@@ -28,54 +28,60 @@ class Counted(NamedTuple):
     words: Counts
 
     @classmethod
-    def of(cls, documents: int) -> Counted:
+    def of(cls, documents: int) -> DocumentCounts:
         unit, line, repeat = (np.zeros((documents, w), np.int64) for w in (units.WIDTH, lines.WIDTH, ngrams.WIDTH))
         return cls(unit, line, repeat, np.zeros(documents, np.int64))
 
 
-class Room(NamedTuple):
-    """Scratch for one document after the other."""
+class DocumentScratch(NamedTuple):
+    """Scratch space that is used for one document after another."""
 
     units: units.Units
     lines: lines.Lines
     grams: ngrams.Grams
     slots: Slots
-    seen: Bytes
+    present: Bytes
 
     @classmethod
-    def of(cls, largest_bytes: int) -> Room:
-        """For documents up to `largest_bytes`."""
+    def of(cls, largest_bytes: int) -> DocumentScratch:
+        """Allocate it for documents of up to `largest_bytes`."""
         most = units.most(largest_bytes)
-        grams, slots, seen = ngrams.room(most), slots_room(most), np.empty(LIST_SLOTS, np.uint8)
-        return cls(units.room(largest_bytes), lines.room(largest_bytes), grams, slots, seen)
+        grams, slots, present = ngrams.room(most), slots_scratch(most), np.empty(LIST_SLOTS, np.uint8)
+        return cls(units.room(largest_bytes), lines.room(largest_bytes), grams, slots, present)
 
 
 @kernel
 def measure_all(
-    data: Bytes, offsets: Counts, tables: Tables, room: Room, lists: Hashes, which: Counts, out: Counted
+    data: Bytes,
+    offsets: Counts,
+    tables: Tables,
+    room: DocumentScratch,
+    lists: Hashes,
+    list_indices: Counts,
+    out: DocumentCounts,
 ) -> None:
-    """Units, lines, repeats and function words of every document."""
+    """Count units, lines, repeats and function words of every document."""
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
         n = units.split(data, start, end, tables, room.units, out.units[d])
         lines.measure_lines(data, start, end, tables.classes, room.lines, room.slots, out.lines[d])
         ngrams.measure_repeats(room.units, n, room.grams, out.repeats[d])
-        if which[d] >= 0:
-            out.words[d] = distinct_of(room.units, n, lists[which[d]], room.seen)
+        if list_indices[d] >= 0:
+            out.words[d] = count_distinct(room.units, n, lists[list_indices[d]], room.present)
 
 
 @inlined
-def distinct_of(found: units.Units, n: Whole, words: Hashes, seen: Bytes) -> Whole:
-    """How many members of a word list (hashes at their slots, 0 empty) the units hold."""
-    seen[:] = 0
+def count_distinct(document_units: units.Units, n: Whole, words: Hashes, present: Bytes) -> Whole:
+    """The number of distinct words of a list (a hash table, 0 is an empty slot) among the units."""
+    present[:] = 0
     distinct = 0
     mask = np.uint64(LIST_SLOTS - 1)
     for i in range(n):
-        slot = found.hash[i] & mask
-        while words[slot] != 0 and words[slot] != found.hash[i]:
+        slot = document_units.hash[i] & mask
+        while words[slot] != 0 and words[slot] != document_units.hash[i]:
             slot = (slot + np.uint64(1)) & mask
-        if words[slot] != 0 and not seen[slot]:
-            seen[slot] = 1
+        if words[slot] != 0 and not present[slot]:
+            present[slot] = 1
             distinct += 1
     return distinct
 
@@ -88,15 +94,15 @@ def sign_all(
     room: units.Units,
     hashes: Hashes,
     size: Whole,
-    multipliers: Words,
-    masks: Words,
+    multipliers: UInt32s,
+    masks: UInt32s,
     out: npt.NDArray[np.uint32],
 ) -> None:
-    """The MinHash signature of every document."""
+    """Compute the MinHash signature of every document."""
     counts = np.empty(units.WIDTH, np.int64)
     for d in range(len(offsets) - 1):
         n = units.split(data, offsets[d], offsets[d + 1], tables, room, counts)
-        number = shingles(data, offsets[d], offsets[d + 1], tables.classes, room, n, size, hashes)
+        number = hash_shingles(data, offsets[d], offsets[d + 1], tables.classes, room, n, size, hashes)
         minhash(hashes, number, multipliers, masks, out[d])
 
 
@@ -104,17 +110,17 @@ def sign_all(
 def shingle_all(
     data: Bytes, offsets: Counts, tables: Tables, room: units.Units, size: Whole, out: Hashes, ends: Counts
 ) -> None:
-    """The set of shingles of every document, sorted, end to end: ends[d + 1] is where document d's set stops."""
+    """Write the sorted set of shingles of every document, concatenated; that of document d ends at ends[d + 1]."""
     counts = np.empty(units.WIDTH, np.int64)
     ends[0] = 0
     for d in range(len(offsets) - 1):
         n = units.split(data, offsets[d], offsets[d + 1], tables, room, counts)
         at = ends[d]
-        number = shingles(data, offsets[d], offsets[d + 1], tables.classes, room, n, size, out[at:])
+        number = hash_shingles(data, offsets[d], offsets[d + 1], tables.classes, room, n, size, out[at:])
         out[at : at + number].sort()
-        kept = at
+        stop = at
         for i in range(at, at + number):
-            if i == at or out[i] != out[kept - 1]:
-                out[kept] = out[i]
-                kept += 1
-        ends[d + 1] = kept
+            if i == at or out[i] != out[stop - 1]:
+                out[stop] = out[i]
+                stop += 1
+        ends[d + 1] = stop

@@ -1,4 +1,4 @@
-"""Letters of a document by script: what a guess of its language stands on. About 800 MB of text a CPU-second."""
+"""Counts the letters of each script in a document, to guess its language. About 800 MB of text per CPU-second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Offsets = npt.NDArray[np.int64]
 
 @kernel
 def count_scripts(data: Bytes, offsets: Offsets, scripts: Bytes, out: npt.NDArray[np.int64]) -> None:
-    """out[d, s] = code points of script s in document d."""
+    """Set out[d, s] to the number of code points of script s in document d."""
     for d in range(len(offsets) - 1):
         at = offsets[d]
         while at < offsets[d + 1]:

@@ -1,9 +1,9 @@
-"""Words of Chinese natively: those that jieba gives, by its dictionary and its hidden Markov model, over code points.
+"""Chinese word segmentation: gives the same words as jieba, from its dictionary and its hidden Markov model.
 
-Two steps a run of Han characters. The likeliest way to cut it by the dictionary, a walk from the end over a prefix tree
-that is one hash table; then what stayed single characters beside each other is cut again by the Viterbi path (Viterbi
-1967) of four states. Sums are in jieba's order and ties are settled as it settles them, so the words are the same (none
-differed in 9.5 MB of Han, 487,526 runs). 24 to 31 MB a CPU-second against 0.6 to 1.6; loading takes 0.5 s and 24 MB.
+A run of Han characters is segmented in two steps: the most probable words of the dictionary, found from the end of the
+run over a prefix tree in a hash table; then adjacent single characters again, by the Viterbi path (Viterbi 1967) of
+four states. Sums are added and ties broken in jieba's order, so the words are equal (no difference in 9.5 MB of Han,
+487,526 runs). 24 to 31 MB per CPU-second against 0.6 to 1.6 of jieba; loading takes 0.5 s and 24 MB.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Longs = npt.NDArray[np.int64]
 POINT_BITS = np.uint64(21)
 LEAST_BITS = 10
 BEGIN, END, MIDDLE, SINGLE = range(4)
-# from which two states each state is reached, the one that wins a tie last
+# the two states that can precede each state; the second wins a tie
 BEFORE = ((END, SINGLE), (BEGIN, MIDDLE), (BEGIN, MIDDLE), (END, SINGLE))
 
 
 class Dictionary(NamedTuple):
     """The prefix tree: a node is a slot of `keys`, keyed by its parent's slot + 1 (0: the root) and its code point;
-    `weights` is 0 where no word ends; `roots`: the node of each first character, −1 for none. The others are those of
-    `text.chinese_words`."""
+    `weights` is 0 where no word ends; `roots`: the node of each first character, −1 for none. The other fields are
+    those of `text.chinese_words`."""
 
     keys: Hashes
     weights: Floats
@@ -45,24 +45,25 @@ class Dictionary(NamedTuple):
     emit: Floats
 
 
-class Run(NamedTuple):
-    """Room for one run: its code points, where each begins in the text, the best sum from each on, where that word
-    ends, the Viterbi path's way back, and `ends`, what is wanted: 1 where a word ends after a character. `odds`: of
-    the four states, here and one before."""
+class HanRun(NamedTuple):
+    """Scratch space for one run. `points`: code points; `at`: their positions in the text; `best_sum`: the best sum of
+    weights from each character on; `word_end`: where the first word of that sum ends; `back`: the Viterbi path
+    backwards; `scores`: of the four states, now and one character before. The result is `ends`: 1 where a word ends
+    after a character."""
 
     points: Ints
     at: Longs
-    score: Floats
-    last: Ints
+    best_sum: Floats
+    word_end: Ints
     back: Bytes
     ends: Bytes
-    odds: Floats
+    scores: Floats
 
 
-def run_of(largest_bytes: int) -> Run:
-    """Scratch for runs in documents up to `largest_bytes`: a Han character takes three bytes, and two to spare."""
+def han_run(largest_bytes: int) -> HanRun:
+    """Allocate scratch space for runs in documents of up to `largest_bytes`; a Han character takes three bytes."""
     most = largest_bytes // 3 + 2
-    return Run(
+    return HanRun(
         np.empty(most, np.int32),
         np.empty(most, np.int64),
         np.empty(most, np.float64),
@@ -75,28 +76,28 @@ def run_of(largest_bytes: int) -> Run:
 
 @cache
 def dictionary() -> Dictionary:
-    """jieba's data as a kernel takes it; read-only, shared by all threads."""
-    words, chain = chinese_words.lexicon(), chinese_words.chain()
+    """jieba's data as arrays for the kernel; read-only, shared by all threads."""
+    words, markov_model = chinese_words.lexicon(), chinese_words.markov_model()
     bits = LEAST_BITS
     while True:
         keys, weights = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.float64)
-        if grow(keys, weights, words.points, words.ends, words.weights):
+        if insert_words(keys, weights, words.points, words.ends, words.weights):
             break
         bits += 1
     roots = np.empty(LAST - FIRST + 1, np.int32)
     find_roots(keys, roots)
-    return Dictionary(keys, weights, roots, np.array([words.missing]), *chain)
+    return Dictionary(keys, weights, roots, np.array([words.missing]), *markov_model)
 
 
 @kernel
-def grow(keys: Hashes, weights: Floats, points: Ints, ends: Longs, values: Floats) -> bool:
-    """Put every word in the tree; False when the table would be more than half full."""
+def insert_words(keys: Hashes, weights: Floats, points: Ints, ends: Longs, values: Floats) -> bool:
+    """Insert every word into the tree. Returns False if the table would be more than half full."""
     nodes = 0
     for word in range(len(values)):
         node = -1
         for i in range(ends[word], ends[word + 1]):
             key = key_of(node, points[i])
-            node = slot_of(keys, key)
+            node = find_slot(keys, key)
             if keys[node] == np.uint64(0):
                 keys[node] = key
                 nodes += 1
@@ -109,71 +110,71 @@ def grow(keys: Hashes, weights: Floats, points: Ints, ends: Longs, values: Float
 @kernel
 def find_roots(keys: Hashes, roots: Ints) -> None:
     for point in range(FIRST, LAST + 1):
-        roots[point - FIRST] = child(keys, -1, point)
+        roots[point - FIRST] = find_child(keys, -1, point)
 
 
 @kernel
-def segment(run: Run, n: Whole, dictionary: Dictionary) -> None:
-    """Fill run.ends[:n] for the run in run.points[:n]."""
+def segment(run: HanRun, n: Whole, dictionary: Dictionary) -> None:
+    """Fill run.ends[:n] with the word ends of run.points[:n]."""
     begin = 0
     while begin < n:
         end = begin
         while end < n and FIRST <= run.points[end] <= LAST:
             run.ends[end] = 0
             end += 1
-        route(run, begin, end, dictionary)
-        mark(run, begin, end, dictionary)
+        find_route(run, begin, end, dictionary)
+        mark_word_ends(run, begin, end, dictionary)
         if end < n:
             run.ends[end] = 1
         begin = end + 1
 
 
 @kernel
-def route(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
-    """From the end: the best sum of weights from each character on, and the last character of the word it begins."""
+def find_route(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+    """From the end: the best sum of weights from each character on, and the last character of the word there."""
     following = 0.0
     for i in range(end - 1, begin - 1, -1):
-        best, last, known = dictionary.missing[0] + following, i, False
+        best_sum, word_end, has_word = dictionary.missing[0] + following, i, False
         node: Whole = np.int64(dictionary.roots[run.points[i] - FIRST])
         k = i
         while node >= 0:
             weight = dictionary.weights[node]
             if weight != 0.0:
-                total = weight + (following if k == i else 0.0 if k + 1 == end else run.score[k + 1])
-                if not known or total >= best:
-                    best, last, known = total, k, True
+                total = weight + (following if k == i else 0.0 if k + 1 == end else run.best_sum[k + 1])
+                if not has_word or total >= best_sum:
+                    best_sum, word_end, has_word = total, k, True
             k += 1
-            node = child(dictionary.keys, node, run.points[k]) if k < end else np.int64(-1)
-        run.score[i], run.last[i], following = best, last, best
+            node = find_child(dictionary.keys, node, run.points[k]) if k < end else np.int64(-1)
+        run.best_sum[i], run.word_end[i], following = best_sum, word_end, best_sum
 
 
 @kernel
-def mark(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
-    """Follow the route; `held` is where the single characters began that stand beside each other."""
-    lasts, ends = run.last, run.ends
-    held, i = begin, begin
+def mark_word_ends(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+    """Follow the route and mark word ends. `singles_begin`: the first of the adjacent single characters."""
+    word_ends, ends = run.word_end, run.ends
+    singles_begin, i = begin, begin
     while i < end:
-        last = lasts[i]
-        if last > i:
-            ends[last] = 1
-            if i == held + 1:
-                ends[held] = 1
-            elif i > held:
-                cut_singles(run, held, i, dictionary)
-            held = last + 1
-        i = last + 1
-    if end == held + 1:
-        ends[held] = 1
-    elif end > held:
-        cut_singles(run, held, end, dictionary)
+        word_end = word_ends[i]
+        if word_end > i:
+            ends[word_end] = 1
+            if i == singles_begin + 1:
+                ends[singles_begin] = 1
+            elif i > singles_begin:
+                cut_singles(run, singles_begin, i, dictionary)
+            singles_begin = word_end + 1
+        i = word_end + 1
+    if end == singles_begin + 1:
+        ends[singles_begin] = 1
+    elif end > singles_begin:
+        cut_singles(run, singles_begin, end, dictionary)
 
 
 @kernel
-def cut_singles(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
-    """Single characters beside each other: words that the dictionary lacks, unless together they are one it has."""
+def cut_singles(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+    """Segment adjacent single characters by the hidden Markov model, unless together they are a dictionary word."""
     node, i = -1, begin
     while i < end:
-        node = child(dictionary.keys, node, run.points[i])
+        node = find_child(dictionary.keys, node, run.points[i])
         i = end if node < 0 else i + 1
     if node >= 0 and dictionary.weights[node] != 0.0:
         run.ends[begin:end] = 1
@@ -182,29 +183,29 @@ def cut_singles(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> N
 
 
 @kernel
-def viterbi(run: Run, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
-    """The likeliest states of points[begin:end]; a word ends where the state is END or SINGLE.
+def viterbi(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+    """The most probable states of points[begin:end]; a word ends where the state is END or SINGLE.
 
-    odds[s] is of state s here, odds[4 + s] one character before.
+    scores[s] is the score of state s at the current character, scores[4 + s] at the one before.
     """
-    points, back, ends, odds = run.points, run.back, run.ends, run.odds
+    points, back, ends, scores = run.points, run.back, run.ends, run.scores
     start, step, emit = dictionary.start, dictionary.step, dictionary.emit
-    for state in range(4):
-        odds[state] = start[state] + emit[points[begin] - FIRST, state]
+    for to_state in range(4):
+        scores[to_state] = start[to_state] + emit[points[begin] - FIRST, to_state]
     for i in range(begin + 1, end):
-        for state in range(4):
-            odds[4 + state] = odds[state]
-        for state in range(4):
-            one, two = BEFORE[state]
-            first = odds[4 + one] + step[one, state] + emit[points[i] - FIRST, state]
-            second = odds[4 + two] + step[two, state] + emit[points[i] - FIRST, state]
-            odds[state] = second if second >= first else first
-            back[4 * i + state] = two if second >= first else one
-    here: Whole = SINGLE if odds[SINGLE] >= odds[END] else END
+        for to_state in range(4):
+            scores[4 + to_state] = scores[to_state]
+        for to_state in range(4):
+            first, second = BEFORE[to_state]
+            score_first = scores[4 + first] + step[first, to_state] + emit[points[i] - FIRST, to_state]
+            score_second = scores[4 + second] + step[second, to_state] + emit[points[i] - FIRST, to_state]
+            scores[to_state] = score_second if score_second >= score_first else score_first
+            back[4 * i + to_state] = second if score_second >= score_first else first
+    state: Whole = SINGLE if scores[SINGLE] >= scores[END] else END
     for i in range(end - 1, begin - 1, -1):
-        ends[i] = here in (END, SINGLE)
+        ends[i] = state in (END, SINGLE)
         if i > begin:
-            here = back[4 * i + here]
+            state = back[4 * i + state]
 
 
 @inlined
@@ -213,8 +214,8 @@ def key_of(node: Whole, point: Whole) -> np.uint64:
 
 
 @inlined
-def slot_of(keys: Hashes, key: np.uint64) -> Whole:
-    """Where `key` stands, or the empty slot where it would."""
+def find_slot(keys: Hashes, key: np.uint64) -> Whole:
+    """The slot that holds `key`, or the empty slot where it belongs."""
     mask = np.uint64(len(keys) - 1)
     mixed = key * ORDER
     slot = (mixed >> np.uint64(32)) & mask
@@ -224,8 +225,8 @@ def slot_of(keys: Hashes, key: np.uint64) -> Whole:
 
 
 @inlined
-def child(keys: Hashes, node: Whole, point: Whole) -> Whole:
-    """The node below `node` by `point`, or −1."""
+def find_child(keys: Hashes, node: Whole, point: Whole) -> Whole:
+    """The child of `node` for `point`, or −1."""
     key = key_of(node, point)
-    slot = slot_of(keys, key)
+    slot = find_slot(keys, key)
     return slot if keys[slot] == key else np.int64(-1)

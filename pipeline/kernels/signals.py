@@ -1,6 +1,7 @@
-"""The signals: named figures of a document, and from which counts each is made. Numerators and denominators are whole
-numbers from the kernels, so a value is one division of IEEE doubles: the same bits everywhere. No value is 0 / 0: a
-ratio without a denominator is 0, and what a language has no list for is NaN.
+"""The signals: named measures of a document, computed from the counts of the kernels.
+
+Numerators and denominators are integers, so a value is a single division of IEEE doubles: the same bits on every
+machine. A ratio with denominator 0 is 0. A signal that needs a word list is NaN for a language without one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from pipeline.kernels import lines, ngrams, passes, units
 from pipeline.text import words
-from pipeline.text.language import chain
+from pipeline.text.language import fallbacks
 from pipeline.text.unicode import fold_point
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +31,7 @@ NAMES = (
     "function_words",  # distinct function words of the document's language; NaN without a list
     "upper_letters",  # upper-case letters / letters
     "broken_characters",  # code points of misread UTF-8 / code points
-    "unit_concentration",  # chance that two units drawn from the document are the same (Simpson 1949)
+    "unit_concentration",  # probability that two random units of the document are equal (Simpson 1949)
     "lines",  # that are not blank
     "bullet_lines",  # / lines
     "ellipsis_lines",  # / lines
@@ -44,11 +45,11 @@ NAMES = (
 )
 
 
-def of(counted: passes.Counted, which: Ints) -> dict[str, Floats]:
-    """The signals by name, in the order of NAMES."""
-    unit, line, repeat = counted.units.T, counted.lines.T, counted.repeats.T
+def compute_signals(counts: passes.DocumentCounts, list_indices: Ints) -> dict[str, Floats]:
+    """Compute the signals, in the order of NAMES. `list_indices` is the result of `function_word_lists`."""
+    unit, line, repeat = counts.units.T, counts.lines.T, counts.repeats.T
     n, count = unit[units.UNITS], line[lines.LINES]
-    found: dict[str, Floats] = {
+    signals: dict[str, Floats] = {
         "characters": unit[units.CHARACTERS].astype(np.float64),
         "units": n.astype(np.float64),
         "own_units": _ratio(unit[units.OWN_UNITS], n),
@@ -56,7 +57,7 @@ def of(counted: passes.Counted, which: Ints) -> dict[str, Floats]:
         "letter_units": _ratio(unit[units.LETTER_UNITS], n),
         "hash_signs": _ratio(unit[units.HASH_SIGNS], n),
         "ellipses": _ratio(unit[units.ELLIPSES], n),
-        "function_words": np.where(which >= 0, counted.words.astype(np.float64), np.nan),
+        "function_words": np.where(list_indices >= 0, counts.words.astype(np.float64), np.nan),
         "upper_letters": _ratio(unit[units.UPPER], unit[units.LETTERS]),
         "broken_characters": _ratio(unit[units.BROKEN], unit[units.CHARACTERS]),
         "unit_concentration": _ratio(repeat[ngrams.PAIRS], n * (n - 1)),
@@ -73,29 +74,29 @@ def of(counted: passes.Counted, which: Ints) -> dict[str, Floats]:
     }
     for n_units in ngrams.TOP:
         share = _ratio(repeat[n_units], unit[units.UNIT_CHARACTERS])
-        # overlapping occurrences count in full: "ha ha ha" holds "ha ha" twice
-        found[f"top_{n_units}gram_characters"] = np.minimum(share, 1.0)
+        # overlapping occurrences count completely: "ha ha ha" holds "ha ha" twice
+        signals[f"top_{n_units}gram_characters"] = np.minimum(share, 1.0)
     for n_units in ngrams.DUPLICATE:
-        found[f"duplicate_{n_units}gram_characters"] = _ratio(repeat[n_units], unit[units.UNIT_CHARACTERS])
-    return found
+        signals[f"duplicate_{n_units}gram_characters"] = _ratio(repeat[n_units], unit[units.UNIT_CHARACTERS])
+    return signals
 
 
-def _ratio(part: Ints, whole: Ints) -> Floats:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+def _ratio(part: Ints, total: Ints) -> Floats:
+    return np.divide(part, total, out=np.zeros(len(part)), where=total > 0)
 
 
-def list_of_each(languages: Sequence[str | None] | None, documents: int) -> Ints:
-    """For every document the number of its language's list of function words, −1 for none."""
+def function_word_lists(languages: Sequence[str | None] | None, documents: int) -> Ints:
+    """For every document the index of the function-word list of its language, −1 for none."""
     names = list(words.FUNCTION_WORDS)
-    known: dict[str | None, int] = {None: -1}
+    index_of: dict[str | None, int] = {None: -1}
     for tag in set(languages or ()):
-        known[tag] = next((names.index(name) for name in chain(tag) if name in words.FUNCTION_WORDS), -1)
-    return np.array([known[tag] for tag in languages or [None] * documents], np.int64).reshape(documents)
+        index_of[tag] = next((names.index(name) for name in fallbacks(tag) if name in words.FUNCTION_WORDS), -1)
+    return np.array([index_of[tag] for tag in languages or [None] * documents], np.int64).reshape(documents)
 
 
 @cache
 def word_lists() -> npt.NDArray[np.uint64]:
-    """A row a list: the hashes of its words at their slots, 0 where empty."""
+    """A hash table for each list: the hashes of its words, 0 in an empty slot."""
     table = np.zeros((len(words.FUNCTION_WORDS), passes.LIST_SLOTS), np.uint64)
     for row, listed in zip(table, words.FUNCTION_WORDS.values(), strict=True):
         for word in sorted(set(listed)):
@@ -108,7 +109,7 @@ def word_lists() -> npt.NDArray[np.uint64]:
 
 
 def unit_hash(unit: str) -> int:
-    """The hash that kernels give a unit: FNV-1a over its folded code points, finished by `points.mix`."""
+    """The hash of a unit in the kernels: FNV-1a over its folded code points, then `mix`."""
     mask = (1 << 64) - 1
     value = 14695981039346656037
     for character in unit:

@@ -1,7 +1,7 @@
-"""From words to ids, and how often each word occurs: two loops over a column, after `words.split`.
+"""Maps words to ids and counts words: two loops over a column, after `words.split`.
 
-A word is found by its hash and then compared, folded code point by code point: two words of one hash stay two words.
-About 100 MB of English and 20 of Chinese a CPU-second either way (pipeline/tokenizers/README.md).
+A word is looked up by its hash and then compared by its folded code points, so two words with the same hash stay
+distinct. Both loops process about 100 MB of English or 20 MB of Chinese per CPU-second (pipeline/tokenizers/README.md).
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import numpy.typing as npt
 
 from pipeline.kernels.compiler import inlined, kernel
 from pipeline.kernels.points import PRIME, SEED, Whole, decode, mix
-from pipeline.kernels.segment import Dictionary, Run
+from pipeline.kernels.segment import Dictionary, HanRun
 from pipeline.kernels.tables import Hashes, Ints
-from pipeline.kernels.words import Longs, Words, split
+from pipeline.kernels.words import Longs, WordSpans, split
 from pipeline.text.unicode import Bytes, Tables
 
 Ids = npt.NDArray[np.uint32]
 
 UPPER = np.uint64(0xFFFFFFFF00000000)
 
-# what `count_all` wants of its caller
+# results of `count_all`: done, or the array that its caller must enlarge
 DONE, MORE_WORDS, MORE_POINTS = 0, 1, 2
-# `Counted.state` by index: distinct words; the document and the word in it to go on with
+# indexes of `WordCounts.state`: distinct words; the document, and the word in it, to continue with
 DISTINCT, DOCUMENT, WORD = 0, 1, 2
 
 
-class Vocabulary(NamedTuple):
-    """Word i is points[ends[i]:ends[i + 1]] and has the id i. `table`: at each slot the upper half of a word's hash
-    over its id + 1, 0 empty, at most half full: most slots are judged without a look at the word."""
+class WordTable(NamedTuple):
+    """Word i is points[ends[i]:ends[i + 1]] and has the id i. `table`: in each slot the upper half of a word's hash and
+    its id + 1, or 0 if empty; at most half full. Most slots are rejected without a comparison of words."""
 
     table: Hashes
     hash: Hashes
@@ -39,53 +39,53 @@ class Vocabulary(NamedTuple):
     points: Ints
 
 
-class Counted(NamedTuple):
-    """A vocabulary that grows: as there, with how often each word was seen."""
+class WordCounts(NamedTuple):
+    """A word table that grows, with the number of occurrences of each word."""
 
     table: Hashes
     hash: Hashes
     ends: Longs
     points: Ints
-    seen: Longs
+    occurrences: Longs
     state: Longs
 
 
-def vocabulary(words: Sequence[str], first: int) -> Vocabulary:
-    """Words by id, of which those below `first` are never found in a text."""
-    # a copy that can be written: loops are compiled for each kind of array
+def word_table(words: Sequence[str], first: int) -> WordTable:
+    """The table of words by id. Words below `first` are not in the index, so no text contains them."""
+    # a writable copy: loops are compiled again for read-only arrays
     points = np.frombuffer("".join(words).encode("utf-32-le"), np.int32).copy()
     ends = np.zeros(len(words) + 1, np.int64)
     np.cumsum([len(word) for word in words], out=ends[1:])
-    found = Vocabulary(slots(len(words)), np.empty(len(words), np.uint64), ends, points)
-    index(found, first)
-    return found
+    table = WordTable(empty_slots(len(words)), np.empty(len(words), np.uint64), ends, points)
+    index_words(table, first)
+    return table
 
 
-def slots(words: int) -> Hashes:
-    """An empty table for so many words."""
+def empty_slots(words: int) -> Hashes:
+    """An empty hash table for `words` words."""
     return np.zeros(max(8, 1 << (2 * words).bit_length()), np.uint64)
 
 
 @kernel
-def index(words: Vocabulary, first: Whole) -> None:
-    """Hash every word from `first` on and put it in the table."""
+def index_words(words: WordTable, first: Whole) -> None:
+    """Hash every word from `first` on and insert it into the table."""
     for i in range(first, len(words.hash)):
         value = SEED
         for k in range(words.ends[i], words.ends[i + 1]):
             value = (value ^ np.uint64(words.points[k])) * PRIME
         words.hash[i] = mix(value)
-        put(words.table, words.hash, i)
+        insert(words.table, words.hash, i)
 
 
 @kernel
-def index_again(table: Hashes, hashes: Hashes, number: Whole) -> None:
-    """Put the first `number` words in a new table."""
+def reindex(table: Hashes, hashes: Hashes, number: Whole) -> None:
+    """Insert the first `number` words into a new table."""
     for i in range(number):
-        put(table, hashes, i)
+        insert(table, hashes, i)
 
 
 @inlined
-def put(table: Hashes, hashes: Hashes, i: Whole) -> None:
+def insert(table: Hashes, hashes: Hashes, i: Whole) -> None:
     mask = np.uint64(len(table) - 1)
     slot = hashes[i] & mask
     while table[slot]:
@@ -94,10 +94,12 @@ def put(table: Hashes, hashes: Hashes, i: Whole) -> None:
 
 
 @kernel
-def find(data: Bytes, room: Words, n: Whole, tables: Tables, words: Vocabulary | Counted, found: Ints) -> None:
-    """found[i] = which word the i-th of a document is: −1 one that is not there, −2 the end of a sentence.
+def look_up(
+    data: Bytes, room: WordSpans, n: Whole, tables: Tables, words: WordTable | WordCounts, word_ids: Ints
+) -> None:
+    """Set word_ids[i] to the id of word i of a document: −1 if it is not in the table, −2 for the end of a sentence.
 
-    One loop without calls that take arrays: counting references would cost more than all the rest.
+    A single loop without calls that take arrays: reference counting would cost more than the rest.
     """
     fold, more = tables.fold, tables.more
     begins, stops, hashes = room.begin, room.stop, room.hash
@@ -105,24 +107,24 @@ def find(data: Bytes, room: Words, n: Whole, tables: Tables, words: Vocabulary |
     mask = np.uint64(len(table) - 1)
     for i in range(n):
         begin, stop, value = begins[i], stops[i], hashes[i]
-        found[i] = -1 if stop > begin else -2
+        word_ids[i] = -1 if stop > begin else -2
         slot = value & mask
         while stop > begin and table[slot]:
             if not (table[slot] ^ value) & UPPER:
                 word = np.int64(table[slot] & ~UPPER) - 1
-                at, end, here = borders[word], borders[word + 1], begin
-                while here < stop and at < end and data[here] < 0x80 and points[at] == fold[data[here]]:
-                    here, at = here + 1, at + 1  # the fast road: an ASCII character folds to one
-                while here < stop and at >= 0:
-                    point, size = decode(data, here)
-                    here, folded = here + size, fold[point]
+                at, end, position = borders[word], borders[word + 1], begin
+                while position < stop and at < end and data[position] < 0x80 and points[at] == fold[data[position]]:
+                    position, at = position + 1, at + 1  # fast path: an ASCII character folds to one
+                while position < stop and at >= 0:
+                    point, size = decode(data, position)
+                    position, folded = position + size, fold[point]
                     if folded >= 0:
                         at = at + 1 if at < end and points[at] == folded else -1
                     else:
                         for k in range(-folded, -folded + more[-1 - folded]):
                             at = at + 1 if 0 <= at < end and points[at] == more[k] else -1
                 if at == end:
-                    found[i] = word
+                    word_ids[i] = word
                     break
             slot = (slot + np.uint64(1)) & mask
 
@@ -133,22 +135,22 @@ def encode_all(
     offsets: Longs,
     tables: Tables,
     dictionary: Dictionary,
-    run: Run,
-    room: Words,
-    words: Vocabulary,
-    found: Ints,
+    run: HanRun,
+    room: WordSpans,
+    words: WordTable,
+    word_ids: Ints,
     unknown: Whole,
     sentence: Whole,
     out: Ids,
     ends: Longs,
 ) -> None:
-    """The ids of document d are out[ends[d]:ends[d + 1]]: its words, and `sentence` after each sentence with words."""
+    """Write the ids of the words, and `sentence` after each sentence. Document d has out[ends[d]:ends[d + 1]]."""
     at = ends[0] = 0
     for d in range(len(offsets) - 1):
         n = split(data, offsets[d], offsets[d + 1], tables, dictionary, run, room)
-        find(data, room, n, tables, words, found)
+        look_up(data, room, n, tables, words, word_ids)
         for i in range(n):
-            out[at + i] = found[i] if found[i] >= 0 else unknown if found[i] == -1 else sentence
+            out[at + i] = word_ids[i] if word_ids[i] >= 0 else unknown if word_ids[i] == -1 else sentence
         at += n
         ends[d + 1] = at
 
@@ -159,23 +161,23 @@ def count_all(
     offsets: Longs,
     tables: Tables,
     dictionary: Dictionary,
-    run: Run,
-    room: Words,
-    counted: Counted,
-    found: Ints,
+    run: HanRun,
+    room: WordSpans,
+    counts: WordCounts,
+    word_ids: Ints,
 ) -> Whole:
-    """Count the words of every document from state[DOCUMENT] on; says which array is full, and goes on when called."""
-    state = counted.state
+    """Count the words of all documents from state[DOCUMENT] on. Returns which array is full; call again to continue."""
+    state = counts.state
     while state[DOCUMENT] < len(offsets) - 1:
         d = state[DOCUMENT]
         n = split(data, offsets[d], offsets[d + 1], tables, dictionary, run, room)
-        find(data, room, n, tables, counted, found)
+        look_up(data, room, n, tables, counts, word_ids)
         while state[WORD] < n:
             i = state[WORD]
-            if found[i] >= 0:
-                counted.seen[found[i]] += 1
-            elif found[i] == -1:
-                full = add(data, room.begin[i], room.stop[i], room.hash[i], tables, counted)
+            if word_ids[i] >= 0:
+                counts.occurrences[word_ids[i]] += 1
+            elif word_ids[i] == -1:
+                full = count_new_word(data, room.begin[i], room.stop[i], room.hash[i], tables, counts)
                 if full != DONE:
                     return full
             state[WORD] += 1
@@ -185,13 +187,15 @@ def count_all(
 
 
 @kernel
-def add(data: Bytes, begin: Whole, stop: Whole, value: np.uint64, tables: Tables, counted: Counted) -> Whole:
-    """Count a word that was not there before this document: by now it may be."""
-    table, hashes, ends, points, seen, state = counted
+def count_new_word(
+    data: Bytes, begin: Whole, stop: Whole, value: np.uint64, tables: Tables, counts: WordCounts
+) -> Whole:
+    """Count a word that was not in the table before this document; an earlier word of it may have added it."""
+    table, hashes, ends, points, occurrences, state = counts
     word = state[DISTINCT]
     if word >= len(hashes) or 2 * word >= len(table):
         return MORE_WORDS
-    # written, folded, where it would stand; left there if it is new
+    # the folded word is written behind the last one, and stays there if it is new
     at = ends[word]
     while begin < stop:
         point, size = decode(data, begin)
@@ -204,11 +208,13 @@ def add(data: Bytes, begin: Whole, stop: Whole, value: np.uint64, tables: Tables
         begin, at = begin + size, at + parts
     slot = value & np.uint64(len(table) - 1)
     while table[slot]:
-        other = np.int64(table[slot] & ~UPPER) - 1
-        if hashes[other] == value and np.array_equal(points[ends[other] : ends[other + 1]], points[ends[word] : at]):
-            seen[other] += 1
+        candidate = np.int64(table[slot] & ~UPPER) - 1
+        if hashes[candidate] == value and np.array_equal(
+            points[ends[candidate] : ends[candidate + 1]], points[ends[word] : at]
+        ):
+            occurrences[candidate] += 1
             return DONE
         slot = (slot + np.uint64(1)) & np.uint64(len(table) - 1)
-    table[slot], hashes[word], ends[word + 1], seen[word] = value & UPPER | np.uint64(word + 1), value, at, 1
+    table[slot], hashes[word], ends[word + 1], occurrences[word] = value & UPPER | np.uint64(word + 1), value, at, 1
     state[DISTINCT] += 1
     return DONE

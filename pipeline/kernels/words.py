@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.kernels.compiler import inlined, kernel
 from pipeline.kernels.points import PRIME, SEED, Whole, decode, extend, mix
-from pipeline.kernels.segment import Dictionary, Run, segment
+from pipeline.kernels.segment import Dictionary, HanRun, segment
 from pipeline.kernels.tables import Hashes
 from pipeline.kernels.units import continues
 from pipeline.text.scripts import NUMBER
@@ -37,7 +37,7 @@ Longs = npt.NDArray[np.int64]
 HAN = NUMBER["Hani"]
 
 
-class Words(NamedTuple):
+class WordSpans(NamedTuple):
     """Room for the words of one document: word i is data[begin[i]:stop[i]], and `hash` that of its folded code points.
     Where begin equals stop, a sentence that has words ends there."""
 
@@ -46,14 +46,16 @@ class Words(NamedTuple):
     hash: Hashes
 
 
-def room(largest_bytes: int) -> Words:
+def room(largest_bytes: int) -> WordSpans:
     """Scratch for documents up to `largest_bytes`: a word takes a byte, its sentence's end another."""
     most = largest_bytes + 2
-    return Words(np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64))
+    return WordSpans(np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64))
 
 
 @kernel
-def split(data: Bytes, start: Whole, end: Whole, tables: Tables, dictionary: Dictionary, run: Run, out: Words) -> Whole:
+def split(
+    data: Bytes, start: Whole, end: Whole, tables: Tables, dictionary: Dictionary, run: HanRun, out: WordSpans
+) -> Whole:
     """Fill `out` for the document in data[start:end]; returns how many words and sentence ends it has.
 
     `first`: number of the first word of the sentence that is being read.
@@ -86,7 +88,7 @@ def split(data: Bytes, start: Whole, end: Whole, tables: Tables, dictionary: Dic
 
 
 @inlined
-def put(out: Words, n: Whole, begin: Whole, stop: Whole, value: np.uint64) -> Whole:
+def put(out: WordSpans, n: Whole, begin: Whole, stop: Whole, value: np.uint64) -> Whole:
     """Take in word n; returns the number of the next."""
     out.begin[n], out.stop[n], out.hash[n] = begin, stop, mix(value)
     return n + 1
@@ -117,7 +119,7 @@ def spaced_word(
 
 
 @inlined
-def gather(data: Bytes, at: Whole, end: Whole, tables: Tables, run: Run) -> tuple[Whole, Whole]:
+def gather(data: Bytes, at: Whole, end: Whole, tables: Tables, run: HanRun) -> tuple[Whole, Whole]:
     """Put the run of Han characters from byte `at` on into `run`, folded; returns its length and where it stops."""
     classes, fold, _, scripts = tables
     n = 0
@@ -132,7 +134,7 @@ def gather(data: Bytes, at: Whole, end: Whole, tables: Tables, run: Run) -> tupl
 
 
 @inlined
-def put_run(out: Words, n: Whole, run: Run, length: Whole, stop: Whole) -> Whole:
+def put_run(out: WordSpans, n: Whole, run: HanRun, length: Whole, stop: Whole) -> Whole:
     """Take in the words of a run that stops at byte `stop`; returns the number of the next word."""
     value, begin = SEED, 0
     for i in range(length):
@@ -163,8 +165,8 @@ def split_all(
     offsets: Longs,
     tables: Tables,
     dictionary: Dictionary,
-    run: Run,
-    room: Words,
+    run: HanRun,
+    room: WordSpans,
     begin: Longs,
     stop: Longs,
     ends: Longs,

@@ -1,4 +1,4 @@
-"""Pure text knowledge: what a code point, a unit, a sentence and a language are. Imports nothing of ours above it.
+"""Definitions of code points, units, words, sentences and languages. All other packages use these definitions.
 
-Everything else asks here, so that no rule, shingle or metric has a definition of its own.
+Imports no other package of the project but `pipeline.core`.
 """

@@ -1,7 +1,7 @@
-"""Language tags: one spelling, a chain from the particular to the general, and a guess by script.
+"""Language tags: their canonical spelling, their fallbacks from specific to general, and detection by script.
 
-Tags are BCP 47 in our short form: zh, zh-Hant, en, und-Latn. No language is the default: where script cannot tell
-(Latin, Cyrillic …) the guess says so ("und-Latn"), and without a single letter it is None.
+Tags are short BCP 47 tags: zh, zh-Hant, en, und-Latn. There is no default language. A script that several languages
+share (Latin, Cyrillic …) gives a tag like "und-Latn", and a text without letters gives None.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.text.scripts import NUMBER, SCRIPTS, UNKNOWN, UNSPACED
 
-# three-letter and other names in use for the languages that have rules or lists of their own
+# other names in use, such as three-letter codes, for languages with rules or word lists of their own
 _ALIASES = {
     "zho": "zh", "chi": "zh", "cmn": "zh", "lzh": "zh", "yue": "zh", "chinese": "zh",
     "eng": "en", "english": "en", "jpn": "ja", "japanese": "ja", "kor": "ko", "korean": "ko",
@@ -22,14 +22,14 @@ _ALIASES = {
 _BY_SCRIPT = {"Hani": "zh", "Bopo": "zh", "Kana": "ja", "Hang": "ko"}
 _BY_CHARACTER = {"zh", "ja", "ko", "th", "lo", "km", "my"}
 _TRADITIONAL = {"zh-tw": "zh-Hant", "zh-hk": "zh-Hant", "zh-mo": "zh-Hant"}
-# a Japanese text has kana between its Han characters (a fifth at the least in prose); a Chinese one a name at most
+# Japanese prose has kana between its Han characters (at least a fifth); Chinese text has a Japanese name at most
 KANA_SHARE = 0.1
-# a Han character says about as much as a short word: in text with code and formulas letters alone would hide it
+# a Han character carries about as much as a short word; otherwise Latin letters would outweigh it in text with code
 UNSPACED_WEIGHT = 3
 
 
 def canonical(tag: str | None) -> str | None:
-    """One spelling of a language tag: "ENG" → "en", "zh_TW" → "zh-Hant", "" → None."""
+    """The canonical spelling of a language tag: "ENG" → "en", "zh_TW" → "zh-Hant", "" → None."""
     parts = (tag or "").strip().replace("_", "-").split("-")
     primary = _ALIASES.get(parts[0].lower(), parts[0].lower())
     if not primary:
@@ -41,16 +41,16 @@ def canonical(tag: str | None) -> str | None:
     return primary if script is None else f"{primary}-{script}"
 
 
-def chain(tag: str | None) -> list[str]:
-    """From the particular to the general: "zh-Hant" → ["zh-Hant", "zh"]. Where a list or threshold is looked up."""
-    found = canonical(tag)
-    if found is None:
+def fallbacks(language: str | None) -> list[str]:
+    """The tags to look up a list or threshold by, from specific to general: "zh-Hant" → ["zh-Hant", "zh"]."""
+    tag = canonical(language)
+    if tag is None:
         return []
-    return [found] if "-" not in found else [found, found.split("-")[0]]
+    return [tag] if "-" not in tag else [tag, tag.split("-")[0]]
 
 
-def by_script(counts: npt.NDArray[np.int64]) -> list[str | None]:
-    """The language that the letters of each document point to, from counts by script, [documents, scripts]."""
+def detect_by_script(counts: npt.NDArray[np.int64]) -> list[str | None]:
+    """The language of each document, from the numbers of its letters by script, [documents, scripts]."""
     weighted = counts.copy()
     weighted[:, UNKNOWN] = 0
     weighted[:, [NUMBER[code] for code in _BY_SCRIPT]] *= UNSPACED_WEIGHT
@@ -60,17 +60,18 @@ def by_script(counts: npt.NDArray[np.int64]) -> list[str | None]:
     weighted[:, [kana, bopomofo]] = 0
     best = weighted.argmax(axis=1)
     best[japanese & (best == han)] = kana
-    found = [_BY_SCRIPT.get(code, f"und-{code}") for code in SCRIPTS]
-    some = weighted.sum(axis=1) > 0
+    language_of_script = [_BY_SCRIPT.get(code, f"und-{code}") for code in SCRIPTS]
+    has_letters = weighted.sum(axis=1) > 0
     return [
-        found[script] if any_letter else None for script, any_letter in zip(best.tolist(), some.tolist(), strict=True)
+        language_of_script[script] if any_letter else None
+        for script, any_letter in zip(best.tolist(), has_letters.tolist(), strict=True)
     ]
 
 
-def by_character(tag: str | None) -> bool | None:
-    """Whether texts of a language are counted by character (zh, ja, ko, th …) or by word; None if it says nothing."""
-    found = canonical(tag)
-    if found is None:
+def is_counted_by_character(tag: str | None) -> bool | None:
+    """Whether the length of text in a language is counted in characters (zh, ja, ko, th …); None without a language."""
+    language = canonical(tag)
+    if language is None:
         return None
-    primary, _, script = found.partition("-")
+    primary, _, script = language.partition("-")
     return primary in _BY_CHARACTER or (primary == "und" and script in UNSPACED)

@@ -1,10 +1,10 @@
-"""Scripts (ISO 15924 codes) as the tables number them, and which of them are written without spaces."""
+"""Scripts (ISO 15924 codes) with their numbers in the tables, and the scripts that are written without spaces."""
 
 from __future__ import annotations
 
-UNKNOWN = 0  # common, inherited, and scripts that no entry names
+UNKNOWN = 0  # common, inherited, and scripts without an entry here
 
-# code → how Unicode begins the names of its letters; the order is the number in the table: append only
+# code → the beginnings of the Unicode names of its letters. The order gives the numbers in the tables: append only
 NAMES: dict[str, tuple[str, ...]] = {
     "Zyyy": (),
     "Latn": ("LATIN", "FULLWIDTH LATIN"),
@@ -49,6 +49,6 @@ NAMES: dict[str, tuple[str, ...]] = {
 SCRIPTS: tuple[str, ...] = tuple(NAMES)
 NUMBER: dict[str, int] = {code: number for number, code in enumerate(SCRIPTS)}
 
-# written without spaces between words: every character is a unit. Hangul has spaces, and is counted by syllable like
-# the others of East Asia: a syllable carries about as much as a Han character.
+# written without spaces between words: every character is a unit. Hangul has spaces but is counted by syllable too,
+# because a syllable carries about as much as a Han character.
 UNSPACED: tuple[str, ...] = ("Hani", "Kana", "Hang", "Bopo", "Thai", "Laoo", "Khmr", "Mymr")

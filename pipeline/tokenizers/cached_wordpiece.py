@@ -47,7 +47,7 @@ class CachedWordPiece(Encoder):
         self._forget()
 
     def _forget(self) -> None:
-        self._memo = memo.memo(MOST_PIECES, MOST_BYTES)
+        self._memo = memo.empty_memo(MOST_PIECES, MOST_BYTES)
         self._ids, self._ends = np.empty(0, np.uint32), np.zeros(1, np.int64)
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
@@ -77,12 +77,12 @@ class CachedWordPiece(Encoder):
         """The first documents of a column, as many as the memory has room for."""
         data, offsets = columns.buffers(column)
         numbers, number_ends = np.empty(int(offsets[-1] - offsets[0]) + 1, np.int32), np.zeros(len(offsets), np.int64)
-        done = memo.number_all(data, offsets, self._memo, numbers, number_ends)
+        done = memo.number_pieces(data, offsets, self._memo, numbers, number_ends)
         self._learn()
         sizes = np.diff(self._ends)
         ids = np.empty(int(sizes[numbers[: number_ends[done]]].sum()), np.uint32)
         ends = np.zeros(done + 1, np.int64)
-        memo.join(numbers, number_ends[: done + 1], self._ids, self._ends, ids, ends)
+        memo.join_ids(numbers, number_ends[: done + 1], self._ids, self._ends, ids, ends)
         return Encoded(ids, ends)
 
     def _learn(self) -> None:

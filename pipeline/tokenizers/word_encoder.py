@@ -16,7 +16,7 @@ from pipeline.kernels import column as columns
 from pipeline.kernels import segment, vocabulary
 from pipeline.kernels import words as passes
 from pipeline.kernels.tables import Ints
-from pipeline.kernels.vocabulary import Counted, Vocabulary
+from pipeline.kernels.vocabulary import WordCounts, WordTable
 from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers.base import Encoded, Encoder
 
@@ -35,7 +35,7 @@ class WordEncoder(Encoder):
         self._words, self._first, self._unknown, self._sentence = words, first, unknown, sentence
         self._tables = tables(lowercase=lowercase)
         self._segmenter = segmenter
-        self._vocabulary: Vocabulary | None = None
+        self._vocabulary: WordTable | None = None
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
         data, offsets = columns.buffers(column)
@@ -54,7 +54,7 @@ class WordEncoder(Encoder):
         open_ended = found.count(self._sentence) == goes_on.count(self._sentence) and found[-1:] == [self._sentence]
         return list(found[:-1] if open_ended else found)
 
-    def _known(self) -> Vocabulary:
+    def _known(self) -> WordTable:
         """Made when first needed: whoever asks for a size alone needs no jieba."""
         if self._vocabulary is None:
             here = chinese_words.identity()
@@ -64,7 +64,7 @@ class WordEncoder(Encoder):
                     f"tokenizer.json: its words were made with {self._segmenter}; here is {here}. "
                     f"Install that: pip install jieba=={version}"
                 )
-            self._vocabulary = vocabulary.vocabulary(self._words, self._first)
+            self._vocabulary = vocabulary.word_table(self._words, self._first)
             self._words = ()
         return self._vocabulary
 
@@ -74,8 +74,8 @@ class WordCounter:
 
     def __init__(self, *, lowercase: bool) -> None:
         self._tables = tables(lowercase=lowercase)
-        self._counted = Counted(
-            vocabulary.slots(FIRST_WORDS), np.empty(FIRST_WORDS, np.uint64), np.zeros(FIRST_WORDS + 1, np.int64),
+        self._counted = WordCounts(
+            vocabulary.empty_slots(FIRST_WORDS), np.empty(FIRST_WORDS, np.uint64), np.zeros(FIRST_WORDS + 1, np.int64),
             np.empty(FIRST_POINTS, np.int32), np.empty(FIRST_WORDS, np.int64), np.zeros(3, np.int64),
         )  # fmt: skip
 
@@ -93,7 +93,7 @@ class WordCounter:
     def most_frequent(self, number: int, min_count: int) -> list[str]:
         """At most `number` words that occur `min_count` times, by falling count; of equal ones the first by bytes."""
         distinct = int(self._counted.state[vocabulary.DISTINCT])
-        counts = self._counted.seen[:distinct]
+        counts = self._counted.occurrences[:distinct]
         candidates = np.flatnonzero(counts >= max(min_count, 1))
         if len(candidates) > number:
             least = np.partition(counts[candidates], -number)[-number] if number else 0
@@ -116,22 +116,22 @@ def tables(*, lowercase: bool) -> unicode.Tables:
     return known if lowercase else known._replace(fold=same)
 
 
-def _scratch(offsets: columns.Offsets) -> tuple[segment.Run, passes.Words, Ints]:
+def _scratch(offsets: columns.Offsets) -> tuple[segment.HanRun, passes.WordSpans, Ints]:
     largest = int(np.diff(offsets).max(initial=0))
     room = passes.room(largest)
-    return segment.run_of(largest), room, np.empty(len(room.hash), np.int32)
+    return segment.han_run(largest), room, np.empty(len(room.hash), np.int32)
 
 
-def _grown(counted: Counted, wants: int) -> Counted:
+def _grown(counted: WordCounts, wants: int) -> WordCounts:
     """Twice the room in what is full."""
     if wants == vocabulary.MORE_POINTS:
         return counted._replace(points=_twice(counted.points))
     if wants == vocabulary.MORE_WORDS:
         words = 2 * len(counted.hash)
-        table, distinct = vocabulary.slots(words), counted.state[vocabulary.DISTINCT]
-        vocabulary.index_again(table, counted.hash, distinct)
+        table, distinct = vocabulary.empty_slots(words), counted.state[vocabulary.DISTINCT]
+        vocabulary.reindex(table, counted.hash, distinct)
         return counted._replace(
-            table=table, hash=_twice(counted.hash), ends=_twice(counted.ends), seen=_twice(counted.seen)
+            table=table, hash=_twice(counted.hash), ends=_twice(counted.ends), occurrences=_twice(counted.occurrences)
         )
     return counted
 

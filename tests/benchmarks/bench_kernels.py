@@ -76,14 +76,14 @@ def figures(text: pa.Array, language: str | None, rounds: int) -> dict[str, floa
     data, offsets = column.buffers(text)
     size = int(offsets[-1] - offsets[0]) / 1e6
     cleaned = Unicode(Options()).clean(text)
-    room = passes.Room.of(int(np.diff(offsets).max()))
-    given = (data, offsets, unicode.tables(), room, passes.Counted.of(len(text)))
+    room = passes.DocumentScratch.of(int(np.diff(offsets).max()))
+    given = (data, offsets, unicode.tables(), room, passes.DocumentCounts.of(len(text)))
     needs = np.empty(len(text), np.uint8)
     tags = [language] * len(text)
     rules = [rule for name in FILTERS.names() for rule in build_filter(FILTERS, name, {}).rules()]
     signals = column.measure(text, tags)
     timed: dict[str, Callable[[], object]] = {
-        "look whether cleaning is needed": lambda: edit.look(data, offsets, edit.plans().of, needs),
+        "look whether cleaning is needed": lambda: edit.scan(data, offsets, edit.edit_tables().actions, needs),
         "clean (unicode), raw text": lambda: Unicode(Options()).clean(text),
         "clean (unicode), clean text": lambda: Unicode(Options()).clean(cleaned),
         "units and counts": lambda: split_all(*given),

@@ -15,7 +15,7 @@ from pipeline.dedupe.components import components
 from pipeline.dedupe.groups import Groups
 from pipeline.dedupe.pairs import verified
 from pipeline.dedupe.sets import SetStore, slices, write_sets
-from pipeline.kernels.jaccard import FEW
+from pipeline.kernels.jaccard import SMALL_SET
 
 SETS = st.lists(st.sets(st.integers(0, 30), min_size=1, max_size=24), min_size=2, max_size=9)
 
@@ -28,7 +28,7 @@ def stored(folder: Path, sets: list[set[int]], file: int = 0, first: int = 0) ->
 
 
 def index_of(one: set[int], other: set[int]) -> float:
-    if min(len(one), len(other)) < FEW:
+    if min(len(one), len(other)) < SMALL_SET:
         return float(one == other)
     return len(one & other) / len(one | other)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.kernels.cooccurrence import BORDER, EMPTY, FULL, LEFT_OUT, SEEN, USED, count, empty, merge, sort
+from pipeline.kernels.cooccurrence import BORDER, COUNTED, EMPTY, LEFT_OUT, MAX_LOAD, USED, count, drain, merge, sort
 
 NUMBERS = np.array([BORDER, LEFT_OUT, BORDER, 0, 1, 2, 3, 4], np.int32)
 BITS = 3
@@ -45,11 +45,11 @@ def counted(tokens: list[int], weights: list[int], *, symmetric: bool, slots: in
         before = at
         at = count(stream, at, NUMBERS, by_distance, last, state, table, BITS, symmetric)
         assert at > before
-        pairs = empty(table, BITS, symmetric, keys, sums)
+        pairs = drain(table, BITS, symmetric, keys, sums)
         state[USED] = 0
         for key, value in zip(keys[:pairs].tolist(), sums[:pairs].tolist(), strict=True):
             found[key >> BITS, key & (1 << BITS) - 1] += value
-    assert state[SEEN] == sum(NUMBERS[token] >= 0 for token in tokens)
+    assert state[COUNTED] == sum(NUMBERS[token] >= 0 for token in tokens)
     return dict(found)
 
 
@@ -60,7 +60,7 @@ def test_every_pair_of_a_window_is_counted_once_however_small_the_table(
     symmetric: bool, tokens: list[int], window: int, room: int
 ) -> None:
     weights = [0, *range(window, 0, -1)]
-    slots = 1 << (int(2 * window / FULL).bit_length() + room)
+    slots = 1 << (int(2 * window / MAX_LOAD).bit_length() + room)
     assert counted(tokens, weights, symmetric=symmetric, slots=slots) == reference(tokens, weights, symmetric=symmetric)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.kernels.column import measure
-from pipeline.kernels.readings import readings
+from pipeline.kernels.repetition_variants import repetition_variants
 from pipeline.text import words
 
 FIVE = (
@@ -63,7 +63,7 @@ def test_repeats_are_those_of_the_definition(parts: list[str]) -> None:
 
 
 def test_the_three_public_readings_give_the_published_values() -> None:
-    found = readings(column(*FIVE), 5)
+    found = repetition_variants(column(*FIVE), 5)
     assert found["every"].tolist() == [30, 20, 0, 16, 42]
     assert found["later"].tolist() == [20, 18, 0, 10, 21]
     assert found["skipping"].tolist() == [20, 10, 0, 10, 21]
@@ -71,7 +71,7 @@ def test_the_three_public_readings_give_the_published_values() -> None:
 
 
 def test_the_top_bigram_is_counted_as_published() -> None:
-    assert readings(column(*FIVE), 2)["top_count"].tolist() == [3, 9, 1, 3, 2]
+    assert repetition_variants(column(*FIVE), 2)["top_count"].tolist() == [3, 9, 1, 3, 2]
 
 
 def test_ours_is_the_later_reading_over_characters_in_units() -> None:

@@ -53,7 +53,7 @@ def test_no_text_is_too_odd_to_split(text: str) -> None:
 
 
 def native_words(run: str) -> list[str]:
-    room = segment.run_of(4 * len(run))
+    room = segment.han_run(4 * len(run))
     room.points[: len(run)] = np.frombuffer(run.encode("utf-32-le"), np.int32)
     segment.segment(room, len(run), segment.dictionary())
     cuts = [0, *(np.flatnonzero(room.ends[: len(run)]) + 1).tolist()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.text.language import by_character, by_script, canonical, chain
+from pipeline.text.language import canonical, detect_by_script, fallbacks, is_counted_by_character
 from pipeline.text.scripts import NUMBER, SCRIPTS
 
 
@@ -13,7 +13,7 @@ def guess(**letters: int) -> str | None:
     counts = np.zeros((1, len(SCRIPTS)), np.int64)
     for script, count in letters.items():
         counts[0, NUMBER[script]] = count
-    return by_script(counts)[0]
+    return detect_by_script(counts)[0]
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ def test_tags_have_one_spelling(tag: str | None, expected: str | None) -> None:
 
 
 def test_a_list_is_looked_up_from_the_particular_to_the_general() -> None:
-    assert chain("zh-TW") == ["zh-Hant", "zh"]
-    assert chain("en") == ["en"]
-    assert chain(None) == []
+    assert fallbacks("zh-TW") == ["zh-Hant", "zh"]
+    assert fallbacks("en") == ["en"]
+    assert fallbacks(None) == []
 
 
 def test_script_tells_languages_apart_as_far_as_it_can() -> None:
@@ -45,6 +45,6 @@ def test_script_tells_languages_apart_as_far_as_it_can() -> None:
 
 
 def test_a_language_is_counted_by_character_or_by_word() -> None:
-    assert [by_character(tag) for tag in ("zh-Hant", "ja", "ko", "und-Thai")] == [True] * 4
-    assert [by_character(tag) for tag in ("en", "ru", "und-Latn")] == [False] * 3
-    assert by_character(None) is None
+    assert [is_counted_by_character(tag) for tag in ("zh-Hant", "ja", "ko", "und-Thai")] == [True] * 4
+    assert [is_counted_by_character(tag) for tag in ("en", "ru", "und-Latn")] == [False] * 3
+    assert is_counted_by_character(None) is None

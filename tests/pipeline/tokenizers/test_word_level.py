@@ -113,7 +113,7 @@ def test_a_slice_of_a_column_encodes_alone(trained: str) -> None:
 
 
 def test_two_words_of_one_hash_stay_two_words() -> None:
-    known = vocabulary.vocabulary(["", "iron", "铁匠"], 1)
+    known = vocabulary.word_table(["", "iron", "铁匠"], 1)
     mask, clash = np.uint64(len(known.table) - 1), known.hash[2]
     known.table[:] = 0
     for step, word in enumerate((1, 2)):  # as if both had the hash of the second

@@ -1,8 +1,8 @@
-"""Three public readings of "characters in repeated n-grams", for comparison with other pipelines; ours is `later`.
+"""Three published definitions of "characters in repeated n-grams", to compare with other pipelines; ours is `later`.
 
 The paper (Rae et al. 2021, A.1.1) does not say whether the first copy counts. `every`: all occurrences, each character
 once (RedPajama). `later`: second and later occurrences, each character once. `skipping`: datatrove's scan, which jumps
-over a hit and never records what lies between. Not on the main path: one n a call, written to be read.
+over a match and never records the n-grams in between. The stages do not use this file: it is written for clarity.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.kernels import column, units
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.minhash import shingle
+from pipeline.kernels.minhash import hash_shingle
 from pipeline.kernels.points import Whole
 from pipeline.kernels.tables import Hashes, Slots, first_seen
 from pipeline.kernels.tables import room as slots_room
@@ -23,18 +23,18 @@ from pipeline.text.unicode import Bytes, Tables
 COLUMNS = ("every", "later", "skipping", "top_count", "unit_characters")
 
 
-def readings(text: pa.Array, n: int) -> dict[str, Counts]:
-    """Characters in repeated n-grams by each reading, the count of the most frequent one, and characters in units."""
+def repetition_variants(text: pa.Array, n: int) -> dict[str, Counts]:
+    """Characters in repeated n-grams by each definition, the count of the most frequent one, characters in units."""
     data, offsets = column.buffers(text)
     most = units.most(int(np.diff(offsets).max(initial=0)))
     out = np.zeros((len(offsets) - 1, len(COLUMNS)), np.int64)
     grams, room = np.empty(most, np.uint64), units.room(2 * most)
-    read_all(data, offsets, unicode.tables(), n, room, grams, slots_room(most), out)
+    count_all(data, offsets, unicode.tables(), n, room, grams, slots_room(most), out)
     return {name: out[:, at] for at, name in enumerate(COLUMNS)}
 
 
 @kernel
-def read_all(
+def count_all(
     data: Bytes,
     offsets: Counts,
     tables: Tables,
@@ -44,23 +44,23 @@ def read_all(
     slots: Slots,
     out: Counts,
 ) -> None:
-    """A row of COLUMNS for every document."""
+    """Fill a row of COLUMNS for every document."""
     counts = np.empty(units.WIDTH, np.int64)
     for d in range(len(offsets) - 1):
         number = max(0, units.split(data, offsets[d], offsets[d + 1], tables, room, counts) - n + 1)
         for i in range(number):
-            grams[i] = shingle(room, i, i + n)
+            grams[i] = hash_shingle(room, i, i + n)
         first_seen(grams, number, slots)
         out[d, 1] = covered(room, n, slots.again, number)
-        out[d, 2] = skipping(room, n, grams, number)
+        out[d, 2] = skipping_scan(room, n, grams, number)
         out[d, 4] = counts[units.UNIT_CHARACTERS]
-        out[d, 3] = mark_all(grams, number, slots)
+        out[d, 3] = mark_repeated(grams, number, slots)
         out[d, 0] = covered(room, n, slots.again, number)
 
 
 @inlined
 def covered(room: Units, n: Whole, marked: Bytes, number: Whole) -> Whole:
-    """Characters under marked n-grams, each once."""
+    """The number of characters in marked n-grams, each counted once."""
     total, end = 0, 0
     for i in range(number):
         if marked[i]:
@@ -70,8 +70,8 @@ def covered(room: Units, n: Whole, marked: Bytes, number: Whole) -> Whole:
 
 
 @inlined
-def mark_all(grams: Hashes, number: Whole, slots: Slots) -> Whole:
-    """Mark every occurrence of an n-gram that occurs twice or more; returns the largest number of occurrences."""
+def mark_repeated(grams: Hashes, number: Whole, slots: Slots) -> Whole:
+    """Mark every occurrence of an n-gram that occurs more than once. Returns the largest number of occurrences."""
     order = np.argsort(grams[:number])
     best, at = 0, 0
     while at < number:
@@ -85,16 +85,16 @@ def mark_all(grams: Hashes, number: Whole, slots: Slots) -> Whole:
 
 
 @inlined
-def skipping(room: Units, n: Whole, grams: Hashes, number: Whole) -> Whole:
-    """datatrove's scan: a known n-gram counts whole and is jumped over, an unknown one is recorded."""
-    known = {grams[0]: True}
-    known.clear()
+def skipping_scan(room: Units, n: Whole, grams: Hashes, number: Whole) -> Whole:
+    """datatrove's scan: an n-gram that was recorded counts completely and is skipped; a new one is recorded."""
+    recorded = {grams[0]: True}
+    recorded.clear()
     total, at = 0, 0
     while at < number:
-        if grams[at] in known:
+        if grams[at] in recorded:
             total += room.end[at + n] - room.end[at]
             at += n
         else:
-            known[grams[at]] = True
+            recorded[grams[at]] = True
             at += 1
     return total

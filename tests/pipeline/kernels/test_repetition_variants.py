@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipeline.kernels.readings import readings
+from pipeline.kernels.repetition_variants import repetition_variants
 
 
 def test_texts_shorter_than_an_ngram_have_none() -> None:
-    found = readings(pa.array(["", "a b", "中"], pa.large_string()), 5)
+    found = repetition_variants(pa.array(["", "a b", "中"], pa.large_string()), 5)
     assert found["every"].tolist() == found["later"].tolist() == found["skipping"].tolist() == [0, 0, 0]
     assert found["unit_characters"].tolist() == [0, 2, 1]
 
 
 def test_an_empty_column_gives_empty_columns() -> None:
-    assert len(readings(pa.array([], pa.large_string()), 5)["every"]) == 0
+    assert len(repetition_variants(pa.array([], pa.large_string()), 5)["every"]) == 0

@@ -1,4 +1,4 @@
-"""Text from a trained model, for `bloomery sample`; torch is imported when something is written and not before."""
+"""Text from a trained model, for `bloomery sample`; torch is imported when a model is loaded and not before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODEL, CONFIG = "model", "model/config.json"
 
 
 class ModelSampler:
-    """What the stage table names (pipeline/core/sampling.py: Sampler)."""
+    """The sampler of the stage pretrain (pipeline/core/sampling.py: Sampler)."""
 
     def refusal(self, artifact: Artifact) -> str | None:
         """By the family that the model's config names."""
@@ -23,12 +23,12 @@ class ModelSampler:
 
     def write(self, artifact: Artifact, prompts: Sequence[str], options: SamplingOptions) -> Iterator[Iterator[str]]:
         """The model is loaded once, for all prompts."""
-        from training.evaluation.generate import Speller, generate
+        from training.evaluation.generate import GenerationTokenizer, generate
         from training.evaluation.section import Sampling
         from training.models.saved import load
 
         folder = artifact.folder(MODEL)
         sampling = Sampling(tokens=options.tokens, temperature=options.temperature, top_k=options.top_k)
-        model, speller = load(folder), Speller.read(folder / "tokenizer.json")
+        model, tokenizer = load(folder), GenerationTokenizer.read(folder / "tokenizer.json")
         for prompt in prompts:
-            yield generate(model, speller, prompt, sampling, seed=options.seed)
+            yield generate(model, tokenizer, prompt, sampling, seed=options.seed)

@@ -29,10 +29,10 @@ import torch
 from enlarge import enlarged, read, write
 from measured import DATA, measure, table
 
-from training.evaluation.analogies import answered
-from training.evaluation.questions import read_pairs, read_questions
+from training.evaluation.analogies import answered_correctly
 from training.evaluation.similarity import spearman
-from training.evaluation.words import words_of
+from training.evaluation.word_benchmarks import read_judged_pairs, read_questions
+from training.evaluation.word_vectors import read_word_vectors
 from training.models.base import Model, build
 from training.models.saved import load
 
@@ -168,17 +168,19 @@ def model_of(vectors: Path, stages: dict[str, Path]) -> Model:
 
 def quality(model: Model, stages: dict[str, Path], language: str) -> dict[str, tuple[float, int]]:
     """Of each file the score and how many items are covered."""
-    words, folder = words_of(model, stages["tokenizer"] / "tokenizer.json"), DATA / "eval" / "words"
+    words, folder = read_word_vectors(model, stages["tokenizer"] / "tokenizer.json"), DATA / "eval" / "words"
     first, found = 30_000, {}
     find = partial(words.vocabulary.find, first=first)
-    pairs = [(pair.judged, find(pair.one), find(pair.other)) for pair in read_pairs(folder / PAIRS[language])]
+    pairs = [
+        (pair.judgement, find(pair.left), find(pair.right)) for pair in read_judged_pairs(folder / PAIRS[language])
+    ]
     known = [pair for pair in pairs if None not in pair]
-    cosines = words.cosine([one for _, one, _ in known], [other for _, _, other in known])  # type: ignore[misc]
+    cosines = words.cosines([one for _, one, _ in known], [other for _, _, other in known])  # type: ignore[misc]
     found[PAIRS[language]] = (spearman([judged for judged, _, _ in known], cosines), len(known))
     for file in QUESTIONS[language]:
         asked = [[find(one.a), find(one.b), find(one.c), find(one.answer)] for one in read_questions(folder / file)]
         covered = [one for one in asked if None not in one]
-        found[file] = (float(np.mean(answered(words, covered, first=first))), len(covered))  # type: ignore[arg-type]
+        found[file] = (float(np.mean(answered_correctly(words, covered, first=first))), len(covered))  # type: ignore[arg-type]
     return found
 
 

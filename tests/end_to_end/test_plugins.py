@@ -106,16 +106,16 @@ class Nothing(Augmentation):
     name = "nothing"
 """),
     "tasks": ("evaluate", """
-from training.evaluation.base import Finding, Score, Task
+from training.evaluation.base import EvaluationTask, Score, TaskResult
 
-class Parameters(Task):
+class Parameters(EvaluationTask):
     name = "parameters"
     def cut(self, held_out):
         return [{}]
-    def work(self, piece, subject):
+    def work(self, item, subject):
         return sum(p.numel() for p in subject.model.parameters())
     def merge(self, held_out, results):
-        return Finding([Score("parameters", "count", float(results[0]), None, 1)])
+        return TaskResult([Score("parameters", "count", float(results[0]), None, 1)])
 """),
     "formats": ("export", """
 from pipeline.core.files import replacing

@@ -1,6 +1,6 @@
-"""What is asked of a finished model. A new task is a file with its options and its class, and a line here.
+"""The evaluation tasks, by name. A new task is a file with its options and its class, and one line in this table.
 
-Options load no torch: those of the first tasks are in `section.py`.
+The options of the tasks below are in `section.py`, which does not import torch.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from pipeline.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from training.evaluation.base import Task
+    from training.evaluation.base import AnyTask
 
 _OPTIONS, _CODE = "training.evaluation.section", "training.evaluation"
 
-TASKS: Registry[Task] = Registry(
+TASKS: Registry[AnyTask] = Registry(
     "evaluation task",
     (
         Entry("perplexity", f"{_OPTIONS}:Perplexity", f"{_CODE}.perplexity:Perplexity"),
@@ -26,5 +26,5 @@ TASKS: Registry[Task] = Registry(
         Entry("embeddings", f"{_OPTIONS}:Embeddings", f"{_CODE}.embeddings:Embeddings"),
         Entry("probe", f"{_OPTIONS}:Probe", f"{_CODE}.probe:Probe"),
     ),
-    base="training.evaluation.base:Task",
+    base="training.evaluation.base:EvaluationTask",
 )

@@ -1,116 +1,162 @@
 """a is to b as c is to …: the word whose vector is nearest to b − a + c (3CosAdd, Mikolov et al. 2013), by file.
 
-As gensim's `evaluate_word_analogies`: vectors at unit length, the answer sought among the `restrict_vocabulary` most
-frequent words, the three words of the question left out of it, questions with a word outside left out and told as
-coverage. Intervals: Wilson (1927), questions taken as independent, which those of one pair of words are not quite.
-Cost: questions × words × width multiplications, a block at a time; 10,000 questions on 200,000 × 300 take a minute of
-one thread.
+As gensim's `evaluate_word_analogies`: vectors at unit length; the answer is searched among the `restrict_vocabulary`
+most frequent words without the three words of the question; questions with a word outside the vocabulary are left out
+and reported as coverage. Intervals: Wilson (1927), questions taken as independent, which those of one pair of words
+are not quite. Cost: questions × words × width multiplications, one block at a time; 10,000 questions on 200,000 × 300
+take a minute of one thread.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 
 from pipeline.core.errors import StageFailed
 from training.evaluation import section
-from training.evaluation.base import Finding, Piece, Score, Subject, Task
+from training.evaluation.base import EvaluationTask, Score, Subject, TaskResult
 from training.evaluation.held_out import HeldOut
-from training.evaluation.questions import Question, read_questions
 from training.evaluation.ratio import NORMAL_95
-from training.evaluation.words import Vocabulary, Words, read_vocabulary, words_of
+from training.evaluation.word_benchmarks import AnalogyQuestion, read_questions
+from training.evaluation.word_vectors import EmbeddingVocabulary, WordVectors, read_vocabulary, read_word_vectors
 
-# a piece is worth the seconds that a process takes to start and to load the vectors
-PIECE_QUESTIONS = 4096
+# an item is worth the seconds that a process takes to start and to load the vectors
+ITEM_QUESTIONS = 4096
 
 
-class Analogies(Task):
-    """See the module. A piece's result: for each section its questions answered rightly, asked, and written."""
+class AnalogiesItem(TypedDict):
+    """The questions of a file from the one at `start` on."""
+
+    file: str
+    start: int
+
+
+class SectionCounts(TypedDict):
+    """The questions of a section: answered correctly, covered by the vocabulary, and in the file."""
+
+    section: str
+    correct: int
+    covered: int
+    total: int
+
+
+class AnalogiesResult(TypedDict):
+    file: str
+    sections: list[SectionCounts]
+
+
+class Analogies(EvaluationTask[AnalogiesItem, AnalogiesResult]):
+    """See the module."""
 
     name = "analogies"
     options: section.Analogies
 
-    def cut(self, held_out: HeldOut) -> list[Piece]:
-        """A file that the vocabulary cannot be asked from is told before anything is worked on."""
-        vocabulary, found = read_vocabulary(held_out.tokenizer), list[Piece]()
+    def cut(self, held_out: HeldOut) -> list[AnalogiesItem]:
+        """A file of which the vocabulary covers no question is an error before any item is worked on."""
+        vocabulary = read_vocabulary(held_out.tokenizer)
+        items: list[AnalogiesItem] = []
         for path in self.options.files:
             questions = read_questions(Path(path))
-            if not self._known(vocabulary, questions):
-                raise StageFailed(_unknown(Path(path).name, len(questions)))
-            found += [{"file": path, "start": at} for at in range(0, len(questions), PIECE_QUESTIONS)]
-        return found
+            if not self._covered(vocabulary, questions):
+                raise StageFailed(_nothing_covered(Path(path).name, len(questions)))
+            items += [{"file": path, "start": start} for start in range(0, len(questions), ITEM_QUESTIONS)]
+        return items
 
-    def work(self, piece: Piece, subject: Subject) -> dict[str, Any]:
-        path, words = Path(piece["file"]), words_of(subject.model, subject.held_out.tokenizer)
-        questions = read_questions(path)[piece["start"] :][:PIECE_QUESTIONS]
-        known = self._known(words.vocabulary, questions)
-        right = answered(words, list(known.values()), first=self.options.restrict_vocabulary)
-        sections = {question.section: [0, 0, 0] for question in questions}
+    def work(self, item: AnalogiesItem, subject: Subject) -> AnalogiesResult:
+        path = Path(item["file"])
+        vectors = read_word_vectors(subject.model, subject.held_out.tokenizer)
+        questions = read_questions(path)[item["start"] :][:ITEM_QUESTIONS]
+        covered = self._covered(vectors.vocabulary, questions)
+        correct = answered_correctly(vectors, list(covered.values()), first=self.options.restrict_vocabulary)
+        sections: dict[str, SectionCounts] = {}
         for question in questions:
-            sections[question.section][2] += 1
-        for at, is_right in zip(known, right, strict=True):
-            sections[questions[at].section][0] += is_right
-            sections[questions[at].section][1] += 1
-        return {"file": path.name, "sections": [[name, *counts] for name, counts in sections.items()]}
+            counts = sections.setdefault(question.section, _no_counts(question.section))
+            counts["total"] += 1
+        for at, is_correct in zip(covered, correct, strict=True):
+            sections[questions[at].section]["correct"] += is_correct
+            sections[questions[at].section]["covered"] += 1
+        return {"file": path.name, "sections": list(sections.values())}
 
-    def merge(self, held_out: HeldOut, results: list[Any]) -> Finding:
-        scores, asked = list[Score](), 0
+    def merge(self, held_out: HeldOut, results: list[AnalogiesResult]) -> TaskResult:
+        scores: list[Score] = []
+        all_covered = 0
         for file in dict.fromkeys(result["file"] for result in results):
-            sections: dict[str, list[int]] = {}
-            for name, *counts in (row for result in results if result["file"] == file for row in result["sections"]):
-                sections[name] = [a + b for a, b in zip(sections.get(name, [0, 0, 0]), counts, strict=True)]
-            right, covered, total = (sum(column) for column in zip(*sections.values(), strict=True))
+            sections = _sections_of(file, results)
+            correct, covered, total = (
+                sum(counts["correct"] for counts in sections),
+                sum(counts["covered"] for counts in sections),
+                sum(counts["total"] for counts in sections),
+            )
             if not covered:
-                raise StageFailed(_unknown(file, total))
-            asked += covered
-            scores += [_accuracy(f"{file}: accuracy", right, covered)]
+                raise StageFailed(_nothing_covered(file, total))
+            all_covered += covered
+            scores += [_accuracy(f"{file}: accuracy", correct, covered)]
             scores += [Score(self.name, f"{file}: covered", covered / total, None, total)]
-            named = ((name, counts) for name, counts in sections.items() if name and counts[1])
-            scores += [_accuracy(f"{file}: accuracy: {name}", counts[0], counts[1]) for name, counts in named]
-        return Finding(scores, counts={"questions": asked})
+            scores += [
+                _accuracy(f"{file}: accuracy: {counts['section']}", counts["correct"], counts["covered"])
+                for counts in sections
+                if counts["section"] and counts["covered"]
+            ]
+        return TaskResult(scores, counts={"questions": all_covered})
 
-    def _known(self, vocabulary: Vocabulary, questions: list[Question]) -> dict[int, list[int]]:
-        """Which questions have all their words, and the words' places: a, b, c, answer."""
-        found: dict[int, list[int]] = {}
-        for at, one in enumerate(questions):
-            asked = (one.a, one.b, one.c, one.answer)
-            places = [vocabulary.find(word, first=self.options.restrict_vocabulary) for word in asked]
+    def _covered(self, vocabulary: EmbeddingVocabulary, questions: Sequence[AnalogyQuestion]) -> dict[int, list[int]]:
+        """The questions with all their words in the vocabulary, and the words' places: a, b, c, answer."""
+        covered: dict[int, list[int]] = {}
+        for at, question in enumerate(questions):
+            words = (question.a, question.b, question.c, question.answer)
+            places = [vocabulary.find(word, first=self.options.restrict_vocabulary) for word in words]
             if None not in places:
-                found[at] = places  # type: ignore[assignment]
-        return found
+                covered[at] = places  # type: ignore[assignment]
+        return covered
 
 
-def answered(words: Words, questions: list[list[int]], *, first: int) -> list[bool]:
-    """Whether each question (places of a, b, c, answer) is answered rightly."""
+def _no_counts(section: str) -> SectionCounts:
+    return {"section": section, "correct": 0, "covered": 0, "total": 0}
+
+
+def _sections_of(file: str, results: Sequence[AnalogiesResult]) -> list[SectionCounts]:
+    """The counts of a file's sections, summed over its items."""
+    sections: dict[str, SectionCounts] = {}
+    for counts in (counts for result in results if result["file"] == file for counts in result["sections"]):
+        summed = sections.setdefault(counts["section"], _no_counts(counts["section"]))
+        summed["correct"] += counts["correct"]
+        summed["covered"] += counts["covered"]
+        summed["total"] += counts["total"]
+    return list(sections.values())
+
+
+def answered_correctly(vectors: WordVectors, questions: list[list[int]], *, first: int) -> list[bool]:
+    """Whether each question (places of a, b, c, answer) is answered correctly."""
     if not questions:
         return []
-    places = torch.tensor(questions, device=words.unit.device)
-    a, b, c = (words.unit[places[:, column]] for column in range(3))
-    right: list[bool] = []
-    for at, scores in words.scores(b - a + c, first=first):
-        asked = places[at : at + len(scores)]
-        scores.scatter_(1, asked[:, :3], -torch.inf)
-        right += (scores.argmax(1) == asked[:, 3]).tolist()
-    return right
+    places = torch.tensor(questions, device=vectors.unit.device)
+    a, b, c = (vectors.unit[places[:, column]] for column in range(3))
+    correct: list[bool] = []
+    for start, scores in vectors.scores(b - a + c, first=first):
+        block = places[start : start + len(scores)]
+        scores.scatter_(1, block[:, :3], -torch.inf)
+        correct += (scores.argmax(1) == block[:, 3]).tolist()
+    return correct
 
 
-def wilson(right: int, asked: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927): within [0, 1], and honest near its ends."""
-    share, squared = right / asked, NORMAL_95**2
-    middle = (share + squared / (2 * asked)) / (1 + squared / asked)
-    half = NORMAL_95 * math.sqrt(share * (1 - share) / asked + squared / (4 * asked**2)) / (1 + squared / asked)
+def wilson(correct: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927): within [0, 1], and valid near its ends."""
+    share, squared = correct / total, NORMAL_95**2
+    middle = (share + squared / (2 * total)) / (1 + squared / total)
+    half = NORMAL_95 * math.sqrt(share * (1 - share) / total + squared / (4 * total**2)) / (1 + squared / total)
     # at the ends the bound is exactly the end, which rounding may miss
-    return middle - half if right else 0.0, middle + half if right < asked else 1.0
+    return middle - half if correct else 0.0, middle + half if correct < total else 1.0
 
 
-def _accuracy(metric: str, right: int, asked: int) -> Score:
-    return Score(Analogies.name, metric, right / asked, wilson(right, asked), asked)
+def _accuracy(metric: str, correct: int, total: int) -> Score:
+    return Score(Analogies.name, metric, correct / total, wilson(correct, total), total)
 
 
-def _unknown(file: str, total: int) -> str:
+def _nothing_covered(file: str, total: int) -> str:
     return (
         f"evaluate: analogies: none of the {total:,} questions of {file} has all four words in the vocabulary. "
         "Leave the file out, or train on text of its language and kind."

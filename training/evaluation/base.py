@@ -1,18 +1,20 @@
-"""What an evaluation task is: work cut by content alone, done anywhere, merged in order.
+"""The base class of evaluation tasks: a task cuts its work into items, does each in any process and merges the results.
 
-`cut` must follow from the data and never from the number of workers, and `merge` gets results in the order of `cut`:
-so scores are the same bytes whoever did the work (within one numerics class). The work's files are in `worker.py`.
-Loads no torch before a model is asked for: a task's options may stand in its own file, where `check` reads them.
+The items must follow from the data and never from the number of workers, and `merge` gets the results in the order of
+the items. So the scores have the same bytes for any number of workers (within one numerics class). `worker.py` runs
+one item. This module does not import torch until a model is loaded: a task's options may stand in the task's own file,
+which `check` imports.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
@@ -21,9 +23,11 @@ from training.evaluation.held_out import HeldOut
 if TYPE_CHECKING:
     from torch import device
 
+    from training.evaluation.initial_model import TrainingStart
     from training.models.base import Model
 
-Piece = dict[str, Any]
+Item = TypeVar("Item", bound=Mapping[str, object])
+Result = TypeVar("Result")
 NOT_FINITE = """a result is not a finite number: the model's weights diverged. \
 Train it again with a lower optimizer.lr, or with clip."""
 
@@ -46,55 +50,55 @@ class Score:
         if not all(map(math.isfinite, (self.value, *(self.interval or ())))):
             raise StageFailed(f"evaluate: {self.task}: {self.metric}: {NOT_FINITE}")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a task found: scores, further files by name (JSON values), and counts for the manifest."""
+class TaskResult:
+    """What a task makes: scores, further files by name (JSON values), and counts for the manifest."""
 
     scores: list[Score] = field(default_factory=list)
-    files: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, object] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is examined: a saved model, and the text that it never saw. The model is loaded when first asked.
+    """What is evaluated: a saved model, and text that it has not seen. The model is loaded at its first use.
 
-    `beginning`: how its training began (beginning.py), where that is known.
+    `training_start`: how its training started (initial_model.py), where that is known.
     """
 
     folder: Path
     held_out: HeldOut
     device: device
-    beginning: dict[str, Any] | None = None
+    training_start: TrainingStart | None = None
 
     @property
     def model(self) -> Model:
-        return _loaded(self.folder, self.device)
+        return _load_model(self.folder, self.device)
 
     @property
-    def first(self) -> Model | None:
-        """The model before its first step, made anew at each asking; None where that is not known."""
-        if self.beginning is None:
+    def initial_model(self) -> Model | None:
+        """The model before its first step, made again at each access; None where that is not known."""
+        if self.training_start is None:
             return None
-        from training.evaluation.beginning import first_weights
+        from training.evaluation.initial_model import initial_model
 
-        return first_weights(self.folder, self.held_out.tokenizer, self.beginning, self.device)
+        return initial_model(self.folder, self.held_out.tokenizer, self.training_start, self.device)
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, where: device) -> Model:
-    """Kept for the next piece: a pool's process works on many of one model."""
+def _load_model(folder: Path, device: device) -> Model:
+    """Cached, because a process of a pool works on many items of one model."""
     from training.models.saved import load
 
-    return load(folder, device=where)
+    return load(folder, device=device)
 
 
-class Task(ABC):
-    """A task has one step in three verbs. `options` is its section, `seed` the run's."""
+class EvaluationTask(ABC, Generic[Item, Result]):
+    """The base of every task. `options` is its section, `seed` the seed of the run."""
 
     name: str
 
@@ -102,13 +106,20 @@ class Task(ABC):
         self.options, self.seed = options, seed
 
     @abstractmethod
-    def cut(self, held_out: HeldOut) -> list[Piece]:
-        """The pieces of work, JSON-able, each worth at least the seconds that a process takes to start."""
+    def cut(self, held_out: HeldOut) -> list[Item]:
+        """The items of work, as JSON objects. Each should be worth at least the seconds that a process takes to start.
+
+        Raises: StageFailed when the task cannot be done at all: this is called before any item is worked on.
+        """
 
     @abstractmethod
-    def work(self, piece: Piece, subject: Subject) -> Any:
-        """The result of one piece, JSON-able. Runs in a process of its own, in fp32, on fixed threads."""
+    def work(self, item: Item, subject: Subject) -> Result:
+        """The result of one item, a JSON value. Runs in a process of its own, in fp32, on a fixed number of threads."""
 
     @abstractmethod
-    def merge(self, held_out: HeldOut, results: list[Any]) -> Finding:
-        """Scores from the results, which come in the order of `cut`."""
+    def merge(self, held_out: HeldOut, results: list[Result]) -> TaskResult:
+        """The scores and files of the results, which come in the order of `cut`."""
+
+
+# of any items and results: only a task itself knows what its own look like
+AnyTask: TypeAlias = EvaluationTask[Any, Any]

@@ -1,10 +1,11 @@
-"""Sentence vectors judged by what lies near: texts of one topic, and the passage that answers a question.
+"""Sentence vectors scored by what is near: texts of one topic, and the passage that answers a question.
 
-Topics: each text of a file asks all the others by cosine; nothing is learned from the labels, so no split is needed.
-`precision_at_1`: the nearest is of its topic; `mean_average_precision` of the whole ranking; `same_topic_auc`: a text
-of its topic lies nearer than one of another. Pairs: each query asks all passages of its file; `accuracy_at_1` and
-`mean_reciprocal_rank` of its own. Each figure is taken of the model, of its first weights (` before`) and of the
-difference, item by item (` gain`). Cost: two passes over the texts; a block of BLOCK × texts cosines at once.
+Topics: each text of a file is compared with all others by cosine; nothing is learned from the labels, so no split is
+needed. `precision_at_1`: the nearest is of its topic; `mean_average_precision` of the whole ranking; `same_topic_auc`:
+a text of its topic is nearer than one of another. Queries: each is compared with all passages of its file;
+`accuracy_at_1` and `mean_reciprocal_rank` of its own. Each figure is computed for the model, for its initial weights
+(` before`) and for the difference, item by item (` gain`). Cost: two passes over the texts; BLOCK × texts cosines at
+once.
 """
 
 from __future__ import annotations
@@ -13,139 +14,183 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypeAlias, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.evaluation import section, texts
-from training.evaluation.base import Finding, Piece, Score, Subject, Task
+from training.evaluation import section, text_benchmarks
+from training.evaluation.base import EvaluationTask, Score, Subject, TaskResult
 from training.evaluation.held_out import HeldOut
 from training.evaluation.ratio import interval, ratio
 from training.evaluation.sentence_vectors import language_of, sentence_vectors
+from training.evaluation.text_benchmarks import LabelledTexts, QueryPassages
 from training.models.base import Model
 
 BLOCK = 256
-Items = dict[str, list[float]]  # a value an item, by metric
+ItemValues: TypeAlias = dict[str, list[float]]  # by metric, the value of each item
 
 
-class Embeddings(Task):
+class EmbeddingsItem(TypedDict):
+    """A file, for the initial weights or the trained ones."""
+
+    file: str
+    initial: bool
+
+
+class FileSummary(TypedDict):
+    """A row of embeddings.json: the sizes of a file, and what random vectors would reach."""
+
+    file: str
+    texts: NotRequired[int]
+    topics: NotRequired[int]
+    queries: NotRequired[int]
+    passages: NotRequired[int]
+    language: str | None
+    chance: dict[str, float]
+
+
+class EmbeddingsResult(TypedDict):
+    """The value of each item by metric. `groups`: items of one group are not independent."""
+
+    summary: FileSummary
+    items: ItemValues
+    groups: list[int]
+
+
+class Embeddings(EvaluationTask[EmbeddingsItem, EmbeddingsResult | None]):
     """See the module."""
 
     name = "embeddings"
     options: section.Embeddings
 
-    def cut(self, held_out: HeldOut) -> list[Piece]:
-        """A piece a file and state of the model; a wrong file is told before anything is worked on."""
+    def cut(self, held_out: HeldOut) -> list[EmbeddingsItem]:
+        """An item for each file and state of the model; a wrong file is an error before any item is worked on."""
         for path in map(Path, self.options.topics):
-            texts.read_topics(path)
+            text_benchmarks.read_topics(path)
         for path in map(Path, self.options.pairs):
-            texts.read_pairs(path)
+            text_benchmarks.read_query_passages(path)
         files = [*self.options.topics, *self.options.pairs]
-        return [{"file": path, "first": first} for path in files for first in (False, True)]
+        return [{"file": path, "initial": initial} for path in files for initial in (False, True)]
 
-    def work(self, piece: Piece, subject: Subject) -> dict[str, Any] | None:
-        """The value of each item by metric; None for first weights that are not known."""
-        path, model = Path(piece["file"]), subject.first if piece["first"] else subject.model
+    def work(self, item: EmbeddingsItem, subject: Subject) -> EmbeddingsResult | None:
+        """The value of each text or query by metric; None where the initial weights are not known."""
+        path = Path(item["file"])
+        model = subject.initial_model if item["initial"] else subject.model
         if model is None:
             return None
-        found, tokenizer = texts.read(path), subject.held_out.tokenizer
-        judged = (
-            _topics(found, model, tokenizer) if isinstance(found, texts.Topics) else _pairs(found, model, tokenizer)
-        )
-        return {"file": path.name, **judged}
+        benchmark, tokenizer = text_benchmarks.read(path), subject.held_out.tokenizer
+        if isinstance(benchmark, LabelledTexts):
+            return _score_topics(path.name, benchmark, model, tokenizer)
+        return _score_queries(path.name, benchmark, model, tokenizer)
 
-    def merge(self, held_out: HeldOut, results: list[Any]) -> Finding:
+    def merge(self, held_out: HeldOut, results: list[EmbeddingsResult | None]) -> TaskResult:
         scores: list[Score] = []
-        told = []
-        for after, before in zip(results[::2], results[1::2], strict=True):
-            for metric, values in after["items"].items():
-                states = _states(values, before and before["items"][metric])
-                scores += [_score(f"{after['file']}: {metric}{state}", some, after) for state, some in states]
-            told.append({key: value for key, value in after.items() if key not in ("items", "groups")})
-        return Finding(scores, {"embeddings.json": told}, {"items": sum(len(one["groups"]) for one in results[::2])})
+        summaries: list[FileSummary] = []
+        items = 0
+        for trained, initial in zip(results[::2], results[1::2], strict=True):
+            assert trained is not None, "only initial weights may be unknown"
+            file = trained["summary"]["file"]
+            for metric, values in trained["items"].items():
+                states = _states(values, None if initial is None else initial["items"][metric])
+                scores += [_score(f"{file}: {metric}{suffix}", state, trained) for suffix, state in states]
+            summaries.append(trained["summary"])
+            items += len(trained["groups"])
+        return TaskResult(scores, {"embeddings.json": summaries}, {"items": items})
 
 
-def by_topic(vectors: Tensor, labels: Sequence[str]) -> tuple[list[int], Items]:
-    """Which texts have another of their topic, and what each of them finds. vectors: texts × width."""
-    unit, names = F.normalize(vectors.double(), dim=1), {label: at for at, label in enumerate(dict.fromkeys(labels))}
-    topics = torch.tensor([names[label] for label in labels])
+def by_topic(vectors: Tensor, labels: Sequence[str]) -> tuple[list[int], ItemValues]:
+    """The texts that share their topic with another, and the values of each of them. vectors: texts × width."""
+    unit = F.normalize(vectors.double(), dim=1)
+    number_of = {label: at for at, label in enumerate(dict.fromkeys(labels))}
+    topics = torch.tensor([number_of[label] for label in labels])
     sizes = Counter(labels)
-    asked = [at for at, label in enumerate(labels) if sizes[label] > 1]
-    found: Items = {"precision_at_1": [], "mean_average_precision": [], "same_topic_auc": []}
-    for first in range(0, len(asked), BLOCK):
-        block = torch.tensor(asked[first : first + BLOCK])
+    queries = [at for at, label in enumerate(labels) if sizes[label] > 1]
+    items: ItemValues = {"precision_at_1": [], "mean_average_precision": [], "same_topic_auc": []}
+    for first in range(0, len(queries), BLOCK):
+        block = torch.tensor(queries[first : first + BLOCK])
         cosines = unit[block] @ unit.T
-        cosines[torch.arange(len(block)), block] = -math.inf  # itself comes last, and is cut off
+        cosines[torch.arange(len(block)), block] = -math.inf  # a text itself comes last, and is cut off
         order = cosines.sort(dim=1, descending=True, stable=True).indices[:, :-1]
         same = (topics[order] == topics[block].unsqueeze(1)).double()  # of the ranking, nearest first
-        for metric, values in zip(found, _of_rankings(same), strict=True):
-            found[metric] += values.tolist()
-    return asked, found
+        for metric, values in zip(items, _ranking_metrics(same), strict=True):
+            items[metric] += values.tolist()
+    return queries, items
 
 
-def by_passage(queries: Tensor, passages: Tensor, answers: Sequence[int]) -> Items:
-    """What each query finds among the passages; both × width. A passage as near as its own counts half."""
-    asking, unit, own = (
-        F.normalize(queries.double(), dim=1),
-        F.normalize(passages.double(), dim=1),
-        torch.tensor(answers),
-    )
-    found: Items = {"accuracy_at_1": [], "mean_reciprocal_rank": []}
-    for first in range(0, len(asking), BLOCK):
-        cosines = asking[first : first + BLOCK] @ unit.T
-        mine = cosines.gather(1, own[first : first + BLOCK].unsqueeze(1))
-        ranks = 1 + (cosines > mine).sum(1).double() + ((cosines == mine).sum(1) - 1).double() / 2
-        found["accuracy_at_1"] += (ranks == 1).double().tolist()
-        found["mean_reciprocal_rank"] += (1 / ranks).tolist()
-    return found
+def by_passage(queries: Tensor, passages: Tensor, answers: Sequence[int]) -> ItemValues:
+    """The values of each query; both × width. A passage as near as the query's own counts half."""
+    unit_queries = F.normalize(queries.double(), dim=1)
+    unit_passages = F.normalize(passages.double(), dim=1)
+    own = torch.tensor(answers)
+    items: ItemValues = {"accuracy_at_1": [], "mean_reciprocal_rank": []}
+    for first in range(0, len(unit_queries), BLOCK):
+        cosines = unit_queries[first : first + BLOCK] @ unit_passages.T
+        own_cosines = cosines.gather(1, own[first : first + BLOCK].unsqueeze(1))
+        nearer, ties = (cosines > own_cosines).sum(1).double(), (cosines == own_cosines).sum(1) - 1
+        ranks = 1 + nearer + ties.double() / 2
+        items["accuracy_at_1"] += (ranks == 1).double().tolist()
+        items["mean_reciprocal_rank"] += (1 / ranks).tolist()
+    return items
 
 
-def _of_rankings(same: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _ranking_metrics(same: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Precision at 1, average precision and AUC; same: queries × ranks, 1.0 where a text is of the query's topic."""
     hits, ranks = same.cumsum(1), torch.arange(1, same.shape[1] + 1, dtype=torch.float64)
     positives = same.sum(1)
-    others = same.shape[1] - positives
-    # a text of the topic at rank r with h hits up to there has r − h others before it
-    before = (same * (ranks - hits)).sum(1) / (positives * others).clamp_min(1)
-    return same[:, 0], (same * hits / ranks).sum(1) / positives, 1 - before
+    negatives = same.shape[1] - positives
+    # a text of the topic at rank r with h hits up to there has r − h texts of other topics before it
+    negatives_before = (same * (ranks - hits)).sum(1) / (positives * negatives).clamp_min(1)
+    return same[:, 0], (same * hits / ranks).sum(1) / positives, 1 - negatives_before
 
 
-def _topics(found: texts.Topics, model: Model, tokenizer: Path) -> dict[str, Any]:
-    asked, items = by_topic(sentence_vectors(model, tokenizer, found.texts), found.labels)
-    sizes, among = Counter(found.labels), len(found.texts) - 1
-    share = math.fsum((sizes[found.labels[at]] - 1) / among for at in asked) / len(asked)
-    chance = {"precision_at_1": share, "mean_average_precision": share, "same_topic_auc": 0.5}
-    about = {"texts": len(found.texts), "topics": len(set(found.labels)), "language": language_of(found.texts)}
-    return {**about, "chance": chance, "items": items, "groups": asked}
-
-
-def _pairs(found: texts.Pairs, model: Model, tokenizer: Path) -> dict[str, Any]:
-    vectors = sentence_vectors(model, tokenizer, [*found.queries, *found.passages])
-    asked, passages = len(found.queries), len(found.passages)
-    items = by_passage(vectors[:asked], vectors[asked:], found.answers)
-    languages = (language_of(found.queries), language_of(found.passages))
-    chance = {
-        "accuracy_at_1": 1 / passages,
-        "mean_reciprocal_rank": math.fsum(1 / rank for rank in range(1, passages + 1)) / passages,
+def _score_topics(file: str, topics: LabelledTexts, model: Model, tokenizer: Path) -> EmbeddingsResult:
+    queries, items = by_topic(sentence_vectors(model, tokenizer, topics.texts), topics.labels)
+    sizes, candidates = Counter(topics.labels), len(topics.texts) - 1
+    share = math.fsum((sizes[topics.labels[at]] - 1) / candidates for at in queries) / len(queries)
+    summary: FileSummary = {
+        "file": file,
+        "texts": len(topics.texts),
+        "topics": len(set(topics.labels)),
+        "language": language_of(topics.texts),
+        "chance": {"precision_at_1": share, "mean_average_precision": share, "same_topic_auc": 0.5},
     }
-    language = languages[0] if languages[0] == languages[1] else None
-    about = {"queries": asked, "passages": passages, "language": language}
-    return {**about, "chance": chance, "items": items, "groups": list(found.answers)}
+    return {"summary": summary, "items": items, "groups": queries}
 
 
-def _states(after: list[float], before: list[float] | None) -> Iterator[tuple[str, list[float]]]:
-    yield "", after
-    if before is not None:
-        yield " before", before
-        yield " gain", [one - other for one, other in zip(after, before, strict=True)]
+def _score_queries(file: str, pairs: QueryPassages, model: Model, tokenizer: Path) -> EmbeddingsResult:
+    vectors = sentence_vectors(model, tokenizer, [*pairs.queries, *pairs.passages])
+    queries, passages = len(pairs.queries), len(pairs.passages)
+    query_language, passage_language = language_of(pairs.queries), language_of(pairs.passages)
+    summary: FileSummary = {
+        "file": file,
+        "queries": queries,
+        "passages": passages,
+        "language": query_language if query_language == passage_language else None,
+        "chance": {
+            "accuracy_at_1": 1 / passages,
+            "mean_reciprocal_rank": math.fsum(1 / rank for rank in range(1, passages + 1)) / passages,
+        },
+    }
+    items = by_passage(vectors[:queries], vectors[queries:], pairs.answers)
+    return {"summary": summary, "items": items, "groups": list(pairs.answers)}
 
 
-def _score(metric: str, values: Sequence[float], of: dict[str, Any]) -> Score:
-    """A mean over items. Questions on one passage stand or fall together: the interval is over groups of them."""
+def _states(trained: list[float], initial: list[float] | None) -> Iterator[tuple[str, list[float]]]:
+    """The suffix of the metric and the values: of the trained model, and where known before training and the gain."""
+    yield "", trained
+    if initial is not None:
+        yield " before", initial
+        yield " gain", [after - before for after, before in zip(trained, initial, strict=True)]
+
+
+def _score(metric: str, values: Sequence[float], result: EmbeddingsResult) -> Score:
+    """A mean over items. Queries with one passage are right or wrong together, so the interval is over groups."""
     groups: dict[int, list[float]] = {}
-    for group, value in zip(of["groups"], values, strict=True):
+    for group, value in zip(result["groups"], values, strict=True):
         groups.setdefault(group, []).append(value)
-    sums, sizes = [math.fsum(some) for some in groups.values()], [float(len(some)) for some in groups.values()]
-    return Score("embeddings", metric, ratio(sums, sizes), interval(sums, sizes), len(values), of["language"])
+    sums = [math.fsum(group_values) for group_values in groups.values()]
+    sizes = [float(len(group_values)) for group_values in groups.values()]
+    language = result["summary"]["language"]
+    return Score("embeddings", metric, ratio(sums, sizes), interval(sums, sizes), len(values), language)

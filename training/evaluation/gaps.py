@@ -1,29 +1,29 @@
-"""Gaps in text: where a held-out word may be hidden, how a prompt with gaps becomes tokens, and what fills one best."""
+"""Gaps in text: which held-out words may be masked, how a prompt with gaps becomes tokens, and the best fillings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.text import words
-from pipeline.tokenizers import reference_encoder
-from training.evaluation.held_out import HeldOut, Row
+from pipeline.tokenizers.reference_encoder import ReferenceEncoder
+from training.evaluation.held_out import HeldOut, PackedRow, TokenIds
 from training.evaluation.section import GAP
 from training.objectives.reading import Reader, Reading
 from training.objectives.special_tokens import Marks
 
-# rows of the split in which words are sought, spread over it
+# rows of the split in which words are looked for, spread over it
 ROWS = 512
+# the ids in a gap, and their probability
+Filling: TypeAlias = tuple[tuple[int, ...], float]
 
 
-@dataclass(frozen=True)
-class Hidden:
-    """A held-out word: the tokens [start, stop) of a row, which lie in one document."""
+class MaskedWordFields(TypedDict):
+    """A MaskedWord as JSON."""
 
     row: int
     start: int
@@ -31,43 +31,58 @@ class Hidden:
     document: str
     language: str
 
-    def to_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+
+@dataclass(frozen=True)
+class MaskedWord:
+    """A held-out word: the tokens [start, stop) of a row, which belong to one document."""
+
+    row: int
+    start: int
+    stop: int
+    document: str
+    language: str
+
+    def to_dict(self) -> MaskedWordFields:
+        return {
+            "row": self.row, "start": self.start, "stop": self.stop,
+            "document": self.document, "language": self.language,
+        }  # fmt: skip
 
 
-def hidden_words(held_out: HeldOut, marks: Marks, count: int) -> list[Hidden]:
-    """`count` words of each language, evenly spread: no chance, and the same ones for every model of a tokenizer."""
-    found: dict[str, list[Hidden]] = {}
-    for word in _words(held_out, marks):
-        found.setdefault(word.language, []).append(word)
-    chosen = []
-    for own in (found[language] for language in sorted(found)):
-        wanted = min(count, len(own))
-        chosen += [own[at * len(own) // wanted] for at in range(wanted)]
-    return chosen
+def select_words(held_out: HeldOut, special: Marks, count: int) -> list[MaskedWord]:
+    """`count` words of each language, evenly spread: not random, and the same for every model of a tokenizer."""
+    by_language: dict[str, list[MaskedWord]] = {}
+    for word in _words(held_out, special):
+        by_language.setdefault(word.language, []).append(word)
+    selected = []
+    for language in sorted(by_language):
+        candidates = by_language[language]
+        number = min(count, len(candidates))
+        selected += [candidates[at * len(candidates) // number] for at in range(number)]
+    return selected
 
 
-def _words(held_out: HeldOut, marks: Marks) -> Iterator[Hidden]:
-    reader = Reader(held_out.tokenizer, marks.special)
+def _words(held_out: HeldOut, special: Marks) -> Iterator[MaskedWord]:
+    reader = Reader(held_out.tokenizer, special.special)
     total = held_out.row_count
-    wanted = min(total, ROWS)
-    numbers = [at * total // wanted for at in range(wanted)]
+    sampled = min(total, ROWS)
+    numbers = [at * total // sampled for at in range(sampled)]
     rows = [next(held_out.rows(number, number + 1)) for number in numbers]
     for number, row, reading in zip(numbers, rows, reader.read([row.tokens for row in rows]), strict=True):
-        for document, first, last in row.spans:
-            for start, stop in _parts(reading, first, last):
+        for document_id, first, last in row.spans:
+            for start, stop in _word_spans(reading, first, last):
                 tokens = row.tokens[start:stop]
                 # neither an end of text nor punctuation
-                if not np.isin(tokens, marks.special).any() and words.units(_text(held_out, tokens)):
-                    yield Hidden(number, start, stop, document, held_out.language_of[document])
+                if not np.isin(tokens, special.special).any() and words.units(_text(held_out, tokens)):
+                    yield MaskedWord(number, start, stop, document_id, held_out.language_of[document_id])
 
 
-def _text(held_out: HeldOut, tokens: NDArray[np.int64]) -> str:
-    """A row may cut a character: what is left of it is left out."""
+def _text(held_out: HeldOut, tokens: TokenIds) -> str:
+    """A row may cut a character: an incomplete character is left out."""
     return held_out.pieces.text(tokens).decode("utf-8", "ignore")
 
 
-def _parts(reading: Reading, first: int, last: int) -> list[tuple[int, int]]:
+def _word_spans(reading: Reading, first: int, last: int) -> list[tuple[int, int]]:
     """The words that begin and end within [first, last) of a row."""
     starts = np.flatnonzero(~reading.goes_on)
     stops = np.append(starts[1:], len(reading.goes_on))
@@ -75,42 +90,45 @@ def _parts(reading: Reading, first: int, last: int) -> list[tuple[int, int]]:
     return list(zip(starts[inside].tolist(), stops[inside].tolist(), strict=True))
 
 
-def asked(
-    prompt: str, reference: reference_encoder.ReferenceEncoder, marks: Marks
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """The tokens of a prompt with its marks, and where its gaps are: masks beside each other are one of that length.
+def encode_gaps(prompt: str, reference: ReferenceEncoder, special: Marks) -> tuple[list[int], list[tuple[int, int]]]:
+    """The tokens of a prompt between its special tokens, and the places of its gaps.
 
-    A space before a gap is the hidden word's own, as in training, where pieces begin with their space.
+    Masks beside each other are one gap of that length. A space before a gap belongs to the missing word, as in
+    training, where pieces begin with their space.
     """
-    tokens, gaps = [marks.start], list[tuple[int, int]]()
+    tokens = [special.start]
+    gaps: list[tuple[int, int]] = []
     *parts, last = prompt.split(GAP)
     for part in parts:
         tokens += reference.encode_text(part.removesuffix(" "))
         first = gaps.pop()[0] if gaps and gaps[-1][1] == len(tokens) else len(tokens)
-        tokens.append(marks.mask)
+        tokens.append(special.mask)
         gaps.append((first, len(tokens)))
     tokens += reference.encode_text(last)
-    return [*tokens, marks.end], gaps
+    return [*tokens, special.end], gaps
 
 
-def best(chances: Tensor, count: int) -> list[tuple[tuple[int, ...], float]]:
-    """The likeliest pieces of a gap and their probability, places as if independent. chances: places, vocabulary."""
-    found: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
-    for place in chances:
+def likeliest_fillings(probabilities: Tensor, count: int) -> list[Filling]:
+    """The likeliest ids of a gap with their probability, as if its places were independent.
+
+    probabilities: places, vocabulary.
+    """
+    fillings: list[Filling] = [((), 1.0)]
+    for place in probabilities:
         top = place.topk(min(count, len(place)))
-        steps = list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
-        longer = [((*pieces, piece), before * chance) for pieces, before in found for piece, chance in steps]
-        found = sorted(longer, key=lambda one: -one[1])[:count]
-    return found
+        candidates = list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+        longer = [((*ids, token), before * after) for ids, before in fillings for token, after in candidates]
+        fillings = sorted(longer, key=lambda filling: -filling[1])[:count]
+    return fillings
 
 
-def around(held_out: HeldOut, row: Row, hidden: Hidden, most: int) -> tuple[str, str]:
-    """A line of text with the word left out, and the word."""
-    first, last = next((first, last) for name, first, last in row.spans if name == hidden.document)
+def text_with_gap(held_out: HeldOut, row: PackedRow, word: MaskedWord, most: int) -> tuple[str, str]:
+    """A line of text, `most` tokens on each side, with the word left out; and the word."""
+    first, last = next((span.start, span.end) for span in row.spans if span.document_id == word.document)
     last -= int(row.tokens[last - 1] == held_out.pieces.end_of_text)
-    word = _text(held_out, row.tokens[hidden.start : hidden.stop])
-    space = word[: len(word) - len(word.lstrip())]
-    before = _text(held_out, row.tokens[max(first, hidden.start - most) : hidden.start])
-    after = _text(held_out, row.tokens[hidden.stop : min(last, hidden.stop + most)])
-    gap = GAP * (hidden.stop - hidden.start)
-    return f"{before}{space}{gap}{after}", word.strip()
+    spelled = _text(held_out, row.tokens[word.start : word.stop])
+    space = spelled[: len(spelled) - len(spelled.lstrip())]
+    before = _text(held_out, row.tokens[max(first, word.start - most) : word.start])
+    after = _text(held_out, row.tokens[word.stop : min(last, word.stop + most)])
+    gap = GAP * (word.stop - word.start)
+    return f"{before}{space}{gap}{after}", spelled.strip()

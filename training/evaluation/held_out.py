@@ -1,8 +1,8 @@
-"""The validation split as rows (what is scored) and as documents (what the score is told of).
+"""The validation split as packed rows (what is scored) and as documents (what the scores are about).
 
-Rows are those of training: `length` tokens, cut from the stream wherever they end, each scored once from its first
-token on; a document that crosses a border is scored in both rows, and the first token of a row is never predicted.
-Memory: one row group of tokens, and the ids of the held-out documents.
+The rows are those of training: `length` tokens, cut from the stream wherever they end. Each row is scored once, from
+its first token on; a document that crosses a border is scored in both rows, and the first token of a row is never
+predicted. Memory: one row group of tokens, and the ids of the held-out documents.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -24,21 +24,32 @@ from pipeline.tokenizers import token_bytes
 
 # the language of a document that has none, as the pack stage counts it; in scores, null is all languages together
 UNKNOWN = "unknown"
-Tokens = NDArray[np.int64]
+TokenIds = NDArray[np.int64]
+
+
+class DocumentSpan(NamedTuple):
+    """The tokens [start, end) of a row that belong to one document."""
+
+    document_id: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
-class Row:
-    """A packed row: its tokens, and the spans [start, end) of the documents it holds."""
+class PackedRow:
+    """A packed row: its tokens, and the spans of the documents in it."""
 
-    tokens: Tokens
-    spans: tuple[tuple[str, int, int], ...]
+    tokens: TokenIds
+    spans: tuple[DocumentSpan, ...]
 
 
 @dataclass(frozen=True)
-class Document:
-    """A held-out document whole again, as its tokens spell it. `spans`: in how many rows it lies; `predicted_*`: what
-    is scored of it; `inked_bytes`: those that are no white space. What is unknown spells nothing."""
+class HeldOutDocument:
+    """A held-out document put together from its rows, as its tokens spell it.
+
+    `spans`: the number of rows it lies in; `predicted_*`: the part that is scored; `visible_bytes`: spelled bytes that
+    are not white space. The token for unknown text counts as no bytes.
+    """
 
     id: str
     spans: int
@@ -46,12 +57,20 @@ class Document:
     predicted_tokens: int
     predicted_bytes: int
     spelled_bytes: int
-    inked_bytes: int
+    visible_bytes: int
+
+
+class HeldOutPaths(TypedDict):
+    """A HeldOut as JSON."""
+
+    row_files: list[str]
+    document_files: list[str]
+    tokenizer: str
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The validation split of a tokens artifact, and the documents' languages; paths alone, so it travels anywhere."""
+    """The validation split of a tokens artifact, and its documents' languages. Only paths: it is sent as JSON."""
 
     row_files: tuple[Path, ...]
     document_files: tuple[Path, ...]
@@ -60,10 +79,11 @@ class HeldOut:
     @classmethod
     def of(cls, inputs: Inputs) -> HeldOut:
         """From a job's inputs."""
-        row_files, document_files = inputs.one("tokens").files("validation/"), inputs.files("documents", "parts/")
+        row_files = inputs.one("tokens").files("validation/")
+        document_files = inputs.files("documents", "parts/")
         return cls(tuple(row_files), tuple(document_files), inputs.one("tokenizer").file("tokenizer.json"))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> HeldOutPaths:
         return {
             "row_files": [str(path) for path in self.row_files],
             "document_files": [str(path) for path in self.document_files],
@@ -71,8 +91,9 @@ class HeldOut:
         }
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> HeldOut:
-        row_files, document_files = (tuple(map(Path, value[name])) for name in ("row_files", "document_files"))
+    def from_dict(cls, value: HeldOutPaths) -> HeldOut:
+        row_files = tuple(map(Path, value["row_files"]))
+        document_files = tuple(map(Path, value["document_files"]))
         return cls(row_files, document_files, Path(value["tokenizer"]))
 
     @cached_property
@@ -80,93 +101,106 @@ class HeldOut:
         return token_bytes.load(self.tokenizer)
 
     @cached_property
-    def sizes(self) -> tuple[int, ...]:
-        """Rows a file, from the footers."""
+    def file_rows(self) -> tuple[int, ...]:
+        """The number of rows in each file, from the Parquet footers."""
         return tuple(rows(path) for path in self.row_files)
 
     @property
     def row_count(self) -> int:
-        return sum(self.sizes)
+        return sum(self.file_rows)
 
     @cached_property
     def length(self) -> int:
-        """Tokens a row; only the last may be shorter."""
+        """Tokens in a row; only the last row may be shorter."""
         return max(len(row.tokens) for row in self.rows(0, 2))
 
-    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Row]:
-        """The rows [start, stop) in their order; files outside are not opened."""
-        stop, at = self.row_count if stop is None else stop, 0
-        for path, size in zip(self.row_files, self.sizes, strict=True):
-            if at < stop and at + size > start:
-                yield from _rows_of(path, start - at, stop - at)
-            at += size
+    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[PackedRow]:
+        """The rows [start, stop) in their order; files that hold none of them are not opened."""
+        stop = self.row_count if stop is None else stop
+        first_row = 0
+        for path, size in zip(self.row_files, self.file_rows, strict=True):
+            if first_row < stop and first_row + size > start:
+                yield from _rows_of_file(path, start - first_row, stop - first_row)
+            first_row += size
 
-    def documents(self, *, unpredicted: Literal["first", "last"] = "first") -> Iterator[Document]:
+    def documents(self, *, unpredicted: Literal["first", "last"] = "first") -> Iterator[HeldOutDocument]:
         """The documents in their order, put together from the rows they lie in.
 
-        `unpredicted`: which token of a row nothing predicts; for who reads from the end of a row it is the last.
+        `unpredicted`: the token of a row that nothing predicts; the last one for a model that reads backward.
         """
-        held: list[Tokens] = []
-        predicted: list[Tokens] = []
-        name, ends = None, False  # ends: whether the last token so far is predicted
+        spans: list[TokenIds] = []
+        predicted: list[TokenIds] = []
+        current: str | None = None
+        end_predicted = False  # whether the last token so far is predicted
         for row in self.rows():
             low, high = (1, len(row.tokens)) if unpredicted == "first" else (0, len(row.tokens) - 1)
-            for document, start, end in row.spans:
-                if name is not None and document != name:
-                    yield self._document(name, held, predicted, ends=ends)
-                    held, predicted = [], []
-                name, ends = document, max(start, low) < end <= high
-                held.append(row.tokens[start:end])
+            for document_id, start, end in row.spans:
+                if current is not None and document_id != current:
+                    yield self._document(current, spans, predicted, end_predicted=end_predicted)
+                    spans = []
+                    predicted = []
+                current = document_id
+                end_predicted = max(start, low) < end <= high
+                spans.append(row.tokens[start:end])
                 predicted.append(row.tokens[max(start, low) : min(end, high)])
-        if name is not None:
-            yield self._document(name, held, predicted, ends=ends)
+        if current is not None:
+            yield self._document(current, spans, predicted, end_predicted=end_predicted)
 
-    def _document(self, name: str, spans: Sequence[Tokens], parts: Sequence[Tokens], *, ends: bool) -> Document:
-        """`parts`: what is predicted of each span; `ends`: with the last token of all."""
-        tokens, predicted = np.concatenate(spans), np.concatenate(parts)
+    def _document(
+        self, document_id: str, spans: Sequence[TokenIds], predicted_spans: Sequence[TokenIds], *, end_predicted: bool
+    ) -> HeldOutDocument:
+        """`predicted_spans`: the predicted tokens of each span; `end_predicted`: whether the last token is one."""
+        tokens = np.concatenate(spans)
+        predicted = np.concatenate(predicted_spans)
         # the last token ends the document; the same id earlier is text that spells the special token
         ended = tokens[-1] == self.pieces.end_of_text
-        size = int(self._sizes[predicted].sum())
-        if ended and ends:
-            size -= int(self._sizes[self.pieces.end_of_text])
-        whole = tokens[:-1] if ended else tokens
-        spelled, inked = int(self._sizes[whole].sum()), int(self._inked[whole].sum())
-        return Document(name, len(spans), self.pieces.text(whole), len(predicted), size, spelled, inked)
+        predicted_bytes = int(self._token_bytes[predicted].sum())
+        if ended and end_predicted:
+            predicted_bytes -= int(self._token_bytes[self.pieces.end_of_text])
+        text_tokens = tokens[:-1] if ended else tokens
+        return HeldOutDocument(
+            document_id, len(spans), self.pieces.text(text_tokens), len(predicted), predicted_bytes,
+            spelled_bytes=int(self._token_bytes[text_tokens].sum()),
+            visible_bytes=int(self._visible_token_bytes[text_tokens].sum()),
+        )  # fmt: skip
 
     @cached_property
-    def _sizes(self) -> NDArray[np.int64]:
+    def _token_bytes(self) -> NDArray[np.int64]:
         return self.pieces.sizes
 
     @cached_property
-    def _inked(self) -> NDArray[np.int64]:
-        """The bytes of each token without white space."""
+    def _visible_token_bytes(self) -> NDArray[np.int64]:
+        """The bytes of each token that are not white space."""
         spelled = self.pieces.spelled
-        inked = np.fromiter((len(b"".join(text.split())) for text in spelled), np.int64, len(spelled))
-        return np.where(self._sizes > 0, inked, 0)
+        visible = np.fromiter((len(b"".join(text.split())) for text in spelled), np.int64, len(spelled))
+        return np.where(self._token_bytes > 0, visible, 0)
 
     @cached_property
     def language_of(self) -> dict[str, str]:
-        """The language of each held-out document; reads the id and language columns alone, a row group at a time."""
-        wanted = list(dict.fromkeys(span[0] for row in self.rows() for span in row.spans))
-        ids, found = pa.array(wanted, pa.string()), dict[str, str]()
+        """The language of each held-out document, in the order of the rows.
+
+        Only the columns id and language are read, one row group at a time.
+        """
+        document_ids = list(dict.fromkeys(span.document_id for row in self.rows() for span in row.spans))
+        languages: dict[str, str] = {}
         for path in self.document_files:
             for batch in batches(path, ["id", "language"]):
-                chosen = batch.filter(pc.is_in(batch["id"], value_set=ids))
-                languages = pc.fill_null(chosen["language"], UNKNOWN).to_pylist()
-                found.update(zip(chosen["id"].to_pylist(), languages, strict=True))
-        return {name: found.get(name, UNKNOWN) for name in wanted}
+                selected = batch.filter(pc.is_in(batch["id"], value_set=pa.array(document_ids, pa.string())))
+                values = pc.fill_null(selected["language"], UNKNOWN).to_pylist()
+                languages.update(zip(selected["id"].to_pylist(), values, strict=True))
+        return {document_id: languages.get(document_id, UNKNOWN) for document_id in document_ids}
 
 
-def _rows_of(path: Path, start: int, stop: int) -> Iterator[Row]:
-    at = 0
+def _rows_of_file(path: Path, start: int, stop: int) -> Iterator[PackedRow]:
+    first_row = 0
     for batch in batches(path, ["tokens", "documents"]):
-        first, last = max(start - at, 0), min(stop - at, len(batch))
-        at += len(batch)
+        first, last = max(start - first_row, 0), min(stop - first_row, len(batch))
+        first_row += len(batch)
         if first < last:
-            yield from _rows_in(batch.slice(first, last - first))
+            yield from _rows_of_batch(batch.slice(first, last - first))
 
 
-def _rows_in(batch: pa.Table) -> Iterator[Row]:
+def _rows_of_batch(batch: pa.Table) -> Iterator[PackedRow]:
     for tokens, spans in zip(batch["tokens"], batch["documents"], strict=True):
         values = tokens.values.to_numpy(zero_copy_only=False).astype(np.int64)
-        yield Row(values, tuple((span["id"], span["start"], span["end"]) for span in spans.as_py()))
+        yield PackedRow(values, tuple(DocumentSpan(span["id"], span["start"], span["end"]) for span in spans.as_py()))

@@ -1,33 +1,54 @@
 """The words nearest to some words, for people to read: neighbours.json, and a table in the report.
 
-Without `words`, frequent content words of each language of the corpus are taken: those that stand out in its held-out
-documents by tf · idf (Spärck Jones 1972), so no list of any language is needed and no language is the default.
+Without `words`, frequent content words of each language of the corpus are used: those with the highest tf · idf in its
+held-out documents (Spärck Jones 1972), so no list of any language is needed and no language is the default.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 import torch
 
 from pipeline.core.errors import StageFailed
 from training.evaluation import section
-from training.evaluation.base import Finding, Piece, Subject, Task
+from training.evaluation.base import EvaluationTask, Subject, TaskResult
 from training.evaluation.held_out import UNKNOWN, HeldOut
-from training.evaluation.words import Vocabulary, Words, read_vocabulary, words_of
+from training.evaluation.word_vectors import EmbeddingVocabulary, WordVectors, read_vocabulary, read_word_vectors
 
 FILE = "neighbours.json"
+# the place of a word in the vocabulary, and its cosine
+NearPlace: TypeAlias = tuple[int, float]
 
 
-class Neighbours(Task):
+class NeighboursItem(TypedDict):
+    """Words, each with its language where it is taken from held-out documents."""
+
+    words: list[tuple[str, str | None]]
+
+
+class Neighbour(TypedDict):
+    word: str
+    cosine: float
+
+
+class NeighboursOfWord(TypedDict):
+    """A row of neighbours.json; `neighbours` is null where the vocabulary does not have the word."""
+
+    word: str
+    language: str | None
+    neighbours: list[Neighbour] | None
+
+
+class Neighbours(EvaluationTask[NeighboursItem, list[NeighboursOfWord]]):
     """See the module."""
 
     name = "neighbours"
     options: section.Neighbours
 
-    def cut(self, held_out: HeldOut) -> list[Piece]:
+    def cut(self, held_out: HeldOut) -> list[NeighboursItem]:
         vocabulary = read_vocabulary(held_out.tokenizer)
         if self.options.words is None:
             return [{"words": content_words(held_out, vocabulary, self.options.per_language)}]
@@ -36,81 +57,82 @@ class Neighbours(Task):
                 f"evaluate: neighbours: the vocabulary has none of {', '.join(self.options.words[:5])}. Name words "
                 "that occur in the corpus, or leave `words` out."
             )
-        return [{"words": [[word, None] for word in self.options.words]}]
+        return [{"words": [(word, None) for word in self.options.words]}]
 
-    def work(self, piece: Piece, subject: Subject) -> list[dict[str, Any]]:
-        words = words_of(subject.model, subject.held_out.tokenizer)
-        found = [
-            {"word": word, "language": language, "place": words.vocabulary.find(word)}
-            for word, language in piece["words"]
-        ]
-        places = [one["place"] for one in found if one["place"] is not None]
-        near = dict(zip(places, nearest(words, places, count=self.options.count), strict=True))
-        return [_told(words, one, near.get(one.pop("place"))) for one in found]
+    def work(self, item: NeighboursItem, subject: Subject) -> list[NeighboursOfWord]:
+        vectors = read_word_vectors(subject.model, subject.held_out.tokenizer)
+        place_of = {word: vectors.vocabulary.find(word) for word, _ in item["words"]}
+        places = [place for place in place_of.values() if place is not None]
+        near = dict(zip(places, nearest(vectors, places, count=self.options.count), strict=True))
+        rows: list[NeighboursOfWord] = []
+        for word, language in item["words"]:
+            place = place_of[word]
+            neighbours = None if place is None else _neighbours(vectors, near[place])
+            rows.append({"word": word, "language": language, "neighbours": neighbours})
+        return rows
 
-    def merge(self, held_out: HeldOut, results: list[Any]) -> Finding:
+    def merge(self, held_out: HeldOut, results: list[list[NeighboursOfWord]]) -> TaskResult:
         rows = [row for result in results for row in result]
-        return Finding(files={FILE: rows}, counts={"words": len(rows)})
+        return TaskResult(files={FILE: rows}, counts={"words": len(rows)})
 
 
-def nearest(words: Words, places: list[int], *, count: int) -> list[list[tuple[int, float]]]:
+def nearest(vectors: WordVectors, places: list[int], *, count: int) -> list[list[NearPlace]]:
     """For each place the `count` nearest other words with their cosines, the nearest first."""
-    found: list[list[tuple[int, float]]] = []
-    chosen = torch.tensor(places, dtype=torch.long, device=words.unit.device)
-    for at, scores in words.scores(words.unit[chosen]):
-        own = chosen[at : at + len(scores)]
+    rows: list[list[NearPlace]] = []
+    queries = torch.tensor(places, dtype=torch.long, device=vectors.unit.device)
+    for start, scores in vectors.scores(vectors.unit[queries]):
+        own = queries[start : start + len(scores)]
         scores.scatter_(1, own[:, None], -torch.inf)
         best = scores.topk(min(count, max(1, scores.shape[1] - 1)), dim=1)
         for near, cosines in zip(best.indices.tolist(), best.values.tolist(), strict=True):
-            found.append(list(zip(near, cosines, strict=True)))
-    return found
+            rows.append(list(zip(near, cosines, strict=True)))
+    return rows
 
 
-def _told(words: Words, one: dict[str, Any], near: list[tuple[int, float]] | None) -> dict[str, Any]:
-    """`neighbours` is null where the vocabulary has no such word."""
-    texts = words.vocabulary.texts
-    # four digits: the rest differs from one vector unit to another and tells nobody anything
-    if near is None:
-        return {**one, "neighbours": None}
-    return {**one, "neighbours": [{"word": texts[at].strip(), "cosine": round(cosine, 4)} for at, cosine in near]}
+def _neighbours(vectors: WordVectors, near: list[NearPlace]) -> list[Neighbour]:
+    texts = vectors.vocabulary.texts
+    # four digits: further ones differ from one vector unit to another and mean nothing
+    return [{"word": texts[place].strip(), "cosine": round(cosine, 4)} for place, cosine in near]
 
 
-def content_words(held_out: HeldOut, vocabulary: Vocabulary, per_language: int) -> list[tuple[str, str]]:
-    """(word, language) for each language of the held-out documents, by its name."""
-    named = {at: text.strip() for at, text in zip(vocabulary.ids, vocabulary.texts, strict=True)}
+def content_words(
+    held_out: HeldOut, vocabulary: EmbeddingVocabulary, per_language: int
+) -> list[tuple[str, str | None]]:
+    """(word, language) for each language of the held-out documents, in the order of the languages' names."""
+    word_of = {token: text.strip() for token, text in zip(vocabulary.ids, vocabulary.texts, strict=True)}
     return [
-        (named[token], language)
-        for language, documents in sorted(_counted(held_out).items())
+        (word_of[token], language)
+        for language, documents in sorted(_token_counts(held_out).items())
         if language != UNKNOWN
-        for token in _standing_out(documents, named)[:per_language]
+        for token in _by_tf_idf(documents, word_of)[:per_language]
     ]
 
 
-def _counted(held_out: HeldOut) -> dict[str, list[Counter[int]]]:
-    """By language, how often each document holds each token."""
-    found: dict[str, dict[str, Counter[int]]] = {}
+def _token_counts(held_out: HeldOut) -> dict[str, list[Counter[int]]]:
+    """By language, how often each token occurs in each document."""
+    counts: dict[str, dict[str, Counter[int]]] = {}
     for row in held_out.rows():
-        for document, start, end in row.spans:
-            of_language = found.setdefault(held_out.language_of[document], {})
-            of_language.setdefault(document, Counter()).update(row.tokens[start:end].tolist())
-    return {language: list(documents.values()) for language, documents in found.items()}
+        for document_id, start, end in row.spans:
+            of_language = counts.setdefault(held_out.language_of[document_id], {})
+            of_language.setdefault(document_id, Counter()).update(row.tokens[start:end].tolist())
+    return {language: list(documents.values()) for language, documents in counts.items()}
 
 
-def _standing_out(documents: list[Counter[int]], named: dict[int, str]) -> list[int]:
+def _by_tf_idf(documents: list[Counter[int]], word_of: dict[int, str]) -> list[int]:
     """Tokens that are words of letters, by falling tf · idf.
 
     A name of one document alone, and a word of more than half of them, which joins others in a sentence, come last.
     """
-    often, within = Counter[int](), Counter[int]()
+    term_counts, document_counts = Counter[int](), Counter[int]()
     for counts in documents:
-        often.update(counts)
-        within.update(counts.keys())
+        term_counts.update(counts)
+        document_counts.update(counts.keys())
 
     def rank(token: int) -> tuple[bool, float, int]:
-        weight = often[token] * math.log((1 + len(documents)) / within[token])
-        return not 2 <= within[token] <= len(documents) / 2, -weight, token
+        weight = term_counts[token] * math.log((1 + len(documents)) / document_counts[token])
+        return not 2 <= document_counts[token] <= len(documents) / 2, -weight, token
 
-    return sorted((token for token in often if _is_word(named.get(token, ""))), key=rank)
+    return sorted((token for token in term_counts if _is_word(word_of.get(token, ""))), key=rank)
 
 
 def _is_word(text: str) -> bool:

@@ -1,10 +1,10 @@
-"""The held-out documents' own text: the bytes that bits per byte are of, and what a tokenizer lost of them.
+"""The held-out documents' own text: the bytes that bits per byte refer to, and what the tokenizer lost of them.
 
-A tokenizer that cannot spell every text (words, WordPiece, some files) writes one token for what it does not know, and
-leaves out what it does not keep. That would flatter a model: the fewer words it knows, the less it has to predict. So
-every byte of the text counts, and one that no token spells is charged with 8 bits, what it costs to write it out. Not
-charged is what such a tokenizer changes without losing bytes: white space, upper case and compatibility forms.
-Memory: two numbers a held-out document. Cost: one pass over the held-out text.
+A tokenizer that cannot spell every text (words, WordPiece, some files) writes one token for everything it does not
+know, and drops what it does not keep. That would flatter a model: the fewer words it knows, the less it has to
+predict. So every byte of the text counts, and a byte that no token spells is charged with 8 bits, the cost of writing
+it out. What such a tokenizer changes without losing bytes is not charged: white space, upper case, compatibility forms.
+Memory: two numbers for each held-out document. Cost: one pass over the held-out text.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ import pyarrow.compute as pc
 
 from pipeline.core.shards import batches
 from pipeline.tokenizers.normalization import load_normalizer
-from training.evaluation.held_out import Document, HeldOut
+from training.evaluation.held_out import HeldOut, HeldOutDocument
 
-NATS_A_BYTE = 8 * math.log(2)
+NATS_PER_BYTE = 8 * math.log(2)
 
 
 @dataclass(frozen=True)
 class OwnText:
-    """`bytes` of a text in UTF-8, and of these, after the tokenizer's folding, the bytes `inked`: no white space."""
+    """`bytes` of a text in UTF-8; `visible_bytes`: after the tokenizer's folding, those that are not white space."""
 
     bytes: int
-    inked: int
+    visible_bytes: int
 
 
 @dataclass(frozen=True)
-class Share:
-    """Of a document, the bytes of its own text that a figure is of, and the nats charged for what was lost of them."""
+class TextShare:
+    """The part of a document that a figure refers to: bytes of its own text, and the nats charged for lost bytes."""
 
     bytes: float
-    lost: float
+    lost_nats: float
 
 
-def texts(held_out: HeldOut, language: str | None = None) -> Iterator[bytes]:
+def held_out_texts(held_out: HeldOut, language: str | None = None) -> Iterator[bytes]:
     """The texts as they were cleaned, in the order of the documents; of one language, or all."""
     for document_id, text in document_texts(held_out, held_out.language_of):
         if language in (None, held_out.language_of[document_id]):
@@ -47,21 +47,23 @@ def texts(held_out: HeldOut, language: str | None = None) -> Iterator[bytes]:
 
 
 def own_texts(held_out: HeldOut) -> dict[str, OwnText]:
-    """The sizes of every held-out text, by the document's id; none where the tokenizer keeps every byte."""
+    """The sizes of every held-out text, by the document's id; empty where the tokenizer keeps every byte."""
     if held_out.pieces.exact:
         return {}
     fold = load_normalizer(held_out.tokenizer)
     documents = document_texts(held_out, held_out.language_of)
-    return {document_id: OwnText(len(text), _inked(fold(text.decode("utf-8")))) for document_id, text in documents}
+    return {
+        document_id: OwnText(len(text), _visible_bytes(fold(text.decode("utf-8")))) for document_id, text in documents
+    }
 
 
-def share(own: OwnText | None, document: Document, predicted_bytes: int) -> Share:
-    """What `predicted_bytes`, spelled by the tokens that were predicted, stand for in the document's own text."""
+def text_share(own: OwnText | None, document: HeldOutDocument, predicted_bytes: int) -> TextShare:
+    """The part of the document's own text that `predicted_bytes`, spelled by predicted tokens, stand for."""
     if own is None:
-        return Share(predicted_bytes, 0.0)
-    part = predicted_bytes / document.spelled_bytes if document.spelled_bytes else 1.0
-    lost = max(0, own.inked - document.inked_bytes)
-    return Share(part * own.bytes, part * lost * NATS_A_BYTE)
+        return TextShare(predicted_bytes, 0.0)
+    predicted_part = predicted_bytes / document.spelled_bytes if document.spelled_bytes else 1.0
+    lost_bytes = max(0, own.visible_bytes - document.visible_bytes)
+    return TextShare(predicted_part * own.bytes, predicted_part * lost_bytes * NATS_PER_BYTE)
 
 
 def document_texts(held_out: HeldOut, document_ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -80,5 +82,5 @@ def document_texts(held_out: HeldOut, document_ids: Collection[str]) -> Iterator
                 yield document_id.as_py(), text.as_py().encode()
 
 
-def _inked(text: str) -> int:
+def _visible_bytes(text: str) -> int:
     return len("".join(text.split()).encode())

@@ -1,15 +1,15 @@
-"""Held-out loss in nats a token, perplexity, and bits per byte beside those of `xz -9`; overall and by language.
+"""Held-out loss in nats per token, perplexity, and bits per byte beside those of `xz -9`; overall and by language.
 
-Every row is scored once, as it was packed: a token is predicted from those before it in its row, the first token of a
-row from nothing and so not at all. The loss of every predicted token, end-of-text included, is divided by the bytes of
-the documents' own text for which those tokens stand: the only figure that compares vocabularies and languages. What is
-lost of the text is charged (own_text.py). Cost: one forward pass in fp32.
+Every row is scored once, as it was packed: a token is predicted from those before it in its row, and the first token
+of a row is not predicted at all. The loss of every predicted token, end-of-text included, is divided by the bytes of
+the documents' own text for which those tokens stand: the only figure that compares vocabularies and languages. Lost
+text is charged (own_text.py). Cost: one forward pass in fp32.
 
-A recurrent model reads a piece's rows one after another and goes on from the state that each left behind, as it does in
-training; the piece begins with a state of zero. So it predicts the same tokens as everyone, from more than their row.
-Pieces follow from the data alone, and so do the figures. A model that reads both ways is asked in each by itself
-(`forward_*`, `backward_*`: every token but the last of its row, from those after it); one that fills gaps is asked
-otherwise, and its figures are called otherwise (pseudo.py).
+A recurrent model reads the rows of an item one after another and continues from the state that each row left, as in
+training; the item starts with a state of zeros. So it predicts the same tokens as every other model, from more than
+their row. Items follow from the data alone, and so do the figures. A model that reads both ways is scored in each
+direction by itself (`forward_*`, and `backward_*`: every token but the last of its row, from those after it). A masked
+model is scored otherwise, and its metrics have other names (pseudo_perplexity.py).
 """
 
 from __future__ import annotations
@@ -17,116 +17,152 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.evaluation import pseudo
-from training.evaluation.base import Finding, Piece, Score, Subject, Task
-from training.evaluation.held_out import HeldOut, Row
-from training.evaluation.own_text import texts
-from training.evaluation.scored import Losses, Scored, by_document, finite, scores, span_losses
+from training.evaluation import pseudo_perplexity
+from training.evaluation.base import EvaluationTask, Score, Subject, TaskResult
+from training.evaluation.held_out import HeldOut, PackedRow
+from training.evaluation.losses import (
+    DocumentLoss,
+    TokenLosses,
+    loss_scores,
+    losses_by_document,
+    require_finite,
+    span_losses,
+)
+from training.evaluation.own_text import held_out_texts
+from training.evaluation.pseudo_perplexity import RowRange, SampledSpan
 from training.evaluation.xz import bits_per_byte
 from training.models.base import Model
 from training.models.bilstm import Bilstm
 
-# a batch is always the same rows: another batch is another order of sums
+# a batch always has the same rows: another batch is another order of sums
 BATCH_TOKENS = 2048
-# a piece takes a small model seconds on a core; a large corpus is cut in no more than MOST_PIECES
-PIECE_TOKENS = 32_768
-MOST_PIECES = 64
+# an item takes a small model seconds on a core; a large corpus is split into no more than MAX_ITEMS
+ITEM_TOKENS = 32_768
+MAX_ITEMS = 64
 
 
-class Perplexity(Task):
+class PerplexityItem(RowRange, total=False):
+    """Rows to score in batches, or `xz`: the compression of the text."""
+
+    batch: int
+    xz: bool
+
+
+class PerplexityResult(TypedDict, total=False):
+    """Of an item: bits per byte of xz by language, or the losses of each row's spans, by direction.
+
+    A masked model has `sampled` spans instead.
+    """
+
+    xz: list[tuple[str | None, float]]
+    forward: list[list[float]]
+    backward: list[list[float]]
+    sampled: list[list[SampledSpan]]
+
+
+class Perplexity(EvaluationTask[PerplexityItem, PerplexityResult]):
     """See the module."""
 
     name = "perplexity"
 
-    def cut(self, held_out: HeldOut) -> list[Piece]:
+    def cut(self, held_out: HeldOut) -> list[PerplexityItem]:
         rows = held_out.row_count
         batch = max(1, BATCH_TOKENS // held_out.length)
-        least = max(PIECE_TOKENS // held_out.length, math.ceil(rows / MOST_PIECES), 1)
-        step = math.ceil(least / batch) * batch
-        pieces = [{"start": at, "stop": min(at + step, rows), "batch": batch} for at in range(0, rows, step)]
-        return [{"xz": True}, *pieces]
+        least_rows = max(ITEM_TOKENS // held_out.length, math.ceil(rows / MAX_ITEMS), 1)
+        step = math.ceil(least_rows / batch) * batch
+        items: list[PerplexityItem] = [{"xz": True}]
+        items += [{"start": start, "stop": min(start + step, rows), "batch": batch} for start in range(0, rows, step)]
+        return items
 
-    def work(self, piece: Piece, subject: Subject) -> Any:
-        """For each row, the loss of each document's span in it; or the text through xz, by language."""
-        if "xz" in piece:
-            return _xz(subject.held_out)
-        if pseudo.fills_gaps(subject.model):
-            return pseudo.work(piece, subject)
-        rows, model = subject.held_out.rows(piece["start"], piece["stop"]), subject.model
+    def work(self, item: PerplexityItem, subject: Subject) -> PerplexityResult:
+        """For each row, the loss of each document's span in it; or the compression of the text by xz, by language."""
+        if "xz" in item:
+            return {"xz": _xz(subject.held_out)}
+        if pseudo_perplexity.is_masked_model(subject.model):
+            return {"sampled": pseudo_perplexity.sampled_spans(item, subject)}
+        rows = subject.held_out.rows(item["start"], item["stop"])
+        model = subject.model
         if isinstance(model, Bilstm):
-            return _both_ways(model, rows, piece["batch"])
-        memory = model.cache() if model.carries else None
-        found = []
-        while batch := list(islice(rows, 1 if model.carries else piece["batch"])):
-            losses = token_losses(model, batch, memory)
-            found += [span_losses(row, values) for row, values in zip(batch, losses, strict=True)]
-        return found
+            return _losses_both_ways(model, rows, item["batch"])
+        cache = model.cache() if model.carries else None
+        batch_rows = 1 if model.carries else item["batch"]
+        forward: list[list[float]] = []
+        while batch := list(islice(rows, batch_rows)):
+            losses = token_losses(model, batch, cache)
+            forward += [span_losses(row, values) for row, values in zip(batch, losses, strict=True)]
+        return {"forward": forward}
 
-    def merge(self, held_out: HeldOut, results: list[Any]) -> Finding:
-        readings = _readings(held_out, results[1:])
-        documents, found = next(iter(readings.values())), list[Score]()
-        for language, xz_bits in results[0]:
-            for prefix, read in readings.items():
-                found += scores(read, language, prefix=prefix)
-            items = sum(language in (None, one.language) for one in documents)
-            found.append(Score("perplexity", "xz_bits_per_byte", xz_bits, None, items, language))
+    def merge(self, held_out: HeldOut, results: list[PerplexityResult]) -> TaskResult:
+        compression, *row_results = results
+        losses = _losses_by_prefix(held_out, row_results)
+        documents = next(iter(losses.values()))
+        scores: list[Score] = []
+        for language, xz_bits in compression["xz"]:
+            for prefix, document_losses in losses.items():
+                scores += loss_scores(document_losses, language, prefix=prefix)
+            items = sum(language in (None, document.language) for document in documents)
+            scores.append(Score("perplexity", "xz_bits_per_byte", xz_bits, None, items, language))
+        every_loss = [document for document_losses in losses.values() for document in document_losses]
         counts = {
             "documents": len(documents),
-            "predicted_tokens": sum(one.tokens for read in readings.values() for one in read),
-            "predicted_bytes": round(sum(one.bytes for read in readings.values() for one in read)),
+            "predicted_tokens": sum(document.tokens for document in every_loss),
+            "predicted_bytes": round(sum(document.bytes for document in every_loss)),
         }
-        return Finding(found, counts=counts)
+        return TaskResult(scores, counts=counts)
 
 
-def _readings(held_out: HeldOut, results: list[Any]) -> dict[str, list[Scored]]:
-    """What each document cost, by how the model was asked: the beginning of that way's metrics."""
-    if not isinstance(results[0], dict):
-        return {"": by_document(held_out, [row for rows in results for row in rows])}
-    if "pseudo" in results[0]:
-        return {"pseudo_": pseudo.documents(held_out, results)}
-    onward, back = ([row for found in results for row in found[way]] for way in ("forward", "backward"))
+def _losses_by_prefix(held_out: HeldOut, results: list[PerplexityResult]) -> dict[str, list[DocumentLoss]]:
+    """The loss of each document, by the prefix of the metrics: one for each way to read a row."""
+    if "sampled" in results[0]:
+        spans = [row for result in results for row in result["sampled"]]
+        return {"pseudo_": pseudo_perplexity.losses_by_document(held_out, spans)}
+    forward = losses_by_document(held_out, [row for result in results for row in result["forward"]])
+    if "backward" not in results[0]:
+        return {"": forward}
+    backward_rows = [row for result in results for row in result["backward"]]
     return {
-        "forward_": by_document(held_out, onward),
-        "backward_": by_document(held_out, back, unpredicted="last"),
+        "forward_": forward,
+        "backward_": losses_by_document(held_out, backward_rows, unpredicted="last"),
     }
 
 
-def token_losses(model: Model, batch: Sequence[Row], memory: Any = None) -> list[Losses]:
-    """The loss of each token of each row in nats; 0 for the first, which nothing predicts. `memory`: what was read."""
-    # what lies behind a short row's end is never looked at: attention is causal and its loss is not read
+def token_losses(model: Model, batch: Sequence[PackedRow], cache: object = None) -> list[TokenLosses]:
+    """The loss of each token of each row in nats; 0 for the first, which is not predicted. `cache`: what was read."""
+    # what is behind a short row's end is never looked at: attention is causal and its loss is not read
     tokens, _ = _padded(batch)
-    more = () if memory is None else (memory,)
+    more = () if cache is None else (cache,)
     with torch.inference_mode():
         logits = model.logits(tokens.to(next(model.parameters()).device), *more)
         # a row at a time: the softmax of a whole batch would be a second copy of its logits
         return [_row_losses(logits[at], torch.from_numpy(row.tokens)) for at, row in enumerate(batch)]
 
 
-def _both_ways(model: Bilstm, rows: Iterator[Row], batch_rows: int) -> dict[str, list[list[float]]]:
+def _losses_both_ways(model: Bilstm, rows: Iterator[PackedRow], batch_rows: int) -> PerplexityResult:
     """The losses of the spans of rows that are read from both ends."""
-    found: dict[str, list[list[float]]] = {"forward": [], "backward": []}
-    where = next(model.parameters()).device
+    forward: list[list[float]] = []
+    backward: list[list[float]] = []
+    device = next(model.parameters()).device
     while batch := list(islice(rows, batch_rows)):
         tokens, lengths = _padded(batch)
         with torch.inference_mode():
-            onward, back = model.directions(tokens.to(where), lengths.to(where))
+            forward_logits, backward_logits = model.directions(tokens.to(device), lengths.to(device))
             for at, row in enumerate(batch):
                 own, length = torch.from_numpy(row.tokens), len(row.tokens)
-                found["forward"].append(span_losses(row, _row_losses(onward[at], own)))
-                turned = _row_losses(back[at, :length].flip(0), own.flip(0))
-                found["backward"].append(span_losses(row, turned[::-1]))
-    return found
+                forward.append(span_losses(row, _row_losses(forward_logits[at], own)))
+                reversed_losses = _row_losses(backward_logits[at, :length].flip(0), own.flip(0))
+                backward.append(span_losses(row, reversed_losses[::-1]))
+    return {"forward": forward, "backward": backward}
 
 
-def _padded(batch: Sequence[Row]) -> tuple[Tensor, Tensor]:
-    """Tokens (B, T) and how many of each row count (B)."""
+def _padded(batch: Sequence[PackedRow]) -> tuple[Tensor, Tensor]:
+    """Tokens (B, T) and the length of each row (B)."""
     lengths = [len(row.tokens) for row in batch]
     tokens = torch.zeros(len(batch), max(lengths), dtype=torch.long)
     for at, row in enumerate(batch):
@@ -134,20 +170,20 @@ def _padded(batch: Sequence[Row]) -> tuple[Tensor, Tensor]:
     return tokens, torch.tensor(lengths)
 
 
-def _row_losses(logits: Tensor, tokens: Tensor) -> Losses:
+def _row_losses(logits: Tensor, tokens: Tensor) -> TokenLosses:
     # logits: T or more, V; tokens: T, each of which the logits before it predict
     losses = np.zeros(len(tokens), np.float64)
     if len(tokens) > 1:
         targets = tokens[1:].to(logits.device)
         losses[1:] = F.cross_entropy(logits[: len(targets)], targets, reduction="none").cpu().double().numpy()
-    return finite(losses)
+    return require_finite(losses)
 
 
 def _xz(held_out: HeldOut) -> list[tuple[str | None, float]]:
-    """All the text and each language by itself, one after the other: one compressor's memory at a time."""
+    """All the text, then each language by itself, one after the other: one compressor's memory at a time."""
     languages = sorted(set(held_out.language_of.values()))
-    whole = bits_per_byte(texts(held_out))
+    overall = bits_per_byte(held_out_texts(held_out))
     if len(languages) == 1:
-        return [(None, whole), (languages[0], whole)]
-    parts = [(one, bits_per_byte(texts(held_out, one))) for one in languages]
-    return [(None, whole), *parts]
+        return [(None, overall), (languages[0], overall)]
+    by_language = [(language, bits_per_byte(held_out_texts(held_out, language))) for language in languages]
+    return [(None, overall), *by_language]

@@ -1,4 +1,4 @@
-"""A ratio of sums over documents (nats a token, bits a byte) and how sure it is."""
+"""A ratio of sums over documents (nats per token, bits per byte) and its confidence interval."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ NORMAL_95 = 1.959963984540054
 
 
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
-    """sum / sum; the sums are rounded once (fsum), so no order and no cutting changes a bit."""
+    """sum / sum; each sum is rounded once (fsum), so its order and how the work is split change no bit."""
     return math.fsum(numerators) / math.fsum(denominators)
 
 
 def interval(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of `ratio`, were the documents drawn anew: the linearised variance of a ratio of means
+    """The 95 % interval of `ratio` over another draw of documents: the linearised variance of a ratio of means
     (Cochran, Sampling Techniques, §6.3). None with fewer than two documents; rough with fewer than about thirty."""
     n = len(numerators)
     if n < 2:

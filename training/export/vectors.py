@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
-from training.evaluation.words import learned
+from training.evaluation.word_vectors import trained_vectors
 from training.export import section
 from training.export.base import ExportSource, Format
 from training.models.saved import load, read_config
@@ -67,7 +67,7 @@ def read(source: ExportSource) -> tuple[tuple[str, ...], Matrix, tuple[int, ...]
 
     Raises: StageFailed when the model has no word vectors, a number is not finite, or a word could not be read back.
     """
-    vectors, vocabulary, counts = learned(load(source.model), source.tokenizer)
+    vectors, vocabulary, counts = trained_vectors(load(source.model), source.tokenizer)
     matrix: Matrix = vectors.cpu().numpy()
     if not np.isfinite(matrix).all():
         raise StageFailed("export: vectors: some numbers are not finite: training diverged. Train with a lower lr.")

@@ -1,1 +1,1 @@
-"""What the model stages show in a report, a function a stage; their table names them."""
+"""What the training stages show in a report: one function for each stage, named by the stage table."""

@@ -1,18 +1,18 @@
-"""Training runs in a report: curves over steps, several models side by side, and what each comes to in figures."""
+"""Training runs in a report: curves over steps, several models side by side, and the figures of each run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.report import Block, Chapter, Chart, Figures, ReportedStep, Series, StageReport
 from pipeline.core.shards import batches
 
-Rows = list[dict[str, Any]]
+CurveRows = list[JsonObject]
 CURVE = "curve.parquet"
 # a model's training and validation curve share a pair of colours
 PAIRS = (("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"))
@@ -25,32 +25,32 @@ def pretrain(steps: Sequence[ReportedStep]) -> StageReport:
     return StageReport(chapters=(Chapter("training", "Training", tuple(blocks)),) if blocks else ())
 
 
-def curve(artifact: Artifact | None, metrics: Path) -> Rows:
+def curve(artifact: Artifact | None, metrics: Path) -> CurveRows:
     """The training curve: of the model artifact, or of the live metrics while there is none."""
     if artifact is not None:
         return [row for file in artifact.files(CURVE) for batch in batches(file) for row in batch.to_pylist()]
-    rows: Rows = []
+    rows: CurveRows = []
     for path in sorted(metrics.glob("*.jsonl")):
-        rows += [row for line in path.read_text(encoding="utf-8").splitlines() if "step" in (row := _row(line))]
+        rows += [row for line in path.read_text(encoding="utf-8").splitlines() if "step" in (row := _parse_row(line))]
     return sorted(rows, key=lambda row: row["step"])
 
 
-def _row(text: str) -> dict[str, Any]:
+def _parse_row(text: str) -> JsonObject:
     try:
-        row = json.loads(text)
-    except ValueError:  # the line a kill cut short
+        row: JsonValue = json.loads(text)
+    except ValueError:  # a line that a killed process left incomplete
         return {}
     return row if isinstance(row, dict) else {}
 
 
-def _charts(curves: Sequence[tuple[ReportedStep, Rows]]) -> list[Chart]:
+def _charts(curves: Sequence[tuple[ReportedStep, CurveRows]]) -> list[Chart]:
     losses, rates, norms = [], [], []
     for at, (step, rows) in enumerate(curves):
         training, validation = PAIRS[at % len(PAIRS)]
-        named = f"{step.name} " if step.name else ""
+        prefix = f"{step.name} " if step.name else ""
         losses += [
-            Series(f"{named}training loss", _points(rows, "loss"), training),
-            Series(f"{named}validation loss", _points(rows, "validation_loss"), validation, dots=True),
+            Series(f"{prefix}training loss", _points(rows, "loss"), training),
+            Series(f"{prefix}validation loss", _points(rows, "validation_loss"), validation, dots=True),
         ]
         tone = training if step.name else "c"
         rates.append(Series(step.name or "learning rate", _points(rows, "learning_rate"), tone))
@@ -63,11 +63,11 @@ def _charts(curves: Sequence[tuple[ReportedStep, Rows]]) -> list[Chart]:
     return [chart for chart in charts if any(series.points for series in chart.series)]
 
 
-def _points(rows: Rows, key: str) -> list[tuple[float, float]]:
+def _points(rows: CurveRows, key: str) -> list[tuple[float, float]]:
     return [(float(row["step"]), float(row[key])) for row in rows if row.get(key) is not None]
 
 
-def _figures(step: ReportedStep, rows: Rows) -> Figures:
+def _figures(step: ReportedStep, rows: CurveRows) -> Figures:
     """The training run in single figures."""
     items: list[tuple[str, str]] = []
     losses, held_out = _points(rows, "loss"), _points(rows, "validation_loss")

@@ -1,84 +1,101 @@
-"""evaluate: a model and the documents it never saw → scores.json, and samples.json.
+"""evaluate: a model and the documents it never saw → scores.json, and the files of its tasks (samples.json …).
 
-Tasks are cut into pieces by content alone, done by whatever the launcher starts, and merged in their order: the same
-bytes from one process or ten (within one numerics class, which the manifest names).
+Each task is cut into items by content alone; the items are done by whatever the launcher starts, and their results are
+merged in order. So the bytes are the same for any number of processes (within one numerics class, which the manifest
+names).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pipeline.core.counts import Counts
-from pipeline.core.files import write_json
+from pipeline.core.files import JsonObject, write_json
 from pipeline.core.shards import entry_of
 from pipeline.core.stage import Job, Outcome
 
 if TYPE_CHECKING:
-    from training.evaluation.base import Finding
+    from training.evaluation.base import TaskResult
+    from training.evaluation.worker import EvaluationSpec, Numerics, WorkSpec
 
 WORK = "training.evaluation.worker:work"
-PIECES = "pieces"  # under the draft: gone at publication
-Spec = dict[str, Any]
+RESULTS = "pieces"  # under the draft: not published
 
 
 def run(job: Job) -> Outcome:
-    """Cut every task, do the pieces that no earlier attempt finished, merge."""
-    from training.evaluation.beginning import beginning_of
-    from training.evaluation.files import placed
+    """Cut every task into items, do the items that no earlier attempt finished, merge the results."""
     from training.evaluation.held_out import HeldOut
+    from training.evaluation.initial_model import training_start_of
     from training.evaluation.section import Evaluate
-    from training.evaluation.worker import result_of, task_of
+    from training.evaluation.task_files import with_local_copies
+    from training.evaluation.worker import create_task, read_result
 
-    held_out, seed = HeldOut.of(job.inputs), job.params.get("seed", 0)
-    chosen = Evaluate(tasks=placed(job.params["tasks"], job.sources, job.folder)).tasks
-    tasks = [task_of(one.name, one.options, seed) for one in chosen]
-    common = {
+    held_out = HeldOut.of(job.inputs)
+    seed = job.params.get("seed", 0)
+    task_params = with_local_copies(job.params["tasks"], job.sources, job.folder)
+    components = Evaluate.model_validate({"tasks": task_params}).tasks
+    tasks = [create_task(component.name, component.options, seed) for component in components]
+    shared: EvaluationSpec = {
+        "seed": seed,
+        # from the configuration, never the core count: another number of threads is another order of sums
+        "threads": job.cluster.get("threads") or 1,
         "model": str(job.inputs.one("model").folder("model")),
         "held_out": held_out.to_dict(),
-        "beginning": beginning_of(job.inputs),
-        "seed": seed,
-        # said, never the core count: another number of threads is another order of sums
-        "threads": job.cluster.get("threads") or 1,
+        "training_start": training_start_of(job.inputs),
         "progress": job.progress.address,
     }
-    specs: list[list[Spec]] = []
-    for one, task in zip(chosen, tasks, strict=True):
-        named = {**common, "task": one.name, "options": one.options}
-        pieces = enumerate(task.cut(held_out))
-        specs.append([{**named, "piece": piece, "result": str(_path(job, task.name, at))} for at, piece in pieces])
-    _work(job, [spec for of_task in specs for spec in of_task])
-    found = [[result_of(spec) for spec in of_task] for of_task in specs]
-    findings = [task.merge(held_out, [one for one, _ in results]) for task, results in zip(tasks, found, strict=True)]
-    return _outcome(job, findings, [numerics for results in found for _, numerics in results])
+    specs: list[list[WorkSpec]] = []
+    for component, task in zip(components, tasks, strict=True):
+        specs.append(
+            [
+                {
+                    **shared, "task": component.name, "options": component.options,
+                    "item": item, "result": str(_result_path(job, task.name, number)),
+                }
+                for number, item in enumerate(task.cut(held_out))
+            ]
+        )  # fmt: skip
+    _work(job, [spec for task_specs in specs for spec in task_specs])
+    results = [[read_result(spec) for spec in task_specs] for task_specs in specs]
+    merged = [
+        task.merge(held_out, [result for result, _ in task_results])
+        for task, task_results in zip(tasks, results, strict=True)
+    ]
+    return _outcome(job, merged, [numerics for task_results in results for _, numerics in task_results])
 
 
-def _path(job: Job, task: str, at: int) -> Path:
-    """Where a piece's result lies. The model's digest is in it: a model trained again may differ in its last bits."""
-    return job.folder / PIECES / f"{task}-{job.inputs.one('model').manifest.digest[:8]}" / f"{at:06d}.json"
+def _result_path(job: Job, task: str, number: int) -> Path:
+    """Where an item's result is written.
+
+    The model's digest is part of it: a model that was trained again may differ in its last bits.
+    """
+    return job.folder / RESULTS / f"{task}-{job.inputs.one('model').manifest.digest[:8]}" / f"{number:06d}.json"
 
 
-def _work(job: Job, specs: list[Spec]) -> None:
+def _work(job: Job, specs: Sequence[WorkSpec]) -> None:
     unfinished = [spec for spec in specs if not Path(spec["result"]).exists()]
     job.progress.total("evaluate", len(specs), "pieces")
     job.progress.add("evaluate", len(specs) - len(unfinished))
     if unfinished:
-        job.launch().tasks(WORK, unfinished, job=job)
+        job.launch().tasks(WORK, [dict(spec) for spec in unfinished], job=job)
 
 
-def _outcome(job: Job, findings: list[Finding], numerics: list[dict[str, Any]]) -> Outcome:
-    files: dict[str, Any] = {"scores.json": [score.to_dict() for found in findings for score in found.scores]}
+def _outcome(job: Job, results: Sequence[TaskResult], numerics: Sequence[Numerics]) -> Outcome:
+    files: dict[str, object] = {"scores.json": [score.to_dict() for result in results for score in result.scores]}
     counts: dict[str, int] = {}
-    for found in findings:
-        files |= found.files
-        counts |= found.counts
+    for result in results:
+        files |= result.files
+        counts |= result.counts
     for name, value in files.items():
         write_json(job.folder / name, value)
-    return Outcome([entry_of(job.folder, name) for name in files], cast(Counts, counts), numerics=_together(numerics))
+    entries = [entry_of(job.folder, name) for name in files]
+    return Outcome(entries, cast(Counts, counts), numerics=_merged_numerics([dict(values) for values in numerics]))
 
 
-def _together(numerics: list[dict[str, Any]]) -> dict[str, Any]:
-    """One class where every piece was done on the same kind of device; else every kind is named."""
-    names = dict.fromkeys(name for one in numerics for name in one)
-    values = {name: sorted({one[name] for one in numerics}) for name in names}
-    return {name: kinds[0] if len(kinds) == 1 else kinds for name, kinds in values.items()}
+def _merged_numerics(numerics: Sequence[JsonObject]) -> JsonObject:
+    """The value of a key where all items agree; else all its values, sorted."""
+    keys = dict.fromkeys(key for values in numerics for key in values)
+    distinct = {key: sorted({values[key] for values in numerics}) for key in keys}
+    return {key: values[0] if len(values) == 1 else values for key, values in distinct.items()}

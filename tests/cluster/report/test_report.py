@@ -113,7 +113,7 @@ def test_it_says_how_to_repeat_the_run_and_where_everything_comes_from(page: str
 def test_a_run_of_some_stages_has_a_report_of_those(made_up: MadeUp, stages: tuple[str, ...]) -> None:
     page = write(*made_up(*stages)).read_text(encoding="utf-8")
     assert all(f"<td>{stage}</td>" in page for stage in stages)
-    assert "What the model writes" not in page
+    assert "Generated text" not in page
 
 
 def test_a_failed_run_shows_its_sentence(made_up: MadeUp) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import StageFailed
-from training.evaluation import analogies, words
+from training.evaluation import analogies, word_vectors
 from training.evaluation.analogies import Analogies, wilson
 from training.evaluation.base import Score
 from training.evaluation.section import Analogies as Options
@@ -80,8 +80,8 @@ def test_cutting_the_work_otherwise_changes_no_figure(
 ) -> None:
     made, files = related(learn(WORDS)), [questions(tmp_path / "a.txt"), questions(tmp_path / "b.txt", 70)]
     whole = ask(made, files)
-    monkeypatch.setattr(analogies, "PIECE_QUESTIONS", 37)
-    monkeypatch.setattr(words, "BLOCK", 1000)
+    monkeypatch.setattr(analogies, "ITEM_QUESTIONS", 37)
+    monkeypatch.setattr(word_vectors, "BLOCK", 1000)
     assert ask(made, files) == whole
     assert str(tmp_path) not in str(whole)
 

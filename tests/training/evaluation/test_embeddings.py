@@ -15,9 +15,9 @@ import torch
 from pipeline.core.stage import Inputs
 from training.evaluation import sentence_vectors
 from training.evaluation.base import Score, Subject
-from training.evaluation.beginning import beginning_of
 from training.evaluation.embeddings import Embeddings, by_passage, by_topic
 from training.evaluation.held_out import HeldOut
+from training.evaluation.initial_model import training_start_of
 from training.evaluation.section import Embeddings as Options
 from training.models.base import build
 from training.models.saved import save
@@ -111,7 +111,7 @@ def test_a_model_is_held_against_its_own_first_weights(asked: Options, corpus: A
     save(first, tmp_path / "model")
     model = corpus.inputs.one("model")
     known = replace(model, manifest=replace(model.manifest, params={"seed": 17}))
-    told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": known}))
+    told = training_start_of(Inputs.of({**corpus.inputs.by_kind, "model": known}))
     subject = Subject(tmp_path / "model", HeldOut.of(corpus.inputs), torch.device("cpu"), told)
     scores, _ = judged(asked, subject)
     by_name = {score.metric: score for score in scores}
@@ -126,18 +126,18 @@ def test_a_model_is_held_against_its_own_first_weights(asked: Options, corpus: A
 
 def test_a_beginning_that_cannot_be_known_is_not_guessed(corpus: Any) -> None:
     model = corpus.inputs.one("model")
-    assert beginning_of(corpus.inputs) is None, "its manifest tells no seed"
+    assert training_start_of(corpus.inputs) is None, "its manifest tells no seed"
     begun = replace(model, manifest=replace(model.manifest, params={"seed": 1}, inputs={"init": "0" * 64}))
     alone = Inputs.of({**corpus.inputs.by_kind, "model": begun})
-    assert beginning_of(alone) is None, "the other run's artifact is not at hand"
-    told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
+    assert training_start_of(alone) is None, "the other run's artifact is not at hand"
+    told = training_start_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
     assert told is not None and told["externals"] == {"init": model.uri}
 
 
 def test_a_model_that_went_on_from_another_is_held_against_that(asked: Options, corpus: Any) -> None:
     model = corpus.inputs.one("model")
     begun = replace(model, manifest=replace(model.manifest, params={"seed": 1}, inputs={"init": "0" * 64}))
-    told = beginning_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
+    told = training_start_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
     subject = Subject(model.folder("model"), HeldOut.of(corpus.inputs), torch.device("cpu"), told)
     scores, _ = judged(asked, subject)
     assert all(score.value == 0 for score in scores if score.metric.endswith(" gain"))

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.text import words
 from pipeline.tokenizers.reference_encoder import load as load_tokenizer
 from training.evaluation import gaps
-from training.evaluation.base import Finding, Subject
+from training.evaluation.base import Subject, TaskResult
 from training.evaluation.fill import FILE, Fill
 from training.evaluation.held_out import HeldOut
 from training.evaluation.section import Fill as Options
@@ -53,7 +53,7 @@ def learned(held_out: HeldOut, vocabulary: int) -> Any:
     return model
 
 
-def filled(subject: Subject, **options: Any) -> Finding:
+def filled(subject: Subject, **options: Any) -> TaskResult:
     task = Fill(Options.model_validate(options), 0)
     return task.merge(subject.held_out, [task.work(piece, subject) for piece in task.cut(subject.held_out)])
 
@@ -94,11 +94,11 @@ def test_candidates_are_those_of_the_models_own_logits(subject: Subject) -> None
 def test_hidden_words_are_words_of_one_document_and_are_shown_with_a_gap(subject: Subject) -> None:
     held_out = subject.held_out
     texts = {document.id: document.text.decode() for document in held_out.documents()}
-    found = gaps.hidden_words(held_out, special_tokens.read(held_out.tokenizer), 20)
+    found = gaps.select_words(held_out, special_tokens.read(held_out.tokenizer), 20)
     assert {one.language for one in found} == {"en", "zh", "unknown"}
     for one in found:
         row = next(held_out.rows(one.row, one.row + 1))
-        text, word = gaps.around(held_out, row, one, 100)
+        text, word = gaps.text_with_gap(held_out, row, one, 100)
         assert words.units(word) and word in texts[one.document]
         assert text.count("[MASK]") == one.stop - one.start
         before, after = text.split("[MASK]" * (one.stop - one.start))
@@ -120,7 +120,7 @@ def test_the_best_fillings_of_a_gap_are_the_likeliest_products() -> None:
         for a in range(6) for b in range(6) for c in range(6)
     }  # fmt: skip
     expected = sorted(every.items(), key=lambda one: -one[1])[:4]
-    found = gaps.best(chances, 4)
+    found = gaps.likeliest_fillings(chances, 4)
     assert [pieces for pieces, _ in found] == [pieces for pieces, _ in expected]
     assert [chance for _, chance in found] == pytest.approx([chance for _, chance in expected])
 
@@ -132,5 +132,5 @@ def test_a_prompt_without_a_gap_is_refused() -> None:
 
 def test_figures_do_not_depend_on_how_the_work_is_cut(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = filled(subject, words=30, prompts=PROMPTS)
-    monkeypatch.setattr("training.evaluation.fill.PIECE_WORDS", 7)
+    monkeypatch.setattr("training.evaluation.fill.ITEM_WORDS", 7)
     assert filled(subject, words=30, prompts=PROMPTS) == whole

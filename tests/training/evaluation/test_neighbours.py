@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import StageFailed
-from training.evaluation.held_out import HeldOut, Row
+from training.evaluation.held_out import DocumentSpan, HeldOut, PackedRow
 from training.evaluation.neighbours import Neighbours, content_words
 from training.evaluation.section import Neighbours as Options
-from training.evaluation.words import read_vocabulary
+from training.evaluation.word_vectors import read_vocabulary
 
 WORDS = ("the", "of", "3", "river", "station", "letter", "a", "的", "了", "，", "河流", "车站", "图书馆", "unseen")
 ID = {word: at + 3 for at, word in enumerate(WORDS)}
@@ -30,7 +30,7 @@ def held_out(*documents: tuple[str, str, str]) -> Any:
     rows = []
     for name, _, text in documents:
         tokens = np.array([ID[word] for word in text.split()] + [0])
-        rows.append(Row(tokens, ((name, 0, len(tokens)),)))
+        rows.append(PackedRow(tokens, (DocumentSpan(name, 0, len(tokens)),)))
     return SimpleNamespace(rows=lambda: iter(rows), language_of={name: language for name, language, _ in documents})
 
 

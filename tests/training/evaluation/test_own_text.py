@@ -14,8 +14,8 @@ from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
 from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 from training.evaluation.base import Score, Subject
-from training.evaluation.held_out import Document, HeldOut
-from training.evaluation.own_text import NATS_A_BYTE, OwnText, own_texts, share, texts
+from training.evaluation.held_out import HeldOut, HeldOutDocument
+from training.evaluation.own_text import NATS_PER_BYTE, OwnText, held_out_texts, own_texts, text_share
 from training.evaluation.perplexity import Perplexity
 from training.evaluation.section import Perplexity as Options_
 
@@ -76,7 +76,7 @@ def test_fewer_known_words_never_look_better(make_corpus: Any) -> None:
         corpus = make_corpus(8, family="gru", tokenizer=kind)
         held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options_(), 0)
         certain = [[0.0 for _ in row.spans] for row in held_out.rows()]
-        scores = task.merge(held_out, [[(None, 1.0), ("en", 1.0), ("zh", 1.0)], certain]).scores
+        scores = task.merge(held_out, [{"xz": [(None, 1.0), ("en", 1.0), ("zh", 1.0)]}, {"forward": certain}]).scores
         bits[name] = {one.language: one.value for one in scores if one.metric == "bits_per_byte"}
     for language in ("en", "zh"):
         assert 0 < bits["all"][language] < bits["few"][language] <= 8
@@ -84,17 +84,17 @@ def test_fewer_known_words_never_look_better(make_corpus: Any) -> None:
 
 @pytest.mark.parametrize("text", ["One grey cat, two cats.", "今天天气很好，明天也是。", "Ｆｕｌｌ ﬁnd CAFÉ"])
 def test_what_is_lost_is_counted_in_the_share_that_was_predicted(text: str) -> None:
-    document = Document("a", 1, b"", 4, 10, 10, 10)
-    assert share(OwnText(len(text.encode()), 10), document, 10).lost == 0
+    document = HeldOutDocument("a", 1, b"", 4, 10, 10, 10)
+    assert text_share(OwnText(len(text.encode()), 10), document, 10).lost_nats == 0
     whole = OwnText(len(text.encode()), inked(text))
-    part = share(whole, document, 5)
+    part = text_share(whole, document, 5)
     assert part.bytes == whole.bytes / 2
-    assert part.lost == pytest.approx(max(0, whole.inked - 10) / 2 * NATS_A_BYTE)
-    nothing = share(whole, Document("a", 1, b"", 4, 0, 0, 0), 0)
-    assert nothing.bytes == whole.bytes and nothing.lost == pytest.approx(whole.inked * 8 * math.log(2))
+    assert part.lost_nats == pytest.approx(max(0, whole.visible_bytes - 10) / 2 * NATS_PER_BYTE)
+    nothing = text_share(whole, HeldOutDocument("a", 1, b"", 4, 0, 0, 0), 0)
+    assert nothing.bytes == whole.bytes and nothing.lost_nats == pytest.approx(whole.visible_bytes * 8 * math.log(2))
 
 
 def test_byte_level_pieces_lose_nothing(corpus: Any) -> None:
     held_out = HeldOut.of(corpus.inputs)
     assert own_texts(held_out) == {}
-    assert [text.decode() for text in texts(held_out)] == [text for text, _ in corpus.held_out]
+    assert [text.decode() for text in held_out_texts(held_out)] == [text for text, _ in corpus.held_out]

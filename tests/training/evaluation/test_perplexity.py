@@ -67,7 +67,7 @@ def test_languages_have_figures_of_their_own_that_add_up(corpus: Any) -> None:
 
 def test_cutting_the_work_otherwise_changes_no_figure(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scores_of(corpus)
-    monkeypatch.setattr(perplexity, "PIECE_TOKENS", 64)
+    monkeypatch.setattr(perplexity, "ITEM_TOKENS", 64)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
     held_out = HeldOut.of(corpus.inputs)
     pieces = Perplexity(Options(), 0).cut(held_out)
@@ -82,7 +82,7 @@ def test_a_huge_split_is_cut_into_a_bounded_number_of_whole_batches(monkeypatch:
     monkeypatch.setattr(HeldOut, "row_count", 1_000_003)
     monkeypatch.setattr(HeldOut, "length", 1024)
     _, *pieces = Perplexity(Options(), 0).cut(HeldOut((), (), None))  # type: ignore[arg-type]
-    assert len(pieces) <= perplexity.MOST_PIECES
+    assert len(pieces) <= perplexity.MAX_ITEMS
     assert all((piece["stop"] - piece["start"]) % piece["batch"] == 0 for piece in pieces[:-1])
 
 

@@ -11,7 +11,7 @@ import torch
 
 from training.evaluation.base import Subject
 from training.evaluation.held_out import HeldOut
-from training.evaluation.probe import Probe, probed, standardised
+from training.evaluation.probe import Probe, fit_probe, standardise
 from training.evaluation.section import Probe as Options
 from training.evaluation.sentence_vectors import layer_vectors
 from training.models.base import build
@@ -28,34 +28,34 @@ def made(known: int, *, texts: int = 240, layers: int = 3) -> tuple[torch.Tensor
 
 def test_the_layer_that_knows_is_found_and_the_mix_leans_on_it() -> None:
     vectors, topics, learns = made(1)
-    scaled = standardised(vectors, learns)
-    by_layer = [probed(scaled[:, at : at + 1], topics, learns, 1.0)[0].mean().item() for at in range(3)]
+    scaled = standardise(vectors, learns)
+    by_layer = [fit_probe(scaled[:, at : at + 1], topics, learns, 1.0)[0].mean().item() for at in range(3)]
     assert by_layer[1] > 0.95 and max(by_layer[0], by_layer[2]) < 0.5
-    right, mix = probed(scaled, topics, learns, 1.0)
+    right, mix = fit_probe(scaled, topics, learns, 1.0)
     assert right.mean() > 0.95 and mix.shares()[1] > 0.8
     assert len(right) == int((~learns).sum())
 
 
 def test_a_regression_ends_where_its_gradient_does() -> None:
     vectors, topics, learns = made(0)
-    known = standardised(vectors, learns)[learns][:, 0]
-    found, _ = probed(standardised(vectors, learns)[:, :1], topics, learns, 3.0)
+    known = standardise(vectors, learns)[learns][:, 0]
+    found, _ = fit_probe(standardise(vectors, learns)[:, :1], topics, learns, 3.0)
     weight, bias = (torch.zeros(4, size, dtype=torch.float64, requires_grad=True) for size in (8, 1))
     for _ in range(3000):  # plain gradient descent on the same loss, as slow as it is sure
         said = known @ weight.T + bias.squeeze(1)
         loss = torch.nn.functional.cross_entropy(said, topics[learns], reduction="sum") + 1.5 * weight.square().sum()
         for parameter, slope in zip((weight, bias), torch.autograd.grad(loss, (weight, bias)), strict=True):
             parameter.data -= 0.01 * slope
-    said = standardised(vectors, learns)[~learns][:, 0] @ weight.T + bias.squeeze(1)
+    said = standardise(vectors, learns)[~learns][:, 0] @ weight.T + bias.squeeze(1)
     assert torch.equal(found, (said.argmax(1) == topics[~learns]).double())
 
 
 def test_features_are_scaled_by_what_is_learned_from_alone() -> None:
     vectors, _, learns = made(0)
-    scaled = standardised(vectors, learns)
+    scaled = standardise(vectors, learns)
     assert torch.allclose(scaled[learns].mean(0), torch.zeros(3, 8, dtype=torch.float64), atol=1e-12)
     vectors[~learns] *= 9
-    assert torch.equal(standardised(vectors, learns)[learns], scaled[learns])
+    assert torch.equal(standardise(vectors, learns)[learns], scaled[learns])
 
 
 @pytest.mark.parametrize(("family", "layers"), [("bilstm", 3), ("bert", 3), ("gpt", 3), ("lstm", 2)])

@@ -47,7 +47,7 @@ def test_a_state_goes_on_from_row_to_row_of_a_piece(
 
     targets, found = sum(len(row) - 1 for row in rows), scores_of(corpus)
     assert found["loss", None].value == pytest.approx(by_hand(rows) / targets, rel=1e-5)
-    monkeypatch.setattr(perplexity, "PIECE_TOKENS", 64)
+    monkeypatch.setattr(perplexity, "ITEM_TOKENS", 64)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
     pieces = [rows[at : at + 2] for at in range(0, len(rows), 2)]
     expected = sum(map(by_hand, pieces)) / targets
@@ -84,7 +84,7 @@ def test_cutting_the_work_otherwise_changes_no_figure_of_who_reads_both_ways(
 ) -> None:
     corpus = make_corpus(8, family="bilstm")
     whole = scores_of(corpus)
-    monkeypatch.setattr(perplexity, "PIECE_TOKENS", 64)
+    monkeypatch.setattr(perplexity, "ITEM_TOKENS", 64)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
     for key, score in scores_of(corpus).items():
         assert score.value == pytest.approx(whole[key].value, rel=1e-6)

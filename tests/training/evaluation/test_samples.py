@@ -10,7 +10,7 @@ import pytest
 from pipeline.tokenizers.base import TokenizerOptions
 from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
-from training.evaluation.generate import Speller
+from training.evaluation.generate import GenerationTokenizer
 from training.evaluation.held_out import HeldOut
 from training.evaluation.samples import OPENING_TOKENS, openings
 
@@ -37,7 +37,7 @@ def test_an_opening_is_how_a_documents_own_text_begins(make_corpus: Callable[...
 def test_an_opening_has_whole_words_and_no_more_tokens_than_planned(make_corpus: Callable[..., Any], kind: str) -> None:
     corpus = make_corpus(8, family="gru", tokenizer=KINDS[kind])
     held_out = HeldOut.of(corpus.inputs)
-    reference = Speller.read(held_out.tokenizer).reference
+    reference = GenerationTokenizer.read(held_out.tokenizer).reference
     (first, language), *_ = openings(held_out, 1)
     text = next(text for text, _ in corpus.held_out if text.startswith(first))
     assert language == "en" and text[len(first)] in " .\n"

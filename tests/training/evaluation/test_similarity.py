@@ -14,7 +14,7 @@ from pipeline.core.errors import StageFailed, UserError
 from training.evaluation.base import Score
 from training.evaluation.section import Similarity as Options
 from training.evaluation.similarity import Similarity, interval, ranks, spearman
-from training.evaluation.words import words_of
+from training.evaluation.word_vectors import read_word_vectors
 
 WORDS = [f"w{at}" for at in range(30)] + [f"词{at}" for at in range(30)]
 
@@ -73,8 +73,8 @@ def test_equal_values_share_their_rank() -> None:
 
 def test_a_word_is_like_itself_by_exactly_one(learn: Any) -> None:
     made = learn(WORDS, width=100)
-    found = words_of(made.subject().model, made.tokenizer)
-    assert found.cosine(range(60), range(60)) == [1.0] * 60
+    found = read_word_vectors(made.subject().model, made.tokenizer)
+    assert found.cosines(range(60), range(60)) == [1.0] * 60
 
 
 def test_the_interval_covers_the_truth_about_nineteen_times_in_twenty() -> None:

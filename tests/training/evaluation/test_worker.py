@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.errors import StageFailed
 from training.evaluation import worker
 from training.evaluation.base import Score
-from training.evaluation.scored import Scored, scores
+from training.evaluation.losses import DocumentLoss, loss_scores
 
 NAN, INF = float("nan"), float("inf")
 
@@ -22,10 +22,10 @@ def test_a_score_is_a_finite_number(value: float, interval: tuple[float, float] 
 
 
 def test_a_loss_whose_perplexity_no_float_holds_is_no_traceback() -> None:
-    documents = [Scored("en", 5 * loss, 5, 20) for loss in (800.0, 900.0)]
+    documents = [DocumentLoss("en", 5 * loss, 5, 20) for loss in (800.0, 900.0)]
     with pytest.raises(StageFailed, match="perplexity: perplexity: "):
-        list(scores(documents, None))
-    assert [one.metric for one in scores([Scored("zh", 50.0, 10, 20)], "zh")] == [
+        list(loss_scores(documents, None))
+    assert [one.metric for one in loss_scores([DocumentLoss("zh", 50.0, 10, 20)], "zh")] == [
         "loss", "perplexity", "bits_per_byte",
     ]  # fmt: skip
 
@@ -38,11 +38,11 @@ def test_a_piece_whose_result_is_not_finite_leaves_no_file(
         def work(self, piece: Any, subject: Any) -> Any:
             return [{"probability": value}]
 
-    monkeypatch.setattr(worker, "task_of", lambda *of: Task())
+    monkeypatch.setattr(worker, "create_task", lambda *of: Task())
     spec = {
         "task": "fill", "options": {}, "seed": 1, "threads": 1, "model": "", "held_out": {
             "row_files": [], "document_files": [], "tokenizer": "",
-        }, "beginning": None, "piece": {}, "progress": None, "result": str(tmp_path / "out.json"),
+        }, "training_start": None, "item": {}, "progress": "", "result": str(tmp_path / "out.json"),
     }  # fmt: skip
     with pytest.raises(StageFailed, match="evaluate: fill: "):
         worker.work(spec)

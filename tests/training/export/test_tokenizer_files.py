@@ -112,7 +112,7 @@ def test_generation_and_pipeline_go_on_as_our_own_model_does(kind: str, written:
     reference, ours = load(source.tokenizer), load_model(source.model)
     for text in TEXTS:
         prompt = [reference.end_of_text, *reference.encode_text(text)]
-        expected = list(generate.tokens(ours, prompt, Sampling(tokens=6, temperature=0), seed=0))
+        expected = list(generate.generate_tokens(ours, prompt, Sampling(tokens=6, temperature=0), seed=0))
         tokens = tokenizer(tokenizer.bos_token + text, return_tensors="pt")
         said = model.generate(**tokens, max_new_tokens=6, do_sample=False)[0][tokens["input_ids"].shape[1] :]
         assert len(prompt) + 6 <= ours.context and said.tolist() == expected[: len(said)]

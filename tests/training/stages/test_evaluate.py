@@ -41,7 +41,7 @@ def run_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Here], Outcome]:
         monkeypatch.setattr(Job, "launch", lambda self: launcher)
         return evaluate.run(job)
 
-    monkeypatch.setattr(perplexity, "PIECE_TOKENS", 128)
+    monkeypatch.setattr(perplexity, "ITEM_TOKENS", 128)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
     return run
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import UserError
-from training.evaluation import files, texts
+from training.evaluation import task_files, text_benchmarks
 from training.evaluation.section import Embeddings, Evaluate
 
 TOPICS = [
@@ -34,23 +34,23 @@ def written(path: Path, records: list[Any]) -> Path:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_topics_are_read_compressed_or_not(tmp_path: Path, name: str) -> None:
-    found = texts.read(written(tmp_path / name, TOPICS))
-    assert found == texts.Topics(
+    found = text_benchmarks.read(written(tmp_path / name, TOPICS))
+    assert found == text_benchmarks.LabelledTexts(
         tuple(one["text"] for one in TOPICS), ("geography", "geography", "politics"), ("train", "dev", "train")
     )
 
 
 def test_equal_passages_are_one(tmp_path: Path) -> None:
-    found = texts.read(written(tmp_path / "a.jsonl", PAIRS))
-    assert found == texts.Pairs(
+    found = text_benchmarks.read(written(tmp_path / "a.jsonl", PAIRS))
+    assert found == text_benchmarks.QueryPassages(
         ("谁写了这首诗？", "Who wrote it?", "写了什么？"), ("李白写了这首诗。", "It was written by Keats."), (0, 1, 0)
     )
 
 
-@pytest.mark.parametrize(("query", "passage"), texts.PAIRS)
+@pytest.mark.parametrize(("query", "passage"), text_benchmarks.QUERY_FIELDS)
 def test_pairs_go_by_their_known_names(tmp_path: Path, query: str, passage: str) -> None:
     records = [{query: "one", passage: "一"}, {query: "two", passage: "二"}]
-    assert texts.read_pairs(written(tmp_path / "a.jsonl", records)).passages == ("一", "二")
+    assert text_benchmarks.read_query_passages(written(tmp_path / "a.jsonl", records)).passages == ("一", "二")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_pairs_go_by_their_known_names(tmp_path: Path, query: str, passage: str)
 )
 def test_a_wrong_file_is_told_in_one_sentence(tmp_path: Path, records: list[Any], words: str) -> None:
     with pytest.raises(UserError) as told:
-        texts.read(written(tmp_path / "a.jsonl", records))
+        text_benchmarks.read(written(tmp_path / "a.jsonl", records))
     assert words in str(told.value)
 
 
@@ -77,22 +77,22 @@ def test_a_damaged_or_foreign_file_is_told(tmp_path: Path) -> None:
     cut.write_bytes(gzip.compress(json.dumps(TOPICS[0]).encode())[:-9])
     foreign.write_bytes("土耳其".encode("gbk"))
     with pytest.raises(UserError, match="damaged gzip"):
-        texts.read(cut)
+        text_benchmarks.read(cut)
     with pytest.raises(UserError, match="not UTF-8"):
-        texts.read(foreign)
+        text_benchmarks.read(foreign)
 
 
 def test_more_texts_than_can_meet_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "MOST", 2)
+    monkeypatch.setattr(text_benchmarks, "MAX_TEXTS", 2)
     with pytest.raises(UserError, match="more than 2 texts"):
-        texts.read(written(tmp_path / "a.jsonl", TOPICS))
+        text_benchmarks.read(written(tmp_path / "a.jsonl", TOPICS))
 
 
 def test_a_probe_needs_lines_to_learn_from_and_others(tmp_path: Path) -> None:
-    assert texts.read_split_topics(written(tmp_path / "a.jsonl", TOPICS)).splits == ("train", "dev", "train")
+    assert text_benchmarks.read_split_topics(written(tmp_path / "a.jsonl", TOPICS)).splits == ("train", "dev", "train")
     bare = [{"text": one["text"], "label": one["label"]} for one in TOPICS]
     with pytest.raises(UserError, match="has 0 and 3"):
-        texts.read_split_topics(written(tmp_path / "b.jsonl", bare))
+        text_benchmarks.read_split_topics(written(tmp_path / "b.jsonl", bare))
 
 
 def test_a_file_of_the_other_kind_is_told_before_work(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_a_file_of_the_other_kind_is_told_before_work(tmp_path: Path) -> None:
     right: Any = {"embeddings": {"topics": [str(topics)], "pairs": [str(pairs)]}}
     wrong: Any = {"embeddings": {"topics": [str(pairs)], "pairs": [str(topics)]}}
     probe: Any = {"probe": {"files": [str(topics)]}}
-    assert not list(files.problems(Evaluate(tasks=[right, probe]).tasks))
-    told = [words for _, words in files.problems(Evaluate(tasks=[wrong]).tasks)]
+    assert not list(task_files.problems(Evaluate(tasks=[right, probe]).tasks))
+    told = [words for _, words in task_files.problems(Evaluate(tasks=[wrong]).tasks)]
     assert len(told) == 2 and "`text` should be a text" in told[0] and "no query with a passage" in told[1]
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import StageFailed
-from training.evaluation import perplexity, pseudo
+from training.evaluation import perplexity, pseudo_perplexity
 from training.evaluation.base import Score, Subject
 from training.evaluation.held_out import HeldOut
 from training.evaluation.perplexity import Perplexity
@@ -70,8 +70,8 @@ def by_hand(subject: Subject, every: int) -> tuple[float, int, float]:
 def test_it_is_the_loss_of_tokens_hidden_one_at_a_time(
     subject: Subject, monkeypatch: pytest.MonkeyPatch, read: int
 ) -> None:
-    monkeypatch.setattr(pseudo, "READ", read)
-    every = pseudo.step(subject.held_out)
+    monkeypatch.setattr(pseudo_perplexity, "MAX_READ_TOKENS", read)
+    every = pseudo_perplexity.sample_step(subject.held_out)
     assert (every == 1) == (read == 1 << 30)
     nats, count, size = by_hand(subject, every)
     found = scores_of(subject)
@@ -92,15 +92,15 @@ def test_languages_have_figures_with_intervals(subject: Subject) -> None:
 
 def test_figures_do_not_depend_on_how_the_work_is_cut(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scores_of(subject)
-    monkeypatch.setattr(perplexity, "PIECE_TOKENS", 64)
+    monkeypatch.setattr(perplexity, "ITEM_TOKENS", 64)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
     assert scores_of(subject) == whole
 
 
 def test_asked_tokens_come_from_every_place_of_a_row(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     for read in (1000, 5000, 20_000, 1 << 20):
-        monkeypatch.setattr(pseudo, "READ", read)
-        assert math.gcd(pseudo.step(subject.held_out), subject.held_out.length) == 1
+        monkeypatch.setattr(pseudo_perplexity, "MAX_READ_TOKENS", read)
+        assert math.gcd(pseudo_perplexity.sample_step(subject.held_out), subject.held_out.length) == 1
 
 
 def test_weights_that_diverged_are_told(subject: Subject, tmp_path: Path) -> None:
@@ -112,5 +112,5 @@ def test_weights_that_diverged_are_told(subject: Subject, tmp_path: Path) -> Non
 
 
 def test_it_is_asked_of_models_that_fill_gaps_alone(corpus: Any, subject: Subject) -> None:
-    assert pseudo.fills_gaps(subject.model)
-    assert not pseudo.fills_gaps(load(corpus.inputs.one("model").folder("model")))
+    assert pseudo_perplexity.is_masked_model(subject.model)
+    assert not pseudo_perplexity.is_masked_model(load(corpus.inputs.one("model").folder("model")))

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed, UserError
-from training.evaluation import files
+from training.evaluation import task_files
 from training.evaluation.section import (
     Evaluate,
     evaluate_params,
@@ -46,14 +46,14 @@ def test_a_moved_file_keeps_the_fingerprint_and_a_changed_one_does_not(tmp_path:
 def test_tasks_of_an_artifact_get_their_files_back_as_checked_copies(tmp_path: Path) -> None:
     section = asked(written(tmp_path / "data" / "a.tsv"))
     params = json.loads(json.dumps(evaluate_params(section, 1)))
-    tasks = files.placed(params["tasks"], file_sources(section), tmp_path / "draft")
+    tasks = task_files.with_local_copies(params["tasks"], file_sources(section), tmp_path / "draft")
     assert tasks[0] == params["tasks"][0]
     (copy,) = tasks[1]["similarity"]["files"]
     assert Path(copy).name == "a.tsv" and Path(copy).is_relative_to(tmp_path / "draft")
     assert Path(copy).read_bytes() == (tmp_path / "data" / "a.tsv").read_bytes()
     # a resumed attempt needs the source no more
     (tmp_path / "data" / "a.tsv").unlink()
-    assert files.placed(params["tasks"], [], tmp_path / "draft") == tasks
+    assert task_files.with_local_copies(params["tasks"], [], tmp_path / "draft") == tasks
 
 
 def test_a_file_that_changed_or_went_since_the_plan_is_a_clear_failure(tmp_path: Path) -> None:
@@ -61,10 +61,10 @@ def test_a_file_that_changed_or_went_since_the_plan_is_a_clear_failure(tmp_path:
     params, given = evaluate_params(asked(path), 1), file_sources(asked(path))
     written(path, "诗\t李白\t1\n")
     with pytest.raises(StageFailed, match="changed after the plan"):
-        files.placed(params["tasks"], given, tmp_path / "draft")
+        task_files.with_local_copies(params["tasks"], given, tmp_path / "draft")
     path.unlink()
     with pytest.raises(StageFailed, match=r"a\.tsv is gone"):
-        files.placed(params["tasks"], given, tmp_path / "draft")
+        task_files.with_local_copies(params["tasks"], given, tmp_path / "draft")
 
 
 def test_every_file_that_is_missing_or_wrong_is_told_before_work(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UserError
-from training.evaluation.questions import Pair, Question, read_pairs, read_questions
+from training.evaluation.word_benchmarks import AnalogyQuestion, JudgedPair, read_judged_pairs, read_questions
 
 WORDS = Path(os.environ.get("BLOOMERY_DATA", "../shared/data")) / "eval" / "words"
 
@@ -20,18 +20,18 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def test_pairs_are_parted_by_tabs_commas_or_spaces(tmp_path: Path) -> None:
-    expected = [Pair("诗", "李白", 9.2), Pair("tiger", "cat", 7.35)]
+    expected = [JudgedPair("诗", "李白", 9.2), JudgedPair("tiger", "cat", 7.35)]
     for mark in ("\t", ",", " ", "  "):
         text = f"诗{mark}李白{mark}9.2\r\ntiger{mark}cat{mark}7.35"
-        assert read_pairs(written(tmp_path, "\ufeff# a remark\n\nWord 1,Word 2,Human\n" + text)) == expected
+        assert read_judged_pairs(written(tmp_path, "\ufeff# a remark\n\nWord 1,Word 2,Human\n" + text)) == expected
 
 
 def test_questions_stand_in_the_section_above_them(tmp_path: Path) -> None:
     path = written(tmp_path, "a b c d\n: capital world\nBerlin Germany Bern Switzerland\n\n:名\n浙江 越剧 北京 京剧\n")
     assert read_questions(path) == [
-        Question("", "a", "b", "c", "d"),
-        Question("capital world", "Berlin", "Germany", "Bern", "Switzerland"),
-        Question("名", "浙江", "越剧", "北京", "京剧"),
+        AnalogyQuestion("", "a", "b", "c", "d"),
+        AnalogyQuestion("capital world", "Berlin", "Germany", "Bern", "Switzerland"),
+        AnalogyQuestion("名", "浙江", "越剧", "北京", "京剧"),
     ]
 
 
@@ -41,7 +41,7 @@ def test_questions_stand_in_the_section_above_them(tmp_path: Path) -> None:
 )
 def test_what_is_no_pair_is_refused_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     with pytest.raises(UserError, match=rf"asked\.txt:{line}: not a pair"):
-        read_pairs(written(tmp_path, text))
+        read_judged_pairs(written(tmp_path, text))
 
 
 @pytest.mark.parametrize(("text", "line"), [("a b c\n", 1), (": s\na b c d\na b c d e\n", 3)])
@@ -51,17 +51,17 @@ def test_what_is_no_question_is_refused_with_its_line(tmp_path: Path, text: str,
 
 
 def test_an_empty_file_and_one_that_is_no_text_are_refused(tmp_path: Path) -> None:
-    for read in (read_pairs, read_questions):
+    for read in (read_judged_pairs, read_questions):
         with pytest.raises(UserError, match="holds no"):
-            read(written(tmp_path, "\n# nothing\n" if read is read_pairs else ": only a section\n"))
+            read(written(tmp_path, "\n# nothing\n" if read is read_judged_pairs else ": only a section\n"))
         with pytest.raises(UserError, match="not UTF-8"):
             read(written(tmp_path, "诗 词".encode("gb18030")))
 
 
 @pytest.mark.skipif(not WORDS.is_dir(), reason=f"{WORDS} is not there: set BLOOMERY_DATA")
 def test_the_published_sets_are_read_whole() -> None:
-    assert len(read_pairs(WORDS / "wordsim353-en.tsv")) == 353
-    assert len(read_pairs(WORDS / "wordsim240-zh.tsv")) == 240
+    assert len(read_judged_pairs(WORDS / "wordsim353-en.tsv")) == 353
+    assert len(read_judged_pairs(WORDS / "wordsim240-zh.tsv")) == 240
     english = read_questions(WORDS / "analogies-en.txt")
     assert len(english) == 9695 and len({one.section for one in english}) == 14
     for name, count in (("morphological", 4953), ("semantic", 3636)):

@@ -1,8 +1,8 @@
-"""The files that word vectors are asked from: pairs with a judgement, and analogies in sections.
+"""Benchmark files for word vectors: word pairs with a judgement, and analogy questions in sections.
 
-Pairs (WordSim-353, WordSim-240, SimLex-999): two words and a number a line, parted by tabs, commas or spaces; lines
-that begin with # say nothing, and one line of titles may stand before the pairs. Analogies (the questions of word2vec,
-CA8): four words a line, and `: name` begins a section. A line that is neither is refused, never passed over.
+Pairs (WordSim-353, WordSim-240, SimLex-999): two words and a number on each line, separated by tabs, commas or spaces;
+lines that begin with # are comments, and one line of titles may come before the pairs. Analogies (the questions of
+word2vec, CA8): four words on each line, and `: name` begins a section. Any other line is an error, never skipped.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pipeline.core.errors import UserError
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two words and how alike people found them."""
+class JudgedPair:
+    """Two words and how similar people found them."""
 
-    one: str
-    other: str
-    judged: float
+    left: str
+    right: str
+    judgement: float
 
 
 @dataclass(frozen=True)
-class Question:
+class AnalogyQuestion:
     """a is to b as c is to `answer`; `section` is empty where the file has none."""
 
     section: str
@@ -35,33 +35,33 @@ class Question:
     answer: str
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_judged_pairs(path: Path) -> list[JudgedPair]:
     """The pairs of a file, in its order.
 
-    Raises: UserError that names the first line which is no pair, or when there is none at all.
+    Raises: UserError that names the first line which is not a pair, or when there is no pair at all.
     """
-    found: list[Pair] = []
-    titles = True
+    pairs: list[JudgedPair] = []
+    titles_allowed = True
     for number, line in _lines(path):
         if line.startswith("#"):
             continue
-        pair = _pair(line)
+        pair = _parse_pair(line)
         if pair is not None:
-            found.append(pair)
-        elif not (titles and len(_fields(line)) == 3):
-            raise UserError(f"{path}:{number}: not a pair of words and a number, parted by tabs: {line[:60]!r}.")
-        titles = False
-    if not found:
+            pairs.append(pair)
+        elif not (titles_allowed and len(_fields(line)) == 3):
+            raise UserError(f"{path}:{number}: not a pair of words and a number, separated by tabs: {line[:60]!r}.")
+        titles_allowed = False
+    if not pairs:
         raise UserError(f"{path}: holds no pairs of words.")
-    return found
+    return pairs
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path) -> list[AnalogyQuestion]:
     """The questions of a file, in its order.
 
-    Raises: UserError that names the first line which is no question, or when there is none at all.
+    Raises: UserError that names the first line which is not a question, or when there is no question at all.
     """
-    found: list[Question] = []
+    questions: list[AnalogyQuestion] = []
     section = ""
     for number, line in _lines(path):
         if line.startswith(":"):
@@ -70,10 +70,10 @@ def read_questions(path: Path) -> list[Question]:
         words = line.split()
         if len(words) != 4:
             raise UserError(f"{path}:{number}: not four words, nor ': ' and the name of a section: {line[:60]!r}.")
-        found.append(Question(section, *words))
-    if not found:
+        questions.append(AnalogyQuestion(section, *words))
+    if not questions:
         raise UserError(f"{path}: holds no questions of four words.")
-    return found
+    return questions
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -90,16 +90,16 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _fields(line: str) -> list[str]:
-    mark = next((mark for mark in ("\t", ",") if mark in line), None)
-    return [field.strip() for field in line.split(mark)]
+    separator = next((separator for separator in ("\t", ",") if separator in line), None)
+    return [field.strip() for field in line.split(separator)]
 
 
-def _pair(line: str) -> Pair | None:
+def _parse_pair(line: str) -> JudgedPair | None:
     fields = _fields(line)
     if len(fields) != 3 or not (fields[0] and fields[1]):
         return None
     try:
-        judged = float(fields[2])
+        judgement = float(fields[2])
     except ValueError:
         return None
-    return Pair(fields[0], fields[1], judged) if math.isfinite(judged) else None
+    return JudgedPair(fields[0], fields[1], judgement) if math.isfinite(judgement) else None

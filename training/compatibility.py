@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from training.families import FAMILIES, Family, Kind, admits
-from training.objectives.section import masks_problem
+from training.objectives.section import dropout_problem
 from training.section import Pretrain
 
 
@@ -29,7 +29,7 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
             found.append((option, what))
     if known.vectors and (section.augment or section.init or section.init_embeddings):
         found.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
-    if wrong := masks_problem(section.objective.options, section.model.options):
+    if wrong := dropout_problem(section.objective.options, section.model.options):
         found.append(("objective", wrong))
     tied = section.model.options.get("tied", True)
     if section.init_embeddings and section.init_embeddings.freeze_steps and not tied:

@@ -28,7 +28,7 @@ def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
     if not isinstance(pretrain, Pretrain) or pack is None:
         return
     context = pretrain.model.options.get("context")
-    added = special_tokens.added(pretrain.model.name, pretrain.objective)
+    added = special_tokens.added_count(pretrain.model.name, pretrain.objective)
     if context is not None and pack.length + added > context:
         marked = f" and {added} marks" if added else ""
         what = f"rows of {pack.length:,} tokens{marked} do not fit the model's context of {context:,}."

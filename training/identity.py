@@ -32,7 +32,7 @@ def pretrain_params(section: Pretrain, seed: int) -> dict[str, Any]:
         found["model"] = {"hf": {**section.model.options, "folder": hf.fingerprint_of(hf.Hf(**section.model.options))}}
     if found["steps"] is None:
         found["steps"] = STEPS if section.epochs is None else None
-    if words := special_tokens.declared(section.objective):
+    if words := special_tokens.fingerprint_params(section.objective):
         found[WORDS] = words
     return {**found, "seed": seed}
 

@@ -80,7 +80,7 @@ def ours(tokenizer: Path, rows: Ids, precision: Precision, *, vocabulary: int, d
         }
     )  # fmt: skip
     objective = Masked(Options.model_validate({}), tokenizer)
-    model = build("bert", section.model.options, vocabulary=vocabulary, context=LENGTH + objective.marks)
+    model = build("bert", section.model.options, vocabulary=vocabulary, context=LENGTH + objective.extra_tokens)
     return trainer_step(section, model, objective, rows, precision)
 
 

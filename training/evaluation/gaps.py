@@ -13,8 +13,8 @@ from pipeline.text import words
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 from training.evaluation.held_out import HeldOut, PackedRow, TokenIds
 from training.evaluation.section import GAP
-from training.objectives.reading import Reader, Reading
-from training.objectives.special_tokens import Marks
+from training.objectives.boundaries import BoundaryReader, TokenBoundaries
+from training.objectives.special_tokens import SpecialTokens
 
 # rows of the split in which words are looked for, spread over it
 ROWS = 512
@@ -49,7 +49,7 @@ class MaskedWord:
         }  # fmt: skip
 
 
-def select_words(held_out: HeldOut, special: Marks, count: int) -> list[MaskedWord]:
+def select_words(held_out: HeldOut, special: SpecialTokens, count: int) -> list[MaskedWord]:
     """`count` words of each language, evenly spread: not random, and the same for every model of a tokenizer."""
     by_language: dict[str, list[MaskedWord]] = {}
     for word in _words(held_out, special):
@@ -62,8 +62,8 @@ def select_words(held_out: HeldOut, special: Marks, count: int) -> list[MaskedWo
     return selected
 
 
-def _words(held_out: HeldOut, special: Marks) -> Iterator[MaskedWord]:
-    reader = Reader(held_out.tokenizer, special.special)
+def _words(held_out: HeldOut, special: SpecialTokens) -> Iterator[MaskedWord]:
+    reader = BoundaryReader(held_out.tokenizer, special.special)
     total = held_out.row_count
     sampled = min(total, ROWS)
     numbers = [at * total // sampled for at in range(sampled)]
@@ -82,15 +82,17 @@ def _text(held_out: HeldOut, tokens: TokenIds) -> str:
     return held_out.pieces.text(tokens).decode("utf-8", "ignore")
 
 
-def _word_spans(reading: Reading, first: int, last: int) -> list[tuple[int, int]]:
+def _word_spans(reading: TokenBoundaries, first: int, last: int) -> list[tuple[int, int]]:
     """The words that begin and end within [first, last) of a row."""
-    starts = np.flatnonzero(~reading.goes_on)
-    stops = np.append(starts[1:], len(reading.goes_on))
+    starts = np.flatnonzero(~reading.continues_word)
+    stops = np.append(starts[1:], len(reading.continues_word))
     inside = (starts >= first) & (stops <= last)
     return list(zip(starts[inside].tolist(), stops[inside].tolist(), strict=True))
 
 
-def encode_gaps(prompt: str, reference: ReferenceEncoder, special: Marks) -> tuple[list[int], list[tuple[int, int]]]:
+def encode_gaps(
+    prompt: str, reference: ReferenceEncoder, special: SpecialTokens
+) -> tuple[list[int], list[tuple[int, int]]]:
     """The tokens of a prompt between its special tokens, and the places of its gaps.
 
     Masks beside each other are one gap of that length. A space before a gap belongs to the missing word, as in

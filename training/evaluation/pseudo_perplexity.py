@@ -77,7 +77,9 @@ def sampled_spans(item: RowRange, subject: Subject) -> list[list[SampledSpan]]:
     return rows
 
 
-def _masked_losses(model: Model, row: PackedRow, places: list[int], special: special_tokens.Marks) -> TokenLosses:
+def _masked_losses(
+    model: Model, row: PackedRow, places: list[int], special: special_tokens.SpecialTokens
+) -> TokenLosses:
     """The loss of each of these tokens in nats, each masked alone among all others."""
     framed = torch.tensor([special.start, *row.tokens.tolist(), special.end])
     batch_rows = max(1, BATCH_TOKENS // len(framed))

@@ -20,7 +20,7 @@ from pipeline.kernels import column
 from pipeline.tokenizers import reference_encoder
 from training.evaluation.held_out import TokenIds
 from training.models.base import Model
-from training.objectives.sentences import Frame, mean, rows_of
+from training.objectives.sentences import TextTemplate, mean, rows_of
 
 MAX_WINDOWS = 16
 BATCH_TOKENS = 4096  # of a batch, padding included
@@ -75,8 +75,8 @@ def language_of(texts: Sequence[str]) -> str | None:
 
 
 def _vectors(layer_states: LayerStates, model: Model, tokenizer: Path, texts: Sequence[str]) -> Tensor:
-    frame, reference = Frame.read(tokenizer), reference_encoder.load(tokenizer)
-    width = model.context - frame.size(model)
+    template, reference = TextTemplate.read(tokenizer), reference_encoder.load(tokenizer)
+    width = model.context - template.size(model)
     windows: list[TextWindow] = []
     for at, text in enumerate(texts):
         ids = np.asarray(reference.encode_text(text)[: MAX_WINDOWS * width], np.int64)
@@ -87,8 +87,8 @@ def _vectors(layer_states: LayerStates, model: Model, tokenizer: Path, texts: Se
     with torch.inference_mode():
         for batch in _batches(windows):
             longest = max(len(window.tokens) for window in batch)
-            rows, row_lengths = rows_of([window.tokens for window in batch], longest, frame.end_of_text)
-            tokens, lengths = (tensor.to(device) for tensor in frame.around(model, rows, row_lengths))
+            rows, row_lengths = rows_of([window.tokens for window in batch], longest, template.end_of_text)
+            tokens, lengths = (tensor.to(device) for tensor in template.apply(model, rows, row_lengths))
             means = [mean(states, lengths).cpu() for states in layer_states(tokens, lengths)]
             places, lengths = torch.tensor([window.text for window in batch]), lengths.cpu()
             sums = torch.zeros(len(texts), len(means), means[0].shape[1]) if sums is None else sums

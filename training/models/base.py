@@ -31,7 +31,7 @@ class Model(nn.Module):
     # whether a state goes on from row to row of a stream: set before forward, left after it; rows on axis 1
     carries: bool = False
     state: list[Tensor] | None = None
-    framed: bool = False  # whether it knows a text between marks alone ([CLS] text [SEP])
+    reads_special_tokens: bool = False  # whether it was trained on [CLS] text [SEP], never on bare text
 
     def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         """The loss of every counted target, in nats, summed (so that a batch can be cut anywhere). Both B, T."""

@@ -64,7 +64,7 @@ class Bert(Model):
     """See the module. `context` is the longest row with its marks."""
 
     family = "bert"
-    framed = True
+    reads_special_tokens = True
 
     def __init__(self, config: section.Bert, *, vocabulary: int, context: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Objectives: what is predicted from what. One file an objective; those of word vectors are loops of their own."""
+"""Objectives: what a model predicts. One file each; those of word vectors are implemented in training/vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OBJECTIVES: Registry[Objective] = Registry(
         Entry("masked", f"{_OPTIONS}:Masked", f"{_CODE}.masked:Masked"),
         Entry("bidirectional", f"{_OPTIONS}:Bidirectional", f"{_CODE}.bidirectional:Bidirectional"),
         Entry("contrastive", f"{_OPTIONS}:Contrastive", f"{_CODE}.contrastive:Contrastive"),
-        # skip-gram, CBOW and GloVe move vectors row by row, without a graph: training/vectors
+        # skip-gram, CBOW and GloVe update vectors row by row, without a graph: training/vectors
         Entry("skipgram", f"{_OPTIONS}:Skipgram"),
         Entry("cbow", f"{_OPTIONS}:Cbow"),
         Entry("glove", f"{_OPTIONS}:Glove"),

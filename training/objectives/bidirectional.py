@@ -1,4 +1,4 @@
-"""Predict each token from those before it in its row, and again from those after it: what ELMo does.
+"""Predict each token from those before it in its row, and again from those after it, as ELMo does.
 
 The loss is the sum of both directions' (Peters et al. 2018, arXiv 1802.05365, section 3.1); a row of n tokens has n - 1
 targets in each, so that a loss a target is the mean of the two.
@@ -15,21 +15,24 @@ from training.keyed_rng import Keys
 from training.models.base import Model
 from training.models.bilstm import turn
 from training.models.layers import IGNORE
+from training.objectives import section
 from training.objectives.base import Objective, Tensors
 
 
 class Bidirectional(Objective):
-    """Beside tokens and targets: `turned`, a row's places from its end, and `turned_targets`, what follows there."""
+    """The batch also has `turned`, positions from a row's end, and `turned_targets`, the targets in that order."""
+
+    config: section.Bidirectional
 
     def batch(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], keys: Keys) -> tuple[Tensors, Tensor]:
         rows, ends = torch.from_numpy(tokens), torch.from_numpy(lengths)
         turned = turn(rows, ends)
         counted = torch.arange(1, rows.shape[1] + 1) < ends.unsqueeze(1)
         targets, turned_targets = (
-            torch.where(counted, torch.roll(read, -1, dims=1), IGNORE) for read in (rows, rows.gather(1, turned))
+            torch.where(counted, torch.roll(x, -1, dims=1), IGNORE) for x in (rows, rows.gather(1, turned))
         )
-        found = {"tokens": rows, "targets": targets, "turned": turned, "turned_targets": turned_targets}
-        return found, 2 * counted.sum(1)
+        inputs = {"tokens": rows, "targets": targets, "turned": turned, "turned_targets": turned_targets}
+        return inputs, 2 * counted.sum(1)
 
     def loss(self, model: Model, batch: Tensors) -> Tensor:
         smoothing = self.config.label_smoothing if model.training else 0.0

@@ -1,4 +1,4 @@
-"""Predict each token from those before it in its row: what GPT does."""
+"""Predict each token from those before it in its row, as GPT does."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from torch import Tensor
 from training.keyed_rng import Keys
 from training.models.base import Model
 from training.models.layers import IGNORE
+from training.objectives import section
 from training.objectives.base import Objective, Tensors
 
 
 class Causal(Objective):
-    """A row of n tokens has n - 1 targets. The last token is fed too, without a target: tensors keep an even length."""
+    """A row of n tokens has n - 1 targets. The last token is an input without a target, so that lengths stay even."""
+
+    config: section.Causal
 
     def batch(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], keys: Keys) -> tuple[Tensors, Tensor]:
         rows = torch.from_numpy(tokens)
@@ -24,6 +27,6 @@ class Causal(Objective):
 
     def loss(self, model: Model, batch: Tensors) -> Tensor:
         smoothing = self.config.label_smoothing if model.training else 0.0
-        more = {"label_smoothing": smoothing} if smoothing else {}
-        loss: Tensor = model(batch["tokens"], batch["targets"], **more)
+        options = {"label_smoothing": smoothing} if smoothing else {}
+        loss: Tensor = model(batch["tokens"], batch["targets"], **options)
         return loss

@@ -1,8 +1,8 @@
-"""Two texts to be told apart: what follows from what does not (BERT), or the right order from the wrong one (ALBERT,
-Lan et al. 2020, arXiv 1909.11942).
+"""Pairs of texts for BERT's next-sentence prediction, or for ALBERT's sentence-order prediction (Lan et al. 2020, arXiv
+1909.11942).
 
-Both come from one document: the longest in the row that has two sentences, parted where a sentence begins. What else is
-in the row is not used: rows that hold one document each lose nothing.
+Both texts come from one document: the longest in the row that has two sentences, split where a sentence begins. The
+rest of the row is not used: rows that hold one document each lose nothing.
 """
 
 from __future__ import annotations
@@ -16,79 +16,83 @@ from numpy.typing import NDArray
 
 from training.keyed_rng import Keys, uniform
 from training.models.layers import IGNORE
-from training.objectives.reading import Flags, Row
+from training.objectives.boundaries import BoolRow, TokenRow
 
-Kind = Literal["none", "next_sentence", "sentence_order"]
-IN_ORDER, NOT = 0, 1
-
-
-@dataclass(frozen=True)
-class Text:
-    """Tokens of one document or row, and for each whether it goes on with the word before it."""
-
-    tokens: Row
-    goes_on: Flags
-
-    def cut(self, start: int, stop: int) -> Text:
-        goes_on = self.goes_on[start:stop].copy()
-        goes_on[:1] = False
-        return Text(self.tokens[start:stop], goes_on)
+PairTask = Literal["none", "next_sentence", "sentence_order"]
+IN_ORDER, NOT_IN_ORDER = 0, 1
 
 
 @dataclass(frozen=True)
-class Pair:
-    """`label`: IN_ORDER, NOT, or IGNORE where there is no second text."""
+class TokenText:
+    """Tokens of one document or row, and for each whether it continues the word of the token before it."""
 
-    texts: tuple[Text, ...]
+    tokens: TokenRow
+    continues_word: BoolRow
+
+    def cut(self, start: int, stop: int) -> TokenText:
+        continues_word = self.continues_word[start:stop].copy()
+        continues_word[:1] = False
+        return TokenText(self.tokens[start:stop], continues_word)
+
+
+@dataclass(frozen=True)
+class TextPair:
+    """`label`: IN_ORDER, NOT_IN_ORDER, or IGNORE where there is no second text."""
+
+    texts: tuple[TokenText, ...]
     label: int
 
 
 @dataclass(frozen=True)
-class Document:
-    """The part of a row that pairs are made of. `borders`: where its sentences begin, the first left out."""
+class SplitDocument:
+    """A document of a row that can be split. `borders`: where its sentences begin, without the first."""
 
-    text: Text
+    text: TokenText
     borders: NDArray[np.int64]
 
 
-def document(row: Text, begins: Flags, end_of_text: int) -> Document | None:
+def document(row: TokenText, begins: BoolRow, end_of_text: int) -> SplitDocument | None:
     """The longest document of a row that has two sentences; None if none has."""
     ends = np.flatnonzero(row.tokens == end_of_text)
-    found: Document | None = None
+    longest: SplitDocument | None = None
     for start, stop in zip([0, *(ends + 1)], [*ends, len(row.tokens)], strict=True):
-        if found is None or stop - start > len(found.text.tokens):
+        if longest is None or stop - start > len(longest.text.tokens):
             borders = np.flatnonzero(begins[start:stop])
             borders = borders[borders > 0]
             if len(borders):
-                found = Document(row.cut(start, stop), borders)
-    return found
+                longest = SplitDocument(row.cut(start, stop), borders)
+    return longest
 
 
-def pairs(kind: Kind, documents: Sequence[Document | None], rows: Sequence[Text], keys: Keys) -> list[Pair]:
-    """A pair for each row; the row as it is where it holds no document to part."""
+def pairs(
+    task: PairTask, documents: Sequence[SplitDocument | None], rows: Sequence[TokenText], keys: Keys
+) -> list[TextPair]:
+    """A pair for each row; the row itself where it has no document that can be split."""
     draws = uniform(keys, 3, "pair").tolist()
-    found = []
-    for at, (own, row, (border, order, start)) in enumerate(zip(documents, rows, draws, strict=True)):
+    selected = []
+    for index, (own, row, (border, order, start)) in enumerate(zip(documents, rows, draws, strict=True)):
         if own is None:
-            found.append(Pair((row,), IGNORE))
+            selected.append(TextPair((row,), IGNORE))
             continue
         middle = int(own.borders[int(border * len(own.borders))])
         first, second = own.text.cut(0, middle), own.text.cut(middle, len(own.text.tokens))
         if order < 0.5:
-            found.append(Pair((first, second), IN_ORDER))
-        elif kind == "sentence_order":
-            found.append(Pair((second, first), NOT))
+            selected.append(TextPair((first, second), IN_ORDER))
+        elif task == "sentence_order":
+            selected.append(TextPair((second, first), NOT_IN_ORDER))
         else:
-            other = _piece(documents, at ^ 1, start, len(second.tokens))
-            found.append(Pair((first, second), IN_ORDER) if other is None else Pair((first, other), NOT))
-    return found
+            stranger = _excerpt(documents, index ^ 1, start, len(second.tokens))
+            selected.append(
+                TextPair((first, second), IN_ORDER) if stranger is None else TextPair((first, stranger), NOT_IN_ORDER)
+            )
+    return selected
 
 
-def _piece(documents: Sequence[Document | None], at: int, start: float, most: int) -> Text | None:
-    """Up to `most` tokens of another row's document, from where a sentence of it begins. None without such a row."""
-    other = documents[at] if at < len(documents) else None
-    if other is None:
+def _excerpt(documents: Sequence[SplitDocument | None], index: int, start: float, max_tokens: int) -> TokenText | None:
+    """Up to `max_tokens` tokens of another row's document, from the beginning of a sentence. None without one."""
+    document = documents[index] if index < len(documents) else None
+    if document is None:
         return None
-    begins = [0, *other.borders.tolist()]
+    begins = [0, *document.borders.tolist()]
     first = begins[int(start * len(begins))]
-    return other.text.cut(first, min(first + most, len(other.text.tokens)))
+    return document.text.cut(first, min(first + max_tokens, len(document.text.tokens)))

@@ -17,7 +17,7 @@ from training.engines.base import Setting
 from training.engines.share import joined
 from training.families import order_of
 from training.models.base import Model
-from training.objectives.base import LossModule, Objective, State
+from training.objectives.base import LossModule, Objective, RecurrentState
 from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import checkpoint, initial
@@ -72,7 +72,7 @@ def _feed(spec: TrainingSpec, objective: Objective) -> Feed:
 def _first_model(spec: TrainingSpec, objective: Objective, meter: Meter) -> Model:
     """The model as training begins: drawn from the seed, or as another run left it, or with embeddings of another."""
     section, externals = spec.section, spec.externals
-    context = initial.context(spec.length + objective.marks, externals.get("init"))
+    context = initial.context(spec.length + objective.extra_tokens, externals.get("init"))
     model = first_model(
         section.model.name, section.model.options, vocabulary=spec.vocabulary, context=context,
         seed=spec.seed,
@@ -144,7 +144,7 @@ def _go_on(run: TrainingRun, found: checkpoint.Checkpoint, states: list[dict[str
         checkpoint.seed(run.seed + found.step, 1 + rank)
 
 
-def _carried(run: TrainingRun, states: list[dict[str, Any]]) -> dict[int, State]:
+def _carried(run: TrainingRun, states: list[dict[str, Any]]) -> dict[int, RecurrentState]:
     """The states of this worker's streams, cut for its micro-batches, whoever carried them before."""
     parts = [state["carried"][slot] for state in states for slot in sorted(state["carried"])]
     if not parts:

@@ -19,12 +19,12 @@ from pipeline.core.errors import UserError
 from training import keyed_rng, objectives
 from training.models.base import Model, build
 from training.objectives.base import LossModule, Objective, Tensors
-from training.objectives.contrastive import SHORTEST, info_nce
-from training.objectives.sentences import Frame, embed
+from training.objectives.contrastive import MIN_TEXT_TOKENS, info_nce
+from training.objectives.sentences import TextTemplate, embed
 from training.objectives.sentences import rows_of as written
 
 END = 0
-BARE = Frame(None, END)
+BARE = TextTemplate(None, END)
 Make = Callable[..., Objective]
 
 
@@ -64,7 +64,7 @@ def test_a_positive_is_the_next_span_of_the_same_document(make_objective: Make) 
     batch, counted = make_objective().batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(8)))
     assert counted.tolist() == [1] * 8
     for one, other in zip(spans(batch, "tokens"), spans(batch, "positives"), strict=True):
-        assert min(len(one), len(other)) >= SHORTEST
+        assert min(len(one), len(other)) >= MIN_TEXT_TOKENS
         together = [*one, *other]
         assert together == list(range(together[0], together[0] + len(together)))
         assert END not in together
@@ -74,7 +74,7 @@ def test_by_dropout_a_text_is_its_own_positive(make_objective: Make) -> None:
     tokens, lengths = rows_of(4, ends=(30,))
     batch, counted = make_objective(positives="dropout").batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(4)))
     assert "positives" not in batch and counted.tolist() == [1] * 4
-    assert all(len(one) >= SHORTEST and END not in one for one in spans(batch, "tokens"))
+    assert all(len(one) >= MIN_TEXT_TOKENS and END not in one for one in spans(batch, "tokens"))
 
 
 def test_a_row_without_two_spans_of_one_document_counts_nothing(make_objective: Make) -> None:
@@ -113,7 +113,7 @@ def test_any_row_of_documents_gives_texts_that_fit(make_objective: Make, documen
             row, np.full(4, row.shape[1]), keyed_rng.keys(seed, 0, np.arange(4))
         )
         parts = 2 if positives == "spans" else 1
-        assert counted.tolist() == [int(max(documents) >= parts * SHORTEST)] * 4
+        assert counted.tolist() == [int(max(documents) >= parts * MIN_TEXT_TOKENS)] * 4
         assert batch["tokens"].shape[1] <= row.shape[1] // parts
 
 
@@ -215,25 +215,25 @@ def test_a_share_that_parts_a_group_is_refused(make_objective: Make) -> None:
 
 
 def test_a_frame_is_drawn_for_a_family_that_knows_it() -> None:
-    frame = Frame(marks=(2, 3), end_of_text=0)
+    template = TextTemplate(around_ids=(2, 3), end_of_text=0)
     bare = written([np.array([7, 8, 9]), np.array([], np.int64), np.array([9])], 3, 0)
-    rows, lengths = frame.around(model_of("bert"), *bare)
+    rows, lengths = template.apply(model_of("bert"), *bare)
     assert [row[:length] for row, length in zip(rows.tolist(), lengths.tolist(), strict=True)] == [
         [2, 7, 8, 9, 3], [], [2, 9, 3],
     ]  # fmt: skip
     for family in ("gpt", "lstm"):
-        assert torch.equal(frame.around(model_of(family), *bare)[0], bare[0]), "it never saw marks in training"
+        assert torch.equal(template.apply(model_of(family), *bare)[0], bare[0]), "it never saw marks in training"
 
 
 def test_a_vector_of_a_framed_text_is_the_mean_with_its_marks() -> None:
     model, text = model_of("bert").eval(), torch.tensor([[7, 8, 9]])
-    found = embed(model, Frame((2, 3), 0), text, torch.tensor([3]))
+    found = embed(model, TextTemplate((2, 3), 0), text, torch.tensor([3]))
     torch.testing.assert_close(found, model.hidden(torch.tensor([[2, 7, 8, 9, 3]])).mean(1))
 
 
 def test_a_tokenizer_without_marks_gives_bare_texts(corpus: Any) -> None:
     tokenizer: Path = corpus.inputs.one("tokenizer").file("tokenizer.json")
-    assert Frame.read(tokenizer) == BARE
+    assert TextTemplate.read(tokenizer) == BARE
 
 
 def test_a_corpus_of_snippets_is_refused_before_the_first_step(make_objective: Make) -> None:

@@ -135,7 +135,7 @@ def test_a_model_learns_on_it_and_has_no_parameter_without_a_gradient(
     torch.manual_seed(0)
     objective = made(tokenizer, pairs=pairs, label_smoothing=0.1)
     options = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
-    model = build("bert", options, vocabulary=reference.vocabulary, context=64 + objective.marks)
+    model = build("bert", options, vocabulary=reference.vocabulary, context=64 + objective.extra_tokens)
     task = LossModule(model, objective)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     losses = []

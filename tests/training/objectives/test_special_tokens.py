@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from training.objectives import special_tokens
-from training.objectives.sentences import Frame
+from training.objectives.sentences import TextTemplate
 
 PIECES = {"[CLS]": 0, "[SEP]": 1, "[MASK]": 2, "<eos>": 3, "the": 4, "河": 5}
 
@@ -21,4 +21,4 @@ def test_a_token_of_another_name_that_ends_a_text_is_known_to_objectives(tmp_pat
     path.write_text(json.dumps(tree), encoding="utf-8")
     known = special_tokens.read(path)
     assert (known.end, known.end_of_text) == (1, 3) and known.special.tolist() == [0, 1, 2, 3]
-    assert Frame.read(path) == Frame((0, 1), 3)
+    assert TextTemplate.read(path) == TextTemplate((0, 1), 3)

@@ -22,10 +22,10 @@ def test_the_budget_is_the_share_rounded_and_at_least_one() -> None:
 
 @settings(deadline=None)  # a busy machine is no mistake
 @given(flags, seeds)
-def test_words_are_taken_whole_and_no_more_of_them_than_fit(goes_on: np.ndarray, seed: int) -> None:
-    words = np.cumsum(~goes_on)
-    count = whole_words.budget(0.3, len(goes_on))
-    found = whole_words.words(count, goes_on, numbers(seed, len(goes_on)))
+def test_words_are_taken_whole_and_no_more_of_them_than_fit(continues_word: np.ndarray, seed: int) -> None:
+    words = np.cumsum(~continues_word)
+    count = whole_words.budget(0.3, len(continues_word))
+    found = whole_words.words(count, continues_word, numbers(seed, len(continues_word)))
     taken = np.unique(words[found])
     assert np.array_equal(np.flatnonzero(np.isin(words, taken)), found)
     assert len(found) <= count or len(taken) == 1
@@ -35,15 +35,15 @@ def test_words_are_taken_whole_and_no_more_of_them_than_fit(goes_on: np.ndarray,
 
 @settings(deadline=None)  # a busy machine is no mistake
 @given(flags, seeds)
-def test_spans_are_whole_neighbouring_words_and_do_not_overlap(goes_on: np.ndarray, seed: int) -> None:
-    words, n = np.cumsum(~goes_on), len(goes_on)
+def test_spans_are_whole_neighbouring_words_and_do_not_overlap(continues_word: np.ndarray, seed: int) -> None:
+    words, n = np.cumsum(~continues_word), len(continues_word)
     count = whole_words.budget(0.3, n)
-    found = whole_words.spans(count, goes_on, numbers(seed, n), numbers(seed + 1, n))
+    found = whole_words.spans(count, continues_word, numbers(seed, n), numbers(seed + 1, n))
     places = np.concatenate(found)
     assert len(np.unique(places)) == len(places)
     assert len(places) <= count or len(np.unique(words[places])) == 1
     for span in found:
-        assert (np.diff(span) == 1).all() and len(np.unique(words[span])) <= whole_words.LONGEST
+        assert (np.diff(span) == 1).all() and len(np.unique(words[span])) <= whole_words.MAX_SPAN_WORDS
         assert np.isin(np.flatnonzero(np.isin(words, words[span])), span).all()
 
 

@@ -10,24 +10,24 @@ import pytest
 from pipeline.text import words
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
 from training.objectives import special_tokens
-from training.objectives.reading import Reader, Reading
+from training.objectives.boundaries import BoundaryReader, TokenBoundaries
 
 
 @pytest.fixture(scope="session")
-def reader(tokenizer: Path) -> Reader:
-    return Reader(tokenizer, special_tokens.read(tokenizer).special)
+def reader(tokenizer: Path) -> BoundaryReader:
+    return BoundaryReader(tokenizer, special_tokens.read(tokenizer).special)
 
 
-def one(reader: Reader, ids: list[int]) -> Reading:
+def one(reader: BoundaryReader, ids: list[int]) -> TokenBoundaries:
     (found,) = reader.read([np.array(ids, np.int64)])
     return found
 
 
-def groups(reader: Reader, reference: ReferenceEncoder, ids: list[int]) -> list[str]:
+def groups(reader: BoundaryReader, reference: ReferenceEncoder, ids: list[int]) -> list[str]:
     """The text of each word of a row."""
-    goes_on = one(reader, ids).goes_on
+    continues_word = one(reader, ids).continues_word
     found: list[list[int]] = []
-    for token, on in zip(ids, goes_on.tolist(), strict=True):
+    for token, on in zip(ids, continues_word.tolist(), strict=True):
         if on:
             found[-1].append(token)
         else:
@@ -35,7 +35,7 @@ def groups(reader: Reader, reference: ReferenceEncoder, ids: list[int]) -> list[
     return [reference.decode(part) for part in found]
 
 
-def test_the_pieces_of_an_english_word_are_one(reader: Reader, reference: ReferenceEncoder) -> None:
+def test_the_pieces_of_an_english_word_are_one(reader: BoundaryReader, reference: ReferenceEncoder) -> None:
     text = "The stationmaster's naïve café doesn't remember 3 things."
     found = groups(reader, reference, reference.encode_text(text))
     assert [part.strip() for part in found] == [
@@ -43,19 +43,19 @@ def test_the_pieces_of_an_english_word_are_one(reader: Reader, reference: Refere
     ]  # fmt: skip
 
 
-def test_a_character_is_never_parted(reader: Reader, reference: ReferenceEncoder) -> None:
+def test_a_character_is_never_parted(reader: BoundaryReader, reference: ReferenceEncoder) -> None:
     ids = reference.encode_text("鑫森淼焱垚 😀 ok")  # none of them learned: a token a byte
     assert [part.strip() for part in groups(reader, reference, ids)][-2:] == ["😀", "ok"]
     assert all("\ufffd" not in part for part in groups(reader, reference, ids))
 
 
-def test_special_tokens_part_words_and_sentences(reader: Reader, reference: ReferenceEncoder) -> None:
+def test_special_tokens_part_words_and_sentences(reader: BoundaryReader, reference: ReferenceEncoder) -> None:
     end = reference.end_of_text
     ids = [*reference.encode_text("river"), end, *reference.encode_text("river")]
     found = one(reader, ids)
     at = ids.index(end)
-    assert not found.goes_on[at] and not found.goes_on[at + 1]
-    assert found.begins[0] and found.begins[at + 1] and not found.begins[at]
+    assert not found.continues_word[at] and not found.continues_word[at + 1]
+    assert found.begins_sentence[0] and found.begins_sentence[at + 1] and not found.begins_sentence[at]
 
 
 @pytest.mark.parametrize(
@@ -67,28 +67,28 @@ def test_special_tokens_part_words_and_sentences(reader: Reader, reference: Refe
     ],
 )
 def test_sentences_begin_where_the_words_module_splits_them(
-    reader: Reader, reference: ReferenceEncoder, text: str
+    reader: BoundaryReader, reference: ReferenceEncoder, text: str
 ) -> None:
     ids = reference.encode_text(text)
-    starts = [*np.flatnonzero(one(reader, ids).begins), len(ids)]
+    starts = [*np.flatnonzero(one(reader, ids).begins_sentence), len(ids)]
     found = [reference.decode(ids[a:b]).strip() for a, b in zip(starts, starts[1:], strict=False)]
     assert found == words.sentences(text)
 
 
-def test_a_row_that_begins_inside_a_character_is_read(reader: Reader, reference: ReferenceEncoder) -> None:
+def test_a_row_that_begins_inside_a_character_is_read(reader: BoundaryReader, reference: ReferenceEncoder) -> None:
     ids = reference.encode_text("鑫鑫 river.")
     assert len(ids) > 4
     for cut in range(1, 4):
         found = one(reader, ids[cut:])
-        assert not found.goes_on[0] and len(found.goes_on) == len(ids) - cut
+        assert not found.continues_word[0] and len(found.continues_word) == len(ids) - cut
 
 
-def test_an_empty_row_is_read(reader: Reader) -> None:
+def test_an_empty_row_is_read(reader: BoundaryReader) -> None:
     found = one(reader, [])
-    assert len(found.goes_on) == len(found.begins) == 0
+    assert len(found.continues_word) == len(found.begins_sentence) == 0
 
 
-def test_a_chinese_word_is_that_of_jieba(reader: Reader, reference: ReferenceEncoder) -> None:
+def test_a_chinese_word_is_that_of_jieba(reader: BoundaryReader, reference: ReferenceEncoder) -> None:
     for text in (
         "北京大学的学生在图书馆里学习语言模型。",
         "今天天气很好，我们去图书馆看书。",
@@ -118,15 +118,17 @@ def _borders(parts: list[str]) -> set[int]:
     return set(np.cumsum([len(part) for part in parts]).tolist())
 
 
-def test_rows_are_read_together_as_they_are_alone(reader: Reader, rows: np.ndarray) -> None:
+def test_rows_are_read_together_as_they_are_alone(reader: BoundaryReader, rows: np.ndarray) -> None:
     parts = [row[: 64 - 7 * at] for at, row in enumerate(rows[:9])]
     for part, found in zip(parts, reader.read(parts), strict=True):
         alone = one(reader, part.tolist())
-        assert np.array_equal(alone.goes_on, found.goes_on) and np.array_equal(alone.begins, found.begins)
+        assert np.array_equal(alone.continues_word, found.continues_word) and np.array_equal(
+            alone.begins_sentence, found.begins_sentence
+        )
     assert reader.read([]) == []
 
 
-def test_what_stands_beside_a_row_changes_nothing_of_it(reader: Reader, reference: ReferenceEncoder) -> None:
+def test_what_stands_beside_a_row_changes_nothing_of_it(reader: BoundaryReader, reference: ReferenceEncoder) -> None:
     """Chinese anywhere in a batch means another way to find words: it must find the same."""
     draw = np.random.default_rng(3)
     chinese = np.array(reference.encode_text("安静的河流带着一封信"))
@@ -136,17 +138,19 @@ def test_what_stands_beside_a_row_changes_nothing_of_it(reader: Reader, referenc
     for part in parts:
         alone = one(reader, part.tolist())
         beside = reader.read([chinese, part])[1]
-        assert np.array_equal(alone.goes_on, beside.goes_on) and np.array_equal(alone.begins, beside.begins)
+        assert np.array_equal(alone.continues_word, beside.continues_word) and np.array_equal(
+            alone.begins_sentence, beside.begins_sentence
+        )
 
 
 def test_pieces_of_words_make_the_same_words(wordpiece: Path) -> None:
-    reader, reference = Reader(wordpiece, special_tokens.read(wordpiece).special), load(wordpiece)
+    reader, reference = BoundaryReader(wordpiece, special_tokens.read(wordpiece).special), load(wordpiece)
     text = "The quiet river carries a letter. 北京大学的学生在图书馆里学习。"
     found = groups(reader, reference, reference.encode_text(text))
     own = [part.replace(" ", "").replace("##", "") for part in found]
     assert own == words_and_marks(text, words.words(text, folded=False))
     ids = reference.encode_text("Nobody has opened it. Why not? 他们每天都来。老师也来。")
-    starts = [*np.flatnonzero(one(reader, ids).begins), len(ids)]
+    starts = [*np.flatnonzero(one(reader, ids).begins_sentence), len(ids)]
     sentences = [reference.decode(ids[a:b]).replace(" ", "") for a, b in zip(starts, starts[1:], strict=False)]
     # a blank before a Han character is lost in pieces of words, and with it that a sentence ends there
     assert sentences == ["Nobodyhasopenedit.", "Whynot?他们每天都来。", "老师也来。"]

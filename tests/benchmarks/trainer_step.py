@@ -28,8 +28,8 @@ from training.section import Precision, Pretrain
 from training.trainer.feed import Feed
 from training.trainer.loop import TrainingRun, one_step
 from training.trainer.meter import Curve, SilentMeter
-from training.trainer.plan import plan
-from training.trainer.stream import Rows
+from training.trainer.packed_rows import PackedRows
+from training.trainer.step_plan import plan_steps
 
 CPU = torch.device("cpu")
 
@@ -41,7 +41,7 @@ def trainer_step(
 ) -> Step:
     """The trainer's own step, all of it: rows from the stream, objective, engine, clipping, curve."""
     length = rows.shape[1]
-    cut = plan(
+    cut = plan_steps(
         section, length=length, rows=len(rows), world=1, micro_tokens=device.micro_batch_tokens(CPU),
         precision=precision, group=objective.group,
     )  # fmt: skip
@@ -51,7 +51,7 @@ def trainer_step(
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
     setting = Setting(CPU, precision, optimizer, section.clip, cut.micro_batches, 0, 1)
     engine = engines.ENGINES.create(Component(name="plain"), module, setting, {})
-    split = Rows(rows, np.full(len(rows), length, np.int32))
+    split = PackedRows(rows, np.full(len(rows), length, np.int32))
     feed = Feed(split, split, objective, (), order, cut.batch_rows, 17)
     state = TrainingRun(section, cut, engine, feed, Curve(), SilentMeter(), Path(tempfile.gettempdir()), {}, 17)
     return lambda number: one_step(state)

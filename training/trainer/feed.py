@@ -14,7 +14,7 @@ from training.augment.base import Augmentation
 from training.families import Order
 from training.objectives.base import Objective, Tensors
 from training.trainer import batches
-from training.trainer.stream import Rows
+from training.trainer.packed_rows import PackedRows
 
 # keys of held-out rows: another seed than any run's (below 2^63), so that every run hides the same tokens of them
 HELD_OUT = 1 << 63
@@ -24,8 +24,8 @@ HELD_OUT = 1 << 63
 class Feed:
     """Where a run's batches come from; everything follows from the step, so there is no state to save."""
 
-    train: Rows
-    held_out: Rows
+    train: PackedRows
+    held_out: PackedRows
     objective: Objective
     augmentations: tuple[Augmentation, ...]
     order: Order

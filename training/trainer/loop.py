@@ -17,7 +17,7 @@ from training.section import Pretrain
 from training.trainer import batches, checkpoint
 from training.trainer.feed import Feed
 from training.trainer.meter import Curve, Meter
-from training.trainer.plan import Plan
+from training.trainer.step_plan import StepPlan
 
 
 @dataclass
@@ -25,7 +25,7 @@ class TrainingRun:
     """Everything a worker has in hand; `done` steps lie behind."""
 
     section: Pretrain
-    plan: Plan
+    plan: StepPlan
     engine: Engine
     feed: Feed
     curve: Curve

@@ -1,7 +1,7 @@
-"""What a training run says of itself: the curve that is kept, and the live figures that are not.
+"""The figures of a training run: the curve, which is saved, and live figures, which are not.
 
 The curve (step, loss, learning_rate, gradient_norm, rows, validation_loss) is part of the model artifact and of every
-checkpoint. Times and speeds go to the run's metrics alone: JSON lines and TensorBoard, for people.
+checkpoint. Times and speeds go only to the run's metrics: JSON lines and TensorBoard, for people.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypedDict, cast
 
 import pyarrow as pa
 from torch.utils.tensorboard import SummaryWriter
 
-from pipeline.core.files import replacing
+from pipeline.core.files import JsonValue, replacing
 from pipeline.core.progress import Progress
 
 CURVE = pa.schema(
@@ -25,50 +26,61 @@ CURVE = pa.schema(
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),  # of the whole gradient, before clipping
         ("rows", pa.string()),  # which rows the batch held: batches.fingerprint
-        ("validation_loss", pa.float64()),  # after this step's update; null where it was not taken
+        ("validation_loss", pa.float64()),  # after this step's update; null where it was not computed
     ]
 )
-WINDOW_S = 10.0  # over which a speed is told
+WINDOW_S = 10.0  # over which a speed is measured
+
+CurveColumns = dict[str, list[JsonValue]]
+
+
+class CurveRow(TypedDict, total=False):
+    """A row of the curve (CURVE), without its empty columns."""
+
+    step: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    rows: str
+    validation_loss: float
 
 
 class Curve:
     """The columns so far."""
 
-    def __init__(self, columns: dict[str, list[Any]] | None = None) -> None:
-        self.columns: dict[str, list[Any]] = columns or {name: [] for name in CURVE.names}
+    def __init__(self, columns: CurveColumns | None = None) -> None:
+        self.columns: CurveColumns = columns or {name: [] for name in CURVE.names}
 
-    def add(self, **row: Any) -> None:
+    def add(self, **row: int | float | str) -> None:
         for name in CURVE.names:
             self.columns[name].append(row.get(name))
 
     def validated(self, loss: float) -> None:
-        """Note the held-out loss after the last step."""
+        """Record the held-out loss after the last step."""
         self.columns["validation_loss"][-1] = loss
 
-    def last(self) -> dict[str, Any]:
-        """The last row, without what was not taken."""
-        row = {name: column[-1] for name, column in self.columns.items()}
-        return {name: value for name, value in row.items() if value is not None}
+    def last(self) -> CurveRow:
+        """The last row, without empty columns."""
+        return _row([self.columns[name][-1] for name in CURVE.names])
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Every row, without what was not taken."""
-        whole = [dict(zip(CURVE.names, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
-        return [{name: value for name, value in row.items() if value is not None} for row in whole]
+    def rows(self) -> list[CurveRow]:
+        """Every row, without empty columns."""
+        return [_row(values) for values in zip(*(self.columns[name] for name in CURVE.names), strict=True)]
 
     def table(self) -> pa.Table:
         return pa.table(self.columns, CURVE)
 
 
 class Meter:
-    """The live figures, from worker 0; other workers have none (`SilentMeter`)."""
+    """Shows live figures, in worker 0; other workers show none (`SilentMeter`)."""
 
     def __init__(self, folder: Path, progress: Progress, *, steps: int, batch_tokens: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.progress, self.steps, self.batch_tokens = folder, progress, steps, batch_tokens
-        self.seen: deque[tuple[float, int]] = deque()
+        self.recent: deque[tuple[float, int]] = deque()
 
     def begin(self, curve: Curve) -> None:
-        """Show what an earlier attempt had done, then go on from there."""
+        """Show the steps of earlier attempts first."""
         rows = curve.rows()
         path = self.folder / "pretrain.jsonl"
         with replacing(path) as beside:
@@ -79,15 +91,15 @@ class Meter:
         self.progress.add("train", len(rows))
         for row in rows:
             self._draw(row)
-        self.seen.append((time.monotonic(), len(rows)))
+        self.recent.append((time.monotonic(), len(rows)))
 
-    def show(self, row: dict[str, Any], *, steps: int = 1) -> None:
-        """Tell the last of `steps` finished steps."""
+    def show(self, row: CurveRow, *, steps: int = 1) -> None:
+        """Show the last of `steps` finished steps."""
         now = time.monotonic()
-        self.seen.append((now, row["step"]))
-        while len(self.seen) > 2 and now - self.seen[0][0] > WINDOW_S:
-            self.seen.popleft()
-        seconds = (now - self.seen[0][0]) / max(1, row["step"] - self.seen[0][1])
+        self.recent.append((now, row["step"]))
+        while len(self.recent) > 2 and now - self.recent[0][0] > WINDOW_S:
+            self.recent.popleft()
+        seconds = (now - self.recent[0][0]) / max(1, row["step"] - self.recent[0][1])
         speed = {
             "tokens_per_second": round(self.batch_tokens / seconds, 1),
             "left_s": round(seconds * (self.steps - row["step"]), 1),
@@ -100,21 +112,21 @@ class Meter:
             self.progress.event("validate", step=row["step"], loss=row["validation_loss"])
 
     def note(self, text: str) -> None:
-        """One line for people."""
+        """Print one line for people."""
         self.progress.note("train", text)
 
     def close(self) -> None:
         self.stream.close()
         self.board.close()
 
-    def _draw(self, row: dict[str, Any]) -> None:
+    def _draw(self, row: Mapping[str, object]) -> None:
         for name, value in row.items():
             if isinstance(value, float):
                 self.board.add_scalar(name, value, row["step"])
 
 
 class SilentMeter(Meter):
-    """A meter for workers that say nothing."""
+    """The meter of workers that show nothing."""
 
     def __init__(self) -> None:
         pass
@@ -122,7 +134,7 @@ class SilentMeter(Meter):
     def begin(self, curve: Curve) -> None:
         pass
 
-    def show(self, row: dict[str, Any], *, steps: int = 1) -> None:
+    def show(self, row: CurveRow, *, steps: int = 1) -> None:
         pass
 
     def note(self, text: str) -> None:
@@ -132,5 +144,10 @@ class SilentMeter(Meter):
         pass
 
 
-def _line(row: dict[str, Any]) -> str:
+def _row(values: Sequence[JsonValue]) -> CurveRow:
+    row = {name: value for name, value in zip(CURVE.names, values, strict=True) if value is not None}
+    return cast(CurveRow, row)
+
+
+def _line(row: Mapping[str, object]) -> str:
     return json.dumps(row) + "\n"

@@ -25,8 +25,8 @@ from training.trainer.feed import Feed
 from training.trainer.initial import EMBEDDING, first_model
 from training.trainer.loop import TrainingRun
 from training.trainer.meter import Curve, Meter, SilentMeter
-from training.trainer.plan import Plan, plan
-from training.trainer.stream import split_rows
+from training.trainer.packed_rows import split_rows
+from training.trainer.step_plan import StepPlan, plan_steps
 
 
 def prepare(spec: TrainingSpec, where: torch.device) -> TrainingRun:
@@ -38,7 +38,7 @@ def prepare(spec: TrainingSpec, where: torch.device) -> TrainingRun:
     feed = _feed(spec, objective)
     objective.examine(row[:length] for row, length in zip(feed.train.tokens, feed.train.lengths, strict=True))
     micro_tokens = section.engine.options.get("micro_batch_tokens") or devices.micro_batch_tokens(where)
-    cut = plan(section, length=spec.length, rows=len(feed.train), world=world, micro_tokens=micro_tokens,
+    cut = plan_steps(section, length=spec.length, rows=len(feed.train), world=world, micro_tokens=micro_tokens,
                precision=precision, group=objective.group)  # fmt: skip
     numerics = _numerics(section, cut, where, spec.threads, precision)
     meter = SilentMeter() if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage),
@@ -88,7 +88,7 @@ def _first_model(spec: TrainingSpec, objective: Objective, meter: Meter) -> Mode
     return model
 
 
-def _numerics(section: Pretrain, cut: Plan, where: torch.device, threads: int, precision: str) -> dict[str, Any]:
+def _numerics(section: Pretrain, cut: StepPlan, where: torch.device, threads: int, precision: str) -> dict[str, Any]:
     """What decides the last bits of the weights; the same for every worker.
 
     Raises: UserError when workers differ.

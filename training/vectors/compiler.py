@@ -1,6 +1,6 @@
-"""How the loops of this folder are compiled: as those of pipeline/kernels, into a cache named by these sources.
+"""Compiles the kernels of this folder: like pipeline/kernels, into a cache named by a hash of these sources.
 
-Nothing here uses fast-math: `lanes` writes out what the processor does side by side, so the bits are the same on every
+No kernel here uses fast-math: simd.py writes out each vector operation, so the bits are the same on every
 processor that has a fused multiply-add, whatever the width of its registers.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numba
 
@@ -17,7 +17,7 @@ from pipeline.kernels.compiler import inlined
 
 __all__ = ["inlined", "kernel"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:

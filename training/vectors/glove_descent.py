@@ -14,30 +14,27 @@ score is one product of rows, and a bias moves like any other number.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from training.vectors.compiler import inlined, kernel
-from training.vectors.glove_lanes import prefetch, root
-from training.vectors.lanes import LANES, divide, fma, load, multiply, splat, store, total
+from training.vectors.simd import SIMD_WIDTH, divide, fma, load, multiply, prefetch, splat, square_root, store, total
 from training.vectors.windows import mixed
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 CELL = np.dtype([("word", "<i4"), ("context", "<i4"), ("log", "<f4"), ("weight", "<f4")])
-Cells = NDArray[Any]  # of CELL: rows of the two tables, log X_ij and f(X_ij)
+Cells = NDArray[np.void]  # of CELL: rows of the two tables, log X_ij and f(X_ij)
 
-# cells whose rows are asked for before it is their turn
+# how many cells ahead the rows are prefetched
 AHEAD = 3
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def stride_of(width: int) -> int:
-    """Numbers of a row, without their squares: the vector, two for the biases, filled up to whole lanes."""
-    return -(-(width + 2) // LANES) * LANES
+    """Numbers of a row without their squares: the vector and two for the biases, padded to the SIMD width."""
+    return -(-(width + 2) // SIMD_WIDTH) * SIMD_WIDTH
 
 
 @kernel
@@ -47,8 +44,8 @@ def shuffle(order: Ints, count: int, key: int) -> None:
         order[at] = at
     for at in range(count - 1, 0, -1):
         draw = mixed(np.uint64(key) + np.uint64(at) * np.uint64(_GOLDEN))
-        other = np.int64(((draw >> np.uint64(32)) * np.uint64(at + 1)) >> np.uint64(32))
-        order[at], order[other] = order[other], order[at]
+        swapped = np.int64(((draw >> np.uint64(32)) * np.uint64(at + 1)) >> np.uint64(32))
+        order[at], order[swapped] = order[swapped], order[at]
 
 
 @kernel
@@ -70,39 +67,39 @@ def descend(
     for at in range(len(order)):
         if at + AHEAD < len(order):
             ahead = cells[order[at + AHEAD]]
-            _ask(words, (ahead.word - first_word) * wide, wide)
-            _ask(contexts, (ahead.context - first_context) * wide, wide)
+            _prefetch_row(words, (ahead.word - first_word) * wide, wide)
+            _prefetch_row(contexts, (ahead.context - first_context) * wide, wide)
         cell = cells[order[at]]
         word, context = (cell.word - first_word) * wide, (cell.context - first_context) * wide
         score = splat(np.float32(0))
-        for n in range(0, stride, LANES):
+        for n in range(0, stride, SIMD_WIDTH):
             score = fma(load(words, word + n), load(contexts, context + n), score)
         difference = total(score) - cell.log
-        pull = cell.weight * difference
-        loss += 0.5 * np.float64(pull) * np.float64(difference)
-        step = splat(np.float32(pull) * np.float32(rate))
-        for n in range(0, stride, LANES):
+        weighted_difference = cell.weight * difference
+        loss += 0.5 * np.float64(weighted_difference) * np.float64(difference)
+        step = splat(np.float32(weighted_difference) * np.float32(rate))
+        for n in range(0, stride, SIMD_WIDTH):
             w, c = load(words, word + n), load(contexts, context + n)
             w_squares, c_squares = load(words, word + stride + n), load(contexts, context + stride + n)
             # rate × gradient of each number; the constant ones stay
             w_move = multiply(multiply(step, c), load(word_moves, n))
             c_move = multiply(multiply(step, w), load(context_moves, n))
-            store(words, word + n, fma(minus, divide(w_move, root(w_squares)), w))
-            store(contexts, context + n, fma(minus, divide(c_move, root(c_squares)), c))
+            store(words, word + n, fma(minus, divide(w_move, square_root(w_squares)), w))
+            store(contexts, context + n, fma(minus, divide(c_move, square_root(c_squares)), c))
             store(words, word + stride + n, fma(w_move, w_move, w_squares))
             store(contexts, context + stride + n, fma(c_move, c_move, c_squares))
     return loss
 
 
 @inlined
-def _ask(rows: Floats, place: int, wide: int) -> None:
-    for n in range(0, wide, LANES):
-        prefetch(rows, place + n)
+def _prefetch_row(rows: Floats, first: int, wide: int) -> None:
+    for n in range(0, wide, SIMD_WIDTH):
+        prefetch(rows, first + n)
 
 
 @inlined
 def _moving(stride: int, last: int) -> Floats:
     """1 up to the number `last`, 0 beyond."""
-    found = np.zeros(stride, np.float32)
-    found[: last + 1] = 1
-    return found
+    moving = np.zeros(stride, np.float32)
+    moving[: last + 1] = 1
+    return moving

@@ -1,10 +1,9 @@
-"""Which workers share a host, and so memory; and how they meet. All talk is through gloo."""
+"""Which workers share a host, and therefore memory, and how they synchronise. All communication goes through gloo."""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
 
 import torch.distributed as dist
 
@@ -12,48 +11,50 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Hosts:
-    """The gang as seen by one worker. Every worker makes one, at the same time.
+    """The gang as seen by one worker. Every worker creates one, at the same time.
 
-    `of_rank`: the host of each worker, numbered in the order of their first workers, who are the leaders.
+    `host_of_rank`: the host of each worker, numbered in the order of their first workers, who are the leaders.
     """
 
     def __init__(self, own: str | None = None) -> None:
         """`own` stands for this host in place of its name (tests)."""
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
-        # the gang may have met through another library (NCCL on a machine with GPUs): numbers here are the processor's
-        self.everyone = dist.new_group(backend="gloo")
-        names: list[Any] = [None] * self.world
-        dist.all_gather_object(names, own or _name(), group=self.everyone)
+        # the default group may use another library (NCCL on a machine with GPUs); the numbers here are on the CPU
+        self.all_workers = dist.new_group(backend="gloo")
+        names: list[str | None] = [None] * self.world
+        dist.all_gather_object(names, own or _host_name(), group=self.all_workers)
         order = list(dict.fromkeys(names))
-        self.of_rank = [order.index(name) for name in names]
-        self.leaders = [self.of_rank.index(host) for host in range(len(order))]
-        mine = [rank for rank in range(self.world) if self.of_rank[rank] == self.of_rank[self.rank]]
-        self.local_rank, self.local_world, self.leads = mine.index(self.rank), len(mine), mine[0] == self.rank
-        # every worker takes part in making every group
-        groups = [dist.new_group(_with(self.of_rank, host), backend="gloo") for host in range(len(order))]
-        self.mates = groups[self.of_rank[self.rank]]
-        self.among_leaders = dist.new_group(self.leaders, backend="gloo") if len(order) > 1 else None
+        self.host_of_rank = [order.index(name) for name in names]
+        self.leaders = [self.host_of_rank.index(host) for host in range(len(order))]
+        local_ranks = _ranks_on(self.host_of_rank, self.host_of_rank[self.rank])
+        self.local_rank, self.local_world = local_ranks.index(self.rank), len(local_ranks)
+        self.is_leader = self.local_rank == 0
+        # every worker takes part in creating every group
+        groups = [dist.new_group(_ranks_on(self.host_of_rank, host), backend="gloo") for host in range(len(order))]
+        self.local_group = groups[self.host_of_rank[self.rank]]
+        self.leader_group = dist.new_group(self.leaders, backend="gloo") if len(order) > 1 else None
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait for the workers of this host."""
         if self.local_world > 1:
-            dist.barrier(group=self.mates)
+            dist.barrier(group=self.local_group)
 
-    def from_leader(self, value: Any) -> Any:
-        """What the leader of this host says."""
+    def broadcast_from_leader(self, text: str) -> str:
+        """The text that the leader of this host passed."""
         if self.local_world == 1:
-            return value
-        told = [value]
-        dist.broadcast_object_list(told, src=self.leaders[self.of_rank[self.rank]], group=self.mates)
-        return told[0]
+            return text
+        texts = [text]
+        leader = self.leaders[self.host_of_rank[self.rank]]
+        dist.broadcast_object_list(texts, src=leader, group=self.local_group)
+        return texts[0]
 
 
-def _with(of_rank: list[int], host: int) -> list[int]:
-    return [rank for rank, one in enumerate(of_rank) if one == host]
+def _ranks_on(host_of_rank: list[int], host: int) -> list[int]:
+    return [rank for rank, rank_host in enumerate(host_of_rank) if rank_host == host]
 
 
-def _name() -> str:
-    """Containers may share a host's name but not its memory: the file system in which it would lie decides too."""
-    boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
+def _host_name() -> str:
+    """Containers may share a host's name but not its memory, so the file system of the shared file is part of it."""
     shared = Path("/dev/shm")
+    boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
     return f"{socket.gethostname()} {boot} {shared.stat().st_dev if shared.is_dir() else 0}"

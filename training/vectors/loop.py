@@ -1,4 +1,7 @@
-"""The loop of word vectors: one step of blocks, and what is done once in a while. As training/trainer/loop.py."""
+"""The training loop of word vectors: one step of blocks, and periodic validation and checkpoints.
+
+It mirrors training/trainer/loop.py.
+"""
 
 from __future__ import annotations
 
@@ -6,87 +9,87 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from pipeline.core.files import JsonObject
 from training import finite, keyed_rng
 from training.engines.optimizer import factor
 from training.section import Pretrain
 from training.trainer import batches, checkpoint
 from training.trainer.meter import Curve, Meter
-from training.vectors.base import KEYS, Learner, Part
-from training.vectors.exchange import Exchange
+from training.vectors.base import KEYS, Block, Learner
+from training.vectors.shared_tables import SharedTables
 
-# a step is a few milliseconds, and to tell of one costs a fraction of that
-TELL_EVERY_S = 0.2
+# a step takes a few milliseconds, and showing one costs a fraction of that
+SHOW_EVERY_S = 0.2
 
 
 @dataclass
 class VectorRun:
-    """Everything a worker has in hand; `done` steps lie behind, `told` of them were shown."""
+    """The state of a worker's run: `done` steps are finished, `shown` of them were shown, the last at `shown_at`."""
 
     section: Pretrain
     learner: Learner
-    exchange: Exchange
+    shared_tables: SharedTables
     curve: Curve
     meter: Meter
     folder: Path
-    numerics: dict[str, Any]
+    numerics: JsonObject
     seed: int
     done: int = 0
-    told: int = 0
-    told_at: float = -math.inf
+    shown: int = 0
+    shown_at: float = -math.inf
 
 
 def train(run: VectorRun) -> None:
-    """Go from `done` to the last step. The data position is the step; the curve and the checkpoints say the rest."""
-    plan, hosts = run.learner.plan, run.exchange.hosts
+    """Train from step `done` to the last step. The step alone is the position in the data."""
+    plan, hosts = run.learner.plan, run.shared_tables.hosts
     run.meter.begin(run.curve)
-    run.told = run.done
+    run.shown = run.done
     while run.done < plan.steps:
         one_step(run)
 
-        # once in a while: what the vectors make of text they never see; others may go on, the tables stand still
+        # periodically: the held-out loss. Other workers may continue, since the tables do not change meanwhile
         if plan.validates(run.done) and run.learner.held_out and hosts.rank == 0:
             held_out = validation_loss(run)
             run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.VECTORS))
-        tell(run)
+        show_step(run)
 
-        # once in a while: a place to go on from
+        # periodically: a checkpoint
         if plan.saves(run.done):
             save(run)
     if hosts.rank == 0:
         check_tables(run)
-        run.learner.check(run.exchange.matrices())
+        run.learner.check(run.shared_tables.matrices())
     run.meter.close()
 
 
 def check_tables(run: VectorRun) -> None:
-    """One pass over the vectors.
+    """Check every vector, in one pass.
 
-    Raises: StageFailed when one holds a number that is infinite or NaN.
+    Raises: StageFailed when a number is infinite or NaN.
     """
-    if not finite.all_finite(torch.from_numpy(run.exchange.memory[name]) for name in run.exchange.tables):
+    if not finite.all_finite(torch.from_numpy(run.shared_tables.memory[name]) for name in run.shared_tables.tables):
         raise finite.diverged(run.done, finite.VECTORS)
 
 
 def one_step(run: VectorRun) -> None:
-    """Every worker moves its blocks' copies of the vectors, then what they changed meets."""
-    learner, exchange = run.learner, run.exchange
+    """Every worker updates its blocks' copies of the vectors, then the changes of all are merged."""
+    learner, shared_tables = run.learner, run.shared_tables
     numbers = learner.numbers(run.done)
-    cuts = np.arange(1, exchange.blocks) * len(numbers) // exchange.blocks
-    parts = np.split(numbers, cuts)
-    keys = keyed_rng.keys(run.seed, run.done, np.arange(exchange.blocks * KEYS)).reshape(-1, KEYS)
+    cuts = np.arange(1, shared_tables.blocks) * len(numbers) // shared_tables.blocks
+    block_numbers = np.split(numbers, cuts)
+    keys = keyed_rng.keys(run.seed, run.done, np.arange(shared_tables.blocks * KEYS)).reshape(-1, KEYS)
     rate = learner.rate * factor(run.done, learner.plan.steps, run.section.schedule)
 
-    for block in exchange.share(exchange.hosts.rank):
-        learner.choose(Part(parts[block], keys[block]), exchange.desks[block])
-        exchange.copy_out(block)
-        told = learner.learn(exchange.desks[block], rate=rate, told_every=learner.told_every)
-        exchange.post(block, told)
-    loss, items = exchange.merge(rate).tolist()
+    for block in shared_tables.block_range(shared_tables.hosts.rank):
+        learner.select_rows(Block(block_numbers[block], keys[block]), shared_tables.buffers[block])
+        shared_tables.copy_out(block)
+        summed_loss, items = learner.update(shared_tables.buffers[block], rate=rate, loss_every=learner.loss_every)
+        shared_tables.finish_block(block, summed_loss, items)
+    loss, items = shared_tables.merge(rate)
 
     run.done += 1
     mean = finite.checked(loss / max(items, 1), "the loss", step=run.done, advice=finite.VECTORS)
@@ -94,32 +97,36 @@ def one_step(run: VectorRun) -> None:
 
 
 def validation_loss(run: VectorRun) -> float:
-    """The loss on the same held-out rows with the same draws every time; nothing moves."""
-    total, items = 0.0, 0
-    mine = run.exchange.share(run.exchange.hosts.rank)[0]  # its desks are free between two steps
-    for part in run.learner.held_out:
-        run.learner.choose(part, run.exchange.desks[mine])
-        run.exchange.copy_out(mine)
-        loss, told = run.learner.learn(run.exchange.desks[mine], rate=0.0, told_every=1)
-        total, items = total + loss, items + told
+    """The loss on the same held-out rows with the same draws every time; no vector changes."""
+    total = 0.0
+    items = 0
+    shared_tables = run.shared_tables
+    first = shared_tables.block_range(shared_tables.hosts.rank)[0]  # its buffers are unused between two steps
+    for block in run.learner.held_out:
+        run.learner.select_rows(block, shared_tables.buffers[first])
+        shared_tables.copy_out(first)
+        block_loss, block_items = run.learner.update(shared_tables.buffers[first], rate=0.0, loss_every=1)
+        total += block_loss
+        items += block_items
     return total / max(items, 1)
 
 
-def tell(run: VectorRun) -> None:
-    """Show the last step, if the one before it was not shown just now."""
+def show_step(run: VectorRun) -> None:
+    """Show the last step, unless another one was shown less than SHOW_EVERY_S ago."""
     row, now = run.curve.last(), time.monotonic()
-    if "validation_loss" in row or run.done == run.learner.plan.steps or now - run.told_at > TELL_EVERY_S:
-        run.meter.show(row, steps=run.done - run.told)
-        run.told, run.told_at = run.done, now
+    if "validation_loss" in row or run.done == run.learner.plan.steps or now - run.shown_at > SHOW_EVERY_S:
+        run.meter.show(row, steps=run.done - run.shown)
+        run.shown = run.done
+        run.shown_at = now
 
 
 def save(run: VectorRun) -> None:
-    """A checkpoint after `done` steps. Worker 0 holds all there is to keep; the others wait at the next meeting."""
-    hosts = run.exchange.hosts
+    """Write a checkpoint after `done` steps. Worker 0 writes all of it; the others wait at the next barrier."""
+    hosts = run.shared_tables.hosts
     if hosts.rank == 0:
         check_tables(run)
-        tables = {name: torch.from_numpy(run.exchange.memory[name]) for name in run.exchange.tables}
+        tables = {name: torch.from_numpy(run.shared_tables.memory[name]) for name in run.shared_tables.tables}
         checkpoint.write(run.folder, run.done, 0, {"tables": tables, "curve": run.curve.columns})
         checkpoint.finish(run.folder, run.done, world=1, numerics=run.numerics, keep=run.section.keep)
-    if run.exchange.in_place:
-        hosts.meet()  # the next step would move what is being written
+    if run.shared_tables.updates_in_place:
+        hosts.barrier()  # the next step would change what is being written

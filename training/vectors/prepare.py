@@ -1,25 +1,27 @@
-"""From what a worker is told to a run in hand: rows, learner and tables, at the step of the last checkpoint."""
+"""Build a run of word vectors from a worker's spec: rows, learner and tables, at the step of the last checkpoint."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numba
 import numpy as np
 import torch
 
 from pipeline.core.errors import UserError
+from pipeline.core.files import JsonObject
 from pipeline.core.progress import Progress
 from training.engines import device as devices
 from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import checkpoint
 from training.trainer.meter import Curve, Meter, SilentMeter
-from training.trainer.stream import split_rows
+from training.trainer.packed_rows import PackedRows, split_rows
+from training.trainer.resume import restore_progress
 from training.vectors.base import LEARNERS, Learner
-from training.vectors.exchange import Exchange
 from training.vectors.hosts import Hosts
 from training.vectors.loop import VectorRun
+from training.vectors.shared_tables import SharedTables
 
 
 def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
@@ -34,25 +36,24 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
             f"pretrain.engine.blocks: {blocks} is too few for {hosts.world} workers. "
             f"Write {hosts.world} or more blocks, or use fewer workers."
         )
-    code: Any = LEARNERS.load(section.model.name)
-    learner: Learner = code(spec, split_rows(spec))
+    create_learner: Callable[[TrainingSpec, dict[str, PackedRows]], Learner] = LEARNERS.load(section.model.name)
+    learner = create_learner(spec, split_rows(spec))
     meter = SilentMeter() if hosts.rank else Meter(
         spec.metrics, Progress(spec.progress, spec.stage), steps=learner.plan.steps,
         batch_tokens=section.batch_tokens,
     )  # fmt: skip
-    exchange = Exchange(learner.tables, blocks=blocks, hosts=hosts, scratch=spec.scratch)
-    run = VectorRun(section, learner, exchange, Curve(), meter, spec.folder, _numerics(section),
-              spec.seed)  # fmt: skip
-    found = checkpoint.newest(run.folder)
-    if found:
-        _go_on(run, found)
-    elif hosts.leads:
-        learner.begin(exchange.matrices())
-    hosts.meet()
+    shared_tables = SharedTables(learner.tables, blocks=blocks, hosts=hosts, scratch=spec.scratch)
+    run = VectorRun(section, learner, shared_tables, Curve(), meter, spec.folder, _numerics(section), spec.seed)
+    saved = checkpoint.newest(run.folder)
+    if saved:
+        _resume(run, saved)
+    elif hosts.is_leader:
+        learner.initialize(shared_tables.matrices())
+    hosts.barrier()
     return run
 
 
-def _numerics(section: Pretrain) -> dict[str, Any]:
+def _numerics(section: Pretrain) -> JsonObject:
     """What decides the last bits. Workers do not: blocks do, and they enter the fingerprint."""
     return {
         "device": devices.describe(torch.device("cpu")), "precision": "fp32", "engine": section.engine.name,
@@ -60,19 +61,10 @@ def _numerics(section: Pretrain) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _go_on(run: VectorRun, found: checkpoint.Checkpoint) -> None:
-    """Stand where the checkpoint stood: worker 0's file holds it all."""
-    state = found.load(0)
-    run.done, run.curve = found.step, Curve(state["curve"])
-    if run.exchange.hosts.leads:
-        for name, table in run.exchange.matrices().items():
+def _resume(run: VectorRun, saved: checkpoint.Checkpoint) -> None:
+    """Load the tables, the curve and the position of a checkpoint: worker 0's file has all of them."""
+    state = saved.load(0)
+    if run.shared_tables.hosts.is_leader:
+        for name, table in run.shared_tables.matrices().items():
             table[:] = state["tables"][name].numpy()[:, : table.shape[1]]
-    before = {key: value for key, value in found.numerics.items() if key != "earlier"}
-    if before == run.numerics:
-        run.meter.note(f"goes on after step {run.done:,}")
-    else:
-        changed = ", ".join(f"{key} {before.get(key)} → {now}" for key, now in run.numerics.items()
-                            if before.get(key) != now)  # fmt: skip
-        run.meter.note(f"goes on after step {run.done:,} with other last bits ({changed}); the same rows in each step")
-        earlier = [*found.numerics.get("earlier", []), {**before, "steps": found.step}]
-        run.numerics["earlier"] = earlier
+    restore_progress(run, saved, state["curve"])

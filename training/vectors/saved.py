@@ -1,31 +1,31 @@
-"""A model's arrays as safetensors, written a slice at a time: the library would hold all of them twice.
+"""Write a model's arrays as safetensors, a slice at a time: the library would hold all of them twice.
 
-The bytes are the library's own: numbers by alignment, then by name, and {"format": "pt"} as the only metadata.
+The bytes equal those of the library: arrays by alignment, then by name, and {"format": "pt"} as the only metadata.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.core.files import replacing
+from pipeline.core.files import JsonObject, replacing
+from training.vectors.base import Arrays
 
-_KINDS = {"float32": "F32", "int64": "I64"}
+_DTYPES = {"float32": "F32", "int64": "I64"}
 _ROWS_AT_ONCE = 4096
 
 
-def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+def write_arrays(path: Path, arrays: Arrays) -> None:
     """Write these arrays, float32 or int64, contiguous or not."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    place, order = 0, sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    header: JsonObject = {"__metadata__": {"format": "pt"}}
+    place = 0
+    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     for name in order:
         array = arrays[name]
         ends = [place, place + array.size * array.itemsize]
-        header[name] = {"dtype": _KINDS[array.dtype.name], "shape": list(array.shape), "data_offsets": ends}
+        header[name] = {"dtype": _DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": ends}
         place = ends[1]
     described = json.dumps(header, separators=(",", ":")).encode()
     described += b" " * (-len(described) % 8)

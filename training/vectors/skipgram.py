@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.vectors.compiler import inlined, kernel
-from training.vectors.lanes import LANES, add, fma, load, splat, store, total
 from training.vectors.logistic import gradients, nats, probabilities
+from training.vectors.simd import SIMD_WIDTH, add, fma, load, splat, store, total
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -32,11 +32,11 @@ def skipgram(
     target_ends: Ints,
     windows: int,
     rate: float,
-    told_every: int,
+    loss_every: int,
 ) -> tuple[float, int]:
-    """Move the rows by one descent a window; returns the summed loss of every `told_every`-th window and its pairs."""
+    """Update the rows once a window; returns the summed loss of every `loss_every`-th window, and their pairs."""
     blank = len(inputs) // stride - 1
-    scores = np.zeros(_largest(context_ends, windows) * _largest(target_ends, windows) + LANES, np.float32)
+    scores = np.zeros(_largest(context_ends, windows) * _largest(target_ends, windows) + SIMD_WIDTH, np.float32)
     # only where a window has more than six targets: the changes of its inputs and outputs
     back = np.zeros(_largest(context_ends, windows) * stride, np.float32)
     forth = np.zeros(_largest(target_ends, windows) * stride, np.float32)
@@ -48,7 +48,7 @@ def skipgram(
         score(inputs, outputs, stride, contexts, context, around, targets, target, wide, scores)
         around -= contexts[context_end - 1] == blank
         probabilities(scores, around * wide)
-        if window % told_every == 0:
+        if window % loss_every == 0:
             loss += nats(scores, labels, target, around, wide)
             pairs += around
         gradients(scores, labels, target, around, wide, rate)
@@ -76,21 +76,21 @@ def score(
     """scores[c, t] = input c · output t, in tiles of two by three that stay in registers."""
     zero = splat(np.float32(0))
     for c in range(0, around, 2):
-        one, two = np.int64(contexts[context + c]) * stride, np.int64(contexts[context + c + 1]) * stride
+        first_row, second_row = np.int64(contexts[context + c]) * stride, np.int64(contexts[context + c + 1]) * stride
         for t in range(0, wide, 3):
             a = np.int64(targets[target + t]) * stride
             b = np.int64(targets[target + t + 1]) * stride
             d = np.int64(targets[target + t + 2]) * stride
             one_a = one_b = one_d = two_a = two_b = two_d = zero
-            for at in range(0, stride, LANES):
-                first, second = load(inputs, one + at), load(inputs, two + at)
+            for at in range(0, stride, SIMD_WIDTH):
+                first, second = load(inputs, first_row + at), load(inputs, second_row + at)
                 out_a, out_b, out_d = load(outputs, a + at), load(outputs, b + at), load(outputs, d + at)
                 one_a, one_b, one_d = fma(first, out_a, one_a), fma(first, out_b, one_b), fma(first, out_d, one_d)
                 two_a, two_b, two_d = fma(second, out_a, two_a), fma(second, out_b, two_b), fma(second, out_d, two_d)
-            here = c * wide + t
-            scores[here], scores[here + 1], scores[here + 2] = total(one_a), total(one_b), total(one_d)
-            here += wide
-            scores[here], scores[here + 1], scores[here + 2] = total(two_a), total(two_b), total(two_d)
+            offset = c * wide + t
+            scores[offset], scores[offset + 1], scores[offset + 2] = total(one_a), total(one_b), total(one_d)
+            offset += wide
+            scores[offset], scores[offset + 1], scores[offset + 2] = total(two_a), total(two_b), total(two_d)
 
 
 @inlined
@@ -105,17 +105,17 @@ def move_six(
     a, b = np.int64(targets[target]) * stride, np.int64(targets[target + 1]) * stride
     d, e = np.int64(targets[target + 2]) * stride, np.int64(targets[target + 3]) * stride
     f, g = np.int64(targets[target + 4]) * stride, np.int64(targets[target + 5]) * stride
-    for at in range(0, stride, LANES):
+    for at in range(0, stride, SIMD_WIDTH):
         out_a, out_b, out_d = load(outputs, a + at), load(outputs, b + at), load(outputs, d + at)
         out_e, out_f, out_g = load(outputs, e + at), load(outputs, f + at), load(outputs, g + at)
         sum_a = sum_b = sum_d = sum_e = sum_f = sum_g = splat(np.float32(0))
         for c in range(around):
-            place, here = np.int64(contexts[context + c]) * stride + at, c * 6
+            place, offset = np.int64(contexts[context + c]) * stride + at, c * 6
             word = load(inputs, place)
-            score_a, score_b, score_d = splat(scores[here]), splat(scores[here + 1]), splat(scores[here + 2])
+            score_a, score_b, score_d = splat(scores[offset]), splat(scores[offset + 1]), splat(scores[offset + 2])
             moved = fma(score_d, out_d, fma(score_b, out_b, fma(score_a, out_a, word)))
             sum_a, sum_b, sum_d = fma(score_a, word, sum_a), fma(score_b, word, sum_b), fma(score_d, word, sum_d)
-            score_e, score_f, score_g = splat(scores[here + 3]), splat(scores[here + 4]), splat(scores[here + 5])
+            score_e, score_f, score_g = splat(scores[offset + 3]), splat(scores[offset + 4]), splat(scores[offset + 5])
             moved = fma(score_g, out_g, fma(score_f, out_f, fma(score_e, out_e, moved)))
             sum_e, sum_f, sum_g = fma(score_e, word, sum_e), fma(score_f, word, sum_f), fma(score_g, word, sum_g)
             store(inputs, place, moved)
@@ -139,27 +139,31 @@ def move_many(
         a, b = np.int64(targets[target + t]) * stride, np.int64(targets[target + t + 1]) * stride
         d, e = np.int64(targets[target + t + 2]) * stride, np.int64(targets[target + t + 3]) * stride
         f, g = np.int64(targets[target + t + 4]) * stride, np.int64(targets[target + t + 5]) * stride
-        for at in range(0, stride, LANES):
+        for at in range(0, stride, SIMD_WIDTH):
             out_a, out_b, out_d = load(outputs, a + at), load(outputs, b + at), load(outputs, d + at)
             out_e, out_f, out_g = load(outputs, e + at), load(outputs, f + at), load(outputs, g + at)
             sum_a = sum_b = sum_d = sum_e = sum_f = sum_g = splat(np.float32(0))
             for c in range(around):
-                here, place = c * wide + t, c * stride + at
+                offset, place = c * wide + t, c * stride + at
                 word, moved = load(inputs, np.int64(contexts[context + c]) * stride + at), load(back, place)
-                score_a, score_b, score_d = splat(scores[here]), splat(scores[here + 1]), splat(scores[here + 2])
+                score_a, score_b, score_d = splat(scores[offset]), splat(scores[offset + 1]), splat(scores[offset + 2])
                 moved = fma(score_d, out_d, fma(score_b, out_b, fma(score_a, out_a, moved)))
                 sum_a, sum_b, sum_d = fma(score_a, word, sum_a), fma(score_b, word, sum_b), fma(score_d, word, sum_d)
-                score_e, score_f, score_g = splat(scores[here + 3]), splat(scores[here + 4]), splat(scores[here + 5])
+                score_e, score_f, score_g = (
+                    splat(scores[offset + 3]),
+                    splat(scores[offset + 4]),
+                    splat(scores[offset + 5]),
+                )
                 moved = fma(score_g, out_g, fma(score_f, out_f, fma(score_e, out_e, moved)))
                 sum_e, sum_f, sum_g = fma(score_e, word, sum_e), fma(score_f, word, sum_f), fma(score_g, word, sum_g)
                 store(back, place, moved)
-            here = t * stride + at
-            store(forth, here, sum_a)
-            store(forth, here + stride, sum_b)
-            store(forth, here + 2 * stride, sum_d)
-            store(forth, here + 3 * stride, sum_e)
-            store(forth, here + 4 * stride, sum_f)
-            store(forth, here + 5 * stride, sum_g)
+            offset = t * stride + at
+            store(forth, offset, sum_a)
+            store(forth, offset + stride, sum_b)
+            store(forth, offset + 2 * stride, sum_d)
+            store(forth, offset + 3 * stride, sum_e)
+            store(forth, offset + 4 * stride, sum_f)
+            store(forth, offset + 5 * stride, sum_g)
     shift(inputs, stride, contexts, context, around, back)
     shift(outputs, stride, targets, target, wide, forth)
 
@@ -168,6 +172,6 @@ def move_many(
 def shift(table: Floats, stride: int, members: Ints, first: int, count: int, changes: Floats) -> None:
     """table[members[first + i]] += changes[i]."""
     for index in range(count):
-        place, here = np.int64(members[first + index]) * stride, index * stride
-        for at in range(0, stride, LANES):
-            store(table, place + at, add(load(table, place + at), load(changes, here + at)))
+        place, offset = np.int64(members[first + index]) * stride, index * stride
+        for at in range(0, stride, SIMD_WIDTH):
+            store(table, place + at, add(load(table, place + at), load(changes, offset + at)))

@@ -1,8 +1,8 @@
 """Hierarchical softmax: the Huffman tree of the words, and windows whose targets are the nodes on a word's path.
 
 A word is predicted as a row of yes-or-no questions, one at each inner node between the root and its leaf (Morin and
-Bengio 2005; Mikolov et al. 2013, arXiv 1301.3781): frequent words have short paths. The tree is kept as the parent of
-each node, 5 bytes a node, and a path is climbed when it is wanted.
+Bengio 2005; Mikolov et al. 2013, arXiv 1301.3781): frequent words have short paths. The tree stores the
+parent of each node, 5 bytes a node, and a path is climbed when it is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Tree:
+class HuffmanTree:
     """Nodes 0 … n - 1 are leaves, n … 2n - 2 inner nodes, the last the root; `right[i]`: i is a second child."""
 
     leaves: Ints  # of each token its leaf, or -1
@@ -33,7 +33,7 @@ class Tree:
         return len(self.parents) // 2
 
 
-def huffman(counts: NDArray[np.int64]) -> Tree:
+def huffman(counts: NDArray[np.int64]) -> HuffmanTree:
     """The tree over tokens that occur (at least two); ties in favour of leaves, then of what came first."""
     tokens = np.flatnonzero(counts > 0)
     tokens = tokens[np.argsort(counts[tokens], kind="stable")]
@@ -41,12 +41,12 @@ def huffman(counts: NDArray[np.int64]) -> Tree:
     leaves[tokens] = np.arange(len(tokens), dtype=np.int32)
     parents, right = np.zeros(2 * len(tokens) - 1, np.int32), np.zeros(2 * len(tokens) - 1, np.int8)
     depth = join(counts[tokens], parents, right)
-    return Tree(leaves, parents, right, int(depth))
+    return HuffmanTree(leaves, parents, right, int(depth))
 
 
 @kernel
 def join(sorted_counts: NDArray[np.int64], parents: Ints, right: NDArray[np.int8]) -> int:
-    """Join the two lightest nodes until one is left; the tree's depth. Both queues are sorted: no heap is needed."""
+    """Join the two lightest nodes until one is left; returns the depth. Both queues are sorted: no heap is needed."""
     leaves, nodes = len(sorted_counts), len(parents)
     weights, depths = np.zeros(nodes, np.int64), np.zeros(nodes, np.int32)
     weights[:leaves] = sorted_counts
@@ -74,31 +74,33 @@ def windows_with_paths(
     size: int, least: int, blank: int, key: int,  # as for windows_with_negatives
     contexts: Ints, context_ends: Ints, targets: Ints, labels: Floats, target_ends: Ints,
 ) -> tuple[int, int]:  # fmt: skip
-    """A window for each word with a neighbour: words around it and the nodes on its path; windows and distinct nodes.
+    """Write a window for each word with a neighbour: its contexts and the nodes on its path.
 
-    A target that only fills up is -1 until the number of nodes, and so the blank row, is known.
+    Returns the number of windows and of distinct nodes.
+
+    A target that is only padding is -1 until the number of nodes, and with it the blank row, is known.
     """
-    windows = context = target = begin = distinct = 0
+    windows = context = target = sentence_start = distinct = 0
     draw, root, first_inner = np.uint64(key), len(parents) - 1, len(parents) // 2 + 1
-    for here in range(count):
-        word = words[here]
+    for position in range(count):
+        word = words[position]
         if word == BORDER:
-            begin = here + 1
+            sentence_start = position + 1
             continue
         draw += np.uint64(GOLDEN)
         reach = least + int(((mixed(draw) >> np.uint64(40)) * np.uint64(size - least + 1)) >> np.uint64(24))
-        found = around(words, count, begin, here, reach, blank, contexts, context)
-        if found == context:
+        context_end = around(words, count, sentence_start, position, reach, blank, contexts, context)
+        if context_end == context:
             continue
-        context = found
+        context = context_end
         node = leaves[members[word]]
         start = target
         while node != root:
-            asked = parents[node] - first_inner
-            if slots[asked] < 0:
-                slots[asked], nodes[distinct] = distinct, asked
+            inner_node = parents[node] - first_inner
+            if slots[inner_node] < 0:
+                slots[inner_node], nodes[distinct] = distinct, inner_node
                 distinct += 1
-            targets[target], labels[target] = slots[asked], np.float32(1 - right[node])
+            targets[target], labels[target] = slots[inner_node], np.float32(1 - right[node])
             target, node = target + 1, parents[node]
         while (target - start) % 6:
             targets[target], labels[target] = -1, np.float32(0.5)

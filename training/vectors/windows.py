@@ -1,12 +1,10 @@
 """From the tokens of a block to windows: which words are kept, which are around which, and what is to be predicted.
 
-Integers alone: what a window is, is decided here, and what it does to the vectors, in skipgram.py and cbow.py. Words
-get numbers of their own within a block (slots), so that a block's vectors lie side by side. About 30 ns a kept word.
+Only integers: this file defines the windows, skipgram.py and cbow.py use them to update vectors. Words are numbered
+within a block (slots), so that a block's vectors lie side by side. About 30 ns a kept word.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +19,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 
 
 @inlined
-def mixed(x: Any) -> Any:
+def mixed(x: np.uint64) -> np.uint64:
     """The finaliser of splitmix64 (Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -38,7 +36,7 @@ def kept_words(
     words: Ints,  # slots of the words that stay, BORDER between sentences and at the end
     members: Ints,  # the token of each slot
 ) -> tuple[int, int]:
-    """Leave out unknown words, and frequent ones now and then; returns how many words (with borders) and slots."""
+    """Drop unknown words, and frequent ones at random; returns the number of words (with borders) and of slots."""
     count = distinct = 0
     draw = np.uint64(key)
     for row in range(len(lengths)):
@@ -78,38 +76,37 @@ def windows_with_negatives(
     key: int,
     contexts: Ints, context_ends: Ints, targets: Ints, labels: Floats, target_ends: Ints,
 ) -> int:  # fmt: skip
-    """A window for each word with a neighbour: words around it, the word itself and `negatives` others; how many."""
-    windows = context = target = begin = 0
-    bits: Any
+    """Write a window (contexts, the word, negatives) for each word with a neighbour; returns the number of windows."""
+    windows = context = target = sentence_start = 0
     draw, mask, wide = np.uint64(key), np.uint64(len(pool) - 1), (negatives + 6) // 6 * 6
-    for here in range(count):
-        word = words[here]
+    for position in range(count):
+        word = words[position]
         if word == BORDER:
-            begin = here + 1
+            sentence_start = position + 1
             continue
         draw += np.uint64(GOLDEN)
         bits = mixed(draw)
         reach = least + int(((bits >> np.uint64(40)) * np.uint64(size - least + 1)) >> np.uint64(24))
-        found = around(words, count, begin, here, reach, blank_input, contexts, context)
-        if found == context:
+        context_end = around(words, count, sentence_start, position, reach, blank_input, contexts, context)
+        if context_end == context:
             continue
-        context = found
+        context = context_end
         targets[target], labels[target] = word, 1
         draw += np.uint64(GOLDEN)
         bits = mixed(draw)
         for index in range(1, wide):
             # a negative that is the word itself does not count (as in word2vec.c), nor do those that only fill up
-            other = blank_output
+            negative = blank_output
             if index <= negatives:
                 if index % 5 == 0:
                     draw += np.uint64(GOLDEN)
                     bits = mixed(draw)
-                other = pool[np.int64(bits & mask)]
+                negative = pool[np.int64(bits & mask)]
                 bits >>= np.uint64(12)
-                if other == word:
-                    other = blank_output
-            targets[target + index] = other
-            labels[target + index] = np.float32(0.5) if other == blank_output else np.float32(0)
+                if negative == word:
+                    negative = blank_output
+            targets[target + index] = negative
+            labels[target + index] = np.float32(0.5) if negative == blank_output else np.float32(0)
         target += wide
         context_ends[windows], target_ends[windows] = context, target
         windows += 1
@@ -117,19 +114,21 @@ def windows_with_negatives(
 
 
 @inlined
-def around(words: Ints, count: int, begin: int, here: int, reach: int, blank: int, contexts: Ints, context: int) -> int:
-    """Write the words within `reach` of `here` and in its sentence, made even by a blank; where they end."""
-    for at in range(max(begin, here - reach), here):
+def around(
+    words: Ints, count: int, sentence_start: int, position: int, reach: int, blank: int, contexts: Ints, context: int
+) -> int:
+    """Write the words within `reach` of `position` in its sentence, padded to an even number; returns their end."""
+    for at in range(max(sentence_start, position - reach), position):
         contexts[context] = words[at]
         context += 1
     first = context
-    for at in range(here + 1, min(count, here + reach + 1)):
+    for at in range(position + 1, min(count, position + reach + 1)):
         if words[at] == BORDER:
             break
         contexts[context] = words[at]
         context += 1
-    found = context - first + here - max(begin, here - reach)
-    if found % 2:
+    context_count = context - first + position - max(sentence_start, position - reach)
+    if context_count % 2:
         contexts[context] = blank
         context += 1
     return context
@@ -139,17 +138,18 @@ def around(words: Ints, count: int, begin: int, here: int, reach: int, blank: in
 def draw_pool(
     cumulative: NDArray[np.float64], guide: Ints, key: int, slots: Ints, members: Ints, distinct: int, pool: Ints,
 ) -> int:  # fmt: skip
-    """Fill `pool` with the slots of words drawn by their chance; new ones get slots after `distinct`. How many now.
+    """Fill `pool` with the slots of words drawn by their probability; returns the number of slots, new ones included.
 
     One draw from each of len(pool) equal parts of the distribution: as likely as free draws, and more even.
-    cumulative: of each word, the chance of it and all before; guide[i]: the first word that ends after i / len(guide).
+    cumulative: for each word, the probability of it and all before; guide[i]: the first word that ends after
+    i / len(guide).
     """
     draw = np.uint64(key)
     for index in range(len(pool)):
         draw += np.uint64(GOLDEN)
-        where = (index + (mixed(draw) >> np.uint64(11)) * 2.0**-53) / len(pool)
-        word = guide[int(where * len(guide))]
-        while cumulative[word] <= where:
+        point = (index + (mixed(draw) >> np.uint64(11)) * 2.0**-53) / len(pool)
+        word = guide[int(point * len(guide))]
+        while cumulative[word] <= point:
             word += 1
         if slots[word] < 0:
             slots[word], members[distinct] = distinct, word

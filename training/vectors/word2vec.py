@@ -1,47 +1,48 @@
-"""word2vec (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546): from rows of tokens to windows to moved vectors.
+"""word2vec (Mikolov et al. 2013, arXiv 1301.3781, 1310.4546): from rows of tokens to windows to updated vectors.
 
-Skip-gram or CBOW, negative sampling or hierarchical softmax, subsampling of frequent words, dynamic windows: the
-integers are settled in windows.py and tree.py, the vectors moved in skipgram.py and cbow.py. Two things are other than
-in word2vec.c, for speed and at equal quality (README): all words around one word share its negatives, and a block draws
-them from a pool of `POOL` words that were drawn for it.
+Skip-gram or CBOW, negative sampling or hierarchical softmax, subsampling of frequent words, dynamic windows: windows.py
+and tree.py compute the integers, skipgram.py and cbow.py update the vectors. Two things differ from word2vec.c, for
+speed and at equal quality (README): all words around one word share its negatives, and a block draws them from a pool
+of `POOL` words that were drawn for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject
 from training import keyed_rng
 from training.models.sections.vectors import Vectors
 from training.objectives.section import Cbow, Skipgram
 from training.spec import TrainingSpec
 from training.trainer import batches
 from training.trainer.feed import HELD_OUT
-from training.trainer.plan import plan
-from training.trainer.stream import Rows
+from training.trainer.packed_rows import PackedRows
+from training.trainer.step_plan import plan_steps
 from training.vectors import windows as kernels
-from training.vectors.base import KEYS, Desk, Floats, Ints, Learner, Part, Table
+from training.vectors.base import KEYS, Arrays, Block, BlockBuffer, Floats, Ints, Learner, TableSpec
 from training.vectors.cbow import cbow
 from training.vectors.skipgram import TILE, skipgram
 from training.vectors.tree import huffman, windows_with_paths
-from training.vectors.vocabulary import NO_NEIGHBOURS, check_neighbours, vocabulary
+from training.vectors.word_counts import NO_NEIGHBOURS, check_neighbours, count_words
 
 POOL = 1024  # a power of two, at most 4096: an index takes 12 bits of a draw
-# of a product's pull on a row (blocks.share_of): found by experiment (README)
-PULL = 0.1
-AHEAD = 16  # steps
+# of a row's changes (blocks.damped_share): chosen by experiment (README)
+DAMPING = 0.1
+STEPS_AT_ONCE = 16  # whose rows are computed together
 SECTIONS = {"skipgram": Skipgram, "cbow": Cbow}
-LOOPS: dict[str, Any] = {"skipgram": skipgram, "cbow": cbow}
+LOOPS: dict[str, Callable[..., tuple[float, int]]] = {"skipgram": skipgram, "cbow": cbow}
 RATES = {"skipgram": 0.025, "cbow": 0.05}  # word2vec.c
 
 
 @dataclass(frozen=True)
-class Room:
-    """Arrays for a block's integers, written anew by each block."""
+class Workspace:
+    """Arrays for a block's integers, overwritten by each block."""
 
     words: Ints
     pool: Ints
@@ -54,24 +55,24 @@ class Room:
     target_ends: Ints
 
     @property
-    def lists(self) -> tuple[Any, ...]:
-        """The windows, as the kernels take them."""
+    def windows(self) -> tuple[Ints, Ints, Ints, Floats, Ints]:
+        """The arrays of the windows, in the order of the kernels' parameters."""
         return self.contexts, self.context_ends, self.targets, self.labels, self.target_ends
 
 
 class Word2vec(Learner):
     """Tables `input` and `output`; a block is some rows of tokens."""
 
-    told_every = 16
+    loss_every = 16
 
-    def __init__(self, spec: TrainingSpec, rows: dict[str, Rows]) -> None:
+    def __init__(self, spec: TrainingSpec, rows: dict[str, PackedRows]) -> None:
         section = spec.section
         self.splits, self.seed, self.length = rows, spec.seed, spec.length
         self.options = SECTIONS[section.objective.name].model_validate(section.objective.options)
         self.objective, self.width = section.objective.name, Vectors.model_validate(section.model.options).width
-        self.words = vocabulary(rows["train"], spec.tokenizer, spec.vocabulary)
+        self.words = count_words(rows["train"], spec.tokenizer, spec.vocabulary)
         check_neighbours(rows["train"], self.words)
-        self.plan = plan(section, length=self.length, rows=len(rows["train"]), world=1, micro_tokens=self.length,
+        self.plan = plan_steps(section, length=self.length, rows=len(rows["train"]), world=1, micro_tokens=self.length,
                          precision="fp32")  # fmt: skip
         self.rate = section.optimizer.options.get("lr") or RATES[section.objective.name]
         self.block_rows = -(-self.plan.batch_rows // section.engine.options["blocks"])
@@ -81,106 +82,110 @@ class Word2vec(Learner):
         self.tree = huffman(self.words.counts) if self.options.loss == "hierarchical_softmax" else None
         self.wide = -(-(self.tree.depth if self.tree else 1 + self.options.negatives) // TILE) * TILE
         self.ahead: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
-        self.tables, self.room = self._tables(), self._room()
+        self.tables = self._tables()
+        self.workspace = self._workspace()
         self.rows, self.parameters = len(rows["train"]), 2 * len(self.words.counts) * self.width
 
     def numbers(self, step: int) -> NDArray[np.int64]:
         """Computed for some steps at once: a permutation costs as much for ten rows as for a thousand."""
-        group, place = divmod(step, AHEAD)
+        group, place = divmod(step, STEPS_AT_ONCE)
         if self.ahead[0] != group:
-            rows = self.plan.batch_rows * AHEAD
+            rows = self.plan.batch_rows * STEPS_AT_ONCE
             self.ahead = group, batches.rows_of_step(group, rows=self.rows, batch_rows=rows, seed=self.seed)
         return self.ahead[1][place * self.plan.batch_rows :][: self.plan.batch_rows]
 
-    def begin(self, tables: dict[str, Floats]) -> None:
+    def initialize(self, tables: dict[str, Floats]) -> None:
         """Small inputs, outputs at zero, as in word2vec.c."""
-        draw, inputs = np.random.default_rng([self.seed, len(tables["input"])]), tables["input"]
+        inputs = tables["input"]
+        generator = np.random.default_rng([self.seed, len(inputs)])
         for first in range(0, len(inputs), 4096):
-            some = inputs[first : first + 4096]
-            some[:] = (draw.random(some.shape, np.float32) - np.float32(0.5)) / np.float32(self.width)
+            rows = inputs[first : first + 4096]
+            rows[:] = (generator.random(rows.shape, np.float32) - np.float32(0.5)) / np.float32(self.width)
 
     def check(self, tables: dict[str, Floats]) -> None:
-        """Outputs begin at zero, and every window moves some."""
+        """Outputs start at zero, and every window changes some."""
         if not tables["output"].any():
-            why = f" once frequent words are left out (objective.subsample {self.options.subsample:g})"
-            raise StageFailed(f"pretrain: {NO_NEIGHBOURS.format(why=why)}")
+            cause = f" once frequent words are left out (objective.subsample {self.options.subsample:g})"
+            raise StageFailed(f"pretrain: {NO_NEIGHBOURS.format(cause=cause)}")
 
-    def choose(self, part: Part, desks: dict[str, Desk]) -> None:
+    def select_rows(self, block: Block, buffers: dict[str, BlockBuffer]) -> None:
         """The input rows are the block's words, the output rows these and the pool, or the nodes on their paths."""
-        room, tree, inputs, outputs = self.room, self.tree, desks["input"], desks["output"]
-        rows, size = self.splits[part.split], self.options.window
-        tokens, lengths = rows.tokens[part.numbers].astype(np.int32), rows.lengths[part.numbers]
-        kept, inputs.count = kernels.kept_words(
-            tokens, lengths, self.keep, room.slots, part.keys[0], room.words, inputs.members
+        work, tree, inputs, outputs = self.workspace, self.tree, buffers["input"], buffers["output"]
+        rows, size = self.splits[block.split], self.options.window
+        tokens, lengths = rows.tokens[block.numbers].astype(np.int32), rows.lengths[block.numbers]
+        words, inputs.count = kernels.kept_words(
+            tokens, lengths, self.keep, work.slots, block.keys[0], work.words, inputs.members
         )
-        drawn = (size, 1 if self.options.dynamic else size)
+        window_sizes = (size, 1 if self.options.dynamic else size)
+        contexts, context_ends, targets, labels, target_ends = work.windows
         if tree is None:
             outputs.members[: inputs.count] = inputs.members[: inputs.count]
             outputs.count = kernels.draw_pool(
-                self.cumulative, self.guide, part.keys[1], room.slots, outputs.members, inputs.count, room.pool
+                self.cumulative, self.guide, block.keys[1], work.slots, outputs.members, inputs.count, work.pool
             )
             self.windows = kernels.windows_with_negatives(
-                room.words, kept, room.pool, self.options.negatives, *drawn, inputs.count, outputs.count,
-                part.keys[2], *room.lists,
+                work.words, words, work.pool, self.options.negatives, *window_sizes, inputs.count, outputs.count,
+                block.keys[2], contexts, context_ends, targets, labels, target_ends,
             )  # fmt: skip
-            kernels.forget(room.slots, outputs.members, outputs.count)
+            kernels.forget(work.slots, outputs.members, outputs.count)
         else:
             self.windows, outputs.count = windows_with_paths(
-                room.words, kept, inputs.members, tree.leaves, tree.parents, tree.right, room.node_slots,
-                outputs.members, *drawn, inputs.count, part.keys[2], *room.lists,
+                work.words, words, inputs.members, tree.leaves, tree.parents, tree.right, work.node_slots,
+                outputs.members, *window_sizes, inputs.count, block.keys[2],
+                contexts, context_ends, targets, labels, target_ends,
             )  # fmt: skip
-            kernels.forget(room.slots, inputs.members, inputs.count)
+            kernels.forget(work.slots, inputs.members, inputs.count)
         kernels.count_visits(
-            room.contexts, room.context_ends, room.targets, room.target_ends, self.windows,
+            contexts, context_ends, targets, target_ends, self.windows,
             inputs.visits, inputs.count, outputs.visits, outputs.count,
         )  # fmt: skip
 
-    def learn(self, desks: dict[str, Desk], *, rate: float, told_every: int) -> tuple[float, int]:
+    def update(self, buffers: dict[str, BlockBuffer], *, rate: float, loss_every: int) -> tuple[float, int]:
         """The loss is in nats a pair of words for skip-gram, a window for CBOW."""
-        room, stride = self.room, self.tables["input"].stride
-        loss, told = LOOPS[self.objective](
-            desks["input"].rows(stride),
-            desks["output"].rows(stride),
+        work, stride = self.workspace, self.tables["input"].stride
+        loss, items = LOOPS[self.objective](
+            buffers["input"].rows(stride),
+            buffers["output"].rows(stride),
             stride,
-            *room.lists,
+            *work.windows,
             self.windows,
             rate,
-            told_every,
+            loss_every,
         )
-        return float(loss), int(told)
+        return float(loss), int(items)
 
-    def tensors(self, tables: dict[str, Floats]) -> dict[str, NDArray[Any]]:
+    def tensors(self, tables: dict[str, Floats]) -> Arrays:
         return {"counts": self.words.counts, "input": tables["input"], "output": tables["output"]}
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> JsonObject:
         options = Vectors(width=self.width).model_dump(mode="json")
         return {"family": "word2vec", "options": options, "vocabulary": len(self.words.counts), "context": self.length}
 
-    def _held_out(self, tokens: int) -> tuple[Part, ...]:
+    def _held_out(self, tokens: int) -> tuple[Block, ...]:
         """Held-out rows spread evenly over the split, cut as blocks are; the same draws in every run."""
         total = len(self.splits["validation"])
-        wanted = min(total, max(1, tokens // self.length))
-        numbers = np.arange(wanted) * total // wanted
-        blocks = np.split(numbers, np.arange(self.block_rows, wanted, self.block_rows))
+        count = min(total, max(1, tokens // self.length))
+        numbers = np.arange(count) * total // count
+        blocks = np.split(numbers, np.arange(self.block_rows, count, self.block_rows))
         keys = keyed_rng.keys(HELD_OUT, 0, np.arange(len(blocks) * KEYS)).reshape(-1, KEYS)
-        return tuple(Part(some, own, "validation") for some, own in zip(blocks, keys, strict=True))
+        return tuple(Block(rows, row_keys, "validation") for rows, row_keys in zip(blocks, keys, strict=True))
 
-    def _tables(self) -> dict[str, Table]:
+    def _tables(self) -> dict[str, TableSpec]:
         rows, tokens = len(self.words.counts), self.block_rows * self.length
-        more = tokens * self.tree.depth if self.tree else tokens + POOL
+        outputs = tokens * self.tree.depth if self.tree else tokens + POOL
         return {
-            "input": Table(rows, self.width, min(rows, tokens), PULL),
-            "output": Table(rows, self.width, min(rows, more), PULL),
+            "input": TableSpec(rows, self.width, min(rows, tokens), DAMPING),
+            "output": TableSpec(rows, self.width, min(rows, outputs), DAMPING),
         }
 
-    def _room(self) -> Room:
+    def _workspace(self) -> Workspace:
         tokens, size = self.block_rows * self.length, len(self.words.counts)
         around, targets = tokens * 2 * self.options.window, tokens * self.wide
         empty = {
             "words": tokens + self.block_rows, "pool": POOL, "contexts": around, "context_ends": tokens,
             "targets": targets, "target_ends": tokens,
         }  # fmt: skip
-        return Room(
+        return Workspace(
             **{name: np.empty(count, np.int32) for name, count in empty.items()}, labels=np.empty(targets, np.float32),
             slots=np.full(size, -1, np.int32), node_slots=np.full(size if self.tree else 0, -1, np.int32),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The trainer of word vectors, as one process of a gang (training/worker.py).
+"""The trainer of word vectors: one process of a gang (training/worker.py).
 
 torchrun --nproc-per-node 2 -m training.vectors.worker SPEC.json
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from pipeline.core.files import write_json
+from pipeline.core.files import JsonValue, write_json
 from training import worker
 from training.models.saved import CONFIG, WEIGHTS
 from training.spec import TrainingSpec
@@ -24,7 +23,7 @@ from training.worker import ModelCounts
 
 
 class VectorTrainer:
-    """Tables of vectors, moved block by block; on the CPU and through gloo, GPU or not."""
+    """Trains tables of vectors block by block, on the CPU and through gloo, also on a machine with GPUs."""
 
     def device(self) -> torch.device:
         return torch.device("cpu")
@@ -36,11 +35,11 @@ class VectorTrainer:
         loop.train(training)
 
     def save_model(self, training: loop.VectorRun, folder: Path) -> ModelCounts | None:
-        if training.exchange.hosts.rank:
+        if training.shared_tables.hosts.rank:
             return None
         learner = training.learner
         folder.mkdir(parents=True, exist_ok=True)
-        write_arrays(folder / WEIGHTS, learner.tensors(training.exchange.matrices()))
+        write_arrays(folder / WEIGHTS, learner.tensors(training.shared_tables.matrices()))
         write_json(folder / CONFIG, learner.described())
         steps = learner.plan.steps
         return {
@@ -49,10 +48,10 @@ class VectorTrainer:
         }  # fmt: skip
 
     def wait(self, training: loop.VectorRun) -> None:
-        dist.barrier(group=training.exchange.hosts.everyone)
+        dist.barrier(group=training.shared_tables.hosts.all_workers)
 
 
-def work(spec: Mapping[str, Any], report: worker.Report) -> None:
+def work(spec: Mapping[str, JsonValue], report: worker.Report) -> None:
     """Train word vectors as one worker; `spec` is a TrainingSpec as JSON."""
     worker.work(VectorTrainer(), spec, report)
 

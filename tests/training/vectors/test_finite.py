@@ -36,7 +36,7 @@ def test_vectors_that_are_not_finite_are_neither_kept_nor_published(
     def spoil(run: loop.VectorRun) -> None:
         one_step(run)
         if run.done == (2 if after == "checkpoint" else run.learner.plan.steps):
-            run.exchange.matrices()["input"][1, 0] = float("nan")  # of <unk>, which no window holds
+            run.shared_tables.matrices()["input"][1, 0] = float("nan")  # of <unk>, which no window holds
 
     monkeypatch.setattr(loop, "one_step", spoil)
     job = make_job("a", save_every=2)

@@ -29,7 +29,7 @@ from training.models.saved import load
 from training.models.vectors import Glove
 from training.section import Pretrain
 from training.stages.pretrain import MODEL, run, spec_of
-from training.trainer.stream import open_rows
+from training.trainer.packed_rows import open_rows
 from training.vectors.glove import Glove as Learner
 from training.vectors.worker import work
 
@@ -107,7 +107,7 @@ def bytes_of(job: Job) -> dict[str, str]:
 
 def alone(job: Job) -> dict[str, str]:
     """Train in this process."""
-    work(spec_of(job).to_dict(), lambda told: None)
+    work(spec_of(job).to_dict(), lambda figures: None)
     return bytes_of(job)
 
 
@@ -116,10 +116,10 @@ def test_vectors_learn_the_counts_and_leave_their_curve(
 ) -> None:
     job = make_job("a", epochs=60)
     alone(job)
-    found = curve(job)
+    columns = curve(job)
     # 1,600 cells: 4 parts of a block make steps of about a hundred, 16 an epoch
-    assert found["step"] == list(range(1, 60 * 16 + 1))
-    assert np.mean(found["loss"][-16:]) < 0.15 * np.mean(found["loss"][:16])
+    assert columns["step"] == list(range(1, 60 * 16 + 1))
+    assert np.mean(columns["loss"][-16:]) < 0.15 * np.mean(columns["loss"][:16])
     model = load(job.folder / "model")
     assert isinstance(model, Glove) and model.vectors().shape == (VOCABULARY, WIDTH)
     table = pq.read_table(inputs["counts"].files("parts/")[0])
@@ -164,8 +164,8 @@ def test_two_workers_left_alone_end_in_the_same_bytes_as_one(make_job: Callable[
 
 def test_another_seed_ends_in_other_vectors_and_sees_the_parts_in_another_order(make_job: Callable[..., Job]) -> None:
     jobs = [make_job("one", epochs=2), make_job("other", epochs=2, seed=18)]
-    one, other = map(alone, jobs)
-    assert one["model/model.safetensors"] != other["model/model.safetensors"]
+    first, second = map(alone, jobs)
+    assert first["model/model.safetensors"] != second["model/model.safetensors"]
     assert curve(jobs[0])["rows"] != curve(jobs[1])["rows"]
 
 

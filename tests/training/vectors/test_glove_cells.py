@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.core.shards import ShardWriter
-from training.vectors.glove_cells import Grid, Shape, groups, open_cells
+from training.vectors.glove_cells import Grid, GridLayout, groups, open_cells
 
 VOCABULARY = 60
 
@@ -33,7 +33,7 @@ def table(tmp_path: Path) -> tuple[list[Path], pa.Table]:
 
 
 def opened(files: list[Path], scratch: Path, **options: float) -> Grid:
-    shape = Shape(**{"blocks": 4, "parts": 3, "x_max": 100.0, "alpha": 0.75, **options})  # type: ignore[arg-type]
+    shape = GridLayout(**{"blocks": 4, "parts": 3, "x_max": 100.0, "alpha": 0.75, **options})  # type: ignore[arg-type]
     return open_cells(files, shape, vocabulary=VOCABULARY, name="digest", scratch=scratch)
 
 
@@ -42,18 +42,18 @@ def test_every_cell_is_in_one_part_of_the_block_of_its_groups(
 ) -> None:
     files, whole = table
     grid = opened(files, tmp_path)
-    found = []
+    cells = []
     for number in range(4 * 4 * 3):
         bounds = [grid.bounds[group : group + 2] for group in grid.groups(number)]
         for word, context, log, weight in grid.part(number).tolist():
             assert bounds[0][0] <= word < bounds[0][1] and bounds[1][0] <= context < bounds[1][1]
-            found.append((int(grid.tokens[word]), int(grid.tokens[context]), log, weight))
-    found.sort()
+            cells.append((int(grid.tokens[word]), int(grid.tokens[context]), log, weight))
+    cells.sort()
     expected = whole.to_pylist()
-    assert [cell[:2] for cell in found] == [(cell["word"], cell["context"]) for cell in expected]
+    assert [cell[:2] for cell in cells] == [(cell["word"], cell["context"]) for cell in expected]
     counts = np.array([cell["count"] for cell in expected])
-    assert [cell[2] for cell in found] == pytest.approx(np.log(counts), rel=1e-6)
-    assert [cell[3] for cell in found] == pytest.approx(np.minimum(1, (counts / 100) ** 0.75), rel=1e-6)
+    assert [cell[2] for cell in cells] == pytest.approx(np.log(counts), rel=1e-6)
+    assert [cell[3] for cell in cells] == pytest.approx(np.minimum(1, (counts / 100) ** 0.75), rel=1e-6)
 
 
 def test_groups_weigh_alike_and_hold_every_token_that_occurs() -> None:

@@ -22,17 +22,17 @@ def loss(w: Tensor, c: Tensor, b: Tensor, d: Tensor, count: Tensor) -> Tensor:
 def rows(vectors: np.ndarray, biases: np.ndarray, squares: np.ndarray, *, context: bool) -> np.ndarray:  # type: ignore[type-arg]
     """As the kernel has them: vector, bias and a constant 1 (the other way round for contexts), squares."""
     count, width = vectors.shape
-    found = np.zeros((count, 2, stride_of(width)), np.float32)
-    found[:, 0, :width], found[:, 1] = vectors, squares
-    found[:, 0, width + context], found[:, 0, width + 1 - context] = biases, 1
-    return found
+    table = np.zeros((count, 2, stride_of(width)), np.float32)
+    table[:, 0, :width], table[:, 1] = vectors, squares
+    table[:, 0, width + context], table[:, 0, width + 1 - context] = biases, 1
+    return table
 
 
 def cells_of(words: np.ndarray, contexts: np.ndarray, counts: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    found = np.zeros(len(words), CELL)
-    found["word"], found["context"], found["log"] = words, contexts, np.log(counts)
-    found["weight"] = np.minimum(1, (counts / X_MAX) ** ALPHA)
-    return found
+    cells = np.zeros(len(words), CELL)
+    cells["word"], cells["context"], cells["log"] = words, contexts, np.log(counts)
+    cells["weight"] = np.minimum(1, (counts / X_MAX) ** ALPHA)
+    return cells
 
 
 def published(cells: np.ndarray, state: list[np.ndarray], rate: float) -> float:  # type: ignore[type-arg]
@@ -41,11 +41,11 @@ def published(cells: np.ndarray, state: list[np.ndarray], rate: float) -> float:
     summed = 0.0
     for word, context, log, weight in cells.tolist():
         difference = w[word] @ c[context] + b[word] + d[context] - log
-        pull = weight * difference
-        summed += 0.5 * pull * difference
+        weighted = weight * difference
+        summed += 0.5 * weighted * difference
         moves = [
-            (w, w2, word, rate * pull * c[context].copy()), (c, c2, context, rate * pull * w[word].copy()),
-            (b, b2, word, rate * pull), (d, d2, context, rate * pull),
+            (w, w2, word, rate * weighted * c[context].copy()), (c, c2, context, rate * weighted * w[word].copy()),
+            (b, b2, word, rate * weighted), (d, d2, context, rate * weighted),
         ]  # fmt: skip
         for numbers, squares, row, move in moves:
             numbers[row] -= move / np.sqrt(squares[row])
@@ -62,8 +62,8 @@ def test_a_pass_over_the_cells_ends_where_the_published_algorithm_does(width: in
     words, contexts = (rows(v, bias, np.float32(1), context=k) for k, (v, bias) in enumerate([(w, b), (c, d)]))  # type: ignore[arg-type]
     cells = cells_of(draw.integers(0, count, 400), draw.integers(0, count, 400), draw.uniform(0.1, 40, 400))
     order = draw.permutation(400).astype(np.int32)
-    found = descend(cells, order, words.reshape(-1), contexts.reshape(-1), 0, 0, stride_of(width), width, RATE)
-    assert found == pytest.approx(published(cells[order], state, RATE), rel=1e-5)
+    loss = descend(cells, order, words.reshape(-1), contexts.reshape(-1), 0, 0, stride_of(width), width, RATE)
+    assert loss == pytest.approx(published(cells[order], state, RATE), rel=1e-5)
     for rows_, vectors, biases, context in ((words, state[0], state[2], 0), (contexts, state[1], state[3], 1)):
         assert rows_[:, 0, :width] == pytest.approx(vectors, abs=2e-5)
         assert rows_[:, 0, width + context] == pytest.approx(biases, abs=2e-5)
@@ -75,7 +75,7 @@ def test_a_pass_over_the_cells_ends_where_the_published_algorithm_does(width: in
 def test_a_step_is_the_gradient_that_autograd_finds(count: float) -> None:
     width, draw = 20, torch.Generator().manual_seed(3)
     made = [torch.randn(shape, generator=draw, dtype=torch.float64) for shape in [(width,), (width,), (), ()]]
-    w, c, b, d = (one.requires_grad_() for one in made)
+    w, c, b, d = (tensor.requires_grad_() for tensor in made)
     gradients = torch.autograd.grad(loss(w, c, b, d, torch.tensor(count)), [w, c, b, d])
     words, contexts = (
         rows(v.detach().numpy()[None], bias.detach().numpy()[None], np.float32(1), context=context)  # type: ignore[arg-type]

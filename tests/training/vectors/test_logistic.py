@@ -27,9 +27,9 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def test_the_curve_is_the_logistic_function_to_float32() -> None:
     x = np.linspace(-9, 9, 30_016).astype(np.float32)
-    found = x.copy()
-    answered(found, np.zeros(len(x), np.float32), 1, len(x), 0.0)
-    assert np.abs(found - sigmoid(x.astype(np.float64))).max() < 2e-7
+    answers = x.copy()
+    answered(answers, np.zeros(len(x), np.float32), 1, len(x), 0.0)
+    assert np.abs(answers - sigmoid(x.astype(np.float64))).max() < 2e-7
     beyond = np.array([-1e30, -20, -9, 0, 9, 20, 1e30] + [0] * 9, np.float32)
     answered(beyond, np.zeros(16, np.float32), 1, 7, 0.0)
     assert beyond[0] == beyond[1] == beyond[2] and beyond[4] == beyond[5] == beyond[6] and beyond[3] == 0.5

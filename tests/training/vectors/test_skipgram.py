@@ -44,7 +44,7 @@ def moved(
         context_ends.append(len(contexts))
         more = -len(predicted) % 6
         targets += predicted + [BLANK] * more
-        labels += [float(one) for one in label] + [0.5] * more
+        labels += [float(value) for value in label] + [0.5] * more
         target_ends.append(len(targets))
     lists = [np.array(x, np.int32) for x in (contexts, context_ends, targets)]
     loss, _ = LOOPS[objective](
@@ -70,8 +70,8 @@ def test_a_window_moves_the_vectors_down_the_gradient_of_its_loss(objective: str
     before = [torch.tensor(table, dtype=torch.float64, requires_grad=True) for table in tables(1)]
     loss = window_loss(objective, before[0][around], before[1][predicted], torch.tensor(label))
     loss.backward()  # type: ignore[no-untyped-call]
-    inputs, outputs, found = moved(objective, [CASES[case]])
-    assert found == pytest.approx(loss.item(), rel=1e-5)
+    inputs, outputs, summed = moved(objective, [CASES[case]])
+    assert summed == pytest.approx(loss.item(), rel=1e-5)
     # word2vec.c gives every word the change of the mean whole: their number times the gradient
     times = len(around) if objective == "cbow" else 1
     for table, expected, factor in ((inputs, before[0], times), (outputs, before[1], 1)):

@@ -7,17 +7,17 @@ import heapq
 import numpy as np
 import pytest
 
-from training.vectors.tree import Tree, huffman, windows_with_paths
+from training.vectors.tree import HuffmanTree, huffman, windows_with_paths
 from training.vectors.windows import BORDER
 
 
-def path(tree: Tree, token: int) -> list[tuple[int, int]]:
+def path(tree: HuffmanTree, token: int) -> list[tuple[int, int]]:
     """(inner node, answer) from a token's leaf up to the root."""
-    node, found = int(tree.leaves[token]), []
+    node, steps = int(tree.leaves[token]), []
     while node != len(tree.parents) - 1:
-        found.append((int(tree.parents[node]) - len(tree.parents) // 2 - 1, 1 - int(tree.right[node])))
+        steps.append((int(tree.parents[node]) - len(tree.parents) // 2 - 1, 1 - int(tree.right[node])))
         node = int(tree.parents[node])
-    return found
+    return steps
 
 
 @pytest.mark.parametrize("size", [2, 3, 10, 300])
@@ -32,8 +32,8 @@ def test_the_tree_is_as_short_as_one_can_be(size: int) -> None:
         heapq.heappush(heap, joined)
     paths = {token: path(tree, token) for token in np.flatnonzero(counts).tolist()}
     assert sum(len(paths[token]) * int(counts[token]) for token in paths) == cost
-    assert tree.depth == max(len(one) for one in paths.values())
-    assert len({tuple(one) for one in paths.values()}) == size
+    assert tree.depth == max(len(steps) for steps in paths.values())
+    assert len({tuple(steps) for steps in paths.values()}) == size
     assert tree.leaves[[0, 1, -1]].tolist() == [-1, -1, -1]
 
 
@@ -52,8 +52,8 @@ def test_a_word_is_predicted_as_the_answers_on_its_path() -> None:
     assert windows == 5 and (slots == -1).all() and len(set(nodes[:distinct].tolist())) == distinct
     first = 0
     for window, token in zip(range(5), (5, 2, 7, 2, 5), strict=True):
-        some = range(first, target_ends[window])
-        asked = [(int(nodes[targets[t]]), int(labels[t])) for t in some if targets[t] != distinct]
-        assert asked == path(tree, token) and len(some) % 6 == 0
-        assert all(labels[t] == 0.5 for t in some if targets[t] == distinct)
+        window_targets = range(first, target_ends[window])
+        answers = [(int(nodes[targets[t]]), int(labels[t])) for t in window_targets if targets[t] != distinct]
+        assert answers == path(tree, token) and len(window_targets) % 6 == 0
+        assert all(labels[t] == 0.5 for t in window_targets if targets[t] == distinct)
         first = target_ends[window]

@@ -40,25 +40,25 @@ def windows(sentences: list[list[int]], *, size: int, least: int, negatives: int
     """(word, words around, negatives) of every window, in tokens."""
     words = np.array([word for sentence in sentences for word in [*sentence, BORDER]], np.int32)
     most = len(words)
-    room = [np.zeros(most * 2 * size, np.int32), np.zeros(most, np.int32), np.zeros(most * 12, np.int32)]
+    arrays = [np.zeros(most * 2 * size, np.int32), np.zeros(most, np.int32), np.zeros(most * 12, np.int32)]
     labels, ends = np.zeros(most * 12, np.float32), np.zeros(most, np.int32)
     blank = WORDS
     count = windows_with_negatives(
-        words, len(words), np.array(pool, np.int32), negatives, size, least, blank, blank, np.uint64(3), *room,
+        words, len(words), np.array(pool, np.int32), negatives, size, least, blank, blank, np.uint64(3), *arrays,
         labels, ends,
     )  # fmt: skip
-    found, context, target = [], 0, 0
+    all_windows, context, target = [], 0, 0
     for window in range(count):
-        around = room[0][context : room[1][window]].tolist()
-        some = slice(target, ends[window])
-        assert len(around) % 2 == 0 and (some.stop - some.start) % 6 == 0
-        labelled = list(zip(room[2][some].tolist(), labels[some].tolist(), strict=True))
-        assert all((label == 0.5) == (other == blank) for other, label in labelled)
-        others = [other for other, label in labelled if label == 0]
-        found.append((labelled[0][0], [word for word in around if word != blank], others))
+        around = arrays[0][context : arrays[1][window]].tolist()
+        window_targets = slice(target, ends[window])
+        assert len(around) % 2 == 0 and (window_targets.stop - window_targets.start) % 6 == 0
+        labelled = list(zip(arrays[2][window_targets].tolist(), labels[window_targets].tolist(), strict=True))
+        assert all((label == 0.5) == (negative == blank) for negative, label in labelled)
+        others = [negative for negative, label in labelled if label == 0]
+        all_windows.append((labelled[0][0], [word for word in around if word != blank], others))
         assert labelled[0][1] == 1
-        context, target = room[1][window], some.stop
-    return found
+        context, target = arrays[1][window], window_targets.stop
+    return all_windows
 
 
 def test_unknown_words_are_taken_out_and_ends_become_borders() -> None:
@@ -80,31 +80,31 @@ def test_frequent_words_are_left_out_as_often_as_asked() -> None:
 
 def test_a_window_holds_the_words_around_and_never_crosses_a_border() -> None:
     sentences = [[2, 3, 4, 5], [6], [7, 8, 2]]
-    found = windows(sentences, size=2, least=2, negatives=1, pool=[9] * 8)
+    all_windows = windows(sentences, size=2, least=2, negatives=1, pool=[9] * 8)
     expected = [
         (word, sentence[max(0, here - 2) : here] + sentence[here + 1 : here + 3], [9])
         for sentence in sentences
         if len(sentence) > 1
         for here, word in enumerate(sentence)
     ]
-    assert found == expected
+    assert all_windows == expected
 
 
 def test_a_drawn_window_is_of_every_size_alike() -> None:
     sentence = list(range(2, 50)) * 200
-    found = windows([sentence], size=3, least=1, negatives=1, pool=[1] * 8)
-    sizes = np.bincount([len(around) // 2 for _, around, _ in found[3:-3]])
-    assert sizes[0] == 0 and sizes[1:] == pytest.approx(len(found) / 3, rel=0.1)
+    all_windows = windows([sentence], size=3, least=1, negatives=1, pool=[1] * 8)
+    sizes = np.bincount([len(around) // 2 for _, around, _ in all_windows[3:-3]])
+    assert sizes[0] == 0 and sizes[1:] == pytest.approx(len(all_windows) / 3, rel=0.1)
 
 
 @pytest.mark.parametrize("negatives", [1, 5, 7, 11])
 def test_negatives_come_from_the_pool_and_are_never_the_word(negatives: int) -> None:
-    found = windows([[2, 3, 4, 5] * 50], size=2, least=2, negatives=negatives, pool=[2, 3, 10, 11])
-    for word, _, others in found:
+    all_windows = windows([[2, 3, 4, 5] * 50], size=2, least=2, negatives=negatives, pool=[2, 3, 10, 11])
+    for word, _, others in all_windows:
         assert word not in others and set(others) <= {2, 3, 10, 11} and len(others) <= negatives
-    drawn = [other for word, _, others in found if word > 3 for other in others]
+    draws = [negative for word, _, others in all_windows if word > 3 for negative in others]
     # none is the word itself, so none is left out
-    assert len(drawn) == 100 * negatives and min(np.bincount(drawn)[[2, 3, 10, 11]]) > 100 * negatives / 8
+    assert len(draws) == 100 * negatives and min(np.bincount(draws)[[2, 3, 10, 11]]) > 100 * negatives / 8
 
 
 def test_a_pool_holds_every_word_as_often_as_its_chance() -> None:

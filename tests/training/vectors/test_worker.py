@@ -34,7 +34,7 @@ from training.vectors.worker import work
 
 def run_here(job: Job) -> Outcome:
     """The stage with its one worker in this process: what it left is collected."""
-    work(spec_of(job).to_dict(), lambda told: None)
+    work(spec_of(job).to_dict(), lambda figures: None)
     return run(job)
 
 
@@ -59,22 +59,24 @@ def test_words_that_stand_together_come_together(make_job: Callable[..., Job], o
     vectors = torch.nn.functional.normalize(model.vectors()[seen], dim=1)
     alike, same = vectors @ vectors.T, (seen[:, None] - seen[None, :]) % 4 == 0
     assert alike[same].mean() > alike[~same].mean() + 0.3
-    found = curve(job)
-    assert found["loss"][-1] < found["loss"][0] and outcome.counts["steps"] == round(30 * 300 / 16)
+    columns = curve(job)
+    assert columns["loss"][-1] < columns["loss"][0] and outcome.counts["steps"] == round(30 * 300 / 16)
 
 
 def test_the_curve_says_rows_rate_and_held_out_loss(make_job: Callable[..., Job]) -> None:
     job = make_job("a")
     run_here(job)
-    found, steps = curve(job), round(3 * 300 / 16)
-    assert found["rows"] == [fingerprint(rows_of_step(s, rows=300, batch_rows=16, seed=17)) for s in range(steps)]
-    assert found["learning_rate"] == pytest.approx([0.025 * (1 - s / steps) for s in range(steps)])
-    taken = {s: loss for s, loss in zip(found["step"], found["validation_loss"], strict=True) if loss is not None}
-    assert set(range(6, steps + 1, 6)) <= set(taken)
+    columns, steps = curve(job), round(3 * 300 / 16)
+    assert columns["rows"] == [fingerprint(rows_of_step(s, rows=300, batch_rows=16, seed=17)) for s in range(steps)]
+    assert columns["learning_rate"] == pytest.approx([0.025 * (1 - s / steps) for s in range(steps)])
+    held_out = {
+        s: loss for s, loss in zip(columns["step"], columns["validation_loss"], strict=True) if loss is not None
+    }
+    assert set(range(6, steps + 1, 6)) <= set(held_out)
     # six answers a pair, each a guess at first
-    assert found["loss"][0] == pytest.approx(6 * np.log(2), rel=0.01)
+    assert columns["loss"][0] == pytest.approx(6 * np.log(2), rel=0.01)
     lines = [json.loads(line) for line in (job.place.metrics / "pretrain.jsonl").read_text().splitlines()]
-    assert lines[-1]["step"] == steps and {line["step"] for line in lines} >= set(taken)
+    assert lines[-1]["step"] == steps and {line["step"] for line in lines} >= set(held_out)
 
 
 def test_the_held_out_loss_moves_nothing(make_job: Callable[..., Job]) -> None:
@@ -90,22 +92,22 @@ def test_the_held_out_loss_moves_nothing(make_job: Callable[..., Job]) -> None:
     ],
 )
 def test_any_number_of_workers_comes_to_the_same_bytes(make_job: Callable[..., Job], objective: Any) -> None:
-    alone, gang = (
+    single, gang = (
         run_here(make_job("alone", objective=objective)),
         run(make_job("gang", workers=3, objective=objective)),
     )
-    assert digests(alone) == digests(gang) and alone.numerics == gang.numerics
+    assert digests(single) == digests(gang) and single.numerics == gang.numerics
 
 
 def test_workers_of_two_hosts_come_to_the_same_bytes(make_job: Callable[..., Job]) -> None:
-    alone, apart = make_job("alone"), make_job("apart")
-    expected = digests(run_here(alone))
-    spec = apart.place.metrics / "spec.json"
-    write_json(spec, spec_of(apart).to_dict())
+    single, two_hosts = make_job("alone"), make_job("apart")
+    expected = digests(run_here(single))
+    spec = two_hosts.place.metrics / "spec.json"
+    write_json(spec, spec_of(two_hosts).to_dict())
     # three workers, of which the last two share a host
     code = (
         "import json, os, sys\nfrom training.worker import leave\nfrom training.vectors import hosts, worker\n"
-        "hosts._name = lambda: 'other' if os.environ['RANK'] > '0' else 'one'\n"
+        "hosts._host_name = lambda: 'other' if os.environ['RANK'] > '0' else 'one'\n"
         "worker.work(json.load(open(sys.argv[1])), print)\nleave()"
     )
     port = _free_port()
@@ -117,7 +119,7 @@ def test_workers_of_two_hosts_come_to_the_same_bytes(make_job: Callable[..., Job
         for rank in range(3)
     ]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    assert {path: hashlib.sha256((apart.folder / path).read_bytes()).hexdigest() for path in expected} == expected
+    assert {path: hashlib.sha256((two_hosts.folder / path).read_bytes()).hexdigest() for path in expected} == expected
 
 
 def test_more_workers_than_blocks_are_refused(make_job: Callable[..., Job]) -> None:

@@ -26,7 +26,7 @@ from training.spec import TrainingSpec
 
 
 @dataclass(frozen=True)
-class Rows:
+class PackedRows:
     """The rows of a split: `tokens` rows × length, of which the first `lengths[i]` of row i count."""
 
     tokens: NDArray[Any]
@@ -41,7 +41,7 @@ class Rows:
         return self.tokens[numbers].astype(np.int64), lengths.astype(np.int64)
 
 
-def open_rows(files: Sequence[Path], *, length: int, name: str, scratch: Path) -> Rows:
+def open_rows(files: Sequence[Path], *, length: int, name: str, scratch: Path) -> PackedRows:
     """The rows of these shards, in this order. `name` says what they are (split and digest) and names the scratch file.
 
     Raises: StageFailed when there are no rows, or the disk has no room for them.
@@ -60,10 +60,10 @@ def open_rows(files: Sequence[Path], *, length: int, name: str, scratch: Path) -
                 raise StageFailed(f"{folder}: too little disk to unpack the training rows. Free some space.") from error
     shape = read_json(described)
     tokens = np.memmap(folder / f"{name}.tokens", shape["dtype"], "r", shape=(shape["rows"], shape["length"]))
-    return Rows(tokens, np.memmap(folder / f"{name}.lengths", np.int32, "r", shape=(shape["rows"],)))
+    return PackedRows(tokens, np.memmap(folder / f"{name}.lengths", np.int32, "r", shape=(shape["rows"],)))
 
 
-def split_rows(spec: TrainingSpec) -> dict[str, Rows]:
+def split_rows(spec: TrainingSpec) -> dict[str, PackedRows]:
     """The rows of each split that a worker is given."""
     files = {"train": spec.train, "validation": spec.validation}
     return {

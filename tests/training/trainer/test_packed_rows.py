@@ -15,7 +15,7 @@ import torch
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
-from training.trainer.stream import open_rows
+from training.trainer.packed_rows import open_rows
 
 CPU = torch.device("cpu")
 OPEN = """

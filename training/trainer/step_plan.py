@@ -10,7 +10,7 @@ from training.section import Precision, Pretrain
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """Follows from the section, the row length, the number of workers and the device; nothing else decides it."""
 
     steps: int
@@ -29,9 +29,9 @@ class Plan:
         return step % self.save_every == 0 and step < self.steps
 
 
-def plan(
+def plan_steps(
     section: Pretrain, *, length: int, rows: int, world: int, micro_tokens: int, precision: Precision, group: int = 1
-) -> Plan:
+) -> StepPlan:
     """Cut a run over `rows` rows; a micro-batch is a multiple of `group` of them.
 
     Raises: UserError when a batch is no whole number of rows for every worker.
@@ -44,7 +44,7 @@ def plan(
     fits = max(group, micro_tokens // length)
     # the largest even cut that fits: batches are small powers of two in practice
     micro_rows = max(count for count in range(group, min(each, fits) + 1, group) if each % count == 0)
-    return Plan(
+    return StepPlan(
         steps, batch_rows, micro_rows, each // micro_rows, _every(section.validate_every, steps),
         _every(section.save_every, steps),
     )  # fmt: skip

@@ -6,12 +6,12 @@ import pytest
 
 from pipeline.core.errors import UserError
 from training.section import Pretrain
-from training.trainer.plan import Plan, plan
+from training.trainer.step_plan import StepPlan, plan_steps
 
 
-def cut(*, world: int = 1, micro_tokens: int = 8192, length: int = 256, **options: object) -> Plan:
+def cut(*, world: int = 1, micro_tokens: int = 8192, length: int = 256, **options: object) -> StepPlan:
     section = Pretrain.model_validate({"batch_tokens": 16384, "steps": 100, **options})
-    return plan(section, length=length, rows=1000, world=world, micro_tokens=micro_tokens, precision="fp32")
+    return plan_steps(section, length=length, rows=1000, world=world, micro_tokens=micro_tokens, precision="fp32")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_last_step_is_validated_and_ends_in_the_model() -> None:
 def test_steps_follow_the_precision() -> None:
     section = Pretrain.model_validate({"batch_tokens": 256, "steps": {"bf16": 50, "fp32": 20}})
     cut_at = {"length": 256, "rows": 9, "world": 1, "micro_tokens": 256}
-    found = [plan(section, precision=p, **cut_at).steps for p in ("bf16", "fp32")]  # type: ignore[arg-type]
+    found = [plan_steps(section, precision=p, **cut_at).steps for p in ("bf16", "fp32")]  # type: ignore[arg-type]
     assert found == [50, 20]
 
 
@@ -58,10 +58,10 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_does() ->
 
 def test_epochs_are_passes_over_the_rows() -> None:
     section = Pretrain.model_validate({"batch_tokens": 1024, "epochs": 2.5})
-    assert plan(section, length=256, rows=100, world=1, micro_tokens=256, precision="fp32").steps == 62
+    assert plan_steps(section, length=256, rows=100, world=1, micro_tokens=256, precision="fp32").steps == 62
 
 
 def test_a_group_of_rows_stays_in_one_micro_batch() -> None:
     section = Pretrain.model_validate({"batch_tokens": 24 * 256, "steps": 1})
-    found = plan(section, length=256, rows=100, world=1, micro_tokens=10 * 256, precision="fp32", group=4)
+    found = plan_steps(section, length=256, rows=100, world=1, micro_tokens=10 * 256, precision="fp32", group=4)
     assert (found.micro_rows, found.micro_batches) == (8, 3)

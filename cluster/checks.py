@@ -21,7 +21,7 @@ from pipeline.core.raw import RawFiles, RawSource
 from pipeline.core.registry import load
 from pipeline.core.yaml_tree import PathOf, Tree
 
-Check = Callable[[Flow, Tree], None]
+ConfigCheck = Callable[[Flow, Tree], None]
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
@@ -31,22 +31,22 @@ LEAST_BYTES = 256 << 20  # a checkpoint, a log, a report
 
 def needs_are_made(flow: Flow, tree: Tree) -> None:
     """A stage reads the nearest earlier artifact of each kind it needs: some section before it must make one."""
-    given = set(tree.data or {})
-    made: set[str] = set()
+    present = set(tree.data or {})
+    available: set[str] = set()
     for spec in flow.specs:
-        if spec.section not in given:
+        if spec.section not in present:
             continue
         steps = [step for step in flow.steps if step.spec is spec]
         needs = {kind: None for step in steps for kind in spec.needs_of(step.entry.options)} or dict.fromkeys(
             spec.needs
         )
-        missing = [kind for kind in needs if kind not in made]
+        missing = [kind for kind in needs if kind not in available]
         if missing:
-            makers = [next(other.section for other in flow.specs if other.makes == kind) for kind in missing]
-            what = f"the stage {spec.name} needs {' and '.join(missing)}; no section before it makes that."
-            tree.problem((spec.section,), what, f"Add {' and '.join(f'`{name}:`' for name in makers)}.")
-        made.add(spec.makes)
-    if not any(spec.section in given for spec in flow.specs):
+            makers = [next(spec.section for spec in flow.specs if spec.makes == kind) for kind in missing]
+            message = f"the stage {spec.name} needs {' and '.join(missing)}; no section before it makes that."
+            tree.problem((spec.section,), message, f"Add {' and '.join(f'`{name}:`' for name in makers)}.")
+        available.add(spec.makes)
+    if not any(spec.section in present for spec in flow.specs):
         tree.problem((), "there is no stage to run.", f"Write one with: {program()} init")
 
 
@@ -76,16 +76,16 @@ def _check_room(flow: Flow, tree: Tree, raw_bytes: int) -> None:
     needed = raw_bytes * GROWTH + LEAST_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed and not (workdir / "store").exists():
-        what = f"too little disk: {figures.size(free)} free in {folder}, about {figures.size(needed)} needed."
-        tree.problem(("workdir",), what, "Free space, or choose another workdir.")
+        message = f"too little disk: {figures.size(free)} free in {folder}, about {figures.size(needed)} needed."
+        tree.problem(("workdir",), message, "Free space, or choose another workdir.")
 
 
 def workdir_is_local(flow: Flow, tree: Tree) -> None:
     """The work directory is a folder of this machine."""
     scheme, separator, _ = flow.config.workdir.partition("://")
     if separator:
-        what = f"a work directory behind a URL ({scheme}://) is not supported yet;"
-        tree.problem(("workdir",), what, "use a local folder.")
+        message = f"a work directory behind a URL ({scheme}://) is not supported yet;"
+        tree.problem(("workdir",), message, "use a local folder.")
 
 
 def workdir_is_writable(flow: Flow, tree: Tree) -> None:
@@ -119,11 +119,11 @@ def other_artifacts_are_there(flow: Flow, tree: Tree) -> None:
 
 def launcher_can_start(flow: Flow, tree: Tree) -> None:
     """The GPUs that are asked for are there, and somebody answers at the address of Ray."""
-    asked = flow.config.cluster
-    for missing in requirements.problems(
-        asked.launcher, address=asked.address, workers=asked.workers, gpus_per_worker=asked.gpus_per_worker
+    cluster = flow.config.cluster
+    for requirement in requirements.problems(
+        cluster.launcher, address=cluster.address, workers=cluster.workers, gpus_per_worker=cluster.gpus_per_worker
     ):
-        tree.problem(("cluster", missing.option), missing.what, missing.hint)
+        tree.problem(("cluster", requirement.option), requirement.what, requirement.hint)
 
 
 def sections_go_together(flow: Flow, tree: Tree) -> None:
@@ -134,7 +134,7 @@ def sections_go_together(flow: Flow, tree: Tree) -> None:
                 tree.problem(mismatch.path, mismatch.what, mismatch.hint)
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[ConfigCheck, ...] = (
     needs_are_made, workdir_is_local, workdir_is_writable, raw_files_are_there, other_artifacts_are_there,
     launcher_can_start, sections_go_together,
 )  # fmt: skip

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         # there may be no memory for the trace, and the log may lie on the disk that is full
         with contextlib.suppress(OSError, MemoryError):
             traceback.print_exc()
-        result = {"error": _unforeseen(order["job"], error), "exit_code": 1}
+        result = {"error": _unexpected_error(order["job"], error), "exit_code": 1}
     try:
         write_json(result_path(job_path), result)
     except (OSError, MemoryError) as error:
@@ -88,16 +88,16 @@ def _work(order: dict[str, Any]) -> str:
 
 def versions() -> dict[str, str]:
     """The libraries that matter and the interpreter, as installed; reads metadata, imports nothing."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            installed[name] = "absent"
+    return installed
 
 
-def _unforeseen(job: dict[str, Any], error: Exception) -> str:
+def _unexpected_error(job: dict[str, Any], error: Exception) -> str:
     stage, folder = job["identity"]["stage"], job["place"]["folder"]
     if shortage := shortage_of(error):
         folder = getattr(error, "filename", None) or folder

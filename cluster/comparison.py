@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field
 
-from cluster.config import Loaded, validate
+from cluster.config import LoadedConfig, validate
 from pipeline.core.config import Section, UserPath, problems_of
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.files import replacing
@@ -46,12 +46,12 @@ class Comparison(Section):
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRun:
     """One run: an entry on a corpus."""
 
     entry: str
     corpus: str
-    loaded: Loaded
+    loaded: LoadedConfig
 
     @property
     def name(self) -> str:
@@ -59,13 +59,13 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparing:
+class ComparisonPlan:
     """The whole: where its page goes, and its runs, a corpus after the other."""
 
     name: str
     path: Path
     overrides: tuple[str, ...]
-    runs: tuple[Compared, ...]
+    runs: tuple[ComparedRun, ...]
 
     @property
     def workdir(self) -> Path:
@@ -77,7 +77,7 @@ class Comparing:
 
 
 @dataclass(frozen=True)
-class _Draft:
+class _RunDraft:
     """A run that is not checked yet: its tree, and for each of its sections where in the file that came from."""
 
     entry: str
@@ -98,13 +98,13 @@ class _Draft:
         return f"{above}.{path}" if path else above
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> Comparing:
+def read(path: Path, overrides: Sequence[str] = ()) -> ComparisonPlan:
     """Every run of a comparison, checked; an override is of the file's own keys or of every run that has the section.
 
     Raises: ConfigError with every problem of every run.
     """
     tree = read_tree(path)
-    common = [one for one in overrides if _first(one) in OWN]
+    common = [assignment for assignment in overrides if _first(assignment) in OWN]
     for assignment in common:
         set_path(tree, assignment)
     comparison = problems_of(tree, Comparison)
@@ -117,15 +117,15 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Comparing:
             _override(drafts, assignment)
     folder = Path(comparison.workdir) / FOLDER / comparison.name
     runs = _validated(drafts, tree, folder, overrides)
-    return Comparing(comparison.name, path, tuple(overrides), tuple(runs))
+    return ComparisonPlan(comparison.name, path, tuple(overrides), tuple(runs))
 
 
-def write(comparing: Comparing) -> None:
+def write(comparing: ComparisonPlan) -> None:
     """Leave every run's YAML beside the page."""
     comparing.folder.mkdir(parents=True, exist_ok=True)
-    for one in comparing.runs:
-        with replacing(one.loaded.path) as beside:
-            beside.write_text(one.loaded.resolved_yaml(), encoding="utf-8")
+    for run in comparing.runs:
+        with replacing(run.loaded.path) as beside:
+            beside.write_text(run.loaded.resolved_yaml(), encoding="utf-8")
 
 
 def _first(assignment: str) -> str:
@@ -140,7 +140,7 @@ def _check_names(comparison: Comparison, tree: Tree) -> None:
                 tree.problem((kind, name), f"names files: use letters, digits{hyphen}, and be short.")
     for corpus, sections in comparison.corpora.items():
         own = sections.get("entries", {})
-        if not isinstance(own, dict) or not all(isinstance(one, dict) for one in own.values()):
+        if not isinstance(own, dict) or not all(isinstance(sections, dict) for sections in own.values()):
             tree.problem(("corpora", corpus, "entries"), "should be a mapping of entries to their sections.")
             continue
         for name in own:
@@ -148,7 +148,7 @@ def _check_names(comparison: Comparison, tree: Tree) -> None:
                 tree.problem(("corpora", corpus, "entries", name), f"there is no entry {name}.")
 
 
-def _draft(tree: Tree, entry: str, corpus: str) -> _Draft:
+def _draft(tree: Tree, entry: str, corpus: str) -> _RunDraft:
     """The run's sections, each with the lines that it has in the file."""
     data = {key: value for key, value in tree.data.items() if key in COMMON}
     where: dict[str, PathOf] = {key: (key,) for key in COMMON}
@@ -162,14 +162,14 @@ def _draft(tree: Tree, entry: str, corpus: str) -> _Draft:
         drafted.lines |= _below(tree.lines, above, section)
         drafted.secrets |= _below(tree.secrets, above, section)
     drafted.lines[()] = tree.line(("entries", entry)) or 1
-    return _Draft(entry, corpus, drafted, origins)
+    return _RunDraft(entry, corpus, drafted, origins)
 
 
 def _sections(tree: Tree, above: PathOf) -> Iterator[tuple[str, Any]]:
-    found = tree.data
+    level = tree.data
     for part in above:
-        found = found.get(part, {}) if isinstance(found, dict) else {}
-    for name, value in found.items():
+        level = level.get(part, {}) if isinstance(level, dict) else {}
+    for name, value in level.items():
         if name in ("name", "workdir"):
             tree.problem((*above, name), "is of the whole comparison. Write it at the top of the file.")
         elif not (above[0] == "corpora" and len(above) == 2 and name == "entries"):
@@ -178,50 +178,50 @@ def _sections(tree: Tree, above: PathOf) -> Iterator[tuple[str, Any]]:
 
 def _below(table: Mapping[PathOf, V], above: PathOf, section: str) -> dict[PathOf, V]:
     """What a table of paths says below a path, as paths below a section."""
-    return {(section, *path[len(above) :]): one for path, one in table.items() if path[: len(above)] == above}
+    return {(section, *path[len(above) :]): value for path, value in table.items() if path[: len(above)] == above}
 
 
-def _override(drafts: Sequence[_Draft], assignment: str) -> None:
+def _override(drafts: Sequence[_RunDraft], assignment: str) -> None:
     section = _first(assignment)
-    having = [one for one in drafts if section in one.tree.data]
-    if not having:
-        what, hint = f"no run has a section {section!r}.", f"Of the file itself: {', '.join(OWN)}."
-        raise ConfigError.of([Problem("command line", None, assignment, what, hint)])
-    for one in having:
-        set_path(one.tree, assignment)
+    affected = [draft for draft in drafts if section in draft.tree.data]
+    if not affected:
+        message, hint = f"no run has a section {section!r}.", f"Of the file itself: {', '.join(OWN)}."
+        raise ConfigError.of([Problem("command line", None, assignment, message, hint)])
+    for draft in affected:
+        set_path(draft.tree, assignment)
 
 
-def _validated(drafts: Sequence[_Draft], tree: Tree, folder: Path, overrides: Sequence[str]) -> list[Compared]:
-    runs: list[Compared] = []
-    found: dict[Problem, list[_Draft]] = {problem: [] for problem in tree.problems}
-    told = {problem.path for problem in tree.problems}
+def _validated(drafts: Sequence[_RunDraft], tree: Tree, folder: Path, overrides: Sequence[str]) -> list[ComparedRun]:
+    runs: list[ComparedRun] = []
+    problems: dict[Problem, list[_RunDraft]] = {problem: [] for problem in tree.problems}
+    reported = {problem.path for problem in tree.problems}
     for draft in drafts:
         try:
             loaded = validate(draft.tree, folder / f"{draft.name}.yaml", overrides=overrides)
         except ConfigError as error:
             for problem in error.problems:
                 placed = _placed(problem, draft.place(problem.path), overrides)
-                if placed.path not in told:
-                    found.setdefault(placed, []).append(draft)
+                if placed.path not in reported:
+                    problems.setdefault(placed, []).append(draft)
         else:
-            runs.append(Compared(draft.entry, draft.corpus, replace(loaded, overrides=())))
-    if found:
-        raise ConfigError.of([_named(problem, of, drafts) for problem, of in found.items()])
+            runs.append(ComparedRun(draft.entry, draft.corpus, replace(loaded, overrides=())))
+    if problems:
+        raise ConfigError.of([_with_run_names(problem, of, drafts) for problem, of in problems.items()])
     return runs
 
 
 def _placed(problem: Problem, path: str, overrides: Sequence[str]) -> Problem:
     names = [assignment.partition("=")[0] for assignment in overrides]
-    given = any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in names)
-    return replace(problem, path=path, file="command line", line=None) if given else replace(problem, path=path)
+    overridden = any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in names)
+    return replace(problem, path=path, file="command line", line=None) if overridden else replace(problem, path=path)
 
 
-def _named(problem: Problem, of: Sequence[_Draft], drafts: Sequence[_Draft]) -> Problem:
+def _with_run_names(problem: Problem, of: Sequence[_RunDraft], drafts: Sequence[_RunDraft]) -> Problem:
     """The problem, with the runs that have it where the path alone does not say."""
     parts = problem.path.split(".")
-    said = {"entries": lambda one: one.entry == parts[1], "corpora": lambda one: one.corpus == parts[1]}
-    meant = list(filter(said.get(parts[0], lambda one: True), drafts))
-    if not of or len(of) == len(meant) or (parts[0] == "corpora" and parts[2:3] == ["entries"]):
+    filters = {"entries": lambda draft: draft.entry == parts[1], "corpora": lambda draft: draft.corpus == parts[1]}
+    candidates = list(filter(filters.get(parts[0], lambda draft: True), drafts))
+    if not of or len(of) == len(candidates) or (parts[0] == "corpora" and parts[2:3] == ["entries"]):
         return problem
     more = f" and {len(of) - 3} more" if len(of) > 3 else ""
-    return replace(problem, what=f"in {', '.join(one.name for one in of[:3])}{more}: {problem.what}")
+    return replace(problem, what=f"in {', '.join(draft.name for draft in of[:3])}{more}: {problem.what}")

@@ -14,8 +14,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from cluster.checks import CHECKS, Check
-from cluster.entries import take_names
+from cluster.checks import CHECKS, ConfigCheck
+from cluster.entries import pop_names
 from cluster.flow import Flow, FlowStep, flow_of
 from cluster.sections import EntryNames, RunConfig, model_of, stage_table
 from pipeline.core.config import problems_of
@@ -27,7 +27,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConfig:
     """A configuration that holds, where it came from, and the values that must not be written down."""
 
     config: RunConfig
@@ -58,8 +58,8 @@ class Loaded:
 
     def _with_names(self, key: str, value: Any) -> Any:
         if isinstance(value, list):
-            return [_named(self.names.get((key, at)), entry) for at, entry in enumerate(value)]
-        return _named(self.names.get((key,)), value)
+            return [_with_name(self.names.get((key, at)), entry) for at, entry in enumerate(value)]
+        return _with_name(self.names.get((key,)), value)
 
     def without_secrets(self, value: V) -> V:
         """A copy of plain data in which every expanded secret is its ${NAME} again."""
@@ -71,7 +71,7 @@ class Loaded:
         return yaml.dump(self.resolved(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _named(names: tuple[str, tuple[str, ...]] | None, value: Any) -> Any:
+def _with_name(names: tuple[str, tuple[str, ...]] | None, value: Any) -> Any:
     if names is None:
         return value
     name, of = names
@@ -80,7 +80,7 @@ def _named(names: tuple[str, tuple[str, ...]] | None, value: Any) -> Any:
 
 
 def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec] | None = None,
-         checks: Sequence[Check] = CHECKS) -> Loaded:  # fmt: skip
+         checks: Sequence[ConfigCheck] = CHECKS) -> LoadedConfig:  # fmt: skip
     """Read a run's YAML, apply `section.key=value` overrides, validate.
 
     Raises: ConfigError with every problem, each with its file and line.
@@ -92,7 +92,7 @@ def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec
 
 
 def validate(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Sequence[StageSpec] | None = None,
-             checks: Sequence[Check] = CHECKS) -> Loaded:  # fmt: skip
+             checks: Sequence[ConfigCheck] = CHECKS) -> LoadedConfig:  # fmt: skip
     """The configuration that a tree holds, with `overrides` in it already.
 
     Raises: ConfigError with every problem.
@@ -100,7 +100,7 @@ def validate(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Se
     table = tuple(stage_table() if specs is None else specs)
     sections = {spec.section for spec in table}
     _empty_means_defaults(tree, sections | {"cluster"})
-    names = take_names(tree, table)
+    names = pop_names(tree, table)
     data = tree.data if isinstance(tree.data, dict) else {}
     listed = frozenset(key[0] for key in names if len(key) == 2 and isinstance(data.get(key[0]), list))
     model = model_of(table, listed)
@@ -112,7 +112,7 @@ def validate(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Se
     secrets = _secrets(tree)
     if config is None or tree.problems:
         raise ConfigError.of(_located(tree.problems, overrides, secrets, names))
-    return Loaded(config, flow, names, path, tuple(overrides), secrets)
+    return LoadedConfig(config, flow, names, path, tuple(overrides), secrets)
 
 
 def _empty_means_defaults(tree: Tree, sections: Iterable[str]) -> None:
@@ -153,19 +153,19 @@ def _located(
 
     A path through a list of entries goes by their names: `pretrain.small.steps`.
     """
-    given = [assignment.partition("=")[0] for assignment in overrides]
+    overridden = [assignment.partition("=")[0] for assignment in overrides]
     by_name = {dotted(path): f"{path[0]}.{name}" for path, (name, _) in names.items() if len(path) == 2 and name}
     located = []
     for problem in problems:
-        path, what = problem.path, problem.what
-        for numbered, named in by_name.items():
+        path, message = problem.path, problem.what
+        for numbered, display in by_name.items():
             if path == numbered or path.startswith((f"{numbered}.", f"{numbered}[")):
-                path = named + path.removeprefix(numbered)
+                path = display + path.removeprefix(numbered)
         for value, text in secrets.items():
-            what = what.replace(value, text)
-        typed = any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in given)
+            message = message.replace(value, text)
+        typed = any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in overridden)
         where = ("command line", None) if typed else (problem.file, problem.line)
-        located.append(Problem(*where, path, what, problem.hint))
+        located.append(Problem(*where, path, message, problem.hint))
     return list(dict.fromkeys(located))
 
 

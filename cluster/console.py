@@ -83,9 +83,9 @@ class Terminal(Console):
 
             self._live = Live(console=self.rich, auto_refresh=False, transient=True)
             self._live.start()
-        self._live.update(self._drawn(progress, now), refresh=True)
+        self._live.update(self._progress_row(progress, now), refresh=True)
 
-    def _drawn(self, progress: StageProgress, now: float) -> Any:
+    def _progress_row(self, progress: StageProgress, now: float) -> Any:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
@@ -117,5 +117,5 @@ class Terminal(Console):
 
 def console(stream: TextIO | None = None) -> Console:
     """The console for a stream (standard output): live on a terminal, plain lines otherwise."""
-    chosen = sys.stdout if stream is None else stream
-    return Terminal(chosen) if chosen.isatty() else Console(chosen)
+    target = sys.stdout if stream is None else stream
+    return Terminal(target) if target.isatty() else Console(target)

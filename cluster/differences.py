@@ -37,8 +37,8 @@ def _compare_lists(old: list[Any], new: list[Any], path: str) -> Iterator[str]:
         if before == after:
             yield f"{path} order {_shown(list(before))} → {_shown(list(after))}"
     elif structured and len(old) == len(new):
-        for index, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _compare(one, other, f"{path}[{index}]")
+        for index, (old_item, new_item) in enumerate(zip(old, new, strict=True)):
+            yield from _compare(old_item, new_item, f"{path}[{index}]")
     elif structured:
         yield f"{path} {len(old)} entries → {len(new)}"
     else:
@@ -46,15 +46,15 @@ def _compare_lists(old: list[Any], new: list[Any], path: str) -> Iterator[str]:
 
 
 def _by_name(items: list[Any]) -> dict[str, Any] | None:
-    named: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for item in items:
         name, options = item, None
         if isinstance(item := _spelled(item), dict) and len(item) == 1:
             ((name, options),) = item.items()
-        if not isinstance(name, str) or name in named:
+        if not isinstance(name, str) or name in by_name:
             return None
-        named[name] = options or {}
-    return named
+        by_name[name] = options or {}
+    return by_name
 
 
 def _spelled(value: Any) -> Any:

@@ -18,7 +18,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 ALLOWED = "Use letters, digits, - and _, beginning with a letter; 40 characters at most."
 
 
-def take_names(tree: Tree, specs: Sequence[StageSpec]) -> EntryNames:
+def pop_names(tree: Tree, specs: Sequence[StageSpec]) -> EntryNames:
     """Name and `of` of every entry, removed from the tree; what is wrong with them goes to its problems."""
     names: EntryNames = {}
     data = tree.data if isinstance(tree.data, dict) else {}
@@ -34,7 +34,7 @@ def take_names(tree: Tree, specs: Sequence[StageSpec]) -> EntryNames:
 def _take_list(tree: Tree, entries: list[Any], key: str, names: EntryNames) -> None:
     if not entries:
         tree.problem((key,), "is an empty list.", "Write at least one entry, or leave the section out.")
-    taken: set[str] = set()
+    used: set[str] = set()
     for at, entry in enumerate(entries):
         if not isinstance(entry, dict):
             continue  # the section's own validation says so
@@ -42,9 +42,9 @@ def _take_list(tree: Tree, entries: list[Any], key: str, names: EntryNames) -> N
         name, of = _take(tree, entry, path)
         if not name:
             tree.problem(path, "has no name.", "Every entry of a list needs one, such as `name: small`.")
-        elif name in taken:
+        elif name in used:
             tree.problem((*path, "name"), f"the name {name!r} is taken by an entry before it.", "Choose another.")
-        taken.add(name)
+        used.add(name)
         names[path] = (name, of)
 
 
@@ -60,9 +60,13 @@ def _of(tree: Tree, of: Any, path: PathOf) -> tuple[str, ...]:
     if of is None:
         return ()
     targets = [of] if isinstance(of, str) else of
-    if not isinstance(targets, list) or not targets or not all(isinstance(one, str) and one for one in targets):
+    if (
+        not isinstance(targets, list)
+        or not targets
+        or not all(isinstance(target, str) and target for target in targets)
+    ):
         tree.problem((*path, "of"), "should be the name of what is read, or a list of names.")
         return ()
-    if repeated := sorted({one for one in targets if targets.count(one) > 1}):
+    if repeated := sorted({target for target in targets if targets.count(target) > 1}):
         tree.problem((*path, "of"), f"names {repeated[0]} twice.", "Write each name once.")
     return tuple(dict.fromkeys(targets))

@@ -15,14 +15,14 @@ from contextlib import suppress
 
 from cluster import interrupt, lock
 from cluster.child import versions
-from cluster.closing import say_goodbye
-from cluster.config import Loaded
+from cluster.config import LoadedConfig
 from cluster.console import Console
+from cluster.next_steps import print_next_steps
 from cluster.plan import PlannedStep, Planner, select
 from cluster.program import program
 from cluster.progress import Listener
 from cluster.result import STOPPED, RunOptions, RunResult, command_of, relative
-from cluster.run import born, create
+from cluster.run import create, process_start_ticks
 from cluster.step import Supervisor, perform, skip
 from pipeline.core import figures
 from pipeline.core.errors import BloomeryError
@@ -31,59 +31,59 @@ from pipeline.core.shortage import PROBLEMS, shortage_of
 from pipeline.core.store import Store
 
 
-def execute(loaded: Loaded, options: RunOptions, console: Console) -> RunResult:
+def execute(loaded: LoadedConfig, options: RunOptions, console: Console) -> RunResult:
     """Plan, lock, run what is not done, report. Says everything there is to say.
 
-    Raises: UserError for a wrong range; Busy when another run holds the work directory.
+    Raises: UserError for a wrong range; WorkdirLocked when another run holds the work directory.
     """
-    typed = command_of(loaded, options)
-    with lock.held(loaded.workdir, typed), Listener() as listener, interrupt.ended_politely():
+    command_line = command_of(loaded, options)
+    with lock.acquire(loaded.workdir, command_line), Listener() as listener, interrupt.signals_as_interrupt():
         store = Store(loaded.workdir)
         planner = Planner(loaded, store, hashed=_Hashing(console))
-        chosen = [step.id for step in select(planner.plan(), options.start, options.end)]
+        selected = [step.id for step in select(planner.plan(), options.start, options.end)]
         run = create(loaded)
         supervisor = Supervisor(loaded, store, run, console, listener, options)
-        return _supervise(supervisor, planner, chosen, typed)
+        return _supervise(supervisor, planner, selected, command_line)
 
 
-def _supervise(supervisor: Supervisor, planner: Planner, chosen: Sequence[str], typed: str) -> RunResult:
+def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str], command_line: str) -> RunResult:
     console, run, loaded, started = supervisor.console, supervisor.run, supervisor.loaded, time.monotonic()
-    here, error, code = chosen[0], "", 0
+    current, error, code = selected[0], "", 0
     try:
-        steps = _planned(supervisor, planner, chosen)
+        steps = _replan(supervisor, planner, selected)
         run.event(
-            "started", pid=os.getpid(), born=born(os.getpid()), command=typed, host=socket.gethostname(),
-            versions=versions(), stages=list(chosen),
+            "started", pid=os.getpid(), born=process_start_ticks(os.getpid()), command=command_line,
+            host=socket.gethostname(), versions=versions(), stages=list(selected),
         )  # fmt: skip
-        console.say(f"{loaded.config.name}: {len(chosen)} stages, {relative(run.path)}")
-        console.stages(list(chosen))
-        for number, here in enumerate(chosen, 1):
-            console.begin(number, len(chosen), here)
-            if steps[here].artifact is not None and not supervisor.options.force:
-                skip(supervisor, steps[here])
+        console.say(f"{loaded.config.name}: {len(selected)} stages, {relative(run.path)}")
+        console.stages(list(selected))
+        for number, current in enumerate(selected, 1):
+            console.begin(number, len(selected), current)
+            if steps[current].artifact is not None and not supervisor.options.force:
+                skip(supervisor, steps[current])
                 continue
-            perform(supervisor, steps[here])
-            steps = _planned(supervisor, planner, chosen[number:])
+            perform(supervisor, steps[current])
+            steps = _replan(supervisor, planner, selected[number:])
         run.event("finished", seconds=round(time.monotonic() - started, 3))
     except KeyboardInterrupt:
         code = STOPPED
         console.end("stopped", "stopped; what is finished is kept")
-        _note(supervisor, "stopped", stage=here)
+        _record_event(supervisor, "stopped", stage=current)
     except (BloomeryError, OSError) as failure:
-        code, error = getattr(failure, "exit_code", 1), _sentence(failure, here)
+        code, error = getattr(failure, "exit_code", 1), _sentence(failure, current)
         console.end("failed", error)
-        _note(supervisor, "failed", stage=here, error=error)
+        _record_event(supervisor, "failed", stage=current, error=error)
     _close(supervisor)
-    result = RunResult(code, run, tuple(planner.plan()), tuple(chosen), error)
+    result = RunResult(code, run, tuple(planner.plan()), tuple(selected), error)
     if code == 0:
-        say_goodbye(supervisor, result, time.monotonic() - started)
+        print_next_steps(supervisor, result, time.monotonic() - started)
     else:
         log = f"Log: {relative(run.log)}\n" if error else ""
-        console.say(f"{log}To go on:\n{command_of(loaded, supervisor.options, failed=here)}")
+        console.say(f"{log}To go on:\n{command_of(loaded, supervisor.options, failed=current)}")
     return result
 
 
-def _planned(supervisor: Supervisor, planner: Planner, remaining: Sequence[str]) -> dict[str, PlannedStep]:
+def _replan(supervisor: Supervisor, planner: Planner, remaining: Sequence[str]) -> dict[str, PlannedStep]:
     """The plan as the store stands now, also in the run directory; what is forced is not taken from elsewhere."""
     steps = planner.plan(fresh=remaining if supervisor.options.force else ())
     supervisor.run.write_plan(steps, supervisor.loaded)
@@ -104,7 +104,7 @@ def _sentence(failure: BloomeryError | OSError, step: str) -> str:
     return f"{step}: {PROBLEMS[shortage]}{where}. What is finished is kept."
 
 
-def _note(supervisor: Supervisor, kind: str, **fields: str) -> None:
+def _record_event(supervisor: Supervisor, kind: str, **fields: str) -> None:
     """An event that a full disk may not hold: the console has said it."""
     with suppress(OSError):
         supervisor.run.event(kind, **fields)
@@ -119,7 +119,7 @@ def _close(supervisor: Supervisor) -> None:
         run.write_lineage(supervisor.store)
         write(run, supervisor.store, supervisor.loaded.specs)
     except Exception as error:
-        _note(supervisor, "no_report", error=repr(error))
+        _record_event(supervisor, "no_report", error=repr(error))
         supervisor.console.say(f"The report could not be drawn ({error!r}); try: {program()} report {run.path}")
 
 

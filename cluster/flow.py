@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cluster.sections import Entry, EntryNames, RunConfig, entries_of
+from cluster.sections import EntryNames, RunConfig, SectionEntry, entries_of
 from pipeline.core.checks import ConfiguredStage
 from pipeline.core.registry import did_you_mean
 from pipeline.core.stage import Kind, StageSpec
@@ -25,7 +25,7 @@ class FlowStep:
 
     id: str
     spec: StageSpec
-    entry: Entry
+    entry: SectionEntry
     reads: Mapping[Kind, str] = field(default_factory=dict)
 
     @property
@@ -67,18 +67,18 @@ def flow_of(
         before = list(steps)
         for entry in entries_of(config, spec.section, names):
             for target in entry.of or (None,):
-                source = None if target is None else _named(target, spec, entry, before, tree, wrong)
+                source = None if target is None else _resolve_of(target, spec, entry, before, tree, wrong)
                 reads = _reads(spec.needs_of(entry.options), source, before)
                 steps.append(FlowStep(_id(spec, entry, target), spec, entry, reads))
     return Flow(config, tuple(specs), tuple(steps))
 
 
-def _id(spec: StageSpec, entry: Entry, target: str | None) -> str:
+def _id(spec: StageSpec, entry: SectionEntry, target: str | None) -> str:
     return ".".join(part for part in (spec.name, entry.name, (target or "").replace(".", "-")) if part)
 
 
-def _named(
-    target: str, spec: StageSpec, entry: Entry, before: Sequence[FlowStep], tree: Tree, wrong: Collection[str]
+def _resolve_of(
+    target: str, spec: StageSpec, entry: SectionEntry, before: Sequence[FlowStep], tree: Tree, wrong: Collection[str]
 ) -> FlowStep | None:
     """The step that `of` names, by its id or by its entry's name."""
     path: PathOf = (*entry.path, "of")
@@ -90,15 +90,15 @@ def _named(
     if readable:
         tree.problem(path, f"{target} names several: {', '.join(step.id for step in readable)}.", "Write one of them.")
     elif matches:
-        what = f"{target} makes {matches[0].spec.makes}, and the stage {spec.name} reads {kinds}."
-        tree.problem(path, what, did_you_mean(target, _names(spec, entry, before)))
+        message = f"{target} makes {matches[0].spec.makes}, and the stage {spec.name} reads {kinds}."
+        tree.problem(path, message, did_you_mean(target, _allowed_names(spec, entry, before)))
     elif target.rpartition(".")[2] not in wrong:
-        what = f"no section before this one is called {target!r}."
-        tree.problem(path, what, did_you_mean(target, _names(spec, entry, before)))
+        message = f"no section before this one is called {target!r}."
+        tree.problem(path, message, did_you_mean(target, _allowed_names(spec, entry, before)))
     return None
 
 
-def _names(spec: StageSpec, entry: Entry, before: Iterable[FlowStep]) -> list[str]:
+def _allowed_names(spec: StageSpec, entry: SectionEntry, before: Iterable[FlowStep]) -> list[str]:
     """What `of` may say here."""
     kinds = spec.needs_of(entry.options)
     return [step.entry.name or step.id for step in before if step.spec.makes in kinds and step.spec.named]
@@ -108,22 +108,22 @@ def _reads(kinds: Iterable[Kind], source: FlowStep | None, before: Sequence[Flow
     by_id = {step.id: step for step in before}
     reads: dict[Kind, str] = {}
     for kind in kinds:
-        found = _upstream(kind, source, by_id) or next(
-            (one for one in reversed(before) if one.spec.makes == kind), None
+        producer = _upstream(kind, source, by_id) or next(
+            (step for step in reversed(before) if step.spec.makes == kind), None
         )
-        if found is not None:
-            reads[kind] = found.id
+        if producer is not None:
+            reads[kind] = producer.id
     return reads
 
 
 def _upstream(kind: Kind, step: FlowStep | None, by_id: Mapping[str, FlowStep]) -> FlowStep | None:
     """The step itself or the nearest one that it is made of, if it makes this kind."""
     waiting = [step] if step is not None else []
-    seen: set[str] = set()
+    visited: set[str] = set()
     while waiting:
-        here = waiting.pop(0)
-        if here.spec.makes == kind:
-            return here
-        waiting += [by_id[one] for one in here.reads.values() if one not in seen]
-        seen |= set(here.reads.values())
+        current = waiting.pop(0)
+        if current.spec.makes == kind:
+            return current
+        waiting += [by_id[source] for source in current.reads.values() if source not in visited]
+        visited |= set(current.reads.values())
     return None

@@ -12,7 +12,7 @@ POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def ended_politely() -> Iterator[None]:
+def signals_as_interrupt() -> Iterator[None]:
     """KeyboardInterrupt for every signal that asks a process to end."""
     before = {number: signal.signal(number, _interrupt) for number in POLITE}
     try:
@@ -23,7 +23,7 @@ def ended_politely() -> Iterator[None]:
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def ignore_signals() -> Iterator[None]:
     """No such signal counts while a stage's processes are being ended."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in POLITE}
     try:

@@ -25,15 +25,15 @@ class Ledger:
 
     def __init__(self, workdir: Path) -> None:
         self.path = workdir / NAME
-        found: dict[str, Any] = {}
+        recorded: dict[str, Any] = {}
         if self.path.exists():
             # only a cache is lost with an unreadable ledger: every file is hashed again
             try:
-                found = read_json(self.path)
+                recorded = read_json(self.path)
             except ValueError:
-                found = {}
-        self.files: dict[str, dict[str, Any]] = found.get("files", {})
-        parts = found.get("parts", [])
+                recorded = {}
+        self.files: dict[str, dict[str, Any]] = recorded.get("files", {})
+        parts = recorded.get("parts", [])
         # earlier releases kept a mapping that nobody read
         self.parts: list[dict[str, str]] = parts if isinstance(parts, list) else []
         self._changed = False
@@ -44,16 +44,18 @@ class Ledger:
         Raises: UserError when it cannot be read any more.
         """
         version = file.version or _local_version(file.path)
-        known = self.files.get(file.path)
+        entry = self.files.get(file.path)
         # an entry of an earlier format has no version and is made anew
-        if known and version and (known["size"], known.get("version")) == (file.size, version):
-            return str(known["sha256"])
+        if entry and version and (entry["size"], entry.get("version")) == (file.size, version):
+            return str(entry["sha256"])
         started = time.time()
         try:
             digest = sha256_file(file.path)
         except Exception as error:  # the libraries of addresses raise errors of their own
-            why = getattr(error, "strerror", None) or str(error)
-            raise UserError(f"{file.path}: cannot be read ({why}). Check it and run the same command again.") from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(
+                f"{file.path}: cannot be read ({reason}). Check it and run the same command again."
+            ) from error
         self.files.pop(file.path, None)
         if version and file.mtime < started - RACY_S:
             self.files[file.path] = {

@@ -16,22 +16,22 @@ from pipeline.core.errors import BloomeryError
 NAME = ".lock"
 
 
-class Busy(BloomeryError):
+class WorkdirLocked(BloomeryError):
     """Another run holds the work directory."""
 
 
 @contextmanager
-def held(workdir: Path, command: str) -> Iterator[None]:
+def acquire(workdir: Path, command: str) -> Iterator[None]:
     """Hold the work directory's lock; the file says who does. Children do not inherit it, so no orphan can keep it.
 
-    Raises: Busy, naming the holder.
+    Raises: WorkdirLocked, naming the holder.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / NAME).open("a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Busy(_busy(workdir)) from error
+            raise WorkdirLocked(_busy(workdir)) from error
         stream.truncate(0)
         now = f"{datetime.now():%H:%M:%S}"
         stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": command}))
@@ -42,8 +42,8 @@ def held(workdir: Path, command: str) -> Iterator[None]:
 def _busy(workdir: Path) -> str:
     try:
         holder = json.loads((workdir / NAME).read_text(encoding="utf-8"))
-        who = f"process {holder['pid']} on {holder['host']} since {holder['since']} (`{holder['command']}`)"
+        owner = f"process {holder['pid']} on {holder['host']} since {holder['since']} (`{holder['command']}`)"
         stop = f"or stop it: kill {holder['pid']}"
     except (ValueError, KeyError):  # caught between taking the lock and signing it
-        who, stop = "another process", "or stop it"
-    return f"{workdir}: {who} is running here. Wait for it, {stop}."
+        owner, stop = "another process", "or stop it"
+    return f"{workdir}: {owner} is running here. Wait for it, {stop}."

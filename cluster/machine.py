@@ -17,8 +17,8 @@ def machine() -> str:
 
 
 def _processor() -> str:
-    named = (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name"))
-    return next(named, platform.machine())
+    names = (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _memory() -> str:

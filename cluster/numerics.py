@@ -21,11 +21,11 @@ def other_class(numerics: dict[str, Any] | None, cluster: Cluster) -> str:
     """What differs between a model's class and the one it would have here, or an empty string."""
     if not numerics:
         return ""
-    here: dict[str, Any] = {"workers": cluster.workers, "threads": cluster.threads, "torch": _torch()}
+    local: dict[str, Any] = {"workers": cluster.workers, "threads": cluster.threads, "torch": _torch()}
     if str(numerics.get("device", "")).startswith("cpu"):
-        here["device"] = f"cpu {cpu_level()}"
+        local["device"] = f"cpu {cpu_level()}"
     differing = [
-        f"{key} {numerics[key]}, here {value}" for key, value in here.items() if numerics.get(key, value) != value
+        f"{key} {numerics[key]}, here {value}" for key, value in local.items() if numerics.get(key, value) != value
     ]
     return (
         f"its last bits are of another numerics class ({'; '.join(differing)}); it stands as it is" if differing else ""

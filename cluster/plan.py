@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from cluster.config import Loaded
+from cluster.config import LoadedConfig
 from cluster.flow import FlowStep
 from cluster.ledger import Ledger
 from cluster.numerics import other_class
@@ -29,7 +29,7 @@ from pipeline.core.registry import did_you_mean, load
 from pipeline.core.stage import Kind, SourceFile, SourceFiles, StageSpec
 from pipeline.core.store import Store
 
-State = Literal["done", "resume", "stale", "run"]
+StepState = Literal["done", "resume", "stale", "run"]
 Hashed = Callable[[RawFile], None]
 
 
@@ -56,8 +56,8 @@ class PlannedStep:
     inputs: Prints
     reads: dict[Kind, tuple[StepInput, ...]]
     exact: str
-    state: State
-    why: str
+    state: StepState
+    reason: str
     artifact: Artifact | None = None
     sources: list[SourceFiles] = field(default_factory=list)
     externals: dict[str, Artifact] = field(default_factory=dict)  # artifacts of other runs, by what they are for
@@ -76,14 +76,14 @@ class PlannedStep:
     def to_dict(self) -> dict[str, Any]:
         return {
             "step": self.id, "name": self.name, "stage": self.stage, "version": self.spec.version,
-            "makes": self.spec.makes, "state": self.state, "why": self.why, "fingerprint": self.fingerprint,
+            "makes": self.spec.makes, "state": self.state, "why": self.reason, "fingerprint": self.fingerprint,
             "exact": self.exact, "inputs": self.inputs, "params": self.params,
-            "reads": {kind: [one.step for one in inputs] for kind, inputs in self.reads.items()},
+            "reads": {kind: [source.step for source in inputs] for kind, inputs in self.reads.items()},
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Draft:
+class _StepDraft:
     """A step before anything is looked up: what does not change while a run goes on."""
 
     id: str
@@ -102,7 +102,7 @@ class Planner:
     `hashed` is called with each raw file that had to be read.
     """
 
-    def __init__(self, loaded: Loaded, store: Store, *, hashed: Hashed | None = None) -> None:
+    def __init__(self, loaded: LoadedConfig, store: Store, *, hashed: Hashed | None = None) -> None:
         self.loaded, self.store, self.hashed = loaded, store, hashed
         self.ledger = Ledger(loaded.workdir)
         self.drafts = self._drafts()
@@ -116,13 +116,13 @@ class Planner:
             steps[draft.id] = self._step(draft, steps, reuse=draft.id not in fresh)
         return list(steps.values())
 
-    def _drafts(self) -> list[_Draft]:
-        drafts: dict[str, list[_Draft]] = {}
+    def _drafts(self) -> list[_StepDraft]:
+        drafts: dict[str, list[_StepDraft]] = {}
         for step in self.loaded.steps:
             drafts[step.id] = list(self._drafts_of(step, drafts))
         return [draft for of_step in drafts.values() for draft in of_step]
 
-    def _drafts_of(self, step: FlowStep, before: Mapping[str, list[_Draft]]) -> Iterator[_Draft]:
+    def _drafts_of(self, step: FlowStep, before: Mapping[str, list[_StepDraft]]) -> Iterator[_StepDraft]:
         """One draft, or one a part where the stage reads raw files or goes part by part."""
         spec, options, seed = step.spec, step.entry.options, self.loaded.config.seed
         externals = spec.externals_of(options)
@@ -132,16 +132,16 @@ class Planner:
                 section = raw.part(options, [source["source"] for source in sources])
                 name = ".".join(filter(None, (step.name, part_name(number))))
                 params = spec.params_of(section, seed)
-                given = section.model_dump(mode="json")
-                yield _Draft(part_id(step.id, number), name, spec, params, {}, sources, externals, given)
+                resolved = section.model_dump(mode="json")
+                yield _StepDraft(part_id(step.id, number), name, spec, params, {}, sources, externals, resolved)
             return
         params, files = spec.params_of(options, seed), _files(spec, options)
         parts = max((len(before[source]) for source in step.reads.values()), default=1) if spec.by_part else 1
         for number in range(parts):
             reads = {kind: _of_part(before[source], number, parts) for kind, source in step.reads.items()}
             name = ".".join(filter(None, (step.name, part_name(number))))
-            given = options.model_dump(mode="json")
-            yield _Draft(part_id(step.id, number), name, spec, params, reads, files, externals, given)
+            resolved = options.model_dump(mode="json")
+            yield _StepDraft(part_id(step.id, number), name, spec, params, reads, files, externals, resolved)
 
     def _raw_parts(self, step: FlowStep, raw: RawFiles) -> Iterator[list[SourceFiles]]:
         """The raw files of a step's sources, part by part; a source stands in each part that has files of it."""
@@ -149,14 +149,14 @@ class Planner:
             files = {f"{source}/{name}": sha256 for (source, name), sha256 in raw.recorded(artifact).items()}
             self.ledger.record_part(files)
         sources = self._raw_sources(step, raw)
-        files = {f"{one['source']}/{file['name']}": file["sha256"] for one in sources for file in one["files"]}
+        files = {f"{source['source']}/{file['name']}": file["sha256"] for source in sources for file in source["files"]}
         for part in parts_of(files, self.ledger.parts):
             names = set(part)
-            chosen: list[SourceFiles] = [
-                {**one, "files": [file for file in one["files"] if f"{one['source']}/{file['name']}" in names]}
-                for one in sources
+            part_sources: list[SourceFiles] = [
+                {**source, "files": [file for file in source["files"] if f"{source['source']}/{file['name']}" in names]}
+                for source in sources
             ]
-            yield [one for one in chosen if one["files"]]
+            yield [source for source in part_sources if source["files"]]
 
     def _raw_sources(self, step: FlowStep, raw: RawFiles) -> list[SourceFiles]:
         """The raw files of a step's sources, with their hashes.
@@ -169,43 +169,49 @@ class Planner:
                 raise UserError(source.problem)
             files: list[SourceFile] = [
                 {
-                    "path": one.path,
-                    "name": one.name,
-                    "size": one.size,
-                    "mtime": one.mtime,
-                    "sha256": self.ledger.sha256(one, self.hashed),
+                    "path": file.path,
+                    "name": file.name,
+                    "size": file.size,
+                    "mtime": file.mtime,
+                    "sha256": self.ledger.sha256(file, self.hashed),
                 }
-                for one in source.files
+                for file in source.files
             ]
             sources.append({"source": source.name, "reader": source.reader, "files": files})
         return sources
 
-    def _step(self, draft: _Draft, before: Mapping[str, PlannedStep], *, reuse: bool) -> PlannedStep:
+    def _step(self, draft: _StepDraft, before: Mapping[str, PlannedStep], *, reuse: bool) -> PlannedStep:
         spec = draft.spec
-        reads = {kind: tuple(_input(before[one]) for one in steps) for kind, steps in draft.reads.items()}
+        reads = {kind: tuple(_input(before[step_id]) for step_id in steps) for kind, steps in draft.reads.items()}
         read = {source.step: before[source.step] for sources in reads.values() for source in sources}
         # what another run made is known by what it holds: its digest
-        others = _raw_input(draft) | {name: one.manifest.digest for name, one in draft.externals.items()}
-        inputs = {**_prints(list(read.values())), **others}
+        other_digests = _raw_input(draft) | {
+            name: artifact.manifest.digest for name, artifact in draft.externals.items()
+        }
+        inputs = {**_prints(list(read.values())), **other_digests}
         exact = fingerprint(spec.name, spec.version, draft.params, inputs)
         artifact = self.store.find(spec.name, exact)
         pending = [step.stage for step in read.values() if step.artifact is None]
-        why = f"same parameters and inputs, published {_when(artifact)}" if artifact else ""
+        reason = f"same parameters and inputs, published {_when(artifact)}" if artifact else ""
         if artifact is None and reuse and read and not pending:
-            artifact = same_bytes(spec, draft.params, _artifacts(list(read.values())), others, self.store)
-            why = f"same input bytes, published {_when(artifact)}" if artifact else ""
-        state: State = "done"
+            artifact = same_bytes(spec, draft.params, _artifacts(list(read.values())), other_digests, self.store)
+            reason = f"same input bytes, published {_when(artifact)}" if artifact else ""
+        state: StepState = "done"
         if artifact is None:
-            state, why = self._undone(draft, inputs, exact, pending)
+            state, reason = self._pending_state(draft, inputs, exact, pending)
         numerics = other_class(artifact.manifest.numerics, self.loaded.config.cluster) if artifact else ""
         # and is handed on with what was made of it: a model is held against the weights that it began with
-        externals = {name: one for step in read.values() for name, one in step.externals.items()} | draft.externals
+        externals = {
+            name: artifact for step in read.values() for name, artifact in step.externals.items()
+        } | draft.externals
         return PlannedStep(
-            draft.id, draft.name, spec, draft.params, inputs, reads, exact, state, why, artifact, draft.sources,
+            draft.id, draft.name, spec, draft.params, inputs, reads, exact, state, reason, artifact, draft.sources,
             externals, numerics, draft.section,
         )  # fmt: skip
 
-    def _undone(self, draft: _Draft, inputs: Prints, exact: str, pending: Sequence[str]) -> tuple[State, str]:
+    def _pending_state(
+        self, draft: _StepDraft, inputs: Prints, exact: str, pending: Sequence[str]
+    ) -> tuple[StepState, str]:
         if self.store.has_draft(draft.spec.name, exact):
             return "resume", "an earlier attempt was interrupted; what it finished is kept"
         earlier = self.store.all(draft.spec.name)
@@ -214,7 +220,7 @@ class Planner:
         return "stale", reason(draft.spec, draft.params, inputs, earlier[0], pending, draft.sources)
 
 
-def plan(loaded: Loaded, store: Store, *, hashed: Hashed | None = None) -> list[PlannedStep]:
+def plan(loaded: LoadedConfig, store: Store, *, hashed: Hashed | None = None) -> list[PlannedStep]:
     """Every step of a configuration, in the order of the flow; `hashed` hears of each raw file that had to be read."""
     return Planner(loaded, store, hashed=hashed).plan()
 
@@ -224,27 +230,27 @@ def select(steps: Sequence[PlannedStep], start: str | None, end: str | None) -> 
 
     Raises: UserError for an unknown name, an empty range, or a range whose inputs are not there.
     """
-    names = list(dict.fromkeys([*(one.id for one in steps), *(one.stage for one in steps)]))
+    names = list(dict.fromkeys([*(step.id for step in steps), *(step.stage for step in steps)]))
     for flag, name in (("--from", start), ("--to", end)):
         if name is not None and name not in names:
             raise UserError(f"{flag} {name}: no stage of this run. {did_you_mean(name, names)}")
     first = min(_places(steps, start)) if start else 0
     last = max(_places(steps, end)) if end else len(steps) - 1
     if first > last:
-        raise UserError(f"--from {start} comes after --to {end}. The order is: {', '.join(one.id for one in steps)}.")
-    needed = {source.step for one in steps[first : last + 1] for sources in one.reads.values() for source in sources}
-    absent = [one.id for one in steps[:first] if one.id in needed and one.state != "done"]
+        raise UserError(f"--from {start} comes after --to {end}. The order is: {', '.join(step.id for step in steps)}.")
+    needed = {source.step for step in steps[first : last + 1] for sources in step.reads.values() for source in sources}
+    absent = [step.id for step in steps[:first] if step.id in needed and step.state != "done"]
     if absent:
         raise UserError(f"--from {start}: {absent[0]} is not done for this configuration. Use --from {absent[0]}.")
     return list(steps[first : last + 1])
 
 
 def _places(steps: Sequence[PlannedStep], name: str) -> list[int]:
-    exactly = [at for at, one in enumerate(steps) if one.id == name]
-    return exactly or [at for at, one in enumerate(steps) if one.stage == name]
+    exactly = [at for at, step in enumerate(steps) if step.id == name]
+    return exactly or [at for at, step in enumerate(steps) if step.stage == name]
 
 
-def _of_part(drafts: Sequence[_Draft], number: int, parts: int) -> tuple[str, ...]:
+def _of_part(drafts: Sequence[_StepDraft], number: int, parts: int) -> tuple[str, ...]:
     """What a part's step reads of a stage: the same part where that has as many, else all of them."""
     return (drafts[number].id,) if len(drafts) == parts else tuple(draft.id for draft in drafts)
 
@@ -275,10 +281,14 @@ def _files(spec: StageSpec, section: Any) -> list[SourceFiles]:
     return files
 
 
-def _raw_input(draft: _Draft) -> Prints:
+def _raw_input(draft: _StepDraft) -> Prints:
     if draft.spec.raw is None:
         return {}
-    lines = sorted([one["source"], f["name"], f["size"], f["sha256"]] for one in draft.sources for f in one["files"])
+    lines = sorted(
+        [source["source"], file["name"], file["size"], file["sha256"]]
+        for source in draft.sources
+        for file in source["files"]
+    )
     return {RAW: hashlib.sha256(canonical_json(lines)).hexdigest()}
 
 

@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Ended:
+class ProcessExit:
     """How a stage's process ended: its exit status as `subprocess` has it (−9: killed), and what it cost.
 
     `peak_bytes` is of the largest process of the stage, `cpu_seconds` of all that were waited for.
@@ -47,7 +47,7 @@ class Ended:
 
 
 class StageProcess:
-    """`python -m cluster.child JOB`, started at once; `poll` until it gives an Ended."""
+    """`python -m cluster.child JOB`, started at once; `poll` until it gives an ProcessExit."""
 
     def __init__(self, job_path: Path, log: Path) -> None:
         self.started = time.monotonic()
@@ -59,7 +59,7 @@ class StageProcess:
         self.pid = self._process.pid
         self.descriptor = os.pidfd_open(self.pid)  # readable when it has ended
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> ProcessExit | None:
         """None while it runs. When it has ended, whatever is left of its group is ended too."""
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return None
@@ -69,7 +69,7 @@ class StageProcess:
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code  # Popen must not wait for it once more
         cpu = usage.ru_utime + usage.ru_stime
-        return Ended(code, usage.ru_maxrss * 1024, round(cpu, 2), round(time.monotonic() - self.started, 3))
+        return ProcessExit(code, usage.ru_maxrss * 1024, round(cpu, 2), round(time.monotonic() - self.started, 3))
 
     def ask(self) -> None:
         """Ask the group to end."""
@@ -93,11 +93,11 @@ class StageProcess:
 
 def environment() -> dict[str, str]:
     """What a stage inherits: everything but thread counts and ranks; nothing goes to the network."""
-    kept = {name: value for name, value in os.environ.items() if name not in THREADS}
-    return kept | SETTINGS
+    inherited = {name: value for name, value in os.environ.items() if name not in THREADS}
+    return inherited | SETTINGS
 
 
-def verdict(stage: str, ended: Ended, log: Path, *, workers: int, oom_kills: int) -> str:
+def failure_message(stage: str, ended: ProcessExit, log: Path, *, workers: int, oom_kills: int) -> str:
     """One sentence for a process that ended without a word of its own, and the next step."""
     if ended.status == -signal.SIGKILL:
         certain = "the system killed it for lack of memory" if oom_kills else "killed (signal 9): out of memory?"
@@ -110,12 +110,12 @@ def verdict(stage: str, ended: Ended, log: Path, *, workers: int, oom_kills: int
     if ended.status < 0:
         name = signal.Signals(-ended.status).name
         crash = name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
-        what = f"crashed in native code ({name})" if crash else f"was ended by {name}"
-        return f"{stage}: {what}; the stack is at the end of {log}. What is finished is kept."
+        cause = f"crashed in native code ({name})" if crash else f"was ended by {name}"
+        return f"{stage}: {cause}; the stack is at the end of {log}. What is finished is kept."
     return f"{stage}: ended with exit code {ended.status} and no message; see the end of {log}."
 
 
-def _shortage(ended: Ended, log: Path) -> Shortage | None:
+def _shortage(ended: ProcessExit, log: Path) -> Shortage | None:
     """What a process lacked that could not say so: by its exit code, its signal, or a library's last words."""
     for shortage, code in EXIT_CODES.items():
         if ended.status == code:

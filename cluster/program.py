@@ -12,8 +12,8 @@ from pathlib import Path
 
 def program() -> str:
     """`bloomery` where the shell finds it; else the way to it from here, such as `.venv/bin/bloomery`."""
-    called, found = Path(sys.argv[0]), shutil.which("bloomery")
-    if called.name != "bloomery" or not called.exists() or (found and Path(found).samefile(called)):
+    called, on_path = Path(sys.argv[0]), shutil.which("bloomery")
+    if called.name != "bloomery" or not called.exists() or (on_path and Path(on_path).samefile(called)):
         return "bloomery"
     near = os.path.relpath(called)
     return str(called) if near.startswith("..") else near

@@ -51,7 +51,7 @@ class Listener:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
-    def awake_for(self, descriptor: int) -> Iterator[None]:
+    def wake_on(self, descriptor: int) -> Iterator[None]:
         """Let `receive` end its waiting for this descriptor too: a process's end, for example."""
         self.selector.register(descriptor, selectors.EVENT_READ)
         try:
@@ -73,32 +73,32 @@ class Listener:
 
 
 @dataclass
-class Step:
+class StepProgress:
     """One step of a stage: how much of how much, how fast."""
 
     unit: str = ""
     total: float = 0.0
     done: float = 0.0
     note: str = ""
-    seen: deque[tuple[float, float]] = field(default_factory=deque)
+    history: deque[tuple[float, float]] = field(default_factory=deque)
 
     def add(self, n: float, now: float) -> None:
         # what an earlier attempt had finished is told at once, in the first instant: it is no speed
         self.done += n
-        if not self.seen or now - self.seen[0][0] < 0.05:
-            self.seen = deque([(now, self.done)])
+        if not self.history or now - self.history[0][0] < 0.05:
+            self.history = deque([(now, self.done)])
         else:
-            self.seen.append((now, self.done))
-        while len(self.seen) > 2 and now - self.seen[0][0] > WINDOW_S:
-            self.seen.popleft()
+            self.history.append((now, self.done))
+        while len(self.history) > 2 and now - self.history[0][0] > WINDOW_S:
+            self.history.popleft()
 
     def rate(self, now: float) -> float:
         """Units a second over the last while; 0 until something can be said."""
-        if len(self.seen) < 2 or now - self.seen[0][0] < 0.5:
+        if len(self.history) < 2 or now - self.history[0][0] < 0.5:
             return 0.0
-        (first, before), (last, _) = self.seen[0], self.seen[-1]
+        (first, before), (last, _) = self.history[0], self.history[-1]
         # between two slow steps nothing has become slower; only a silence that lasts counts
-        usual = (last - first) / (len(self.seen) - 1)
+        usual = (last - first) / (len(self.history) - 1)
         until = last if now - last <= 2 * usual else now
         return (self.done - before) / (until - first)
 
@@ -113,7 +113,7 @@ class StageProgress:
 
     stage: str
     started: float = field(default_factory=time.monotonic)
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, StepProgress] = field(default_factory=dict)
     step: str = ""
     train: dict[str, Any] = field(default_factory=dict)
     validation: float | None = None
@@ -124,11 +124,11 @@ class StageProgress:
         kind, name = message.get("kind"), str(message.get("step", ""))
         if kind in ("total", "add", "note"):
             self.step = name
-            step = self.steps.setdefault(name, Step())
+            step = self.steps.setdefault(name, StepProgress())
             if kind == "total":
                 # a step that says its total anew begins anew (the next attempt of a gang)
-                step = Step(str(message.get("unit", "")), float(message.get("total", 0)), 0.0, step.note)
-                step.seen.append((now, 0.0))
+                step = StepProgress(str(message.get("unit", "")), float(message.get("total", 0)), 0.0, step.note)
+                step.history.append((now, 0.0))
                 self.steps[name] = step
             elif kind == "add":
                 step.add(float(message.get("n", 1)), now)
@@ -151,7 +151,7 @@ class StageProgress:
         parts = []
         step = self.steps.get(self.step)
         if step and step.total:
-            parts.append(f"{self.step} {_of(step)}")
+            parts.append(f"{self.step} {_of_total(step)}")
         elif self.step:
             parts.append(self.step)
         parts += self._training()
@@ -175,7 +175,7 @@ class StageProgress:
         return parts
 
 
-def _of(step: Step) -> str:
+def _of_total(step: StepProgress) -> str:
     if step.unit == "bytes":
         return f"{figures.size(step.done)} of {figures.size(step.total)}"
     return f"{figures.count(step.done)} of {figures.count(step.total)} {step.unit}"

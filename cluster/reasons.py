@@ -61,9 +61,9 @@ def _changed_files(spec: StageSpec, old: Artifact, sources: Sequence[SourceFiles
         "removed": sorted(before.keys() - after.keys()),
         "changed": sorted(key for key in after.keys() & before.keys() if after[key] != before[key]),
     }
-    named = [
+    descriptions = [
         f"{len(names)} raw {'file' if len(names) == 1 else 'files'} {kind} ({names[0][1]}{', …' if names[1:] else ''})"
         for kind, names in changes.items()
         if names
     ]
-    return ", ".join(named) or "its raw files come in another order"
+    return ", ".join(descriptions) or "its raw files come in another order"

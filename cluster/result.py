@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.config import Loaded
+from cluster.config import LoadedConfig
 from cluster.plan import PlannedStep
 from cluster.program import command
 from cluster.run import Run
@@ -27,7 +27,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended. `steps`: every step of the configuration as it stands now; `chosen`: those that were asked.
+    """How a run ended. `steps`: every step of the configuration as it stands now; `selected`: those that were to run.
 
     `run` is None where nothing was ever run with this configuration.
     """
@@ -35,7 +35,7 @@ class RunResult:
     exit_code: int
     run: Run | None
     steps: tuple[PlannedStep, ...]
-    chosen: tuple[str, ...]
+    selected: tuple[str, ...]
     error: str = ""
 
     @property
@@ -48,7 +48,7 @@ class RunResult:
         return [(step, step.artifact) for step in self.steps if step.spec.makes == kind and step.artifact is not None]
 
 
-def command_of(loaded: Loaded, options: RunOptions, *, failed: str | None = None) -> str:
+def command_of(loaded: LoadedConfig, options: RunOptions, *, failed: str | None = None) -> str:
     """The command line of a run; with `failed`, the one that goes on from there.
 
     Without --force a resumed run is the same command. With it the steps that were forced and are done stay done.

@@ -16,21 +16,21 @@ from pipeline.core.manifest import Manifest, Prints, each
 from pipeline.core.stage import StageSpec
 from pipeline.core.store import Store
 
-Inputs = Mapping[str, Sequence[Artifact]]
+StageArtifacts = Mapping[str, Sequence[Artifact]]
 """Stage → its artifacts, part after part."""
 
 
 def same_bytes(
-    spec: StageSpec, params: Mapping[str, Any], inputs: Inputs, others: Prints, store: Store
+    spec: StageSpec, params: Mapping[str, Any], inputs: StageArtifacts, others: Prints, store: Store
 ) -> Artifact | None:
     """The newest artifact made of the same bytes with the same parameters; `others`: inputs that are no artifacts."""
     digests: Prints = {**others, **{stage: _one_or_many(artifacts) for stage, artifacts in inputs.items()}}
-    wanted = canonical_json(params)
+    canonical_params = canonical_json(params)
     for artifact in store.all(spec.name):
         manifest = artifact.manifest
         if manifest.version != spec.version or manifest.inputs.keys() != digests.keys():
             continue
-        if canonical_json(manifest.params) != wanted or _digests_of(manifest, inputs, store) != digests:
+        if canonical_json(manifest.params) != canonical_params or _digests_of(manifest, inputs, store) != digests:
             continue
         if _same_params(spec, manifest, inputs, store):
             return artifact
@@ -42,31 +42,31 @@ def _one_or_many(artifacts: Sequence[Artifact]) -> str | list[str]:
     return digests[0] if len(digests) == 1 else digests
 
 
-def _digests_of(manifest: Manifest, inputs: Inputs, store: Store) -> Prints:
+def _digests_of(manifest: Manifest, inputs: StageArtifacts, store: Store) -> Prints:
     """What the inputs held: by the manifest, or where an earlier release wrote it by the store, if they are there."""
     if manifest.input_digests:
         return manifest.input_digests
     digests: Prints = dict(manifest.inputs)
     for stage in inputs:
-        artifacts = _found(stage, manifest, store)
+        artifacts = _input_artifacts(stage, manifest, store)
         digests[stage] = _one_or_many(artifacts) if artifacts else "unknown"
     return digests
 
 
-def _found(stage: str, manifest: Manifest, store: Store) -> list[Artifact]:
+def _input_artifacts(stage: str, manifest: Manifest, store: Store) -> list[Artifact]:
     """The artifacts of a stage that another was made of; none if one of them is gone."""
     artifacts = [store.find(stage, fingerprint) for fingerprint in each(manifest.inputs[stage])]
     return [artifact for artifact in artifacts if artifact is not None] if None not in artifacts else []
 
 
-def _same_params(spec: StageSpec, manifest: Manifest, inputs: Inputs, store: Store) -> bool:
+def _same_params(spec: StageSpec, manifest: Manifest, inputs: StageArtifacts, store: Store) -> bool:
     """Whether the parameters of inputs that the stage reads beside their files are the same too."""
     for kind, _, name in (param.partition(".") for param in spec.input_params):
         for stage, now in inputs.items():
             if all(artifact.manifest.kind != kind for artifact in now):
                 continue
-            then = _found(stage, manifest, store)
-            if [_params(one, name) for one in then] != [_params(one, name) for one in now]:
+            then = _input_artifacts(stage, manifest, store)
+            if [_params(artifact, name) for artifact in then] != [_params(artifact, name) for artifact in now]:
                 return False
     return True
 

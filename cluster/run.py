@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.config import Loaded
+from cluster.config import LoadedConfig
 from cluster.plan import PlannedStep
 from cluster.program import program
 from pipeline.core.artifact import Artifact
@@ -38,7 +38,7 @@ class RecordedStep:
     makes: str
     fingerprint: str
     inputs: Prints
-    why: str
+    reason: str
     reads: dict[str, list[str]]
 
     @classmethod
@@ -99,7 +99,7 @@ class Run:
     def plan(self) -> list[RecordedStep]:
         return [RecordedStep.of(value) for value in read_json(self.path / PLAN)]
 
-    def write_plan(self, steps: Sequence[PlannedStep], loaded: Loaded) -> None:
+    def write_plan(self, steps: Sequence[PlannedStep], loaded: LoadedConfig) -> None:
         write_json(self.path / PLAN, loaded.without_secrets([step.to_dict() for step in steps]))
 
     def write_lineage(self, store: Store) -> None:
@@ -121,10 +121,10 @@ class Run:
                 return str(event["event"])
             if event["event"] == "started":
                 started = event
-        return "running" if started and _lives(started["pid"], started["born"]) else "killed"
+        return "running" if started and _is_running(started["pid"], started["born"]) else "killed"
 
 
-def create(loaded: Loaded) -> Run:
+def create(loaded: LoadedConfig) -> Run:
     """A new run directory, with the resolved configuration in it."""
     parent = loaded.workdir / FOLDER
     base = f"{datetime.now():%Y%m%d-%H%M%S}-{loaded.config.name}"
@@ -142,7 +142,7 @@ def create(loaded: Loaded) -> Run:
     return run
 
 
-def every(workdir: Path) -> list[Run]:
+def all_runs(workdir: Path) -> list[Run]:
     """The runs of a work directory, the oldest first."""
     return [Run(path.parent.absolute()) for path in sorted((workdir / FOLDER).glob("*/config.yaml"))]
 
@@ -154,15 +154,15 @@ def find(workdir: Path, name: str | None) -> Run:
     """
     if name and (Path(name) / "config.yaml").exists():
         return Run(Path(name).absolute())
-    runs = every(workdir)
+    runs = all_runs(workdir)
     if not runs:
         raise UserError(f"{workdir / FOLDER}: no run yet. Start one: {program()} run CONFIG.yaml")
     for run in runs:
         if name == run.path.name or (name is None and len(runs) == 1):
             return run
     listed = "\n".join(f"  {run.path.name}" for run in runs[-10:])
-    what = f"no run named {name}; name one of" if name else "there are several runs; name one"
-    raise UserError(f"{workdir / FOLDER}: {what}:\n{listed}")
+    problem = f"no run named {name}; name one of" if name else "there are several runs; name one"
+    raise UserError(f"{workdir / FOLDER}: {problem}:\n{listed}")
 
 
 def artifacts_of(run: Run, store: Store) -> dict[str, Artifact]:
@@ -178,7 +178,7 @@ def inputs_of(artifact: Artifact, store: Store) -> tuple[Artifact, ...]:
     return tuple(source for source in sources if source is not None)
 
 
-def born(pid: int) -> int:
+def process_start_ticks(pid: int) -> int:
     """When a process started, in clock ticks since boot; 0 when there is none. With the id it names it for good."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -187,8 +187,8 @@ def born(pid: int) -> int:
     return int(text.rpartition(")")[2].split()[19])
 
 
-def _lives(pid: int, ticks: int) -> bool:
-    return born(pid) == ticks
+def _is_running(pid: int, ticks: int) -> bool:
+    return process_start_ticks(pid) == ticks
 
 
 def _lineage(artifact: Artifact) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.config import Loaded
+from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.execute import execute
 from cluster.launchers.head import Head
 from cluster.plan import plan, select
 from cluster.result import STOPPED, RunOptions, RunResult
-from cluster.run import PLAN, Run, every
+from cluster.run import PLAN, Run, all_runs
 from pipeline.core.store import Store
 
 
@@ -26,39 +26,39 @@ class NamedRun:
     """A configuration and what it is called among the others."""
 
     name: str
-    loaded: Loaded
+    loaded: LoadedConfig
 
 
 def run_many(runs: Sequence[NamedRun], console: Console, *, log: Path, end: str | None = None) -> list[RunResult]:
     """The result of each run; those after one that was stopped stand as they were. `log` is of the shared Ray."""
     results: list[RunResult] = []
     with Head(_cpus(runs), log) as head:
-        for number, one in enumerate(runs, 1):
-            place, standing = f"— {number} of {len(runs)}: {one.name}", standing_of(one.loaded, end=end)
+        for number, run in enumerate(runs, 1):
+            heading, current = f"— {number} of {len(runs)}: {run.name}", current_result(run.loaded, end=end)
             if any(result.exit_code == STOPPED for result in results):
-                results.append(standing)
-            elif _is_finished(standing):
-                console.say(f"{place}, done before")
-                results.append(standing)
+                results.append(current)
+            elif _is_finished(current):
+                console.say(f"{heading}, done before")
+                results.append(current)
             else:
-                console.say(f"\n{place}")
-                cluster = one.loaded.config.cluster
+                console.say(f"\n{heading}")
+                cluster = run.loaded.config.cluster
                 shared = cluster.launcher == "ray" and cluster.address is None
                 options = RunOptions(end=end, head=head.address() if shared else None)
-                results.append(execute(one.loaded, options, console))
+                results.append(execute(run.loaded, options, console))
     return results
 
 
-def standing_of(loaded: Loaded, *, end: str | None = None) -> RunResult:
+def current_result(loaded: LoadedConfig, *, end: str | None = None) -> RunResult:
     """What is published of a configuration, and the newest run directory of exactly that."""
     steps = plan(loaded, Store(loaded.workdir))
-    chosen = tuple(step.id for step in select(steps, None, end))
-    wanted = [(step.id, step.fingerprint) for step in steps]
-    for run in reversed(every(loaded.workdir)):
-        named = f"-{loaded.config.name}" in run.path.name and (run.path / PLAN).exists()
-        if named and [(step.id, step.fingerprint) for step in run.plan()] == wanted:
-            return RunResult(0, run, tuple(steps), chosen, _error(run))
-    return RunResult(0, None, tuple(steps), chosen)
+    selected = tuple(step.id for step in select(steps, None, end))
+    fingerprints = [(step.id, step.fingerprint) for step in steps]
+    for run in reversed(all_runs(loaded.workdir)):
+        same_name = f"-{loaded.config.name}" in run.path.name and (run.path / PLAN).exists()
+        if same_name and [(step.id, step.fingerprint) for step in run.plan()] == fingerprints:
+            return RunResult(0, run, tuple(steps), selected, _error(run))
+    return RunResult(0, None, tuple(steps), selected)
 
 
 def exit_code(results: Sequence[RunResult]) -> int:
@@ -68,7 +68,7 @@ def exit_code(results: Sequence[RunResult]) -> int:
 
 
 def _is_finished(result: RunResult) -> bool:
-    done = all(step.artifact is not None for step in result.steps if step.id in result.chosen)
+    done = all(step.artifact is not None for step in result.steps if step.id in result.selected)
     return done and result.run is not None and result.run.state() == "finished"
 
 
@@ -80,5 +80,5 @@ def _error(run: Run) -> str:
 
 def _cpus(runs: Sequence[NamedRun]) -> int:
     """How many processors Ray is given: those of this machine, and no fewer than the widest run asks for."""
-    clusters = [one.loaded.config.cluster for one in runs]
+    clusters = [run.loaded.config.cluster for run in runs]
     return max(os.cpu_count() or 1, *(cluster.workers * cluster.threads for cluster in clusters))

@@ -54,7 +54,7 @@ class RunConfig(Section):
 
 
 @dataclass(frozen=True)
-class Entry:
+class SectionEntry:
     """A section, or one named entry of a section that is a list: what a stage is asked, and where that stands.
 
     `of`: the names of what it reads, as the user wrote them.
@@ -71,14 +71,14 @@ EntryNames = dict[PathOf, tuple[str, tuple[str, ...]]]
 """Path of an entry → its name and its `of`."""
 
 
-def entries_of(config: RunConfig, key: str, names: EntryNames) -> list[Entry]:
+def entries_of(config: RunConfig, key: str, names: EntryNames) -> list[SectionEntry]:
     """The entries of a section: none where it is left out, one where it is no list."""
     value = getattr(config, key, None)
     if isinstance(value, Section):
-        return [Entry(key, value, (key,), *names.get((key,), ("", ())))]
+        return [SectionEntry(key, value, (key,), *names.get((key,), ("", ())))]
     items = enumerate(value) if isinstance(value, list) else ()
     entries = [(at, item) for at, item in items if isinstance(item, Section)]  # others are wrong by themselves
-    return [Entry(key, item, (key, at), *names.get((key, at), ("", ()))) for at, item in entries]
+    return [SectionEntry(key, item, (key, at), *names.get((key, at), ("", ()))) for at, item in entries]
 
 
 @cache

@@ -11,10 +11,10 @@ from typing import Any
 import cluster
 from cluster import interrupt
 from cluster.child import result_path
-from cluster.config import Loaded
+from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.plan import PlannedStep
-from cluster.process import Ended, StageProcess, oom_kills, verdict
+from cluster.process import ProcessExit, StageProcess, failure_message, oom_kills
 from cluster.progress import Listener, StageProgress
 from cluster.result import RunOptions, relative
 from cluster.run import Run
@@ -37,7 +37,7 @@ FREQUENT = ("add", "total", "train")  # messages that are too many to keep one b
 class Supervisor:
     """What the steps of one run share."""
 
-    loaded: Loaded
+    loaded: LoadedConfig
     store: Store
     run: Run
     console: Console
@@ -48,9 +48,9 @@ class Supervisor:
 def skip(supervisor: Supervisor, step: PlannedStep) -> None:
     """Say why a step need not run."""
     assert step.artifact is not None
-    supervisor.run.event("skipped", stage=step.id, why=step.why)
+    supervisor.run.event("skipped", stage=step.id, why=step.reason)
     counted = documents(step.artifact.manifest)
-    supervisor.console.end("skipped", f"done before: {step.why}{f' ({counted})' if counted else ''}")
+    supervisor.console.end("skipped", f"done before: {step.reason}{f' ({counted})' if counted else ''}")
 
 
 def perform(supervisor: Supervisor, step: PlannedStep) -> None:
@@ -60,9 +60,9 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     """
     console, run, store, force = supervisor.console, supervisor.run, supervisor.store, supervisor.options.force
     attempt, folder = store.begin(step.stage, step.exact, fresh=force)
-    run.event("stage_started", stage=step.id, attempt=attempt, state=step.state, why=step.why)
+    run.event("stage_started", stage=step.id, attempt=attempt, state=step.state, why=step.reason)
     if step.state == "resume" and not force:
-        console.say(f"{console.place}   resuming, attempt {attempt}: {step.why}")
+        console.say(f"{console.place}   resuming, attempt {attempt}: {step.reason}")
     # in a private folder that goes with the run: raw files' addresses may hold a key
     job_path = Path(supervisor.listener.folder) / f"{step.id}.json"
     write_json(job_path, _order(supervisor, step, attempt, folder))
@@ -90,7 +90,9 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
     config, run, workdir = supervisor.loaded.config, supervisor.run, supervisor.loaded.workdir
     inputs: dict[str, tuple[Artifact, ...]] = {}
     for kind, sources in step.reads.items():
-        inputs[kind] = tuple(_input(supervisor.store, step, one.step, one.stage, one.fingerprint) for one in sources)
+        inputs[kind] = tuple(
+            _input(supervisor.store, step, source.step, source.stage, source.fingerprint) for source in sources
+        )
     identity = Identity(
         stage=step.stage, version=step.spec.version, kind=step.spec.makes, run=step.spec.run, fingerprint=step.exact,
         params=step.params, seed=config.seed, attempt=attempt, input_fingerprints=dict(step.inputs),
@@ -101,10 +103,12 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
     metrics.mkdir(exist_ok=True)
     place = Place(folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log)
     place.scratch.mkdir(exist_ok=True)
-    where = config.cluster.model_dump(mode="json")
+    cluster_options = config.cluster.model_dump(mode="json")
     if supervisor.options.head:
-        where["head"] = supervisor.options.head
-    resources = Resources(workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=where, launcher=LAUNCHER)
+        cluster_options["head"] = supervisor.options.head
+    resources = Resources(
+        workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=cluster_options, launcher=LAUNCHER
+    )
     return Job(identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources, step.section)
 
 
@@ -124,11 +128,11 @@ def _digests(step: PlannedStep, inputs: dict[str, tuple[Artifact, ...]]) -> Prin
     return digests
 
 
-def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, result: Path) -> Ended:
+def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, result: Path) -> ProcessExit:
     """Draw the stage's progress until its process ends; end it when this one is to end, or when it does not exit."""
     progress, next_snapshot, linger = StageProgress(step.id), time.monotonic() + SNAPSHOT_S, 0.0
     try:
-        with supervisor.listener.awake_for(process.descriptor):
+        with supervisor.listener.wake_on(process.descriptor):
             while (ended := process.poll()) is None:
                 for message in supervisor.listener.receive(0.1):
                     progress.take(message)
@@ -143,13 +147,13 @@ def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, res
                     next_snapshot = time.monotonic() + SNAPSHOT_S
                     supervisor.run.event("progress", stage=step.id, line=progress.line())
     except BaseException:
-        with interrupt.deaf():
+        with interrupt.ignore_signals():
             process.stop()
         raise
     return ended
 
 
-def _published(supervisor: Supervisor, step: PlannedStep, ended: Ended, path: Path, *, killed: int) -> Artifact:
+def _published(supervisor: Supervisor, step: PlannedStep, ended: ProcessExit, path: Path, *, killed: int) -> Artifact:
     """The artifact that the child published, or its sentence; a child without words gets ours.
 
     Raises: StageFailed when the stage failed.
@@ -165,4 +169,4 @@ def _published(supervisor: Supervisor, step: PlannedStep, ended: Ended, path: Pa
         raise failure
     workers = supervisor.loaded.config.cluster.beam.workers or os.cpu_count() or 1
     log = relative(supervisor.run.log)
-    raise StageFailed(verdict(step.id, ended, Path(log), workers=workers, oom_kills=killed))
+    raise StageFailed(failure_message(step.id, ended, Path(log), workers=workers, oom_kills=killed))

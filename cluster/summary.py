@@ -26,7 +26,7 @@ def summary(manifest: Manifest, spec: StageSpec | None = None) -> str:
     if text_bytes:
         parts.append(f"{figures.size(text_bytes)} of text")
     others = [(key, cast(float, value)) for key, value in manifest.counts.items() if _plain(key, value)]
-    parts += [_named(key, value) for key, value in others[:4]]
+    parts += [_describe_count(key, value) for key, value in others[:4]]
     return ", ".join(filter(None, parts))
 
 
@@ -54,7 +54,7 @@ def _plain(key: str, value: object) -> bool:
     return key not in SAID and isinstance(value, int | float) and not isinstance(value, bool) and bool(value)
 
 
-def _named(key: str, value: float) -> str:
+def _describe_count(key: str, value: float) -> str:
     words = key.replace("_", " ")
     if "bytes" in key and "per" not in key:
         return f"{words} {figures.size(value)}"

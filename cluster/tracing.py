@@ -41,7 +41,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Occurrence:
     """A training step that saw a part of a document."""
 
     step: int
@@ -60,8 +60,8 @@ class Trace:
         self.run, self.store = run, store
         step, self.model = model_of_run(run, store, of)
         self.upstream = _upstream(self.model, store)
-        tokens = next((one for one in self.upstream if one.manifest.kind == "tokens"), None)
-        spec = next((one for one in stage_table() if one.name == step.stage), None)
+        tokens = next((artifact for artifact in self.upstream if artifact.manifest.kind == "tokens"), None)
+        spec = next((candidate for candidate in stage_table() if candidate.name == step.stage), None)
         if tokens is None or spec is None or spec.order is None:
             raise UserError(f"{run.path.name}: the rows that {step.id} was trained on are not in the store any more.")
         self.tokens = tokens
@@ -85,13 +85,13 @@ class Trace:
         """The training rows that hold a document, and the spans of it in each."""
         return dict(self._rows_with(document))
 
-    def sightings(self, held: Mapping[int, Sequence[Span]]) -> list[Sighting]:
+    def occurrences(self, document_rows: Mapping[int, Sequence[Span]]) -> list[Occurrence]:
         """Every step in which one of these rows was seen."""
         return [
-            Sighting(step + 1, number, span.start, span.end)
+            Occurrence(step + 1, number, span.start, span.end)
             for step in range(self.order.steps)
             for number in self.order.rows_of(step)
-            for span in held.get(number, ())
+            for span in document_rows.get(number, ())
         ]
 
     def resolve(self, text: str) -> str:
@@ -127,17 +127,17 @@ class Trace:
 
     def beginnings(self, documents: Sequence[str]) -> dict[str, str]:
         """How documents begin, as they were packed."""
-        wanted = pa.array(sorted(set(documents)), pa.string())
+        ids = pa.array(sorted(set(documents)), pa.string())
         texts: dict[str, str] = {}
-        packed = (one for one in inputs_of(self.tokens, self.store) if one.manifest.kind == "documents")
+        packed = (artifact for artifact in inputs_of(self.tokens, self.store) if artifact.manifest.kind == "documents")
         for file in (file for artifact in packed for file in artifact.files("parts/")):
             for batch in batches(file, ["id", "text"]):
-                hits = batch.filter(pc.is_in(batch["id"], wanted))
+                hits = batch.filter(pc.is_in(batch["id"], ids))
                 starts = pc.utf8_slice_codeunits(hits["text"], 0, TEXT_SHOWN).to_pylist()
                 texts.update(zip(hits["id"].to_pylist(), (" ".join(text.split()) for text in starts), strict=True))
         return texts
 
-    def whereabouts(self, document: str) -> str:
+    def absence_reason(self, document: str) -> str:
         """Where a document went that is in no training row: held out, a duplicate, rejected, or never seen."""
         for step, artifact in reversed(artifacts_of(self.run, self.store).items()):
             for prefix in ELSEWHERE:
@@ -147,16 +147,16 @@ class Trace:
 
     def _roots(self) -> list[Artifact]:
         """The documents as they were read: artifacts of documents that were made of no other."""
-        documents = [one for one in self.upstream if one.manifest.kind == "documents"]
-        return [one for one in documents if not inputs_of(one, self.store)] or documents[-1:]
+        documents = [artifact for artifact in self.upstream if artifact.manifest.kind == "documents"]
+        return [artifact for artifact in documents if not inputs_of(artifact, self.store)] or documents[-1:]
 
     def _spans(self, numbers: Sequence[int]) -> dict[int, tuple[Span, ...]]:
         """The documents of some rows; only the files that hold them are read."""
-        wanted: dict[int, list[int]] = {}
+        rows_by_file: dict[int, list[int]] = {}
         for number in sorted(set(numbers)):
-            wanted.setdefault(bisect_right(self.firsts, number) - 1, []).append(number)
+            rows_by_file.setdefault(bisect_right(self.firsts, number) - 1, []).append(number)
         spans: dict[int, tuple[Span, ...]] = {}
-        for index, inside in wanted.items():
+        for index, inside in rows_by_file.items():
             first = self.firsts[index]
             for batch in batches(self.files[index], ["documents"]):
                 for number in inside:
@@ -179,7 +179,7 @@ class Trace:
 
 
 def _spans_of(values: Sequence[dict[str, str | int]]) -> tuple[Span, ...]:
-    return tuple(Span(str(one["id"]), int(one["start"]), int(one["end"])) for one in values)
+    return tuple(Span(str(value["id"]), int(value["start"]), int(value["end"])) for value in values)
 
 
 def _holds(file: Path, document: str, *, packed: bool) -> bool:
@@ -193,11 +193,11 @@ def _holds(file: Path, document: str, *, packed: bool) -> bool:
 
 def _upstream(artifact: Artifact, store: Store) -> list[Artifact]:
     """Everything that an artifact was made of, the nearest first."""
-    found: dict[str, Artifact] = {}
+    by_uri: dict[str, Artifact] = {}
     waiting = list(inputs_of(artifact, store))
     while waiting:
-        here = waiting.pop(0)
-        if here.uri not in found:
-            found[here.uri] = here
-            waiting += inputs_of(here, store)
-    return list(found.values())
+        current = waiting.pop(0)
+        if current.uri not in by_uri:
+            by_uri[current.uri] = current
+            waiting += inputs_of(current, store)
+    return list(by_uri.values())

@@ -27,15 +27,17 @@ def show_plan(path: Path, overrides: Sequence[str]) -> None:
 
     loaded = load(path, overrides)
     planned = plan(loaded, Store(loaded.workdir))
-    width = max(len(one.id) for one in planned)
-    for one in planned:
-        steps = [source.step for sources in one.reads.values() for source in sources]
-        others = ["raw files" if name == RAW else name for name in one.inputs if name in (RAW, *one.externals)]
-        reads = ", ".join([*dict.fromkeys(steps), *others]) or "nothing"
-        print(f"{MARKS[one.state]} {one.id:<{width}}  {WORDS[one.state]:<8} {one.why}")
-        print(f"  {'':<{width}}  {one.fingerprint[:12]}, reads {reads}")
-        if one.numerics:
-            print(f"  {'':<{width}}  {one.numerics}")
-    todo = sum(one.state != "done" for one in planned)
+    width = max(len(step.id) for step in planned)
+    for step in planned:
+        steps = [source.step for sources in step.reads.values() for source in sources]
+        external_inputs = [
+            "raw files" if name == RAW else name for name in step.inputs if name in (RAW, *step.externals)
+        ]
+        reads = ", ".join([*dict.fromkeys(steps), *external_inputs]) or "nothing"
+        print(f"{MARKS[step.state]} {step.id:<{width}}  {WORDS[step.state]:<8} {step.reason}")
+        print(f"  {'':<{width}}  {step.fingerprint[:12]}, reads {reads}")
+        if step.numerics:
+            print(f"  {'':<{width}}  {step.numerics}")
+    todo = sum(step.state != "done" for step in planned)
     following = command("run", path, overrides)
     print(f"{todo} of {len(planned)} stages to run. Next: {following}" if todo else "Everything is done.")

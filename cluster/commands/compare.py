@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.comparison import Comparing, read, write
+from cluster.comparison import ComparisonPlan, read, write
 from cluster.console import console
 from cluster.program import command
 from cluster.report import comparison as report
@@ -21,24 +21,26 @@ from pipeline.core import figures
 
 
 def compare(path: Path, overrides: Sequence[str]) -> int:
-    """Run what is not done yet, then draw the page; 0 when all is done, 1 when some failed, 130 when stopped.
+    """Run what is not published yet, then write the page. Returns 0 (all done), 1 (some runs failed) or 130 (stopped).
 
-    Raises: ConfigError, UserError before any work, for every run at once; Busy when another run holds the directory.
+    Raises: ConfigError or UserError before any work, for all runs at once; WorkdirLocked when another run holds the
+        work directory.
     """
-    comparing, started = read(path, overrides), time.monotonic()
+    started = time.monotonic()
+    comparing = read(path, overrides)
     write(comparing)
     screen = console()
-    runs = [NamedRun(one.name, one.loaded) for one in comparing.runs]
+    runs = [NamedRun(run.name, run.loaded) for run in comparing.runs]
     try:
         results = run_many(runs, screen, log=comparing.folder / "ray.log")
     finally:
         screen.close()
-    outcomes = [Outcome(one, result) for one, result in zip(comparing.runs, results, strict=True)]
-    _say_goodbye(comparing, outcomes, time.monotonic() - started)
+    outcomes = [Outcome(run, result) for run, result in zip(comparing.runs, results, strict=True)]
+    _print_summary(comparing, outcomes, time.monotonic() - started)
     return exit_code(results)
 
 
-def _say_goodbye(comparing: Comparing, outcomes: Sequence[Outcome], seconds: float) -> None:
+def _print_summary(comparing: ComparisonPlan, outcomes: Sequence[Outcome], seconds: float) -> None:
     """The failed ones with their sentences, where the page is, the command that goes on."""
     again = command("compare", comparing.path, comparing.overrides)
     page = report.write(comparing, outcomes, again)

@@ -34,49 +34,55 @@ LEAST_DISK = 5e9
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line: good, worth knowing, or wrong."""
 
     mark: Literal["✓", "!", "✗"]
-    what: str
+    subject: str
     text: str
 
 
 def doctor(workdir: Path) -> int:
-    """Print the findings; 1 when something is wrong."""
-    wrong = 0
+    """Print one line per check; return 1 when a check fails."""
+    failures = 0
     started = {name: _start(code) for name, code in HEAVY.items()}
-    for found in (*_python(), *_machine(workdir), *_libraries(), *map(_heavy, started.items())):
-        print(f"{found.mark} {found.what:<13} {found.text}", flush=True)
-        wrong += found.mark == "✗"
-    print("Nothing is wrong." if not wrong else f"{wrong} to mend: pip install -c constraints.txt bloomery")
-    return 1 if wrong else 0
+    for diagnosis in (*_python(), *_machine(workdir), *_libraries(), *map(_heavy, started.items())):
+        print(f"{diagnosis.mark} {diagnosis.subject:<13} {diagnosis.text}", flush=True)
+        failures += diagnosis.mark == "✗"
+    print(
+        f"{failures} checks failed. Reinstall with: pip install -c constraints.txt bloomery"
+        if failures
+        else "All checks passed."
+    )
+    return 1 if failures else 0
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[Diagnosis]:
     good = sys.version_info >= (3, 11)
-    yield Finding("✓" if good else "✗", "Python", f"{platform.python_version()} (3.11 or later), {platform.machine()}")
+    yield Diagnosis(
+        "✓" if good else "✗", "Python", f"{platform.python_version()} (3.11 or later), {platform.machine()}"
+    )
     linux = sys.platform == "linux"
-    yield Finding("✓" if linux else "✗", "system", f"{platform.system()} {platform.release()} (Linux is needed)")
+    yield Diagnosis("✓" if linux else "✗", "system", f"{platform.system()} {platform.release()} (Linux is needed)")
 
 
-def _machine(workdir: Path) -> Iterator[Finding]:
+def _machine(workdir: Path) -> Iterator[Diagnosis]:
     memory = _memory()
     enough: Literal["✓", "!"] = "✓" if memory["MemAvailable"] > LEAST_MEMORY else "!"
-    yield Finding("✓", "cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} may be used")
-    yield Finding(
+    yield Diagnosis("✓", "cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} may be used")
+    yield Diagnosis(
         enough, "memory", f"{figures.size(memory['MemAvailable'])} free of {figures.size(memory['MemTotal'])}"
     )
     folder = workdir if workdir.exists() else Path.cwd()
     free = shutil.disk_usage(folder).free
-    yield Finding("✓" if free > LEAST_DISK else "!", "disk", f"{figures.size(free)} free in {folder.absolute()}")
+    yield Diagnosis("✓" if free > LEAST_DISK else "!", "disk", f"{figures.size(free)} free in {folder.absolute()}")
     shared = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").exists() else 0
-    yield Finding("✓" if shared > 1e8 else "!", "shared memory", f"{figures.size(shared)} in /dev/shm (Ray, NCCL)")
+    yield Diagnosis("✓" if shared > 1e8 else "!", "shared memory", f"{figures.size(shared)} in /dev/shm (Ray, NCCL)")
     level = cpu_level()
     fast = level in FAST
-    yield Finding("✓" if fast else "!", "bf16", f"{level}: " + ("multiplied natively" if fast else "fp32 is used"))
+    yield Diagnosis("✓" if fast else "!", "bf16", f"{level}: " + ("multiplied natively" if fast else "fp32 is used"))
     compiler = shutil.which("g++") or "no g++"
-    yield Finding("✓", "compiler", f"{compiler}; none is needed, none is used")
+    yield Diagnosis("✓", "compiler", f"{compiler}; none is needed, none is used")
 
 
 def _memory() -> dict[str, float]:
@@ -84,26 +90,26 @@ def _memory() -> dict[str, float]:
     return {line[0].rstrip(":"): float(line[1]) * 1024 for line in lines}
 
 
-def _libraries() -> Iterator[Finding]:
+def _libraries() -> Iterator[Diagnosis]:
     """What bloomery asks of each library, against what is installed."""
     from packaging.requirements import Requirement
 
-    wanted = [Requirement(text) for text in requires("bloomery") or ()]
+    requirements = [Requirement(text) for text in requires("bloomery") or ()]
     bad = []
-    for one in wanted:
-        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+    for requirement in requirements:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            installed = version(one.name)
+            installed = version(requirement.name)
         except PackageNotFoundError:
-            bad.append(f"{one.name} is missing (wanted {one.specifier})")
+            bad.append(f"{requirement.name} is missing (wanted {requirement.specifier})")
             continue
-        if not one.specifier.contains(installed, prereleases=True):
-            bad.append(f"{one.name} {installed} (wanted {one.specifier})")
+        if not requirement.specifier.contains(installed, prereleases=True):
+            bad.append(f"{requirement.name} {installed} (wanted {requirement.specifier})")
     if bad:
-        yield Finding("✗", "libraries", "; ".join(bad))
+        yield Diagnosis("✗", "libraries", "; ".join(bad))
     else:
-        yield Finding("✓", "libraries", f"all {len(wanted)} as wanted")
+        yield Diagnosis("✓", "libraries", f"all {len(requirements)} as wanted")
 
 
 def _start(code: str) -> subprocess.Popen[str]:
@@ -113,14 +119,14 @@ def _start(code: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def _heavy(started: tuple[str, subprocess.Popen[str]]) -> Finding:
+def _heavy(started: tuple[str, subprocess.Popen[str]]) -> Diagnosis:
     name, process = started
     try:
         printed, complaint = process.communicate(timeout=180)
     except subprocess.TimeoutExpired:
         process.kill()
-        return Finding("✗", name, "does not import within three minutes")
+        return Diagnosis("✗", name, "does not import within three minutes")
     if process.returncode:
         last = complaint.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
-        return Finding("✗", name, f"does not import: {last[0]}")
-    return Finding("✓", name, printed.strip().splitlines()[-1])
+        return Diagnosis("✗", name, f"does not import: {last[0]}")
+    return Diagnosis("✓", name, printed.strip().splitlines()[-1])

@@ -11,7 +11,7 @@ from cluster.config import load
 def run(path: Path, overrides: Sequence[str], *, start: str | None, end: str | None, force: bool) -> int:
     """The exit code of the run.
 
-    Raises: ConfigError, UserError before any work; Busy when another run holds the work directory.
+    Raises: ConfigError, UserError before any work; WorkdirLocked when another run holds the work directory.
     """
     loaded = load(path, overrides)
     # imports pyarrow: only after the configuration is known to be right

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.program import program
 from cluster.report.page import write
-from cluster.run import Run, every, find
+from cluster.run import Run, all_runs, find
 from cluster.sections import stage_table
 from cluster.table import table
 from pipeline.core import figures
@@ -16,11 +16,11 @@ from pipeline.core.store import Store
 
 def runs(workdir: Path) -> None:
     """A table of runs, the newest last."""
-    found = every(workdir)
-    if not found:
+    recorded = all_runs(workdir)
+    if not recorded:
         print(f"{workdir}: no run yet. Start one: {program()} run CONFIG.yaml")
         return
-    print(table(["run", "started", "state", "stages", "took", "report"], [_row(run) for run in found]))
+    print(table(["run", "started", "state", "stages", "took", "report"], [_row(run) for run in recorded]))
 
 
 def _row(run: Run) -> list[str]:

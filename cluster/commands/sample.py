@@ -28,14 +28,14 @@ def sample(
         )
     run = find(workdir, name)
     step, artifact = model_of_run(run, Store(run.workdir), of)
-    spec = next((one for one in stage_table() if one.name == step.stage), None)
+    spec = next((candidate for candidate in stage_table() if candidate.name == step.stage), None)
     if spec is None or spec.sampler is None:
         raise UserError(f"{run.path.name}: nothing is known here that lets a model of {step.stage} write.")
     sampler: Sampler = load(spec.sampler)()
     if refusal := sampler.refusal(artifact):
         raise UserError(f"{run.path.name}: {refusal}")
-    asked = list(prompts) or [""]
-    for number, (prompt, pieces) in enumerate(zip(asked, sampler.write(artifact, asked, options), strict=True)):
+    texts = list(prompts) or [""]
+    for number, (prompt, pieces) in enumerate(zip(texts, sampler.write(artifact, texts, options), strict=True)):
         print("\n" * (number > 0) + prompt, end="", flush=True)
         for piece in pieces:
             print(piece, end="", flush=True)

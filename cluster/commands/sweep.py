@@ -26,7 +26,7 @@ def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
 
     Raises: ConfigError, UserError before any work, for every combination at once.
     """
-    combinations = [list(one) for one in itertools.product(*map(choices, grid))]
+    combinations = [list(values) for values in itertools.product(*map(choices, grid))]
     runs = [NamedRun(" ".join(combination), load(path, combination)) for combination in combinations]
     screen = console()
     try:

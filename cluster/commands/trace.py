@@ -60,13 +60,17 @@ def _print_document(traced: Trace, text: str) -> None:
     """Where the document came from, and every step in which a row of it was seen."""
     document = traced.resolve(text)
     origin = traced.origin(document)
-    held = traced.rows_with(document)
-    came = f" {_words(origin)}" if origin else ""
-    if not held:
-        raise UserError(f"trace: {document} is in no training row. {traced.whereabouts(document)}{came}")
-    sightings = traced.sightings(held)
-    print(f"{document}: in {len(held):,} rows, seen {len(sightings):,} times in {traced.order.steps:,} steps.{came}")
-    lines = [[f"{one.step:,}", f"{one.row:,}", f"{one.start}–{one.end}"] for one in sightings]
+    document_rows = traced.rows_with(document)
+    source = f" {_describe_origin(origin)}" if origin else ""
+    if not document_rows:
+        raise UserError(f"trace: {document} is in no training row. {traced.absence_reason(document)}{source}")
+    occurrences = traced.occurrences(document_rows)
+    seen = f"seen {len(occurrences):,} times in {traced.order.steps:,} steps"
+    print(f"{document}: in {len(document_rows):,} rows, {seen}.{source}")
+    lines = [
+        [f"{occurrence.step:,}", f"{occurrence.row:,}", f"{occurrence.start}–{occurrence.end}"]
+        for occurrence in occurrences
+    ]
     print(table(["step", "row", "tokens"], lines[:MOST_SHOWN]))
     if len(lines) > MOST_SHOWN:
         print(f"and {figures.count(len(lines) - MOST_SHOWN)} more.")
@@ -74,14 +78,14 @@ def _print_document(traced: Trace, text: str) -> None:
 
 def _print_document_json(traced: Trace, text: str) -> None:
     document = traced.resolve(text)
-    origin, held = traced.origin(document), traced.rows_with(document)
+    origin, document_rows = traced.origin(document), traced.rows_with(document)
     answer = {
         "document": document, "raw": asdict(origin) if origin else None, "steps": traced.order.steps,
-        "seen": [asdict(one) for one in traced.sightings(held)],
-        "elsewhere": None if held else traced.whereabouts(document),
+        "seen": [asdict(occurrence) for occurrence in traced.occurrences(document_rows)],
+        "elsewhere": None if document_rows else traced.absence_reason(document),
     }  # fmt: skip
     print(json.dumps(answer, ensure_ascii=False))
 
 
-def _words(origin: RawPosition) -> str:
+def _describe_origin(origin: RawPosition) -> str:
     return f"It came from {origin.file} of the source {origin.source}, record {origin.position:,}."

@@ -17,11 +17,11 @@ MAX_POINTS = 400  # a curve of 100,000 steps must not make a page of megabytes
 WIDTH = 960
 NARROW = (200, 470)  # height and width of one of two charts in a row
 LARGEST = 1e300  # beyond it, also NaN: differences and squares would overflow
-Place = Callable[[float, float], tuple[float, float]]
+Projection = Callable[[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Frame:
+class PlotArea:
     """Where a chart's values lie on the drawing."""
 
     x: tuple[float, float]
@@ -36,8 +36,8 @@ class Frame:
     def place(self, x: float, y: float) -> tuple[float, float]:
         across = (x - self.x[0]) / ((self.x[1] - self.x[0]) or 1)
         up = (min(max(y, self.y[0]), self.y[1]) - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
-        drawn = self.height - self.top - self.bottom
-        return self.left + across * (self.width - self.left - self.right), self.height - self.bottom - up * drawn
+        plot_height = self.height - self.top - self.bottom
+        return self.left + across * (self.width - self.left - self.right), self.height - self.bottom - up * plot_height
 
 
 def draw(chart: Chart) -> str:
@@ -51,16 +51,16 @@ def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int 
 
     Points that are not finite have no place on it and are left out.
     """
-    finite = [(one, [point for point in one.points if _drawable(*point)]) for one in series]
-    drawn = [Series(one.name, thinned(points), one.tone, one.dots) for one, points in finite if points]
-    if not drawn:
+    finite = [(line, [point for point in line.points if _drawable(*point)]) for line in series]
+    lines = [Series(line.name, thinned(points), line.tone, line.dots) for line, points in finite if points]
+    if not lines:
         return ""
-    xs = [x for one in drawn for x, _ in one.points]
-    y_ticks = ticks(*_telling([y for one in drawn for _, y in one.points]))
-    frame = Frame((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]), height, width)
+    xs = [x for line in lines for x, _ in line.points]
+    y_ticks = ticks(*_visible_range([y for line in lines for _, y in line.points]))
+    frame = PlotArea((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]), height, width)
     parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(y_label)}">']
     parts += _axes(frame, ticks(min(xs), max(xs)), y_ticks, x_label)
-    parts += [_curve(one, frame.place) for one in drawn]
+    parts += [_curve(line, frame.place) for line in lines]
     return "".join((*parts, "</svg>"))
 
 
@@ -83,21 +83,22 @@ def thinned(points: Sequence[tuple[float, float]], most: int = MAX_POINTS) -> li
     """At most `most` points: means of equal stretches, the first and the last point kept as they are."""
     if len(points) <= most:
         return list(points)
-    inner, kept = points[1:-1], [points[0]]
+    inner = points[1:-1]
+    sampled = [points[0]]
     for index in range(most - 2):
         part = inner[index * len(inner) // (most - 2) : (index + 1) * len(inner) // (most - 2)]
-        kept.append((sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)))
-    return [*kept, points[-1]]
+        sampled.append((sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)))
+    return [*sampled, points[-1]]
 
 
-def _telling(values: Sequence[float]) -> tuple[float, float]:
+def _visible_range(values: Sequence[float]) -> tuple[float, float]:
     """The range worth drawing: a first loss of 10 or one spike must not press the rest of a curve flat."""
     ordered = sorted(values)
     high = ordered[min(len(ordered) - 1, int(len(ordered) * 0.985))] if len(ordered) > 60 else ordered[-1]
     return ordered[0], high
 
 
-def _axes(frame: Frame, x_ticks: Sequence[float], y_ticks: Sequence[float], x_label: str) -> list[str]:
+def _axes(frame: PlotArea, x_ticks: Sequence[float], y_ticks: Sequence[float], x_label: str) -> list[str]:
     parts = []
     for tick in y_ticks:
         _, y = frame.place(frame.x[0], tick)
@@ -113,19 +114,19 @@ def _axes(frame: Frame, x_ticks: Sequence[float], y_ticks: Sequence[float], x_la
     return [*parts, label]
 
 
-def _curve(one: Series, place: Place) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in one.points))
-    drawn = [f'<polyline class="line {one.tone}" points="{path}"/>']
-    for x, y in one.points:
+def _curve(line: Series, place: Projection) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line.points))
+    parts = [f'<polyline class="line {line.tone}" points="{path}"/>']
+    for x, y in line.points:
         across, up = place(x, y)
         # a target round each point carries its figures as a tooltip
-        radius = 4 if one.dots else 0
-        title = f"<title>{escape(one.name)} {figures.significant(y)} at {figures.count(x)}</title>"
-        drawn.append(
-            f'<g class="point {one.tone}">{title}<circle class="target" cx="{across:.1f}" cy="{up:.1f}" r="8"/>'
+        radius = 4 if line.dots else 0
+        title = f"<title>{escape(line.name)} {figures.significant(y)} at {figures.count(x)}</title>"
+        parts.append(
+            f'<g class="point {line.tone}">{title}<circle class="target" cx="{across:.1f}" cy="{up:.1f}" r="8"/>'
             f'<circle class="dot" cx="{across:.1f}" cy="{up:.1f}" r="{radius}"/></g>'
         )
-    return "".join(drawn)
+    return "".join(parts)
 
 
 def _tick(value: float) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.comparison import Comparing
+from cluster.comparison import ComparisonPlan
 from cluster.machine import machine
 from cluster.plan import PlannedStep
 from cluster.report.charts import curves
@@ -46,14 +46,14 @@ class Corpus:
     def xz(self) -> float | None:
         return next((row.xz for row in self.rows if row.xz is not None), None)
 
-    def entries(self, what: str) -> list[str]:
+    def entries(self, attribute: str) -> list[str]:
         """The runs that have samples, neighbours or gaps: the columns."""
-        return [row.entry for row in self.rows if getattr(row, what)]
+        return [row.entry for row in self.rows if getattr(row, attribute)]
 
     @property
     def most_bits(self) -> float:
         """The longest bar."""
-        return max((one.bits for row in self.rows for one in row.figures if one.bits), default=1.0)
+        return max((figure.bits for row in self.rows for figure in row.figures if figure.bits), default=1.0)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Facts:
     tones: dict[str, str]
 
 
-def write(comparing: Comparing, outcomes: Sequence[Outcome], command: str) -> Path:
+def write(comparing: ComparisonPlan, outcomes: Sequence[Outcome], command: str) -> Path:
     """Draw both into the comparison's folder; gives the page."""
     facts = gather(comparing, outcomes, command)
     page = rendered("comparison.html.jinja", ("page.css", "comparison.css"), facts=facts)
@@ -79,7 +79,7 @@ def write(comparing: Comparing, outcomes: Sequence[Outcome], command: str) -> Pa
     return comparing.folder / PAGE
 
 
-def gather(comparing: Comparing, outcomes: Sequence[Outcome], command: str) -> Facts:
+def gather(comparing: ComparisonPlan, outcomes: Sequence[Outcome], command: str) -> Facts:
     """Read everything; what is not done yet says so."""
     entries = list(dict.fromkeys(one.entry for one in comparing.runs))
     tones = {entry: TONES[at % len(TONES)] for at, entry in enumerate(entries)}
@@ -136,10 +136,10 @@ def _charts(rows: Sequence[Row], tones: dict[str, str]) -> Iterator[tuple[str, l
 def hardware(rows: Sequence[Row]) -> str:
     """This machine where all was trained here; else what the models say of theirs."""
     hosts = {row.trained_at[0] for row in rows if row.trained_at}
-    known = [str(row.numerics["device"]) for row in rows if "device" in row.numerics]
+    devices = [str(row.numerics["device"]) for row in rows if "device" in row.numerics]
     if not hosts or hosts == {socket.gethostname()}:
         return machine()
-    return ", ".join(dict.fromkeys(known)) or "unknown hardware"
+    return ", ".join(dict.fromkeys(devices)) or "unknown hardware"
 
 
 def dates(rows: Sequence[Row]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster.comparison import Compared
+from cluster.comparison import ComparedRun
 from cluster.plan import PlannedStep
 from cluster.result import RunResult
 from cluster.run import Run
@@ -30,7 +30,7 @@ BITS = "bits per byte"
 class Outcome:
     """A run of the comparison and what it came to."""
 
-    compared: Compared
+    compared: ComparedRun
     result: RunResult
 
     @property

@@ -30,17 +30,17 @@ def funnel(gates: Sequence[Gate]) -> str:
         if lost and tall[index] > tall[index + 1]:
             parts.append(_fall(left[index] + BAR, step, tall[index + 1], tall[index]))
         parts.append(_losses(lost, gates[index].value, left[index] + BAR, step))
-    for gate, x, drawn in zip(gates, left, tall, strict=True):
-        parts.append(_column(gate, x, drawn))
+    for gate, x, height_px in zip(gates, left, tall, strict=True):
+        parts.append(_column(gate, x, height_px))
     return "".join((*parts, "</svg>"))
 
 
-def _column(gate: Gate, x: float, drawn: float) -> str:
+def _column(gate: Gate, x: float, bar_height: float) -> str:
     last = x > WIDTH - 2 * BAR  # its words end where the drawing ends
     place = f'x="{x + BAR if last else x:.1f}" text-anchor="{"end" if last else "start"}"'
     return (
         f"<g><title>{escape(gate.label)}: {escape(gate.figure)}</title>"
-        f'<rect class="bar" x="{x:.1f}" y="{TOP}" width="{BAR}" height="{drawn:.1f}" rx="2"/>'
+        f'<rect class="bar" x="{x:.1f}" y="{TOP}" width="{BAR}" height="{bar_height:.1f}" rx="2"/>'
         f'<text class="label" {place} y="16">{escape(gate.label)}</text>'
         f'<text class="big" {place} y="36">{escape(gate.figure)}</text>'
         f'<text {place} y="52">{escape(gate.note)}</text></g>'
@@ -51,10 +51,10 @@ def _stream(start: float, end: float, tall: float) -> str:
     return f'<rect class="stream" x="{start:.1f}" y="{TOP}" width="{end - start:.1f}" height="{tall:.1f}"/>'
 
 
-def _fall(start: float, step: float, kept: float, whole: float) -> str:
+def _fall(start: float, step: float, height_after: float, height_before: float) -> str:
     """What is lost bends down and out, as thick as it is many."""
-    thick = whole - kept
-    top, bottom = TOP + kept, TOP + whole
+    thick = height_before - height_after
+    top, bottom = TOP + height_after, TOP + height_before
     bend, floor = min(step * 0.35, 60), TOP + TALL + 10
     right = start + bend + thick * 0.7
     return (
@@ -64,20 +64,20 @@ def _fall(start: float, step: float, kept: float, whole: float) -> str:
     )
 
 
-def _losses(lost: Sequence[tuple[str, int]], whole: float, start: float, step: float) -> str:
+def _losses(lost: Sequence[tuple[str, int]], documents_before: float, start: float, step: float) -> str:
     if not lost:
         return ""
     total = sum(number for _, number in lost)
-    lines = [f"−{figures.count(total)}  ({figures.percent(total, whole)})"]
+    lines = [f"−{figures.count(total)}  ({figures.percent(total, documents_before)})"]
     fits = int(step / 6.6)  # characters of the small font between two columns
     lines += [f"{_short(reason, fits - 8)} {figures.count(number)}" for reason, number in lost[:2]]
     lines += ["and other reasons"] if len(lost) > 2 else []
     y = TOP + TALL + 24
-    drawn = [
+    texts = [
         f'<text class="{"loss" if not row else ""}" x="{start + 4:.1f}" y="{y + 16 * row:.1f}">{escape(line)}</text>'
         for row, line in enumerate(lines[:4])
     ]
-    return "".join(drawn)
+    return "".join(texts)
 
 
 def _short(text: str, most: int) -> str:

@@ -32,7 +32,7 @@ class StageRow:
     step: str
     fingerprint: str
     inputs: dict[str, list[str]]
-    how: str
+    status: str
     summary: str
     digest: str = ""
     bytes: int = 0
@@ -99,8 +99,8 @@ def _chapters(reports: Sequence[StageReport], *, with_funnel: bool) -> list[Chap
     """The chapters of all stages, those of one id put together; the funnel's first."""
     merged: dict[str, Chapter] = {FUNNEL.id: FUNNEL} if with_funnel else {}
     for chapter in (chapter for report in reports for chapter in report.chapters):
-        known = merged.get(chapter.id)
-        merged[chapter.id] = replace(known, blocks=(*known.blocks, *chapter.blocks)) if known else chapter
+        existing = merged.get(chapter.id)
+        merged[chapter.id] = replace(existing, blocks=(*existing.blocks, *chapter.blocks)) if existing else chapter
     return list(merged.values())
 
 
@@ -129,15 +129,15 @@ def _rows(
 
 
 def _row(step: RecordedStep, event: str | None, artifact: Artifact | None, spec: StageSpec | None) -> StageRow:
-    how = _how(event, artifact)
+    status = _status(event, artifact)
     if artifact is None:
-        return StageRow(step.id, step.fingerprint, _lists(step.inputs), how, step.why)
+        return StageRow(step.id, step.fingerprint, _lists(step.inputs), status, step.reason)
     manifest = artifact.manifest
     # the last time it was done; an attempt that was killed has left no line
     measured: dict[str, Any] = next((line for line in reversed(artifact.journal()) if "seconds" in line), {})
     seconds = float(measured.get("seconds", 0))
     return StageRow(
-        step.id, manifest.fingerprint, _lists(manifest.inputs), how, summary(manifest, spec) or step.why,
+        step.id, manifest.fingerprint, _lists(manifest.inputs), status, summary(manifest, spec) or step.reason,
         manifest.digest, sum(file.bytes for file in manifest.files), len(manifest.files), seconds,
         measured.get("peak_bytes", 0), _speed(artifact, seconds),
     )  # fmt: skip
@@ -147,7 +147,7 @@ def _lists(prints: Prints) -> dict[str, list[str]]:
     return {stage: each(value) for stage, value in prints.items()}
 
 
-def _how(event: str | None, artifact: Artifact | None) -> str:
+def _status(event: str | None, artifact: Artifact | None) -> str:
     if event == "skipped":
         return "done before"
     if artifact is not None:

@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 import yaml
 
-from cluster.config import Loaded, load
+from cluster.config import LoadedConfig, load
 from cluster.flow import Flow
 from cluster.sections import model_of, stage_table
 from pipeline.core.config import Section
@@ -38,7 +38,7 @@ SPECS = (
     StageSpec("dig", 1, "dig", (), "documents", "task", "m:run", f"{__name__}:Dig"),
     StageSpec("smelt", 1, "smelt", ("documents",), "model", "task", "m:run", f"{__name__}:Smelt"),
 )
-Read = Callable[..., Loaded]
+Read = Callable[..., LoadedConfig]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """read(text, *overrides) → the loaded configuration."""
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Dig.__module__])
 
-    def make(text: str, *overrides: str, checks: tuple[Callable[[Flow, Tree], None], ...] = ()) -> Loaded:
+    def make(text: str, *overrides: str, checks: tuple[Callable[[Flow, Tree], None], ...] = ()) -> LoadedConfig:
         path = tmp_path / "ore.yaml"
         path.write_text(text, encoding="utf-8")
         return load(path, overrides, specs=SPECS, checks=checks)

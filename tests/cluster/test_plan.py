@@ -84,7 +84,7 @@ def test_raw_files_that_came_went_or_changed_are_named(folder: Path) -> None:
     (folder / "data" / "b.jsonl").write_text('{"text": "longer than before"}')
     found = planned(folder)["ingest"]
     assert found.state == "stale"
-    assert found.why == "1 raw file added (c.jsonl), 1 raw file removed (a.jsonl), 1 raw file changed (b.jsonl)"
+    assert found.reason == "1 raw file added (c.jsonl), 1 raw file removed (a.jsonl), 1 raw file changed (b.jsonl)"
 
 
 def test_a_changed_rule_redoes_the_rules_and_not_the_signals(folder: Path) -> None:
@@ -94,8 +94,8 @@ def test_a_changed_rule_redoes_the_rules_and_not_the_signals(folder: Path) -> No
     assert {name: one.state for name, one in found.items()} == {
         "ingest": "done", "signals": "done", "clean": "stale", "dedupe": "stale",
     }  # fmt: skip
-    assert "clean.filters.length.min_units" in found["clean"].why and "99" in found["clean"].why
-    assert found["dedupe"].why == "redone unless its input clean comes out the same"
+    assert "clean.filters.length.min_units" in found["clean"].reason and "99" in found["clean"].reason
+    assert found["dedupe"].reason == "redone unless its input clean comes out the same"
 
 
 def test_a_draft_of_the_same_fingerprint_is_resumed(folder: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_input_that_changed_is_named_with_both_fingerprints(folder: Path) -> 
     other = planned(folder, "clean.filters=[length]")
     publish(folder, other["clean"])
     found = planned(folder, "clean.filters=[length]")["dedupe"]
-    assert found.why.startswith(f"its input clean changed ({stages['clean'].fingerprint[:8]} → ")
+    assert found.reason.startswith(f"its input clean changed ({stages['clean'].fingerprint[:8]} → ")
 
 
 def test_a_raw_file_is_hashed_once_while_its_size_and_time_stay(folder: Path) -> None:

@@ -168,7 +168,7 @@ def states(folder: Path) -> dict[str, str]:
     """Stage → its state and the reason, planned in this process: an import of torch a plan would be minutes."""
     with contextlib.chdir(folder):
         loaded = load(Path("own.yaml"))
-        return {one.stage: f"{one.state}: {one.why}" for one in plan(loaded, Store(loaded.workdir))}
+        return {one.stage: f"{one.state}: {one.reason}" for one in plan(loaded, Store(loaded.workdir))}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.config import Loaded
+from cluster.config import LoadedConfig
 from cluster.plan import PlannedStep
 from cluster.program import program
 from cluster.result import RunOptions, RunResult, command_of, relative
@@ -14,13 +14,13 @@ from pipeline.core.registry import load
 PROMPT = "Once upon a time"
 
 
-def say_goodbye(supervisor: Supervisor, result: RunResult, seconds: float) -> None:
+def print_next_steps(supervisor: Supervisor, result: RunResult, seconds: float) -> None:
     """One line for each result that its stage's table gives a label, then what to do next."""
     console, run, loaded = supervisor.console, supervisor.run, supervisor.loaded
     console.say(f"\nDone in {figures.duration(seconds)}.")
     console.say(f"  report      {relative(run.report)}")
     for step in result.steps:
-        if step.spec.label and step.id in result.chosen:
+        if step.spec.label and step.id in result.selected:
             path = run.artifact(step.id)
             folders = sorted(path.glob("*/"))
             label = f"{step.spec.label} {step.name}" if step.name else step.spec.label
@@ -28,13 +28,13 @@ def say_goodbye(supervisor: Supervisor, result: RunResult, seconds: float) -> No
     console.say(f"  {_next(loaded, run, result)}")
 
 
-def _next(loaded: Loaded, run: Run, result: RunResult) -> str:
+def _next(loaded: LoadedConfig, run: Run, result: RunResult) -> str:
     path = relative(run.path)
-    writers = [step for step in result.steps if step.id in result.chosen and step.spec.sampler and _writes(step)]
+    writers = [step for step in result.steps if step.id in result.selected and step.spec.sampler and _writes(step)]
     if writers:
         of = f" --of {writers[0].name}" if len(result.of_kind(writers[0].spec.makes)) > 1 else ""
         return f'try         {program()} sample {path}{of} --prompt "{_prompt(loaded)}"'
-    if result.chosen[-1] != result.steps[-1].id:
+    if result.selected[-1] != result.steps[-1].id:
         return f"go on       {command_of(loaded, RunOptions())}"
     return f"look        {program()} report {path}"
 
@@ -44,7 +44,7 @@ def _writes(step: PlannedStep) -> bool:
     return step.artifact is not None and load(str(step.spec.sampler))().refusal(step.artifact) is None
 
 
-def _prompt(loaded: Loaded) -> str:
+def _prompt(loaded: LoadedConfig) -> str:
     """A prompt of the user's own, or a neutral one."""
     for step in loaded.steps:
         for prompt in load(step.spec.prompts)(step.entry.options) if step.spec.prompts else ():

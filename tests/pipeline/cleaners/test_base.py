@@ -1,4 +1,4 @@
-"""A user's own cleaner plugs in: a class over the column, or a plain function on one text."""
+"""A plug-in may be a cleaner class over the column or a plain function on a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain text: what goes, what stays, and that cleaning twice changes nothing."""
+"""The unicode cleaner: what is removed, what is kept, and that cleaning is idempotent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door: Arrow columns of every shape in, a row a document out."""
+"""The interface of the kernels takes Arrow columns of every form and returns a row for each document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pair kernel against a plain Python window, and sorting and merging against numpy."""
+"""The co-occurrence kernel is compared with a plain Python window, and sorting and merging with numpy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reference(tokens: list[int], weights: list[int], *, symmetric: bool) -> dict
 
 
 def counted(tokens: list[int], weights: list[int], *, symmetric: bool, slots: int) -> dict[tuple[int, int], int]:
-    """By the kernel; the table leaves whenever it is full."""
+    """Count with the kernel and drain the table whenever it is full."""
     window, found, at = len(weights) - 1, Counter[tuple[int, int]](), 0
     last, state = np.zeros(window, np.int32), np.zeros(4, np.int64)
     table = np.full((slots, 2), EMPTY, np.uint64)

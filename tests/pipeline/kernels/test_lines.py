@@ -1,4 +1,4 @@
-"""Lines and paragraphs: what is one, and which repeat."""
+"""Counting lines and paragraphs and their duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shingles and signatures: exact sets, short documents, and an estimate that follows the true Jaccard index."""
+"""Shingles and signatures: exact sets, short documents, and an estimate close to the true Jaccard index."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_signature_is_the_same_alone_and_in_company() -> None:
 
 
 def test_the_bits_are_pinned() -> None:
-    """A signature stored today must meet one made by a later version."""
+    """Signatures of different versions must be comparable."""
     found = signatures(column("the quick brown fox jumps over", "天地玄黄宇宙洪荒"), 4, 5)
     assert found.tolist() == PINNED
 

@@ -1,4 +1,4 @@
-"""Repeated n-grams: the published readings on five texts, and ours against a plain reference."""
+"""Repeated n-grams: the published variants on five texts, and the signals against a plain reference."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_overlapping_occurrences_never_count_for_more_than_the_text() -> None:
 
 
 def test_words_are_not_glued_together() -> None:
-    text = "ab c x y z q a bc x y z"  # without separators "abcxyz" would stand there twice
+    text = "ab c x y z q a bc x y z"  # without separators "abcxyz" would occur twice
     assert measure(column(text))["duplicate_5gram_characters"][0] == 0.0
 
 

@@ -1,4 +1,4 @@
-"""Odd input of the comparison readings; their values are pinned in test_ngrams.py."""
+"""Unusual input of the variants; their values are tested in test_ngrams.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door to jieba: what it declares, that it leaves no file behind, and what is said when it is missing."""
+"""The use of jieba: its identity, that it writes no shared file, and the error when it is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.text import chinese_words, words
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    """No answer of before is remembered, nor any of this test afterwards."""
+    """Clear the caches before and after a test."""
     asked = (chinese_words._folder, chinese_words._tokenizer, chinese_words.identity)
     for question in asked:
         question.cache_clear()

@@ -1,4 +1,4 @@
-"""Language tags, and what the script of a text says."""
+"""Language tags, and detection of a language by script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines: how a step's gradients meet and its weights move. Optimizers and schedules are the same in every engine."""
+"""Engines: how gradients are reduced and weights updated. Optimizers and schedules are the same in every engine."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ENGINES: Registry[Engine] = Registry(
     (
         Entry("plain", f"{_OPTIONS}:Plain", "training.engines.plain:Plain"),
         Entry("zero", f"{_OPTIONS}:Zero", "training.engines.zero:Zero"),
-        # word vectors have no engine: blocks are a way to cut a batch (training/vectors)
+        # word vectors have no engine: blocks say how a batch is split (training/vectors)
         Entry("blocks", f"{_OPTIONS}:Blocks"),
     ),
     base="training.engines.base:Engine",
 )
-# AdamW and Muon are known to `Optimizer` by their sections; SGD and AdaGrad to the loops of word vectors
+# `Optimizer` implements AdamW and Muon, the loops of word vectors SGD and AdaGrad
 OPTIMIZERS: Registry[Adamw | Muon | UpdateRule] = Registry(
     "optimizer",
     (

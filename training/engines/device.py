@@ -1,4 +1,4 @@
-"""What this process computes on, and in which precision: the part of a run's numerics that the machine decides."""
+"""The device and precision of this process: the part of a run's numerics that depends on the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from pipeline.core.errors import UserError
 from training.section import Precision
 
-# fastest first: the first one that the processor has names its level
+# fastest first: the level of a processor is the first one that it has
 LEVELS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")
 
 
@@ -24,7 +24,7 @@ GPUS = "BLOOMERY_GPUS"
 def device() -> torch.device:
     """The GPU of this worker's local rank, or the CPU.
 
-    Raises: UserError when GPUs were asked for and torch sees none: days of training on a CPU would be the other way.
+    Raises: UserError when the config asks for GPUs and torch sees none; it could otherwise train on a CPU for days.
     """
     if torch.cuda.is_available() and torch.cuda.device_count():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
@@ -38,7 +38,7 @@ def device() -> torch.device:
 
 
 def backend(where: torch.device) -> Literal["nccl", "gloo"]:
-    """The library through which workers talk."""
+    """The communication library of the workers."""
     return "nccl" if where.type == "cuda" else "gloo"
 
 
@@ -50,17 +50,17 @@ def cpu_level() -> str:
     return next((level for level in LEVELS if level in words), platform.machine())
 
 
-def precision(asked: Literal["auto", "bf16", "fp32"], where: torch.device) -> Precision:
-    """bf16 where the hardware multiplies it (AMX, AVX-512, a GPU that has it), else fp32.
+def precision(setting: Literal["auto", "bf16", "fp32"], where: torch.device) -> Precision:
+    """bf16 where the hardware supports it (AMX, AVX-512, a GPU that has it), else fp32.
 
-    Raises: UserError when bf16 is asked of a device that would only emulate it.
+    Raises: UserError for bf16 on a device that would only emulate it.
     """
     fast = torch.cuda.is_bf16_supported() if where.type == "cuda" else cpu_level() in LEVELS[:2]
-    if asked == "auto":
+    if setting == "auto":
         return "bf16" if fast else "fp32"
-    if asked == "bf16" and not fast:
+    if setting == "bf16" and not fast:
         raise UserError(f"pretrain.precision: {describe(where)} does not compute in bf16. Write fp32 or auto.")
-    return asked
+    return setting
 
 
 def describe(where: torch.device) -> str:
@@ -69,5 +69,5 @@ def describe(where: torch.device) -> str:
 
 
 def micro_batch_tokens(where: torch.device) -> int:
-    """Tokens that a worker computes at once when nobody says: what fits the caches of a core, or fills a GPU."""
+    """The default number of tokens that a worker computes at once: what fits the caches of a core, or fills a GPU."""
     return 32768 if where.type == "cuda" else 8192

@@ -1,7 +1,7 @@
-"""What an optimizer beside AdamW and Muon is: how parameters move, whatever engine holds them. Loads no torch itself.
+"""The base class of optimizers other than AdamW and Muon: how a parameter is updated, in any engine. Loads no torch.
 
-Subclass `UpdateRule` and name the class in the YAML: `optimizer: {my_pkg.optimizers:Lion: {lr: 3.0e-4}}`. Clipping, the
-schedule, resting parameters and checkpoints are the engine's.
+Subclass `UpdateRule` and name the class in the YAML: `optimizer: {my_pkg.optimizers:Lion: {lr: 3.0e-4}}`. The engine
+does clipping, the schedule, frozen parameters and checkpoints.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from training.engines.section import Decay
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from training.models.base import Kind
+    from training.models.base import ParameterKind
 
-    State = Callable[[str], Tensor]
+    StateTensor = Callable[[str], Tensor]
 
 
 class UpdateRule(ABC):
-    """Moves one tensor at a time, element by element: under ZeRO it is a flat share of several parameters."""
+    """Updates one tensor at a time, elementwise: under ZeRO it is a flat share of several parameters."""
 
     Options: ClassVar[type[Section]] = Section
 
     def __init__(self, options: Any) -> None:
         self.options = options
 
-    def rate(self, kind: Kind) -> float:
+    def rate(self, kind: ParameterKind) -> float:
         """The highest learning rate of a kind of parameter; the schedule multiplies it."""
         return float(self.options.lr)
 
-    def decay(self, kind: Kind) -> float:
+    def decay(self, kind: ParameterKind) -> float:
         """The weight decay of a kind of parameter: `options.weight_decay`, on matrices alone if it is one number."""
         decay = getattr(self.options, "weight_decay", 0.0)
         if isinstance(decay, Decay):
@@ -42,10 +42,10 @@ class UpdateRule(ABC):
 
     @abstractmethod
     def update(
-        self, parameter: Tensor, gradient: Tensor, state: State, *, lr: float, weight_decay: float, step: int
+        self, parameter: Tensor, gradient: Tensor, state: StateTensor, *, lr: float, weight_decay: float, step: int
     ) -> None:
-        """Move `parameter` in place, for step number `step` (from 1), without recording a graph.
+        """Update `parameter` in place, for step number `step` (from 1), without recording a graph.
 
-        state("name") is a tensor like the parameter that starts at zero and is kept, in checkpoints too: change it in
-        place. Nothing else may be remembered.
+        state("name") is a tensor like the parameter that starts at zero and is saved in checkpoints; change it in
+        place. The rule must not keep any other state.
         """

@@ -11,9 +11,11 @@ from pipeline.core.config import Section
 
 
 class Plain(Section):
-    """One process, or PyTorch's own data parallelism (DDP) over gloo or NCCL: every worker holds everything."""
+    """One process, or PyTorch's own data parallelism (DDP) over gloo or NCCL: every worker holds all state."""
 
-    micro_batch_tokens: PositiveInt | None = None  # tokens a worker computes at once; None: by device (engines/README)
+    micro_batch_tokens: PositiveInt | None = (
+        None  # tokens that a worker computes at once; None: by device (engines/README)
+    )
 
 
 class Zero(Section):
@@ -24,16 +26,16 @@ class Zero(Section):
 
 
 class Blocks(Section):
-    """Word vectors: a batch is `blocks` blocks of rows that start from the same vectors, and what each changed meets.
+    """Word vectors: a batch is `blocks` blocks of rows that start from the same vectors; their changes are merged.
 
-    Workers share the blocks, so that their number changes nothing; a worker computes one block at a time.
+    Workers share the blocks, so their number does not change the result; each computes one block at a time.
     """
 
     blocks: PositiveInt = 8
 
 
 class Decay(Section):
-    """Weight decay by what a parameter is: a block's matrix, an embedding or head, or a vector (norm, bias)."""
+    """Weight decay by the kind of parameter: a block's matrix, an embedding or head, or a vector (norm, bias)."""
 
     matrix: float = Field(0.1, ge=0)
     embedding: float = Field(0.0, ge=0)
@@ -41,19 +43,19 @@ class Decay(Section):
 
 
 class Sgd(Section):
-    """Plain stochastic gradient descent, as word2vec has it."""
+    """Plain stochastic gradient descent, as in word2vec."""
 
     lr: PositiveFloat | None = None  # None: 0.025 for skip-gram, 0.05 for CBOW (word2vec.c)
 
 
 class Adagrad(Section):
-    """AdaGrad (Duchi et al. 2011), as GloVe has it."""
+    """AdaGrad (Duchi et al. 2011), as in GloVe."""
 
     lr: PositiveFloat = 0.05
 
 
 class Adamw(Section):
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101). A single `weight_decay` falls on matrices alone."""
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101). A single `weight_decay` applies to matrices only."""
 
     lr: PositiveFloat = 3e-3
     beta1: float = Field(0.9, ge=0, lt=1)
@@ -75,7 +77,7 @@ class Muon(Section):
 
 
 class Schedule(Section):
-    """The base of a schedule, which is its own section. One of a user's own is named as my_pkg.schedules:Steps."""
+    """The base class of schedules; a schedule is its own section. Name your own as my_pkg.schedules:Steps."""
 
     def factor(self, step: int, steps: int) -> float:
         """The learning rate of step `step` (from 0) of `steps`, as a fraction of its peak: a pure function."""
@@ -83,7 +85,7 @@ class Schedule(Section):
 
 
 class WarmUp(Schedule):
-    """A straight line up in `warmup_steps`, then what the schedule says."""
+    """A linear rise over `warmup_steps`, then the rest of the schedule."""
 
     warmup_steps: NonNegativeInt | None = None  # None: 2 % of the steps
     floor: float = Field(0.0, ge=0, le=1)  # the last learning rate, as a fraction of the highest
@@ -95,12 +97,12 @@ class WarmUp(Schedule):
         return self.floor + (1 - self.floor) * self.after(step, steps, warmup)
 
     def after(self, step: int, steps: int, warmup: int) -> float:
-        """What follows the warm-up, from 1 to 0; `floor` is put under it."""
+        """The schedule after the warm-up, from 1 to 0; it is scaled to end at `floor`."""
         raise NotImplementedError
 
 
 class Wsd(WarmUp):
-    """Warm-up, constant, then linear decay (Hu et al. 2024, arXiv 2404.06395): the constant part can be prolonged."""
+    """Warm-up, constant, then linear decay (Hu et al. 2024, arXiv 2404.06395): the constant part can be extended."""
 
     decay: float = Field(0.3, ge=0, le=1)  # the last fraction of the steps
 
@@ -118,7 +120,7 @@ class Cosine(WarmUp):
 
 
 class Linear(WarmUp):
-    """Warm-up, then a straight line down to `floor`."""
+    """Warm-up, then a linear decay to `floor`."""
 
     warmup_steps: NonNegativeInt | None = 0
 
@@ -127,7 +129,7 @@ class Linear(WarmUp):
 
 
 class Constant(Schedule):
-    """Always the same rate."""
+    """A constant rate."""
 
     def factor(self, step: int, steps: int) -> float:
         return 1.0

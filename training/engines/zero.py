@@ -1,8 +1,8 @@
-"""DeepSpeed ZeRO, and the only door to it. Weights are fp32; our own optimizer moves its flat shares (README).
+"""DeepSpeed ZeRO: the only file that imports it. Weights are fp32; our own optimizer updates its flat shares (README).
 
-Nothing is compiled: the one operation that DeepSpeed builds at start serves inference alone and is switched off, and
-Muon is ours. What is taken from DeepSpeed's inside (the flat shares and their order) is in `_shares` alone; its version
-is pinned, and tests compare every stage with the plain engine.
+Nothing is compiled: the one operation that DeepSpeed builds at start is for inference only and is switched off, and
+Muon is ours. Only `_owned_tensors` reads DeepSpeed's internals (the flat shares and their order); its version is
+pinned, and tests compare every stage with the plain engine.
 """
 
 from __future__ import annotations
@@ -10,34 +10,45 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from pipeline.core.files import JsonObject
 from training.engines.base import Engine, Setting
+from training.engines.layout import EngineState, LayoutPartition, OwnedTensor, SavedState, sliced, striped
 from training.engines.optimizer import total_norm
 from training.engines.section import Zero as Options
-from training.engines.share import Held, Kept, Shared, sliced, striped
 from training.objectives.base import LossModule, Tensors
+
+if TYPE_CHECKING:
+    from deepspeed import DeepSpeedEngine
 
 
 class Zero(Engine):
-    """See the module. At stage 0 it holds everything, like the plain engine; from 1 on, its share."""
+    """See the module. At stage 0 a worker owns everything, like the plain engine; from 1 on, its share."""
 
     name = "zero"
 
-    def __init__(self, options: Options, loss_module: LossModule, setting: Setting, kept: Kept) -> None:
-        super().__init__(options, loss_module, setting, kept)
+    options: Options
+
+    def __init__(self, options: Options, loss_module: LossModule, setting: Setting, saved: SavedState) -> None:
+        super().__init__(options, loss_module, setting, saved)
         trained = [p for p in self.loss_module.parameters() if p.requires_grad]
         self.module, *_ = _deepspeed(setting.device).initialize(
             model=self.loss_module, model_parameters=trained, optimizer=self.optimizer,
             config=_config(options.stage, setting), dist_init_required=False,
         )  # fmt: skip
-        self.held = _shares(self.module, options.stage, setting) if options.stage else self.whole_parameters()
+        self.owned = (
+            _owned_tensors(self.module, options.stage, setting) if options.stage else self.unsharded_parameters()
+        )
         if options.stage:
-            self.optimizer.shares = {id(held.tensor): Shared(held.layout, setting.rank) for held in self.held}
-        self.restore(kept)
+            self.optimizer.partitions = {
+                id(owned.tensor): LayoutPartition(owned.layout, setting.rank) for owned in self.owned
+            }
+        self.restore(saved)
 
     def forward(self, batch: Tensors) -> Tensor:
         with self.autocast():
@@ -52,8 +63,8 @@ class Zero(Engine):
         return loss.detach()
 
     def step(self, number: int, factor: float) -> tuple[Tensor, float]:
-        rate = self.optimizer.at(number, factor)
-        if self.options.stage:  # DeepSpeed has the norm before it calls our optimizer, group by group
+        rate = self.optimizer.set_step(number, factor)
+        if self.options.stage:  # DeepSpeed computes the norm before it calls our optimizer, group by group
             self.optimizer.norm = lambda: torch.as_tensor(self.module.optimizer._global_grad_norm)
         else:
             norm = total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
@@ -61,7 +72,7 @@ class Zero(Engine):
         self.module.step()
         return self.optimizer.norm(), rate
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> EngineState:
         copies = self.options.stage == 0 and self.setting.rank > 0
         return {"held": []} if copies else super().state()
 
@@ -71,17 +82,17 @@ class Zero(Engine):
         gathered = _deepspeed(self.setting.device).zero.GatheredParameters
         weights = {}
         for name, p in self.model.named_parameters():
-            with gathered([p]):  # one at a time: the whole is never on a device
+            with gathered([p]):  # one at a time: the complete model is never on a device
                 if not self.setting.rank:
                     weights[name] = p.detach().to("cpu", copy=True)
         return None if self.setting.rank else weights
 
 
-def _deepspeed(device: torch.device) -> Any:
+def _deepspeed(device: torch.device) -> ModuleType:
     """DeepSpeed, silent and without a compiler."""
     if device.type == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
-    # it refuses to start without; who starts one worker by hand has none, and devices.device() means the same
+    # it refuses to start without; a worker that is started by hand has none, and device() then uses 0 too
     os.environ.setdefault("LOCAL_RANK", "0")
     # torch 2.13 renamed the collectives that DeepSpeed calls at every step
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
@@ -89,17 +100,18 @@ def _deepspeed(device: torch.device) -> Any:
     import deepspeed.ops
 
     deepspeed.utils.logger.setLevel(logging.ERROR)
-    # else the start builds an operation for inference over shared memory, or raises where there is no compiler
+    # otherwise it builds an operation for inference over shared memory at start, or raises where there is no compiler
     deepspeed.ops.__dict__["__compatible_ops__"] = {}
-    return deepspeed
+    module: ModuleType = deepspeed
+    return module
 
 
-def _config(stage: int, setting: Setting) -> dict[str, Any]:
+def _config(stage: int, setting: Setting) -> JsonObject:
     return {
-        # DeepSpeed wants a size; the loss is a sum, scaled by us, and no size enters it
+        # DeepSpeed requires a size; the loss is a sum that we scale, so no size enters it
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": setting.micro_batches,
-        # the norm is wanted, the clipping is our optimizer's; DeepSpeed's default would clip at 1
+        # our optimizer clips; DeepSpeed's default would clip at 1
         "gradient_clipping": 0.0,
         # overlap costs a second thread, which a CPU worker does not have
         "zero_optimization": {"stage": stage, "overlap_comm": setting.device.type == "cuda"},
@@ -108,17 +120,19 @@ def _config(stage: int, setting: Setting) -> dict[str, Any]:
     }
 
 
-def _shares(module: Any, stage: int, setting: Setting) -> list[Held]:
-    """The flat fp32 shares of this worker, and how the parameters lie in them. The one look into DeepSpeed's inside."""
-    inside, names = module.optimizer, {id(p): name for name, p in module.module.model.named_parameters()}
-    held = []
+def _owned_tensors(module: DeepSpeedEngine, stage: int, setting: Setting) -> list[OwnedTensor]:
+    """The flat fp32 shares of this worker and their layouts. The only function that reads DeepSpeed's internals."""
+    optimizer = module.optimizer
+    names = {id(p): name for name, p in module.module.model.named_parameters()}
+    owned = []
     if stage == 3:
-        for flat, group in zip(inside.fp32_partitioned_groups_flat, inside.fp16_groups, strict=True):
-            shapes, parts = [tuple(p.ds_shape) for p in group], [p.partition_numel() for p in group]
+        for flat, group in zip(optimizer.fp32_partitioned_groups_flat, optimizer.fp16_groups, strict=True):
+            shapes = [tuple(p.ds_shape) for p in group]
+            parts = [p.partition_numel() for p in group]
             layout = sliced(shapes, parts, setting.world)
-            held.append(Held(flat, tuple(names[id(p)] for p in group), layout, setting.rank))
-        return held
-    for flat, group in zip(inside.single_partition_of_fp32_groups, inside.bit16_groups, strict=True):
+            owned.append(OwnedTensor(flat, tuple(names[id(p)] for p in group), layout, setting.rank))
+        return owned
+    for flat, group in zip(optimizer.single_partition_of_fp32_groups, optimizer.bit16_groups, strict=True):
         layout = striped([tuple(p.shape) for p in group], flat.numel(), setting.world)
-        held.append(Held(flat, tuple(names[id(p)] for p in group), layout, setting.rank))
-    return held
+        owned.append(OwnedTensor(flat, tuple(names[id(p)] for p in group), layout, setting.rank))
+    return owned

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.core.files import JsonObject
 from training.models import FAMILIES
 
-Kind = Literal["matrix", "embedding", "vector"]
+ParameterKind = Literal["matrix", "embedding", "vector"]
 
 
 class SavedConfig(TypedDict):
@@ -52,11 +52,11 @@ class Model(nn.Module):
         """An empty memory of what was read, to write on with; None where a family has none."""
         return None
 
-    def kinds(self) -> dict[str, Kind]:
+    def kinds(self) -> dict[str, ParameterKind]:
         """What each parameter is to an optimizer: a block's matrix, an embedding or head, or a vector."""
         return {name: self.kind(name) if p.dim() > 1 else "vector" for name, p in self.named_parameters()}
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> ParameterKind:
         """The kind of one parameter of two or more dimensions."""
         return "embedding" if name.startswith(("embed", "positions", "head")) else "matrix"
 

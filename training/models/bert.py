@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.models import cpu_kernels
-from training.models.base import Kind, Model
+from training.models.base import Model, ParameterKind
 from training.models.dropout import dropout
 from training.models.layers import IGNORE, SHORT, Gelu, LayerNorm, Linear, summed_loss, wide
 from training.models.sections import bert as section
@@ -125,7 +125,7 @@ class Bert(Model):
         x = self.transform_norm(F.gelu(self.transform(x)))
         return wide(F.linear(x, self.embed.weight, self.bias))
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> ParameterKind:
         heads = ("embed", "positions", "types", "pair")
         return "embedding" if name.startswith(heads) else "matrix"
 

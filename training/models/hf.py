@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UserError
 from pipeline.core.registry import did_you_mean
-from training.models.base import Kind, Model
+from training.models.base import Model, ParameterKind
 from training.models.layers import summed_loss, wide
 from training.models.sections import hf as section
 
@@ -70,7 +70,7 @@ class Hf(Model):
             more["use_cache"] = False
         return self.inner(input_ids=tokens, **more)
 
-    def kinds(self) -> dict[str, Kind]:
+    def kinds(self) -> dict[str, ParameterKind]:
         lookups = {f"{name}.weight" for name, part in self.named_modules() if isinstance(part, nn.Embedding)}
         head = self.inner.get_output_embeddings().weight
         return {name: _kind(p, name in lookups or p is head) for name, p in self.named_parameters()}
@@ -80,7 +80,7 @@ class Hf(Model):
         self.inner.save_pretrained(folder, max_shard_size="1000GB")
 
 
-def _kind(parameter: Tensor, embedding: bool) -> Kind:
+def _kind(parameter: Tensor, embedding: bool) -> ParameterKind:
     """Muon turns matrices of two dimensions: stacks of them (experts) and convolutions go the way of embeddings."""
     if parameter.dim() < 2:
         return "vector"

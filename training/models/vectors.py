@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.models.base import Kind, Model
+from training.models.base import Model, ParameterKind
 from training.models.sections.vectors import Vectors
 
 
@@ -40,7 +40,7 @@ class Word2vec(Model):
         """A vector for every word: V, d."""
         return self.input.detach()
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> ParameterKind:
         return "embedding"
 
 
@@ -66,5 +66,5 @@ class Glove(Model):
         """A vector for every word: V, d."""
         return (self.input + self.output).detach()
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> ParameterKind:
         return "embedding"

@@ -4,7 +4,7 @@
     checkpoints/00000600.json               written last, by rename; names every file and its size
 
 Everything is in the attempt's own folder, so a process that outlives its attempt overwrites nothing. Another number
-of workers, or another engine, can resume from the same files (engines/share.py).
+of workers, or another engine, can resume from the same files (engines/layout.py).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def check_weights(run: TrainingRun) -> None:
     Raises: StageFailed when a weight is infinite or not a number.
     """
     engine = run.engine
-    wrong = not finite.all_finite(held.tensor.detach() for held in engine.held)
+    wrong = not finite.all_finite(held.tensor.detach() for held in engine.owned)
     if engine.total(torch.tensor(float(wrong), device=engine.setting.device)).item():
         raise finite.diverged(run.done, finite.TRAINER)
 

@@ -14,7 +14,7 @@ from pipeline.core.progress import Progress
 from training import augment, engines, objectives
 from training.engines import device as devices
 from training.engines.base import Setting
-from training.engines.share import joined
+from training.engines.layout import join_states
 from training.families import order_of
 from training.models.base import Model
 from training.objectives.base import LossModule, Objective, RecurrentState
@@ -49,9 +49,9 @@ def prepare(spec: TrainingSpec, where: torch.device) -> TrainingRun:
     loss_module = LossModule(_first_model(spec, objective, meter), objective)
     loss_module.carries = loss_module.model.carries and feed.order == "streams"
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
-    resting = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
-    setting = Setting(where, precision, optimizer, section.clip, cut.micro_batches, rank, world, resting)
-    kept = joined([state["engine"] for state in states])
+    frozen = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
+    setting = Setting(where, precision, optimizer, section.clip, cut.micro_batches, rank, world, frozen)
+    kept = join_states([state["engine"] for state in states])
     engine = engines.ENGINES.create(section.engine, loss_module, setting, kept)
 
     run = TrainingRun(section, cut, engine, feed, Curve(), meter, folder, numerics, seed)

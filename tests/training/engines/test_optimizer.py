@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from pipeline.core.config import Component, Section
 from pipeline.core.errors import UserError
 from training.engines import OPTIMIZERS
+from training.engines.layout import LayoutPartition, striped
 from training.engines.optimizer import Optimizer, clip_scale, factor, orthogonal, total_norm
 from training.engines.rules import UpdateRule
 from training.engines.section import Schedule
-from training.engines.share import Shared, striped
 
 
 class Two(nn.Module):
@@ -88,7 +88,7 @@ def test_adamw_is_that_of_pytorch() -> None:
         [{"params": [other.matrix], "weight_decay": 0.3}, {"params": [other.vector], "weight_decay": 0.0}],
         lr=0.01, betas=(0.9, 0.95),
     )  # fmt: skip
-    found = train(one, lambda number: (ours.at(number, 1.0), ours.step()))
+    found = train(one, lambda number: (ours.set_step(number, 1.0), ours.step()))
     for mine, exact in zip(found, train(other, lambda number: theirs.step()), strict=True):
         assert torch.allclose(mine, exact, atol=1e-6)
 
@@ -98,7 +98,7 @@ def test_muon_is_that_of_pytorch_for_matrices_and_adamw_for_the_rest() -> None:
     ours = optimizer_of(one, "muon", lr=0.05, rest_lr=0.01, weight_decay=0.1)
     muon = torch.optim.Muon([other.matrix], lr=0.05, weight_decay=0.1)
     adamw = torch.optim.AdamW([other.vector], lr=0.01, betas=(0.9, 0.95), weight_decay=0.0)
-    found = train(one, lambda number: (ours.at(number, 1.0), ours.step()))
+    found = train(one, lambda number: (ours.set_step(number, 1.0), ours.step()))
     exact = train(other, lambda number: (muon.step(), adamw.step()))  # type: ignore[no-untyped-call]
     # both iterate in bf16, not in the same order of operations
     assert (found[0] - exact[0]).norm() < 0.02 * (Two().matrix - exact[0]).norm()
@@ -125,7 +125,7 @@ def test_a_rule_of_ones_own_moves_the_weights_as_it_says() -> None:
     model = Two()
     matrix, vector = model.matrix.detach().clone(), model.vector.detach().clone()
     own = optimizer_of(model, f"{__name__}:Lion")
-    own.at(0, 0.5)
+    own.set_step(0, 0.5)
     model.loss(torch.ones(4, 8)).backward()  # type: ignore[no-untyped-call]
     own.step()
     assert model.matrix.grad is not None and model.vector.grad is not None
@@ -144,21 +144,21 @@ def test_a_flat_share_moves_as_the_whole_weights_do(name: str) -> None:
     for group in second.param_groups:
         tensors = [p.detach() for p in group["params"]]
         layout = striped([tuple(t.shape) for t in tensors], sum(t.numel() for t in tensors) + 3, 1)
-        share = layout.part(tensors, 0, torch.empty(layout.size)).requires_grad_()
-        second.shares[id(share)] = Shared(layout, 0)
+        share = layout.share_of(tensors, 0, torch.empty(layout.size)).requires_grad_()
+        second.shares[id(share)] = LayoutPartition(layout, 0)
         shares.append((share, layout, group["params"]))
         group["params"] = [share]
 
     def step(number: int) -> None:
         for share, layout, parameters in shares:
-            share.grad = layout.part([p.grad for p in parameters], 0, share)
-        second.at(number, 1.0)
+            share.grad = layout.share_of([p.grad for p in parameters], 0, share)
+        second.set_step(number, 1.0)
         second.step()
         for share, layout, parameters in shares:
             for p, tensor in zip(parameters, layout.join([share.detach()], lambda index: True), strict=True):
                 p.data.copy_(tensor)
 
-    expected = train(whole, lambda number: (first.at(number, 1.0), first.step()))
+    expected = train(whole, lambda number: (first.set_step(number, 1.0), first.step()))
     for mine, exact in zip(train(flat, step), expected, strict=True):
         assert torch.allclose(mine, exact, atol=1e-6)
 

@@ -208,9 +208,9 @@ def test_dropout_without_dropout_is_refused(make_objective: Make) -> None:
         objective.loss(model_of("gpt").train(), batch)
 
 
-def test_a_share_that_parts_a_group_is_refused(make_objective: Make) -> None:
+def test_rows_that_split_a_group_are_refused(make_objective: Make) -> None:
     tokens, lengths = rows_of(6)
-    with pytest.raises(UserError, match="whole groups of 4"):
+    with pytest.raises(UserError, match="no multiple of 4"):
         make_objective().batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(6)))
 
 

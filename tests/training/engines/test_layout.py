@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.engines.share import Held, Layout, Shared, joined, sliced, striped, whole
+from training.engines.layout import Layout, LayoutPartition, OwnedTensor, join_states, sliced, striped, unsharded
 
 SHAPES = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=2).map(tuple), min_size=1, max_size=5)
 WORLDS = st.integers(1, 5)
@@ -33,7 +33,7 @@ def numbered(shapes: list[tuple[int, ...]]) -> list[Tensor]:
 def test_joining_the_parts_gives_the_whole(shapes: list[tuple[int, ...]], world: int) -> None:
     for layout in layouts(shapes, world):
         tensors, like = numbered(shapes), torch.empty(layout.size)
-        parts = [layout.part(tensors, worker, like) for worker in range(world)]
+        parts = [layout.share_of(tensors, worker, like) for worker in range(world)]
         back = layout.join(parts, lambda index: True)
         assert all(b is not None and torch.equal(a, b) for a, b in zip(tensors, back, strict=True))
         owned = sum(part.count_nonzero().item() for part in parts)
@@ -48,27 +48,27 @@ def test_a_checkpoint_of_some_workers_serves_any_other_number(
     for old, new in zip(layouts(shapes, before), layouts(shapes, after)[::-1], strict=True):
         records = []
         for worker in range(before):
-            weights = old.part(tensors, worker, torch.empty(old.size))
-            held = Held(weights, names, old, worker)
+            weights = old.share_of(tensors, worker, torch.empty(old.size))
+            held = OwnedTensor(weights, names, old, worker)
             records.append({"held": [held.record({"first": weights * 2})]})
-        kept = joined(records)
+        kept = join_states(records)
         for worker in range(after):
-            mine = Held(torch.zeros(new.size), names, new, worker)
-            expected = new.part([t * 2 for t in tensors], worker, torch.empty(new.size))
+            mine = OwnedTensor(torch.zeros(new.size), names, new, worker)
+            expected = new.share_of([t * 2 for t in tensors], worker, torch.empty(new.size))
             assert torch.equal(mine.restore(kept, "first"), expected)
 
 
 def test_a_whole_parameter_is_its_own_share() -> None:
     tensor = torch.arange(6.0).view(2, 3)
-    held = Held(tensor, ("p",), whole((2, 3)), 0)
-    kept = joined([{"held": [held.record({"first": tensor + 1})]}, {"held": []}])
+    held = OwnedTensor(tensor, ("p",), unsharded((2, 3)), 0)
+    kept = join_states([{"held": [held.record({"first": tensor + 1})]}, {"held": []}])
     assert torch.equal(kept["p"]["weights"], tensor) and torch.equal(held.restore(kept, "first"), tensor + 1)
 
 
 def test_a_worker_gathers_only_the_matrices_it_has_a_part_of() -> None:
     layout = striped([(2, 2), (2, 2), (2, 2)], 12, 1)
-    alone = Shared(layout, 0)
+    alone = LayoutPartition(layout, 0)
     flat = torch.arange(12.0)
     found = alone.gather(flat)
-    assert all(matrix is not None for matrix in found) and torch.equal(alone.take(found, flat), flat)
+    assert all(matrix is not None for matrix in found) and torch.equal(alone.scatter(found, flat), flat)
     assert {index for index, *_ in striped([(2, 2), (2, 2), (2, 2)], 6, 2).pieces[0]} == {0, 1}

@@ -19,9 +19,9 @@ from pipeline.core import figures
 from pipeline.core.errors import UserError
 from pipeline.core.raw import RawFiles, RawSource
 from pipeline.core.registry import load
-from pipeline.core.yaml_tree import PathOf, Tree
+from pipeline.core.yaml_tree import PathOf, YamlTree
 
-ConfigCheck = Callable[[Flow, Tree], None]
+ConfigCheck = Callable[[Flow, YamlTree], None]
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
@@ -29,7 +29,7 @@ UNPACKED = 4  # text compresses to about a quarter
 LEAST_BYTES = 256 << 20  # a checkpoint, a log, a report
 
 
-def needs_are_made(flow: Flow, tree: Tree) -> None:
+def needs_are_made(flow: Flow, tree: YamlTree) -> None:
     """A stage reads the nearest earlier artifact of each kind it needs: some section before it must make one."""
     present = set(tree.data or {})
     available: set[str] = set()
@@ -50,7 +50,7 @@ def needs_are_made(flow: Flow, tree: Tree) -> None:
         tree.problem((), "there is no stage to run.", f"Write one with: {program()} init")
 
 
-def raw_files_are_there(flow: Flow, tree: Tree) -> None:
+def raw_files_are_there(flow: Flow, tree: YamlTree) -> None:
     """Every source has raw files that can be read as asked, and the disk has room for what becomes of them."""
     total = 0
     for path, source, problem in _raw_sources(flow):
@@ -70,7 +70,7 @@ def _raw_sources(flow: Flow) -> Iterator[tuple[PathOf, RawSource, str | None]]:
                 yield (*step.entry.path, *source.option), source, problem
 
 
-def _check_room(flow: Flow, tree: Tree, raw_bytes: int) -> None:
+def _check_room(flow: Flow, tree: YamlTree, raw_bytes: int) -> None:
     workdir = Path(flow.config.workdir)
     folder = _nearest(workdir)
     needed = raw_bytes * GROWTH + LEAST_BYTES
@@ -80,7 +80,7 @@ def _check_room(flow: Flow, tree: Tree, raw_bytes: int) -> None:
         tree.problem(("workdir",), message, "Free space, or choose another workdir.")
 
 
-def workdir_is_local(flow: Flow, tree: Tree) -> None:
+def workdir_is_local(flow: Flow, tree: YamlTree) -> None:
     """The work directory is a folder of this machine."""
     scheme, separator, _ = flow.config.workdir.partition("://")
     if separator:
@@ -88,7 +88,7 @@ def workdir_is_local(flow: Flow, tree: Tree) -> None:
         tree.problem(("workdir",), message, "use a local folder.")
 
 
-def workdir_is_writable(flow: Flow, tree: Tree) -> None:
+def workdir_is_writable(flow: Flow, tree: YamlTree) -> None:
     """The work directory is there and takes files, or can be made."""
     folder = _nearest(Path(flow.config.workdir))
     try:
@@ -108,7 +108,7 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-def other_artifacts_are_there(flow: Flow, tree: Tree) -> None:
+def other_artifacts_are_there(flow: Flow, tree: YamlTree) -> None:
     """What other runs made and this one reads is published."""
     for step in flow.steps:
         try:
@@ -117,7 +117,7 @@ def other_artifacts_are_there(flow: Flow, tree: Tree) -> None:
             tree.problem(step.entry.path, str(error))
 
 
-def launcher_can_start(flow: Flow, tree: Tree) -> None:
+def launcher_can_start(flow: Flow, tree: YamlTree) -> None:
     """The GPUs that are asked for are there, and somebody answers at the address of Ray."""
     cluster = flow.config.cluster
     for requirement in requirements.problems(
@@ -126,7 +126,7 @@ def launcher_can_start(flow: Flow, tree: Tree) -> None:
         tree.problem(("cluster", requirement.option), requirement.what, requirement.hint)
 
 
-def sections_go_together(flow: Flow, tree: Tree) -> None:
+def sections_go_together(flow: Flow, tree: YamlTree) -> None:
     """The checks that the stages' tables name."""
     for step, configured in zip(flow.steps, flow.configured(), strict=True):
         for check in step.spec.checks:

@@ -7,16 +7,14 @@ the stage prints is in log.txt. The process ends with its parent: it asks the ke
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
-import os
 import platform
-import signal
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,12 +22,12 @@ from typing import Any
 import cluster
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.files import read_json, write_json
+from pipeline.core.job import Job, StageOutput
+from pipeline.core.parent_process import exit_with_parent
 from pipeline.core.registry import add_plugin_folder, load
 from pipeline.core.shortage import Shortage, sentence, shortage_of
-from pipeline.core.stage import Job, Outcome
 from pipeline.core.store import Store
 
-PR_SET_PDEATHSIG = 1
 # how a stage ends that cannot even write down what was missing
 EXIT_CODES: dict[Shortage | None, int] = {"disk": 74, "memory": 75, "file size": 76, "read-only": 77}
 LIBRARIES = (
@@ -41,7 +39,7 @@ LIBRARIES = (
 def main(arguments: Sequence[str]) -> int:
     job_path = Path(arguments[0])
     order = read_json(job_path)
-    end_with(order["parent"])
+    exit_with_parent(order["parent"])
     faulthandler.enable()
     try:
         result: dict[str, Any] = {"published": _work(order)}
@@ -63,13 +61,6 @@ def result_path(job_path: Path) -> Path:
     return job_path.with_suffix(".result.json")
 
 
-def end_with(parent: int) -> None:
-    """Be killed when `parent` ends; leave at once if it has ended already."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def _work(order: dict[str, Any]) -> str:
     if str(Path(cluster.__file__).parent) != order["home"]:
         raise StageFailed(
@@ -78,12 +69,12 @@ def _work(order: dict[str, Any]) -> str:
     add_plugin_folder(Path(order["plugins"]))
     job = Job.from_dict(order["job"])
     started = time.time()
-    outcome: Outcome = load(job.identity.run)(job)
-    outcome.journal |= {
+    output: StageOutput = load(job.identity.run)(job)
+    output.journal |= {
         "started": round(started, 3), "seconds": round(time.time() - started, 3), "host": socket.gethostname(),
-        "workers": job.workers, "cluster": job.cluster, "versions": versions(),
+        "workers": job.workers, "cluster": asdict(job.cluster), "versions": versions(),
     }  # fmt: skip
-    return Store(Path(order["workdir"])).publish(job, outcome).uri
+    return Store(Path(order["workdir"])).publish(job, output).uri
 
 
 def versions() -> dict[str, str]:

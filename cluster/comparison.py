@@ -21,7 +21,7 @@ from cluster.config import LoadedConfig, validate
 from pipeline.core.config import Section, UserPath, problems_of
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.files import replacing
-from pipeline.core.yaml_tree import PathOf, Tree, dotted, read_tree, set_path
+from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, set_path
 
 V = TypeVar("V")
 
@@ -82,7 +82,7 @@ class _RunDraft:
 
     entry: str
     corpus: str
-    tree: Tree
+    tree: YamlTree
     origins: dict[str, PathOf]
 
     @property
@@ -132,7 +132,7 @@ def _first(assignment: str) -> str:
     return re.split(r"[.\[=]", assignment)[0]
 
 
-def _check_names(comparison: Comparison, tree: Tree) -> None:
+def _check_names(comparison: Comparison, tree: YamlTree) -> None:
     for kind, names, allowed in (("corpora", comparison.corpora, CORPUS), ("entries", comparison.entries, ENTRY)):
         for name in names:
             if not allowed.fullmatch(name):
@@ -148,7 +148,7 @@ def _check_names(comparison: Comparison, tree: Tree) -> None:
                 tree.problem(("corpora", corpus, "entries", name), f"there is no entry {name}.")
 
 
-def _draft(tree: Tree, entry: str, corpus: str) -> _RunDraft:
+def _draft(tree: YamlTree, entry: str, corpus: str) -> _RunDraft:
     """The run's sections, each with the lines that it has in the file."""
     data = {key: value for key, value in tree.data.items() if key in COMMON}
     where: dict[str, PathOf] = {key: (key,) for key in COMMON}
@@ -157,7 +157,7 @@ def _draft(tree: Tree, entry: str, corpus: str) -> _RunDraft:
     for above in levels:
         for section, value in _sections(tree, above):
             data[section], origins[section], where[section] = value, above, (*above, section)
-    drafted = Tree(tree.file, copy.deepcopy(data) | {"name": f"{entry}-{corpus}"})
+    drafted = YamlTree(tree.file, copy.deepcopy(data) | {"name": f"{entry}-{corpus}"})
     for section, above in where.items():
         drafted.lines |= _below(tree.lines, above, section)
         drafted.secrets |= _below(tree.secrets, above, section)
@@ -165,7 +165,7 @@ def _draft(tree: Tree, entry: str, corpus: str) -> _RunDraft:
     return _RunDraft(entry, corpus, drafted, origins)
 
 
-def _sections(tree: Tree, above: PathOf) -> Iterator[tuple[str, Any]]:
+def _sections(tree: YamlTree, above: PathOf) -> Iterator[tuple[str, Any]]:
     level = tree.data
     for part in above:
         level = level.get(part, {}) if isinstance(level, dict) else {}
@@ -191,7 +191,9 @@ def _override(drafts: Sequence[_RunDraft], assignment: str) -> None:
         set_path(draft.tree, assignment)
 
 
-def _validated(drafts: Sequence[_RunDraft], tree: Tree, folder: Path, overrides: Sequence[str]) -> list[ComparedRun]:
+def _validated(
+    drafts: Sequence[_RunDraft], tree: YamlTree, folder: Path, overrides: Sequence[str]
+) -> list[ComparedRun]:
     runs: list[ComparedRun] = []
     problems: dict[Problem, list[_RunDraft]] = {problem: [] for problem in tree.problems}
     reported = {problem.path for problem in tree.problems}

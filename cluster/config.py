@@ -21,7 +21,7 @@ from cluster.sections import EntryNames, RunConfig, model_of, stage_table
 from pipeline.core.config import problems_of
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.stage import StageSpec
-from pipeline.core.yaml_tree import PathOf, Tree, dotted, read_tree, scalar, set_path
+from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, scalar, set_path
 
 V = TypeVar("V")
 
@@ -91,7 +91,7 @@ def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec
     return validate(tree, path, overrides=overrides, specs=specs, checks=checks)
 
 
-def validate(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Sequence[StageSpec] | None = None,
+def validate(tree: YamlTree, path: Path, *, overrides: Sequence[str] = (), specs: Sequence[StageSpec] | None = None,
              checks: Sequence[ConfigCheck] = CHECKS) -> LoadedConfig:  # fmt: skip
     """The configuration that a tree holds, with `overrides` in it already.
 
@@ -115,7 +115,7 @@ def validate(tree: Tree, path: Path, *, overrides: Sequence[str] = (), specs: Se
     return LoadedConfig(config, flow, names, path, tuple(overrides), secrets)
 
 
-def _empty_means_defaults(tree: Tree, sections: Iterable[str]) -> None:
+def _empty_means_defaults(tree: YamlTree, sections: Iterable[str]) -> None:
     # `dedupe:` with nothing behind it is the user's way to write "dedupe, as it is"; the word null leaves it out
     if isinstance(tree.data, dict):
         for name in sections:
@@ -125,7 +125,7 @@ def _empty_means_defaults(tree: Tree, sections: Iterable[str]) -> None:
                 tree.data[name] = {}
 
 
-def _sound_sections(tree: Tree, model: type[RunConfig]) -> RunConfig:
+def _sound_sections(tree: YamlTree, model: type[RunConfig]) -> RunConfig:
     """The sections that are right by themselves, so that a typo in one does not hide what is wrong between others."""
     data = tree.data if isinstance(tree.data, dict) else {}
     sound: dict[str, Any] = {}
@@ -169,7 +169,7 @@ def _located(
     return list(dict.fromkeys(located))
 
 
-def _secrets(tree: Tree) -> dict[str, str]:
+def _secrets(tree: YamlTree) -> dict[str, str]:
     """Expanded value → the text that stood in the file."""
     values = {text: _at(tree.data, path) for path, text in tree.secrets.items()}
     return {str(value): text for text, value in values.items() if value not in (None, "")}

@@ -12,13 +12,13 @@ from typing import Any
 
 from cluster.sections import EntryNames
 from pipeline.core.stage import StageSpec
-from pipeline.core.yaml_tree import PathOf, Tree
+from pipeline.core.yaml_tree import PathOf, YamlTree
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 ALLOWED = "Use letters, digits, - and _, beginning with a letter; 40 characters at most."
 
 
-def pop_names(tree: Tree, specs: Sequence[StageSpec]) -> EntryNames:
+def pop_names(tree: YamlTree, specs: Sequence[StageSpec]) -> EntryNames:
     """Name and `of` of every entry, removed from the tree; what is wrong with them goes to its problems."""
     names: EntryNames = {}
     data = tree.data if isinstance(tree.data, dict) else {}
@@ -31,7 +31,7 @@ def pop_names(tree: Tree, specs: Sequence[StageSpec]) -> EntryNames:
     return names
 
 
-def _take_list(tree: Tree, entries: list[Any], key: str, names: EntryNames) -> None:
+def _take_list(tree: YamlTree, entries: list[Any], key: str, names: EntryNames) -> None:
     if not entries:
         tree.problem((key,), "is an empty list.", "Write at least one entry, or leave the section out.")
     used: set[str] = set()
@@ -48,7 +48,7 @@ def _take_list(tree: Tree, entries: list[Any], key: str, names: EntryNames) -> N
         names[path] = (name, of)
 
 
-def _take(tree: Tree, entry: dict[str, Any], path: PathOf) -> tuple[str, tuple[str, ...]]:
+def _take(tree: YamlTree, entry: dict[str, Any], path: PathOf) -> tuple[str, tuple[str, ...]]:
     name, of = entry.pop("name", None), entry.pop("of", None)
     if name is not None and not (isinstance(name, str) and NAME.fullmatch(name)):
         tree.problem((*path, "name"), f"{name!r} is not a name of an entry.", ALLOWED)
@@ -56,7 +56,7 @@ def _take(tree: Tree, entry: dict[str, Any], path: PathOf) -> tuple[str, tuple[s
     return name or "", _of(tree, of, path)
 
 
-def _of(tree: Tree, of: Any, path: PathOf) -> tuple[str, ...]:
+def _of(tree: YamlTree, of: Any, path: PathOf) -> tuple[str, ...]:
     if of is None:
         return ()
     targets = [of] if isinstance(of, str) else of

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from cluster.sections import EntryNames, RunConfig, SectionEntry, entries_of
 from pipeline.core.checks import ConfiguredStage
 from pipeline.core.registry import did_you_mean
-from pipeline.core.stage import Kind, StageSpec
-from pipeline.core.yaml_tree import PathOf, Tree
+from pipeline.core.stage import ArtifactKind, StageSpec
+from pipeline.core.yaml_tree import PathOf, YamlTree
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FlowStep:
     id: str
     spec: StageSpec
     entry: SectionEntry
-    reads: Mapping[Kind, str] = field(default_factory=dict)
+    reads: Mapping[ArtifactKind, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class Flow:
 
 
 def flow_of(
-    config: RunConfig, specs: Sequence[StageSpec], names: EntryNames, tree: Tree, *, complete: bool = True
+    config: RunConfig, specs: Sequence[StageSpec], names: EntryNames, tree: YamlTree, *, complete: bool = True
 ) -> Flow:
     """The steps of the sections that are right by themselves; an `of` that cannot be followed is a problem.
 
@@ -78,7 +78,12 @@ def _id(spec: StageSpec, entry: SectionEntry, target: str | None) -> str:
 
 
 def _resolve_of(
-    target: str, spec: StageSpec, entry: SectionEntry, before: Sequence[FlowStep], tree: Tree, wrong: Collection[str]
+    target: str,
+    spec: StageSpec,
+    entry: SectionEntry,
+    before: Sequence[FlowStep],
+    tree: YamlTree,
+    wrong: Collection[str],
 ) -> FlowStep | None:
     """The step that `of` names, by its id or by its entry's name."""
     path: PathOf = (*entry.path, "of")
@@ -104,9 +109,11 @@ def _allowed_names(spec: StageSpec, entry: SectionEntry, before: Iterable[FlowSt
     return [step.entry.name or step.id for step in before if step.spec.makes in kinds and step.spec.named]
 
 
-def _reads(kinds: Iterable[Kind], source: FlowStep | None, before: Sequence[FlowStep]) -> dict[Kind, str]:
+def _reads(
+    kinds: Iterable[ArtifactKind], source: FlowStep | None, before: Sequence[FlowStep]
+) -> dict[ArtifactKind, str]:
     by_id = {step.id: step for step in before}
-    reads: dict[Kind, str] = {}
+    reads: dict[ArtifactKind, str] = {}
     for kind in kinds:
         producer = _upstream(kind, source, by_id) or next(
             (step for step in reversed(before) if step.spec.makes == kind), None
@@ -116,7 +123,7 @@ def _reads(kinds: Iterable[Kind], source: FlowStep | None, before: Sequence[Flow
     return reads
 
 
-def _upstream(kind: Kind, step: FlowStep | None, by_id: Mapping[str, FlowStep]) -> FlowStep | None:
+def _upstream(kind: ArtifactKind, step: FlowStep | None, by_id: Mapping[str, FlowStep]) -> FlowStep | None:
     """The step itself or the nearest one that it is made of, if it makes this kind."""
     waiting = [step] if step is not None else []
     visited: set[str] = set()

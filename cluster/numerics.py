@@ -7,6 +7,7 @@ The class is no part of the fingerprint: another class is said, and the model st
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from cluster.sections import Cluster
 LEVELS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")
 
 
-def other_class(numerics: dict[str, Any] | None, cluster: Cluster) -> str:
+def other_class(numerics: Mapping[str, object] | None, cluster: Cluster) -> str:
     """What differs between a model's class and the one it would have here, or an empty string."""
     if not numerics:
         return ""

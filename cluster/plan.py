@@ -23,10 +23,11 @@ from cluster.reuse import same_bytes
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile, canonical_json
-from pipeline.core.manifest import Prints, fingerprint
+from pipeline.core.job import SourceFile, SourceFiles
+from pipeline.core.manifest import StageHashes, fingerprint
 from pipeline.core.raw import RawFiles
 from pipeline.core.registry import did_you_mean, load
-from pipeline.core.stage import Kind, SourceFile, SourceFiles, StageSpec
+from pipeline.core.stage import ArtifactKind, StageSpec
 from pipeline.core.store import Store
 
 StepState = Literal["done", "resume", "stale", "run"]
@@ -53,8 +54,8 @@ class PlannedStep:
     name: str  # what sets it apart from the stage's other steps
     spec: StageSpec
     params: dict[str, Any]
-    inputs: Prints
-    reads: dict[Kind, tuple[StepInput, ...]]
+    inputs: StageHashes
+    reads: dict[ArtifactKind, tuple[StepInput, ...]]
     exact: str
     state: StepState
     reason: str
@@ -90,7 +91,7 @@ class _StepDraft:
     name: str
     spec: StageSpec
     params: dict[str, Any]
-    reads: dict[Kind, tuple[str, ...]]
+    reads: dict[ArtifactKind, tuple[str, ...]]
     sources: list[SourceFiles]
     externals: dict[str, Artifact]
     section: dict[str, Any]
@@ -210,7 +211,7 @@ class Planner:
         )  # fmt: skip
 
     def _pending_state(
-        self, draft: _StepDraft, inputs: Prints, exact: str, pending: Sequence[str]
+        self, draft: _StepDraft, inputs: StageHashes, exact: str, pending: Sequence[str]
     ) -> tuple[StepState, str]:
         if self.store.has_draft(draft.spec.name, exact):
             return "resume", "an earlier attempt was interrupted; what it finished is kept"
@@ -259,7 +260,7 @@ def _input(step: PlannedStep) -> StepInput:
     return StepInput(step.id, step.stage, step.fingerprint)
 
 
-def _prints(steps: Sequence[PlannedStep]) -> Prints:
+def _prints(steps: Sequence[PlannedStep]) -> StageHashes:
     """Stage → the fingerprint of its step, or of its steps where it has several."""
     by_stage: dict[str, list[str]] = {}
     for step in steps:
@@ -281,7 +282,7 @@ def _files(spec: StageSpec, section: Any) -> list[SourceFiles]:
     return files
 
 
-def _raw_input(draft: _StepDraft) -> Prints:
+def _raw_input(draft: _StepDraft) -> StageHashes:
     if draft.spec.raw is None:
         return {}
     lines = sorted(

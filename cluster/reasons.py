@@ -7,17 +7,18 @@ from typing import Any
 
 from cluster.differences import differences
 from pipeline.core.artifact import Artifact
-from pipeline.core.manifest import Prints, each
+from pipeline.core.job import SourceFiles
+from pipeline.core.manifest import StageHashes, as_list
 from pipeline.core.plugins import PLUGINS, source_changes, without_sources
 from pipeline.core.registry import load
-from pipeline.core.stage import SourceFiles, StageSpec
+from pipeline.core.stage import StageSpec
 
 RAW = "raw"  # the key of an input that is no artifact: one hash over the raw files
 MOST = 3  # things that are named
 
 
 def reason(
-    spec: StageSpec, params: Mapping[str, Any], inputs: Prints, old: Artifact, pending: Sequence[str],
+    spec: StageSpec, params: Mapping[str, Any], inputs: StageHashes, old: Artifact, pending: Sequence[str],
     sources: Sequence[SourceFiles],
 ) -> str:  # fmt: skip
     """What differs, in words: at most three things, then a number. `pending`: stages read whose steps are not done."""
@@ -47,7 +48,7 @@ def reason(
 
 
 def _short(fingerprints: str | list[str]) -> str:
-    return ", ".join(fingerprint[:8] for fingerprint in each(fingerprints))
+    return ", ".join(fingerprint[:8] for fingerprint in as_list(fingerprints))
 
 
 def _changed_files(spec: StageSpec, old: Artifact, sources: Sequence[SourceFiles]) -> str:

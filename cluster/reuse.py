@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import canonical_json
-from pipeline.core.manifest import Manifest, Prints, each
+from pipeline.core.manifest import Manifest, StageHashes, as_list
 from pipeline.core.stage import StageSpec
 from pipeline.core.store import Store
 
@@ -21,10 +21,10 @@ StageArtifacts = Mapping[str, Sequence[Artifact]]
 
 
 def same_bytes(
-    spec: StageSpec, params: Mapping[str, Any], inputs: StageArtifacts, others: Prints, store: Store
+    spec: StageSpec, params: Mapping[str, Any], inputs: StageArtifacts, others: StageHashes, store: Store
 ) -> Artifact | None:
     """The newest artifact made of the same bytes with the same parameters; `others`: inputs that are no artifacts."""
-    digests: Prints = {**others, **{stage: _one_or_many(artifacts) for stage, artifacts in inputs.items()}}
+    digests: StageHashes = {**others, **{stage: _one_or_many(artifacts) for stage, artifacts in inputs.items()}}
     canonical_params = canonical_json(params)
     for artifact in store.all(spec.name):
         manifest = artifact.manifest
@@ -42,11 +42,11 @@ def _one_or_many(artifacts: Sequence[Artifact]) -> str | list[str]:
     return digests[0] if len(digests) == 1 else digests
 
 
-def _digests_of(manifest: Manifest, inputs: StageArtifacts, store: Store) -> Prints:
+def _digests_of(manifest: Manifest, inputs: StageArtifacts, store: Store) -> StageHashes:
     """What the inputs held: by the manifest, or where an earlier release wrote it by the store, if they are there."""
     if manifest.input_digests:
         return manifest.input_digests
-    digests: Prints = dict(manifest.inputs)
+    digests: StageHashes = dict(manifest.inputs)
     for stage in inputs:
         artifacts = _input_artifacts(stage, manifest, store)
         digests[stage] = _one_or_many(artifacts) if artifacts else "unknown"
@@ -55,7 +55,7 @@ def _digests_of(manifest: Manifest, inputs: StageArtifacts, store: Store) -> Pri
 
 def _input_artifacts(stage: str, manifest: Manifest, store: Store) -> list[Artifact]:
     """The artifacts of a stage that another was made of; none if one of them is gone."""
-    artifacts = [store.find(stage, fingerprint) for fingerprint in each(manifest.inputs[stage])]
+    artifacts = [store.find(stage, fingerprint) for fingerprint in as_list(manifest.inputs[stage])]
     return [artifact for artifact in artifacts if artifact is not None] if None not in artifacts else []
 
 

@@ -21,7 +21,7 @@ from cluster.program import program
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json, replacing, write_json
-from pipeline.core.manifest import Prints, each
+from pipeline.core.manifest import StageHashes, as_list
 from pipeline.core.store import Store
 
 FOLDER, PLAN = "runs", "plan.json"
@@ -37,7 +37,7 @@ class RecordedStep:
     stage: str
     makes: str
     fingerprint: str
-    inputs: Prints
+    inputs: StageHashes
     reason: str
     reads: dict[str, list[str]]
 
@@ -174,7 +174,7 @@ def artifacts_of(run: Run, store: Store) -> dict[str, Artifact]:
 def inputs_of(artifact: Artifact, store: Store) -> tuple[Artifact, ...]:
     """What an artifact was made of, by its own manifest, as far as the store still has it."""
     inputs = artifact.manifest.inputs.items()
-    sources = (store.find(stage, fingerprint) for stage, prints in inputs for fingerprint in each(prints))
+    sources = (store.find(stage, fingerprint) for stage, prints in inputs for fingerprint in as_list(prints))
     return tuple(source for source in sources if source is not None)
 
 

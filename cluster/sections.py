@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, create_model
 
 from pipeline.core.config import Section, UserPath
+from pipeline.core.job import ClusterOptions
 from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
 from pipeline.core.yaml_tree import PathOf
@@ -37,6 +38,10 @@ class Cluster(Section):
     gpus_per_worker: int = Field(default=0, ge=0, le=64)
     threads: int = Field(default=1, ge=1, le=1024)
     beam: Beam = Beam()
+
+    def options(self, *, head: str | None = None) -> ClusterOptions:
+        """The same as plain values, for a job."""
+        return ClusterOptions.from_dict(self.model_dump(mode="json") | {"head": head or None})
 
 
 class RunConfig(Section):

@@ -23,8 +23,9 @@ from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, write_json
-from pipeline.core.manifest import Prints
-from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
+from pipeline.core.job import Identity, Inputs, Job, JobPaths, Resources
+from pipeline.core.journal import JournalLine
+from pipeline.core.manifest import StageHashes
 from pipeline.core.store import Store
 
 LAUNCHER = "cluster.launchers:launcher"
@@ -70,7 +71,11 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     ended = _watch(supervisor, step, StageProcess(job_path, run.log), result_path(job_path))
     artifact = _published(supervisor, step, ended, result_path(job_path), killed=oom_kills() - killed_before)
     measured = {"seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes}
-    store.note(artifact, event="measured", run=run.path.name, attempt=attempt, **measured)
+    line: JournalLine = {
+        "event": "measured", "run": run.path.name, "attempt": attempt, "seconds": ended.seconds,
+        "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes,
+    }  # fmt: skip
+    store.note(artifact, line)
     run.event("stage_done", stage=step.id, digest=artifact.manifest.digest, **measured)
     text = summary(artifact.manifest, step.spec)
     cost = f"in {figures.duration(ended.seconds)}, peak {figures.size(ended.peak_bytes)}"
@@ -101,11 +106,9 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
     # steps of one stage must not mix their curves
     metrics = run.metrics_of(step.name and step.id)
     metrics.mkdir(exist_ok=True)
-    place = Place(folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log)
+    place = JobPaths(folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log)
     place.scratch.mkdir(exist_ok=True)
-    cluster_options = config.cluster.model_dump(mode="json")
-    if supervisor.options.head:
-        cluster_options["head"] = supervisor.options.head
+    cluster_options = config.cluster.options(head=supervisor.options.head)
     resources = Resources(
         workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=cluster_options, launcher=LAUNCHER
     )
@@ -119,9 +122,9 @@ def _input(store: Store, step: PlannedStep, source: str, stage: str, fingerprint
     return artifact
 
 
-def _digests(step: PlannedStep, inputs: dict[str, tuple[Artifact, ...]]) -> Prints:
+def _digests(step: PlannedStep, inputs: dict[str, tuple[Artifact, ...]]) -> StageHashes:
     """As `step.inputs`, what each held; raw files and artifacts of other runs stand there by that already."""
-    digests: Prints = dict(step.inputs)
+    digests: StageHashes = dict(step.inputs)
     for artifacts in inputs.values():
         of_kind = [artifact.manifest.digest for artifact in artifacts]
         digests[artifacts[0].manifest.stage] = of_kind[0] if len(of_kind) == 1 else of_kind

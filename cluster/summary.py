@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from pipeline.core import figures
-from pipeline.core.counts import Counts
+from pipeline.core.counts import StageCounts
 from pipeline.core.manifest import Manifest
 from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
@@ -43,7 +43,7 @@ def documents(manifest: Manifest) -> str:
     return f"{figures.count(counts['out'])} of {figures.count(counts['in'])} documents kept"
 
 
-def _dropped(counts: Counts) -> str:
+def _dropped(counts: StageCounts) -> str:
     dropped = {reason: n for reason, n in counts.get("dropped", {}).items() if n}
     most = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{reason} {figures.count(n)}" for reason, n in most[:3]) + (", …" if most[3:] else "")

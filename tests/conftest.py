@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.artifact import Artifact
-from pipeline.core.stage import Identity, Inputs, Job, Place, Resources, SourceFiles
+from pipeline.core.job import ClusterOptions, Identity, Inputs, Job, JobPaths, Resources, SourceFiles
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def job_in() -> Callable[..., Job]:
         inputs: Inputs | Mapping[str, Artifact | Sequence[Artifact]],
         *,
         workers: int = 1,
-        cluster: dict[str, Any] | None = None,
+        cluster: ClusterOptions | None = None,
         sources: Sequence[SourceFiles] = (),
         section: dict[str, Any] | None = None,
         **identity: Any,
@@ -32,8 +32,8 @@ def job_in() -> Callable[..., Job]:
         return Job(
             Identity(**{"params": {}, **named, **identity}),
             inputs if isinstance(inputs, Inputs) else Inputs.of(inputs),
-            Place(root / "folder", root / "scratch", root / "metrics", root / "log.txt"),
-            Resources(workers, cluster or {}, "cluster.launchers:launcher"),
+            JobPaths(root / "folder", root / "scratch", root / "metrics", root / "log.txt"),
+            Resources(workers, cluster or ClusterOptions(), "cluster.launchers:launcher"),
             sources,
             section or {},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.stage import SourceFiles
+from pipeline.core.job import SourceFiles
 from training.models.sections import hf
 from training.objectives import special_tokens
 from training.section import STEPS, Pretrain

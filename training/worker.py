@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 
 from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.numerics import ModelNumerics
 from pipeline.core.shards import write_table
 from training.engines import device as devices
 from training.spec import TrainingSpec
@@ -47,7 +48,7 @@ class Training(Protocol):
 
     done: int
     curve: Curve
-    numerics: dict[str, Any]
+    numerics: ModelNumerics
 
 
 class Trainer(Protocol):

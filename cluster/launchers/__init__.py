@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cluster.launchers.base import Launcher
+from pipeline.core.job import ClusterOptions
 from pipeline.core.registry import Entry, Registry
 
 LAUNCHERS: Registry[Launcher] = Registry(
@@ -16,7 +15,6 @@ LAUNCHERS: Registry[Launcher] = Registry(
 )
 
 
-def launcher(cluster: dict[str, Any]) -> Launcher:
-    """The launcher of a cluster section; "local" where it names none."""
-    made: Launcher = LAUNCHERS.load(cluster.get("launcher", "local"))(cluster)
-    return made
+def launcher(cluster: ClusterOptions) -> Launcher:
+    """The launcher of a cluster section."""
+    return LAUNCHERS.load(cluster.launcher)(cluster)

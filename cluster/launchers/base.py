@@ -17,16 +17,17 @@ from typing import Any
 from pipeline import core
 from pipeline.core.errors import BloomeryError, StageFailed, UserError
 from pipeline.core.files import read_json, write_json
+from pipeline.core.job import ClusterOptions, Job
 from pipeline.core.registry import add_plugin_folder, load
-from pipeline.core.stage import Job
 
 
 class Launcher:
     """The base of a launcher."""
 
-    def __init__(self, cluster: dict[str, Any]) -> None:
+    def __init__(self, cluster: ClusterOptions) -> None:
         self.cluster = cluster
-        self.workers, self.threads = int(cluster.get("workers", 1)), int(cluster.get("threads", 1))
+        self.workers = cluster.workers
+        self.threads = cluster.threads
 
     def gang(self, target: str, spec: dict[str, Any], *, processes: int, job: Job) -> None:
         """Run `target(spec, report)` in `processes` processes that know their RANK, and start and stop together.
@@ -46,7 +47,7 @@ class Launcher:
         """What a process is told besides its spec: plain values."""
         return {
             "target": target, "gang": gang, "stage": job.stage, "folder": str(folder), "log": str(job.log),
-            "home": home(), "path": [path for path in sys.path if path], "gpus": self.cluster.get("gpus_per_worker", 0),
+            "home": home(), "path": [path for path in sys.path if path], "gpus": self.cluster.gpus_per_worker,
         }  # fmt: skip
 
 

@@ -5,25 +5,20 @@ ASK holds {"order", "specs": {index: spec}, "parent"}. Each result is a file in 
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.launchers.base import member
 from pipeline.core.files import read_json, write_json
-
-PR_SET_PDEATHSIG = 1
+from pipeline.core.parent_process import exit_with_parent
 
 
 def main(arguments: Sequence[str]) -> int:
     asked = read_json(Path(arguments[0]))
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != asked["parent"]:  # it ended before we could ask to end with it
-        return 1
+    exit_with_parent(asked["parent"])
     faulthandler.enable()
     order = asked["order"]
     for index, spec in asked["specs"].items():

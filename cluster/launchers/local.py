@@ -21,7 +21,7 @@ from typing import Any
 from cluster.launchers.base import Launcher, failure, threads_environment
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, write_json
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 
 POLL_S = 0.02
 GRACE_S = 3.0  # for the others to say why they end too, before they are killed

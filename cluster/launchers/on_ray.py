@@ -22,7 +22,7 @@ from typing import Any
 from cluster.launchers import network, requirements
 from cluster.launchers.base import Launcher, failure, member
 from pipeline.core.errors import BloomeryError, StageFailed, UserError
-from pipeline.core.stage import Job
+from pipeline.core.job import ClusterOptions, Job
 
 # read when ray is imported; its token authentication stays on
 QUIET = {
@@ -41,10 +41,11 @@ LONGEST_FOLDER = 20
 class OnRay(Launcher):
     """See the module."""
 
-    def __init__(self, cluster: dict[str, Any]) -> None:
+    def __init__(self, cluster: ClusterOptions) -> None:
         super().__init__(cluster)
-        self.address, self.gpus = cluster.get("address"), int(cluster.get("gpus_per_worker", 0))
-        self.head = cluster.get("head")  # one that head.py holds for us
+        self.address = cluster.address
+        self.gpus = cluster.gpus_per_worker
+        self.head = cluster.head  # one that head.py holds for us
 
     def gang(self, target: str, spec: dict[str, Any], *, processes: int, job: Job) -> None:
         with self._ray(processes, job) as folder:

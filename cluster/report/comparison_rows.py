@@ -20,6 +20,7 @@ from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.config import name_and_options
 from pipeline.core.files import read_json
+from pipeline.core.journal import merged
 from pipeline.core.registry import load
 from pipeline.core.report import Chart, Point, ReportedStep
 
@@ -130,7 +131,7 @@ def _training(outcome: Outcome) -> dict[str, Any]:
     if not models:
         return {}
     step, model = models[-1]
-    counts, journal = model.manifest.counts, {k: v for line in model.journal() for k, v in line.items()}
+    counts, journal = model.manifest.counts, merged(model.journal())
     tokens, steps = counts.get("tokens"), counts.get("steps")
     each = tokens / steps if tokens and steps else 1.0
     training = journal.get("training_seconds", journal.get("seconds"))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from html import escape
 
 from pipeline.core import figures
-from pipeline.core.report import Gate
+from pipeline.core.report import FunnelColumn
 
 WIDTH, TALL, TOP, BAR = 960, 170, 62, 14
 LOSS_ROOM = 74
 
 
-def funnel(gates: Sequence[Gate]) -> str:
+def funnel(gates: Sequence[FunnelColumn]) -> str:
     """The drawing, or an empty string for fewer than two columns."""
     if len(gates) < 2:
         return ""
@@ -35,7 +35,7 @@ def funnel(gates: Sequence[Gate]) -> str:
     return "".join((*parts, "</svg>"))
 
 
-def _column(gate: Gate, x: float, bar_height: float) -> str:
+def _column(gate: FunnelColumn, x: float, bar_height: float) -> str:
     last = x > WIDTH - 2 * BAR  # its words end where the drawing ends
     place = f'x="{x + BAR if last else x:.1f}" text-anchor="{"end" if last else "start"}"'
     return (

@@ -16,9 +16,10 @@ from cluster.run import RecordedStep, Run, artifacts_of, inputs_of
 from cluster.summary import summary
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
-from pipeline.core.manifest import Prints, each
+from pipeline.core.journal import JournalLine
+from pipeline.core.manifest import StageHashes, as_list
 from pipeline.core.registry import load
-from pipeline.core.report import Chapter, Gate, ReportedStep, StageReport, Tile
+from pipeline.core.report import Chapter, FunnelColumn, ReportedStep, StageReport, Tile
 from pipeline.core.stage import StageSpec
 from pipeline.core.store import Store
 
@@ -104,7 +105,7 @@ def _chapters(reports: Sequence[StageReport], *, with_funnel: bool) -> list[Chap
     return list(merged.values())
 
 
-def _tiles(reports: Sequence[StageReport], gates: Sequence[Gate]) -> list[Tile]:
+def _tiles(reports: Sequence[StageReport], gates: Sequence[FunnelColumn]) -> list[Tile]:
     """The stages' figures, and after the first how many documents were kept of those that were read."""
     tiles = [tile for report in reports for tile in report.tiles]
     documents = gates[1:]
@@ -134,7 +135,7 @@ def _row(step: RecordedStep, event: str | None, artifact: Artifact | None, spec:
         return StageRow(step.id, step.fingerprint, _lists(step.inputs), status, step.reason)
     manifest = artifact.manifest
     # the last time it was done; an attempt that was killed has left no line
-    measured: dict[str, Any] = next((line for line in reversed(artifact.journal()) if "seconds" in line), {})
+    measured = next((line for line in reversed(artifact.journal()) if "seconds" in line), JournalLine())
     seconds = float(measured.get("seconds", 0))
     return StageRow(
         step.id, manifest.fingerprint, _lists(manifest.inputs), status, summary(manifest, spec) or step.reason,
@@ -143,8 +144,8 @@ def _row(step: RecordedStep, event: str | None, artifact: Artifact | None, spec:
     )  # fmt: skip
 
 
-def _lists(prints: Prints) -> dict[str, list[str]]:
-    return {stage: each(value) for stage, value in prints.items()}
+def _lists(prints: StageHashes) -> dict[str, list[str]]:
+    return {stage: as_list(value) for stage, value in prints.items()}
 
 
 def _status(event: str | None, artifact: Artifact | None) -> str:

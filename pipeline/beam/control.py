@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.beam.failure import Failure
-from pipeline.beam.task import Step
+from pipeline.beam.task import JobStep
 from pipeline.core.shortage import Shortage
 
 # exit codes of a worker process whose work raised; the error itself went through the channel, if that could be written
@@ -52,7 +52,7 @@ class Channel(Protocol):
 class StepControl:
     """Given to every worker of a step. `exits`: the worker is a process of its own and ends it on an error."""
 
-    step: Step
+    step: JobStep
     channel: Channel
     exits: bool
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pipeline.beam.task import Isolation, Payload, Result, Step, Task, Work, result_path, results_folder
+from pipeline.beam.task import Isolation, JobStep, Payload, Result, Task, Work, result_path, results_folder
 from pipeline.core.files import write_json
 from pipeline.core.registry import Entry, Registry
 
@@ -27,7 +27,7 @@ EXECUTORS: Registry[Executor] = Registry(
 class Executor(Protocol):
     """Runs the tasks of a step."""
 
-    def run(self, step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
+    def run(self, step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
         """Leave a result for every task.
 
         Raises: the error of the first task that failed, ours as it is, any other as StageFailed; StageFailed when a
@@ -40,7 +40,7 @@ def executor_of(isolation: Isolation) -> Executor:
     return EXECUTORS.load(isolation)()
 
 
-def run_task(step: Step, task: Task[Any], work: Work[Any, Any]) -> None:
+def run_task(step: JobStep, task: Task[Any], work: Work[Any, Any]) -> None:
     """Do one task: its result appears by rename, last of all; then its progress is reported."""
     result = work(step.job, task)
     write_json(result_path(results_folder(step.job, step.name), task.key), result)

@@ -7,7 +7,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TypedDict
 
-from pipeline.beam.task import Step
+from pipeline.beam.task import JobStep
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.registry import load
 from pipeline.core.shortage import Shortage, sentence, shortage_of
@@ -51,7 +51,7 @@ class Failure:
     def from_dict(cls, value: FailureFields) -> Failure:
         return cls(**value)
 
-    def exception(self, step: Step) -> BloomeryError:
+    def exception(self, step: JobStep) -> BloomeryError:
         """The error to raise, of its own class if it is one of ours; its traceback goes to the job's log."""
         # the log may lie on the disk that is full
         with contextlib.suppress(OSError), step.job.log.open("a", encoding="utf-8") as log:
@@ -67,7 +67,7 @@ class Failure:
         )
 
 
-def shortage_error(step: Step, shortage: Shortage, where: str, message: str) -> StageFailed:
+def shortage_error(step: JobStep, shortage: Shortage, where: str, message: str) -> StageFailed:
     """The sentence for a limit of the machine that was reached."""
     job = step.job
     what = sentence(shortage, message, folder=job.folder, workers=job.workers)

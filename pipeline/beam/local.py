@@ -7,22 +7,15 @@ how many threads each may start; and for progress a transport (`pipeline.core.pr
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.beam.control import FAILED
 from pipeline.beam.failure import Failure
-
-PR_SET_PDEATHSIG = 1
-LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,15 +70,3 @@ def folder_channel() -> Iterator[FolderChannel]:
 def threads_per_worker(workers: int) -> int:
     """Threads that libraries of one worker may start, so that workers × threads = cores."""
     return max(1, len(os.sched_getaffinity(0)) // max(1, workers))
-
-
-def end_with(parent: int) -> None:
-    """End when the parent ends: by the kernel's signal, and by looking, where the signal does not reach."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOK_SECONDS)
-        os._exit(FAILED)
-
-    threading.Thread(target=look, daemon=True).start()

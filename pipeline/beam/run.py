@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pipeline.beam.executor import Executor, executor_of
 from pipeline.beam.task import (
     Isolation,
+    JobStep,
     Payload,
     Result,
-    Step,
     Task,
     Work,
     check_keys,
@@ -22,7 +22,7 @@ from pipeline.beam.task import (
     result_path,
     results_folder,
 )
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 
 
 def run_tasks(
@@ -43,5 +43,5 @@ def run_tasks(
     if waiting:
         # tasks may be dealt out one by one, worker after worker: by falling size the shares come out even
         waiting.sort(key=lambda task: -task.size)
-        (executor or executor_of(isolation)).run(Step(job, step), waiting, work)
+        (executor or executor_of(isolation)).run(JobStep(job, step), waiting, work)
     return read_results(job, step, tasks, work)

@@ -14,27 +14,27 @@ from typing import Any
 from pipeline.beam.control import StepControl
 from pipeline.beam.failure import shortage_error
 from pipeline.beam.local import folder_channel, threads_per_worker
-from pipeline.beam.task import Payload, Result, Step, Task, Work
+from pipeline.beam.task import JobStep, Payload, Result, Task, Work
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job
 from pipeline.core.shortage import shortage_of
-from pipeline.core.stage import Job
 
 
 class Threads:
     """An `Executor`: threads of this process."""
 
-    def run(self, step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
+    def run(self, step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
         _run(step, tasks, work, processes=False)
 
 
 class Processes:
     """An `Executor`: processes of our own on this host."""
 
-    def run(self, step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
+    def run(self, step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
         _run(step, tasks, work, processes=True)
 
 
-def _run(step: Step, tasks: Sequence[Task[Payload]], work: Work[Payload, Result], *, processes: bool) -> None:
+def _run(step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Result], *, processes: bool) -> None:
     """Run Create(numbers) | ParDo(work) to its end.
 
     Raises: as `Executor.run`; StageFailed when Beam itself failed.

@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 
 Isolation = Literal["threads", "processes"]
 """threads: in one process, for work that releases the GIL (Arrow, Polars, numba, hashing); no start-up, but a native
@@ -42,7 +42,7 @@ Work = Callable[[Job, Task[Payload]], Result]
 
 
 @dataclass(frozen=True)
-class Step:
+class JobStep:
     """A named step of a job: the tasks that `run_tasks` was given at once."""
 
     job: Job

@@ -23,10 +23,10 @@ from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.transforms import environments
 
-from pipeline.beam.control import NO_DISK, NO_MEMORY, StepControl
+from pipeline.beam.control import FAILED, NO_DISK, NO_MEMORY, StepControl
 from pipeline.beam.failure import shortage_error
-from pipeline.beam.local import end_with
 from pipeline.core.errors import StageFailed
+from pipeline.core.parent_process import watch_parent
 from pipeline.core.shortage import Shortage, shortage_in
 
 URN = "bloomery:environment:process:v1"
@@ -153,7 +153,7 @@ def worker_environment(threads: int) -> dict[str, str]:
 def main() -> None:
     """A worker process: serve Beam until the driver says that it is done, or is gone."""
     control_address, worker_id, driver = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    end_with(driver)
+    watch_parent(driver, exit_code=FAILED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     logging.basicConfig(level=logging.ERROR)
     from apache_beam.runners.worker.sdk_worker import SdkHarness

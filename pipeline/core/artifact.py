@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from pipeline.core.errors import UserError
+from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import JOURNAL, NAME, Manifest
-from pipeline.core.objects import Objects
+from pipeline.core.objects import ObjectStore
 
 JOURNALS = "journal"  # a folder of objects, one a line: an object cannot be appended to
 
@@ -22,7 +23,7 @@ class Remote:
     `cache` is a local folder for the files that are read; what lies there is named by digest, so it never goes stale.
     """
 
-    objects: Objects
+    objects: ObjectStore
     stage: str
     fingerprint: str
     cache: Path
@@ -40,7 +41,7 @@ class Remote:
         """From the uri of an artifact."""
         root, _, rest = uri.rpartition("/store/")
         stage, _, fingerprint = rest.partition("/")
-        return cls(Objects(root), stage, fingerprint, cache)
+        return cls(ObjectStore(root), stage, fingerprint, cache)
 
     def manifest(self) -> Manifest:
         return Manifest.parse(self.objects.read(f"{self.key}/{NAME}"), f"{self.uri}/{NAME}")
@@ -72,22 +73,22 @@ class Artifact:
         return cls.at(Remote.at(uri, cache) if "://" in uri else Path(uri))
 
     @classmethod
-    def found(cls, folder: str, where: str) -> Artifact:
-        """The artifact that a user names: its folder, or a work directory in which one model alone is published.
+    def from_user_path(cls, folder: str, option: str) -> Artifact:
+        """The artifact in a folder that the user named, or the only model in a work directory.
 
-        Raises: UserError when there is none, or more than one.
+        Raises: UserError when there is no artifact, or when the work directory holds several models.
         """
         path = Path(folder).absolute()
         if (path / NAME).exists():
             return cls.at(path)
-        manifests = sorted(path.glob(f"store/*/*/{NAME}"))
-        models = [manifest for manifest in manifests if Manifest.read(manifest).kind == "model"]
+        artifacts = [cls.at(manifest.parent) for manifest in sorted(path.glob(f"store/*/*/{NAME}"))]
+        models = [artifact for artifact in artifacts if artifact.manifest.kind == "model"]
         if len(models) == 1:
-            return cls.at(models[0].parent)
+            return models[0]
         if models:
-            listed = "\n".join(f"  {folder}/{model.parent.relative_to(path)}" for model in models)
-            raise UserError(f"{where}: {folder} holds several models. Name one of\n{listed}")
-        raise UserError(f"{where}: no artifact in {folder} ({NAME} is missing). Train it first, or name its folder.")
+            folders = "\n".join(f"  {folder}/{Path(model.uri).relative_to(path)}" for model in models)
+            raise UserError(f"{option}: {folder} holds several models. Name one of\n{folders}")
+        raise UserError(f"{option}: no artifact in {folder} ({NAME} is missing). Train it first, or name its folder.")
 
     @property
     def uri(self) -> str:
@@ -134,14 +135,14 @@ class Artifact:
             self.file(name)
         return self.place.cache / self.manifest.digest / prefix
 
-    def journal(self) -> list[dict[str, Any]]:
+    def journal(self) -> list[JournalLine]:
         """What was noted beside the artifact: times, memory, versions; a line each."""
         if isinstance(self.place, Remote):
             objects = self.place.objects
             return [json.loads(objects.read(key)) for key in objects.list(f"{self.place.key}/{JOURNALS}")]
         path = self.place / JOURNAL
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [cast(dict[str, Any], json.loads(line)) for line in lines]
+        return [cast(JournalLine, json.loads(line)) for line in lines]
 
     def _names(self, prefix: str) -> list[str]:
         return sorted((name for name in self._sha256 if name.startswith(prefix)), key=str.encode)

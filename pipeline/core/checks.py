@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.core.config import Section
-from pipeline.core.stage import Kind
+from pipeline.core.stage import ArtifactKind
 from pipeline.core.yaml_tree import PathOf
 
 S = TypeVar("S", bound=Section)
@@ -28,14 +28,14 @@ class ConfiguredStage:
     path: PathOf
     section: Section
     workers: int = 1  # cluster.workers
-    reads: Mapping[Kind, ConfiguredStage] = field(default_factory=dict)
+    reads: Mapping[ArtifactKind, ConfiguredStage] = field(default_factory=dict)
 
-    def section_of(self, kind: Kind, section_type: type[S]) -> S | None:
+    def section_of(self, kind: ArtifactKind, section_type: type[S]) -> S | None:
         """The section of the stage that makes this kind, where it is of this type."""
         stage = self.reads.get(kind)
         return stage.section if stage is not None and isinstance(stage.section, section_type) else None
 
-    def path_of(self, kind: Kind, *options: str | int) -> PathOf:
+    def path_of(self, kind: ArtifactKind, *options: str | int) -> PathOf:
         """Where an option of the stage that makes this kind stands."""
         return (*self.reads[kind].path, *options)
 
@@ -49,4 +49,4 @@ class Mismatch:
     hint: str = ""
 
 
-Check = Callable[[ConfiguredStage], Iterator[Mismatch]]
+SectionCheck = Callable[[ConfiguredStage], Iterator[Mismatch]]

@@ -27,7 +27,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pipeline.core.errors import ConfigError, UserError
 from pipeline.core.files import expand_user
 from pipeline.core.registry import Registry, did_you_mean
-from pipeline.core.yaml_tree import PathOf, Tree
+from pipeline.core.yaml_tree import PathOf, YamlTree
 
 M = TypeVar("M", bound=BaseModel)
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand_user)]
@@ -189,7 +189,7 @@ def _model_in(annotation: Any) -> Any:
     return None
 
 
-def problems_of(tree: Tree, model: type[M]) -> M | None:
+def problems_of(tree: YamlTree, model: type[M]) -> M | None:
     """Validate a tree; mistakes go to `tree.problems`, the model comes back when there is none."""
     data = {} if tree.data is None else tree.data
     if not isinstance(data, dict):
@@ -203,7 +203,7 @@ def problems_of(tree: Tree, model: type[M]) -> M | None:
         return None
 
 
-def validate(tree: Tree, model: type[M], extra: Sequence[Callable[[M, Tree], None]] = ()) -> M:
+def validate(tree: YamlTree, model: type[M], extra: Sequence[Callable[[M, YamlTree], None]] = ()) -> M:
     """The typed configuration, after cross-checks that add to `tree.problems`.
 
     Raises: ConfigError with all problems.

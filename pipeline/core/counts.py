@@ -25,7 +25,7 @@ RowCounts = TypedDict(
 )
 
 
-class Counts(RowCounts, total=False):
+class StageCounts(RowCounts, total=False):
     """A stage names what it counts; in = out + dropped + quarantined where it counts documents.
 
     The tasks of `evaluate` add counts of their own names, all whole numbers.

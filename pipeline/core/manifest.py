@@ -10,26 +10,28 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pipeline.core.counts import Counts
+from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import canonical_json
+from pipeline.core.files import JsonObject, JsonValue, canonical_json
+from pipeline.core.numerics import ModelNumerics, ScoreNumerics
 from pipeline.core.shards import FileEntry
 
 NAME = "manifest.json"
 JOURNAL = "journal.jsonl"
 
-Prints = dict[str, str | list[str]]
+StageHashes = dict[str, str | list[str]]
 """Stage → the fingerprint or digest of what was read of it; a list where it was read in several parts."""
 
 
-def each(value: str | list[str]) -> list[str]:
-    """The parts of one value of Prints, in their order."""
+def as_list(value: str | list[str]) -> list[str]:
+    """The parts of one value of StageHashes, in their order."""
     return [value] if isinstance(value, str) else list(value)
 
 
-def fingerprint(stage: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str | list[str]]) -> str:
+def fingerprint(
+    stage: str, version: int, params: Mapping[str, JsonValue], inputs: Mapping[str, str | list[str]]
+) -> str:
     """What an artifact is found by: sha256 over the canonical JSON of stage, version, params, input fingerprints."""
     whole = {"stage": stage, "version": version, "params": dict(params), "inputs": dict(inputs)}
     return hashlib.sha256(canonical_json(whole)).hexdigest()
@@ -67,16 +69,16 @@ class Manifest:
     version: int
     fingerprint: str
     kind: str
-    params: dict[str, Any]
-    inputs: Prints
+    params: JsonObject
+    inputs: StageHashes
     files: tuple[FileEntry, ...]
-    counts: Counts
+    counts: StageCounts
     digest: str
     content_digest: str
-    numerics: dict[str, Any] | None = None
-    input_digests: Prints = field(default_factory=dict)
+    numerics: ModelNumerics | ScoreNumerics | None = None
+    input_digests: StageHashes = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         files = [
             {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256} for file in self.files
         ]

@@ -17,7 +17,7 @@ from pipeline.core.files import replacing, sha256_file
 
 
 @dataclass(frozen=True)
-class Objects:
+class ObjectStore:
     """The objects under one URL; a key is a path relative to it."""
 
     url: str

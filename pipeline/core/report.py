@@ -39,7 +39,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Gate:
+class FunnelColumn:
     """A column of the funnel: `value` sets its height, `figure` and `note` are written above it.
 
     `lost` is what fell out between the column before it and this one, as (reason, number), the largest first.
@@ -90,7 +90,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell: a text in a style, or a share of 1 drawn as a bar, or parts that each have a small remark."""
 
     text: str = ""
@@ -100,18 +100,18 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table; with `folded` it is closed under that line. `rest` says what is left out."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell | str, ...], ...]
+    rows: tuple[tuple[TableCell | str, ...], ...]
     title: str = ""
     folded: str = ""
     rest: str = ""
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleText:
     """A text that a model continued from a prompt, with what else is known of it."""
 
     prompt: str
@@ -120,10 +120,10 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleTexts:
     """Texts of a model."""
 
-    items: tuple[Sample, ...]
+    items: tuple[SampleText, ...]
     title: str = ""
 
 
@@ -155,7 +155,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Losses:
+class DroppedDocuments:
     """Everything that one step dropped, the commonest reason first; `read` is how many came in."""
 
     title: str
@@ -163,7 +163,7 @@ class Losses:
     reasons: tuple[Reason, ...]
 
 
-Block = Figures | Chart | Table | Samples | Losses
+ChapterBlock = Figures | Chart | ReportTable | SampleTexts | DroppedDocuments
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Chapter:
 
     id: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[ChapterBlock, ...]
     note: str = ""
     link: str = ""  # what the page's navigation says; the title where it is empty
 
@@ -182,7 +182,7 @@ class StageReport:
     """Everything that a stage shows."""
 
     tiles: tuple[Tile, ...] = ()
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[FunnelColumn, ...] = ()
     chapters: tuple[Chapter, ...] = field(default=())
 
 

@@ -7,15 +7,15 @@ its kill writes where nobody reads again. Where the store lies decides how that 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.backends.base import Backend
 from pipeline.core.backends.local import LocalBackend
 from pipeline.core.backends.remote import RemoteBackend
+from pipeline.core.job import Job, StageOutput, check_rows
+from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
-from pipeline.core.objects import Objects
-from pipeline.core.stage import Job, Outcome, check_rows
+from pipeline.core.objects import ObjectStore
 
 
 class Store:
@@ -28,7 +28,7 @@ class Store:
         elif local is None:
             raise ValueError(f"{place}: a store behind a URL needs a local folder")
         else:
-            self._backend = RemoteBackend(Objects(str(place).rstrip("/")), local)
+            self._backend = RemoteBackend(ObjectStore(str(place).rstrip("/")), local)
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
         """The published artifact of a stage, if there is one."""
@@ -50,27 +50,27 @@ class Store:
         """Keep what an attempt has finished so far where the next one finds it, on this machine or another."""
         self._backend.save(job)
 
-    def publish(self, job: Job, outcome: Outcome) -> Artifact:
+    def publish(self, job: Job, output: StageOutput) -> Artifact:
         """Record the files and publish them; the manifest is written last, and what is not recorded is deleted.
 
         Raises: StageFailed when a later attempt has begun or a recorded file is not what was recorded.
         """
-        if "in" in outcome.counts:
-            check_rows(job.stage, outcome.counts)
-        line = {"event": "published", "attempt": job.identity.attempt, **outcome.journal}
-        return self._backend.publish(job, _manifest(job, outcome), line)
+        if "in" in output.counts:
+            check_rows(job.stage, output.counts)
+        line: JournalLine = {"event": "published", "attempt": job.identity.attempt, **output.journal}
+        return self._backend.publish(job, _manifest(job, output), line)
 
-    def note(self, artifact: Artifact, **fields: Any) -> None:
+    def note(self, artifact: Artifact, line: JournalLine) -> None:
         """Add a line to an artifact's journal: what the supervisor measured after the stage had ended."""
-        self._backend.note(artifact, fields)
+        self._backend.note(artifact, line)
 
 
-def _manifest(job: Job, outcome: Outcome) -> Manifest:
-    files = tuple(sorted(outcome.files, key=lambda file: file.path.encode()))
+def _manifest(job: Job, output: StageOutput) -> Manifest:
+    files = tuple(sorted(output.files, key=lambda file: file.path.encode()))
     identity = job.identity
     return Manifest(
         stage=identity.stage, version=identity.version, fingerprint=identity.fingerprint, kind=identity.kind,
-        params=identity.params, inputs=identity.input_fingerprints, files=files, counts=outcome.counts,
-        digest=digest_of(files), content_digest=content_digest_of(files), numerics=outcome.numerics,
+        params=identity.params, inputs=identity.input_fingerprints, files=files, counts=output.counts,
+        digest=digest_of(files), content_digest=content_digest_of(files), numerics=output.numerics,
         input_digests=identity.input_digests,
     )  # fmt: skip

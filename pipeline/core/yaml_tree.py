@@ -30,7 +30,7 @@ _SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), "+.inf": float("inf"),
 
 
 @dataclass
-class Tree:
+class YamlTree:
     """Plain data, the line (from 1) of every path in it, the problems met, and the text of expanded secrets by path.
 
     `nulls`: paths whose value is the word null (or ~), as against nothing at all behind the colon.
@@ -80,12 +80,12 @@ def scalar(text: str) -> Any:
     return _SPECIAL.get(text.lower(), text)
 
 
-def read_tree(path: Path) -> Tree:
+def read_tree(path: Path) -> YamlTree:
     """Read a YAML file.
 
     Raises: ConfigError when it is not there, not UTF-8 or not YAML.
     """
-    tree = Tree(str(path))
+    tree = YamlTree(str(path))
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -95,7 +95,7 @@ def read_tree(path: Path) -> Tree:
     return parse_tree(text, tree)
 
 
-def parse_tree(text: str, tree: Tree) -> Tree:
+def parse_tree(text: str, tree: YamlTree) -> YamlTree:
     """Fill `tree` from YAML text."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -108,7 +108,7 @@ def parse_tree(text: str, tree: Tree) -> Tree:
     return tree
 
 
-def set_path(tree: Tree, assignment: str) -> None:
+def set_path(tree: YamlTree, assignment: str) -> None:
     """Apply one `section.key=value` override; the value is read as YAML, list items go by number or by their `name`.
 
     Raises: ConfigError when it has no `=` or leads through something that is no mapping.
@@ -117,7 +117,7 @@ def set_path(tree: Tree, assignment: str) -> None:
     where = "command line"
     if not equals or not name:
         raise ConfigError.of([Problem(where, None, assignment, "an override is written section.key=value.")])
-    parsed = parse_tree(text, Tree(where))
+    parsed = parse_tree(text, YamlTree(where))
     parts: list[str | int] = [int(p) if p.isdigit() else p for p in name.replace("[", ".").replace("]", "").split(".")]
     tree.nulls.discard(tuple(parts))
     if () in parsed.nulls:
@@ -152,7 +152,7 @@ def _names(items: list[Any]) -> dict[str, int]:
 class _Builder:
     """From nodes to plain data, noting lines and problems on the way."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: YamlTree) -> None:
         self.tree, self.nodes = tree, 0
 
     def value(self, node: yaml.Node, path: PathOf) -> Any:

@@ -36,7 +36,7 @@ def write(folder: Path, file: str, pairs: KeySums, *, parts: NDArray[np.uint64])
 
 
 @dataclass
-class Source:
+class RunReader:
     """A list in a file; `ready` is what was read and not yet merged, `done` how much was read."""
 
     path: Path
@@ -46,7 +46,7 @@ class Source:
     ready: KeySums = (np.empty(0, np.uint64), np.empty(0, np.uint64))
 
     @classmethod
-    def of(cls, segment: Segment) -> Source:
+    def of(cls, segment: Segment) -> RunReader:
         """The list that a file written by `write` holds of one part."""
         return cls(segment.path, segment.offset, segment.length // PAIR_BYTES)
 
@@ -77,7 +77,7 @@ class Source:
         return values
 
 
-def merged(sources: Sequence[Source], *, room: int = ROOM) -> Iterator[KeySums]:
+def merged(sources: Sequence[RunReader], *, room: int = ROOM) -> Iterator[KeySums]:
     """Blocks of pairs in rising order of keys, each key once, its sums added up; a block's memory is used again."""
     waiting, each, rooms = list(sources), max(1, room // max(1, len(sources))), _Rooms()
     while waiting:

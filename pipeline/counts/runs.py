@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.counts.section import Count
-from pipeline.counts.vocabulary import Vocabulary
+from pipeline.counts.vocabulary import WordTable
 from pipeline.counts.weights import weights
 from pipeline.kernels.cooccurrence import COUNTED, EMPTY, FILLED, MAX_LOAD, NEXT, USED, count, drain, sort
 
@@ -25,7 +25,7 @@ SLOTS = 1 << 22
 
 
 def runs(
-    tokens: NDArray[np.int32], before: NDArray[np.int32], vocabulary: Vocabulary, section: Count
+    tokens: NDArray[np.int32], before: NDArray[np.int32], vocabulary: WordTable, section: Count
 ) -> Iterator[tuple[KeySums, int]]:
     """The pairs of a stretch of tokens, in runs ordered by key, each with the number of words that it took.
 

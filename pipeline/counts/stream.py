@@ -1,7 +1,7 @@
 """The training tokens as one flat stream over several files, to be read from anywhere.
 
-`write` puts a file of packed rows down flat (2 or 4 bytes a token); `Stream` lays such files end to end. Rows are cut
-out of documents laid end to end, so row after row is the corpus again: a sentence that a row's border cuts goes on.
+`write` stores the tokens of a file of packed rows as a flat array (2 or 4 bytes a token); `TokenStream` reads several
+such files as one. Packed rows are cut from documents laid end to end, so a sentence continues over the end of a row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.core.files import replacing
 from pipeline.core.shards import batches
 from pipeline.kernels.cooccurrence import BORDER
 
-Tokens = NDArray[Any]
+TokenArray = NDArray[Any]
 
 # looked at together while the words before a place are sought
 LOOK_BACK = 1 << 12
@@ -39,7 +39,7 @@ def dtype(vocabulary: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if vocabulary <= 1 << 16 else np.uint32)
 
 
-class Stream:
+class TokenStream:
     """Flat files laid end to end. Nothing is held open or in memory."""
 
     def __init__(self, files: Sequence[Path], *, vocabulary: int) -> None:
@@ -50,7 +50,7 @@ class Stream:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def read(self, first: int, last: int) -> Tokens:
+    def read(self, first: int, last: int) -> TokenArray:
         """The tokens [first, last)."""
         chunks = [np.empty(0, self.dtype)]
         for file in range(int(np.searchsorted(self.starts, first, side="right")) - 1, len(self.files)):

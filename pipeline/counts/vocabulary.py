@@ -15,7 +15,7 @@ PART_CELLS, PARTS = 1 << 23, 256
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class WordTable:
     """`ids[number]` is the token of a word, `numbers[token]` its number, LEFT_OUT or BORDER; numbers rise with ids."""
 
     ids: NDArray[np.int32]
@@ -28,7 +28,7 @@ class Vocabulary:
         return max(1, int(len(self.ids) - 1).bit_length())
 
 
-def vocabulary(counts: NDArray[np.int64], section: Count, *, borders: list[int], unknown: list[int]) -> Vocabulary:
+def vocabulary(counts: NDArray[np.int64], section: Count, *, borders: list[int], unknown: list[int]) -> WordTable:
     """Words are the tokens that occur often enough and mean something."""
     is_word = counts >= section.min_count
     is_word[[*borders, *unknown]] = False
@@ -36,7 +36,7 @@ def vocabulary(counts: NDArray[np.int64], section: Count, *, borders: list[int],
     numbers = np.full(len(counts), LEFT_OUT, np.int32)
     numbers[ids] = np.arange(len(ids), dtype=np.int32)
     numbers[borders] = BORDER
-    return Vocabulary(ids, numbers, _parts(counts[ids], section))
+    return WordTable(ids, numbers, _parts(counts[ids], section))
 
 
 def _parts(counts: NDArray[np.int64], section: Count) -> NDArray[np.int64]:

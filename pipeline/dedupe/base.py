@@ -1,4 +1,4 @@
-"""What a way of recognising copies is: from texts to band hashes (who may be alike) and to sets (who truly is)."""
+"""The interface of a deduplication method: band hashes select possible pairs, sets decide which are similar."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from numpy.typing import NDArray
 
 from pipeline.dedupe.section import Dedupe
 
-Numbers = NDArray[np.uint64]
-"""Documents by number: their row in the corpus, files in order of their names, from 0."""
-Offsets = NDArray[np.int64]
+RowNumbers = NDArray[np.uint64]
+"""Documents by their row in the corpus, counted from 0 through the files in the order of their names."""
+Hashes = NDArray[np.uint64]
+Indices = NDArray[np.int64]
 
 
 class Sets(NamedTuple):
-    """Sorted arrays of distinct 32-bit hashes, end to end: set i is values[offsets[i]:offsets[i + 1]]."""
+    """Sorted arrays of distinct 32-bit hashes in one array: set i is values[offsets[i]:offsets[i + 1]]."""
 
     values: NDArray[np.uint32]
-    offsets: Offsets
+    offsets: Indices
 
     @property
-    def sizes(self) -> Offsets:
+    def sizes(self) -> Indices:
         return np.diff(self.offsets)
 
 
 class Method(ABC):
-    """Recognises documents that are alike. Texts with equal keys are copies for every method, before any comparison."""
+    """Recognises similar documents. Texts with equal keys are copies, without any comparison."""
 
     def __init__(self, options: Dedupe) -> None:
         self.options = options
 
-    def keys(self, texts: pa.LargeStringArray, normalized: Numbers) -> Numbers:
-        """Two hashes a text, equal for copies without comparison; `normalized`: those of the normalized texts."""
+    def keys(self, texts: pa.LargeStringArray, normalized: Hashes) -> Hashes:
+        """Two hashes per text; equal ones mean copies. `normalized`: the hashes of the normalized texts."""
         return normalized
 
     @abstractmethod
-    def bands(self, texts: pa.LargeStringArray) -> Numbers:
-        """A row of hashes a text: two texts that share one in the same column are compared; 0 is shared with none."""
+    def bands(self, texts: pa.LargeStringArray) -> Hashes:
+        """One row of hashes per text. Texts that share a hash in a column are compared; 0 never matches."""
 
     @abstractmethod
     def sets(self, texts: pa.LargeStringArray) -> Sets:
-        """What is compared: the Jaccard index of two texts is that of their sets."""
+        """One set per text; the similarity of two texts is the Jaccard index of their sets."""

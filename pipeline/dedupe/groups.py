@@ -1,4 +1,4 @@
-"""Documents that share a hash: from the records of a partition to equal documents and to buckets of possible pairs."""
+"""Documents that share a hash: equal documents, and buckets of documents to compare, from one partition of records."""
 
 from __future__ import annotations
 
@@ -7,40 +7,42 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dedupe.base import Numbers, Offsets
+from pipeline.dedupe.base import Hashes, Indices, RowNumbers
 
-# a hash and the document it is of. `check`: the other half of the 128 bits of a text; of a band, the first half
+# `check`: for a text the second half of its 128-bit key, for a band the first half of the key of its document
 RECORD = np.dtype([("hash", "<u8"), ("check", "<u8"), ("document", "<u8")])
 Records = NDArray[np.void]
 
 
 class Groups(NamedTuple):
-    """Documents grouped: group g is members[offsets[g]:offsets[g + 1]]."""
+    """Groups of documents: group g is members[offsets[g]:offsets[g + 1]]."""
 
-    members: Numbers
-    offsets: Offsets
+    members: RowNumbers
+    offsets: Indices
 
 
-def records(hashes: Numbers, checks: Numbers, documents: Numbers) -> Records:
-    """One record a document; a hash of 0 makes none."""
+def make_records(hashes: Hashes, checks: Hashes, documents: RowNumbers) -> Records:
+    """One record per document; a hash of 0 makes no record."""
     present = hashes != 0
     rows = np.empty(int(present.sum()), RECORD)
-    rows["hash"], rows["check"], rows["document"] = hashes[present], checks[present], documents[present]
+    rows["hash"] = hashes[present]
+    rows["check"] = checks[present]
+    rows["document"] = documents[present]
     return rows
 
 
-def equal(partition: Records) -> tuple[Numbers, Numbers]:
-    """Pairs (document, the first document with the same 128 bits) for every document that is not the first."""
+def equal_documents(partition: Records) -> tuple[RowNumbers, RowNumbers]:
+    """(document, the first document with the same 128 bits) for every document that is not itself the first."""
     ordered = _shared(partition)
     first = _starts(ordered["hash"]) | _starts(ordered["check"])
     leader = ordered["document"][np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))]
     return ordered["document"][~first], leader[~first]
 
 
-def buckets(partition: Records) -> Groups:
-    """Groups of two documents or more that share a band's hash; of equal documents the first stands for all.
+def find_buckets(partition: Records) -> Groups:
+    """Groups of two or more documents that share a band hash; the first of several equal documents represents them.
 
-    So a hot key (a notice on ten thousand pages, all equal) is one member. Buckets with the same members count once.
+    So a hot key (the same notice on ten thousand pages) is one member. Buckets with the same members are returned once.
     """
     ordered = _shared(partition)
     ordered = ordered[_starts(ordered["hash"]) | _starts(ordered["check"])]
@@ -52,7 +54,7 @@ def buckets(partition: Records) -> Groups:
 
 
 def _shared(partition: Records) -> Records:
-    """The records whose hash another has too, in order of hash, check and document: a small part, as a rule."""
+    """The records whose hash occurs more than once, ordered by hash, check and document; usually few."""
     order = np.argsort(partition["hash"])
     hashes = partition["hash"][order]
     alone = _starts(hashes) & np.append(_starts(hashes)[1:], True)
@@ -61,21 +63,23 @@ def _shared(partition: Records) -> Records:
     return ordered
 
 
-def _starts(values: Numbers) -> NDArray[np.bool_]:
-    """Where a value differs from the one before."""
+def _starts(values: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Where a value differs from the one before it."""
     return np.append(True, values[1:] != values[:-1])[: len(values)]
 
 
 def _distinct(groups: Groups) -> Groups:
-    """Each list of members once: near copies meet in many bands and need to be compared in one."""
+    """Each list of members once: near copies share many bands and need to be compared in one."""
     sizes, starts = np.diff(groups.offsets), groups.offsets[:-1]
     if not len(sizes):
         return groups
     with np.errstate(over="ignore"):
         spread = (groups.members + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        marks = np.add.reduceat((spread ^ (spread >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9), starts)
-    order = np.lexsort((sizes, groups.members[starts], marks))
-    once = _starts(marks[order]) | _starts(groups.members[starts][order]) | _starts(sizes[order].astype(np.uint64))
+        member_hashes = np.add.reduceat((spread ^ (spread >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9), starts)
+    order = np.lexsort((sizes, groups.members[starts], member_hashes))
+    is_first = (
+        _starts(member_hashes[order]) | _starts(groups.members[starts][order]) | _starts(sizes[order].astype(np.uint64))
+    )
     keep = np.zeros(len(sizes), np.bool_)
-    keep[order[once]] = True
+    keep[order[is_first]] = True
     return Groups(groups.members[np.repeat(keep, sizes)], np.append(0, np.cumsum(sizes[keep])))

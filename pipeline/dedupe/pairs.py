@@ -1,13 +1,13 @@
-"""From buckets of possible pairs to pairs that are truly alike, sets in memory a slice at a time."""
+"""From buckets of possible pairs to verified ones; the sets are in memory one slice at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dedupe.base import Numbers, Offsets
+from pipeline.dedupe.base import Indices, RowNumbers
 from pipeline.dedupe.groups import Groups
-from pipeline.dedupe.sets import SetStore, slices
+from pipeline.dedupe.sets import SetStore, slice_sets
 from pipeline.kernels.jaccard import MAX_COMPARED, link_similar
 
 # two documents, the smaller number first, and their true Jaccard index
@@ -15,39 +15,46 @@ PAIR = np.dtype([("first", "<u8"), ("second", "<u8"), ("similarity", "<f8")])
 SimilarPairs = NDArray[np.void]
 
 
-def verified(groups: Groups, store: SetStore, threshold: float) -> SimilarPairs:
-    """Pairs with a true Jaccard index of `threshold` or more, enough to connect all of a bucket that are alike.
+def verify_pairs(groups: Groups, store: SetStore, threshold: float) -> SimilarPairs:
+    """Pairs with a true Jaccard index of at least `threshold`, enough to connect all similar members of a bucket.
 
-    The members of a bucket are compared in order of size, and every pair up to MAX_COMPARED members. Those of a larger
-    bucket are compared with MAX_COMPARED neighbours, and again in order of their least and of their greatest shingle: a
-    pair of index s has the same least one with probability s. What is missed still has the other bands.
+    Members are compared in order of size: every pair in a bucket of up to MAX_COMPARED members. In a larger bucket each
+    is compared with MAX_COMPARED neighbours, so its members are compared again in the order of their least and of their
+    greatest shingle: a pair with index s has the same least shingle with probability s. A missed pair still has its
+    other bands.
     """
     bucket = np.repeat(np.arange(len(groups.offsets) - 1), np.diff(groups.offsets))
     sizes = store.sizes(groups.members)
-    pairs = [_linked(groups.members, bucket, -sizes, store, threshold)]
+    pairs = [_similar_neighbours(groups.members, bucket, -sizes, store, threshold)]
     hot = np.repeat(np.diff(groups.offsets) > MAX_COMPARED, np.diff(groups.offsets))
     if hot.any():
         for keys in store.extremes(groups.members[hot]):
-            pairs.append(_linked(groups.members[hot], bucket[hot], keys, store, threshold))
+            pairs.append(_similar_neighbours(groups.members[hot], bucket[hot], keys, store, threshold))
     return np.unique(np.concatenate(pairs))
 
 
-def _linked(members: Numbers, bucket: Offsets, keys: Offsets, store: SetStore, threshold: float) -> SimilarPairs:
-    """Pairs of neighbours in the order of `keys`. Memory is a slice of sets: of a bucket that a slice cuts, the last
-    MAX_COMPARED members are met again in the next."""
+def _similar_neighbours(
+    members: RowNumbers, bucket: Indices, keys: Indices, store: SetStore, threshold: float
+) -> SimilarPairs:
+    """Similar pairs of neighbours in the order of `keys`.
+
+    Memory is one slice of sets. Where a slice cuts a bucket, its last MAX_COMPARED members are compared again in the
+    next.
+    """
     order = np.lexsort((members, keys, bucket))
     members, bucket = members[order], bucket[order]
     parts = [np.empty(0, PAIR)]
-    for start, end in slices(store.sizes(members)):
-        again = np.arange(max(0, start - MAX_COMPARED), start)
-        here = np.append(again[bucket[again] == bucket[start]], np.arange(start, end))
-        sets, places = store.read(members[here])
-        offsets = np.append(np.flatnonzero(np.diff(bucket[here], prepend=-1)), len(here))
-        pairs, index = np.empty((len(here), 2), np.int64), np.empty(len(here))
-        parents = np.empty(len(here), np.int64)
+    for start, end in slice_sets(store.sizes(members)):
+        previous = np.arange(max(0, start - MAX_COMPARED), start)
+        selected = np.append(previous[bucket[previous] == bucket[start]], np.arange(start, end))
+        sets, places = store.read(members[selected])
+        offsets = np.append(np.flatnonzero(np.diff(bucket[selected], prepend=-1)), len(selected))
+        pairs = np.empty((len(selected), 2), np.int64)
+        index = np.empty(len(selected))
+        parents = np.empty(len(selected), np.int64)
         count = link_similar(sets.values, sets.offsets, places, offsets, threshold, pairs, index, parents)
-        # the kernel names sets; a set is one document's
-        documents = np.unique(members[here])
+        # the kernel returns indices of sets, one set per document
+        documents = np.unique(members[selected])
         similar = np.empty(count, PAIR)
         similar["first"], similar["second"] = np.sort(documents[pairs[:count]], axis=1).T
         similar["similarity"] = index[:count]

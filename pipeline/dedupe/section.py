@@ -12,9 +12,9 @@ from pipeline.dedupe import METHODS
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    Method: TypeAlias = str
+    MethodName: TypeAlias = str
 else:
-    Method = alternative(METHODS)
+    MethodName = alternative(METHODS)
 
 
 class Dedupe(Section):
@@ -25,7 +25,7 @@ class Dedupe(Section):
     `bands` × `rows` decide which pairs are compared at all: a pair of Jaccard s is with chance 1 − (1 − s^rows)^bands.
     """
 
-    method: Method = "minhash"
+    method: MethodName = "minhash"
     threshold: float = Field(0.7, gt=0, le=1)
     bands: int = Field(14, ge=1, le=128)
     rows: int = Field(8, ge=1, le=128)

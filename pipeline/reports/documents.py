@@ -8,7 +8,18 @@ from typing import Any, Literal
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
-from pipeline.core.report import Cell, Chapter, Column, Gate, Losses, Reason, ReportedStep, StageReport, Table, Tile
+from pipeline.core.report import (
+    Chapter,
+    Column,
+    DroppedDocuments,
+    FunnelColumn,
+    Reason,
+    ReportedStep,
+    ReportTable,
+    StageReport,
+    TableCell,
+    Tile,
+)
 from pipeline.reports.examples import examples_of
 
 RAW = "raw.json"
@@ -30,8 +41,8 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
     return StageReport(
         tiles=(Tile(figures.count(read), "documents read", f"{figures.count(quarantined)} quarantined"),),
         gates=(
-            Gate("raw", f"{figures.count(raw_files)} files", figures.size(raw_bytes), records),
-            Gate("documents", figures.count(read), figures.size(text_bytes), read, lost),
+            FunnelColumn("raw", f"{figures.count(raw_files)} files", figures.size(raw_bytes), records),
+            FunnelColumn("documents", figures.count(read), figures.size(text_bytes), read, lost),
         ),
         chapters=(*_raw_files(artifacts), *_losses(steps, "reasons")),
     )
@@ -59,7 +70,7 @@ def _filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:
         return StageReport()
     counts = [artifact.manifest.counts for artifact in artifacts]
     kept, stage = sum(one["out"] for one in counts), artifacts[0].manifest.stage
-    gate = Gate(label, figures.count(kept), f"after {stage}", kept, _ordered(_summed(counts, "dropped")))
+    gate = FunnelColumn(label, figures.count(kept), f"after {stage}", kept, _ordered(_summed(counts, "dropped")))
     return StageReport(gates=(gate,), chapters=_losses(steps, "dropped"))
 
 
@@ -72,7 +83,7 @@ def _losses(steps: Sequence[ReportedStep], key: Literal["reasons", "dropped"]) -
         examples = examples_of(step.artifact, step.inputs)
         title = step.artifact.manifest.stage + (f" {step.name}" if step.name else "")
         reasons = tuple(Reason(name, n, examples.get(name, ())) for name, n in lost)
-        losses.append(Losses(title, step.artifact.manifest.counts.get("in", 0), reasons))
+        losses.append(DroppedDocuments(title, step.artifact.manifest.counts.get("in", 0), reasons))
     return (Chapter("dropped", "What was dropped, and why", tuple(losses), link="What was dropped"),) if losses else ()
 
 
@@ -86,14 +97,15 @@ def _raw_files(artifacts: Sequence[Artifact]) -> tuple[Chapter, ...]:
     )  # fmt: skip
     rows = tuple(
         (
-            file["source"], Cell(file["name"], "mono"), figures.size(file["bytes"]), figures.count(file["records"]),
-            figures.count(file["quarantined"]), Cell(file["sha256"][:12], "mono"),
+            file["source"], TableCell(file["name"], "mono"), figures.size(file["bytes"]),
+            figures.count(file["records"]),
+            figures.count(file["quarantined"]), TableCell(file["sha256"][:12], "mono"),
         )
         for file in files[:MOST_FILES]
     )  # fmt: skip
     more = len(files) - MOST_FILES
     rest = f"and {figures.count(more)} more in {RAW} of the artifact." if more > 0 else ""
-    table = Table(columns, rows, folded=f"{figures.count(len(files))} raw files", rest=rest)
+    table = ReportTable(columns, rows, folded=f"{figures.count(len(files))} raw files", rest=rest)
     return (Chapter("funnel", "From raw files to tokens", (table,)),)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
-from pipeline.core.report import Cell, Chapter, Column, Gate, ReportedStep, StageReport, Table, Tile
+from pipeline.core.report import Chapter, Column, FunnelColumn, ReportedStep, ReportTable, StageReport, TableCell, Tile
 
 STATS, SPLITS = "stats.json", "splits.json"
 LONGEST_BAR = 6.25  # bytes per token
@@ -35,10 +35,10 @@ def _spelling(stats: dict[str, Any]) -> Chapter:
     rows = []
     for language, one in stats["languages"].items():
         each = one["bytes_per_token"] or 0.0
-        bar = Cell(share=min(1.0, each / LONGEST_BAR))
+        bar = TableCell(share=min(1.0, each / LONGEST_BAR))
         documents, size = figures.count(one["corpus"]["documents"]), figures.size(one["corpus"]["bytes"])
         rows.append((language, documents, size, f"{each:.2f}" if each else "–", bar))
-    return Chapter("tokenizer", "Tokenizer", (Table(columns, tuple(rows)),), note=note)
+    return Chapter("tokenizer", "Tokenizer", (ReportTable(columns, tuple(rows)),), note=note)
 
 
 def pack(steps: Sequence[ReportedStep]) -> StageReport:
@@ -55,14 +55,14 @@ def pack(steps: Sequence[ReportedStep]) -> StageReport:
     )  # fmt: skip
 
 
-def _gate(artifact: Artifact, tokens: int) -> tuple[Gate, ...]:
+def _gate(artifact: Artifact, tokens: int) -> tuple[FunnelColumn, ...]:
     documents = artifact.manifest.counts.get("in")
     if documents is None:
         return ()
-    return (Gate("tokens", figures.short(tokens), f"{figures.count(documents)} documents", documents),)
+    return (FunnelColumn("tokens", figures.short(tokens), f"{figures.count(documents)} documents", documents),)
 
 
-def _languages(splits: dict[str, Any]) -> Table:
+def _languages(splits: dict[str, Any]) -> ReportTable:
     languages = list(dict.fromkeys(name for split in splits.values() for name in split["languages"]))
     kinds = ("tokens", "documents")
     columns = [Column(f"{split} {kind}", figures=True) for split in splits for kind in kinds]
@@ -71,4 +71,4 @@ def _languages(splits: dict[str, Any]) -> Table:
                  for split in splits.values() for kind in kinds))
         for name in languages
     ]  # fmt: skip
-    return Table((Column("language"), *columns), tuple(rows), title="Tokens of each language")
+    return ReportTable((Column("language"), *columns), tuple(rows), title="Tokens of each language")

@@ -13,9 +13,9 @@ from typing import TypedDict, cast
 
 from pipeline.core.errors import BloomeryError, StageFailed
 from pipeline.core.files import RawFile, read_json, write_json
+from pipeline.core.job import Job
 from pipeline.core.records import DOCUMENTS, QUARANTINE
 from pipeline.core.shards import EntryFields, ShardWriter
-from pipeline.core.stage import Job
 from pipeline.readers import create_reader
 from pipeline.readers.base import BadRecord, Reader, Record
 from pipeline.readers.batch import Batch

@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
-from pipeline.core.counts import Counts
+from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
-from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
 from pipeline.filters.base import Rule, build_filter
 from pipeline.filters.rules import KEPT, RuleResults, apply_rules, resolve_languages
@@ -58,7 +58,7 @@ class ChosenFile(TaskCounts, Rows):
     files: list[EntryFields]
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Judge every document; the artifact is parts/ and rejected/."""
     parts, measured = (job.inputs.files("documents", prefix) for prefix in ("parts/", "signals/"))
     pairs = list(zip(parts, measured, strict=True))
@@ -68,7 +68,7 @@ def run(job: Job) -> Outcome:
     ]
     results = run_tasks(job, STEP, tasks, choose_file)
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
-    return Outcome(number(job.folder, entries), _counts(results))
+    return StageOutput(number(job.folder, entries), _counts(results))
 
 
 def choose_file(job: Job, task: Task[MeasuredDocuments]) -> ChosenFile:
@@ -158,7 +158,7 @@ class _Tally:
         }  # fmt: skip
 
 
-def _counts(results: list[ChosenFile]) -> Counts:
+def _counts(results: list[ChosenFile]) -> StageCounts:
     """Figures of all tasks, keys sorted; rules that dropped nothing are left out."""
     skipped = {
         name: _sum(result["skipped"].get(name, {}) for result in results)

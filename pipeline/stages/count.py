@@ -25,19 +25,18 @@ from numpy.typing import NDArray
 from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import Partition, run_shuffle, segments
 from pipeline.beam.task import Task
-from pipeline.core.counts import Counts
+from pipeline.core.arrays import load_array, save_arrays
+from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, number
-from pipeline.core.stage import Job, Outcome
-from pipeline.counts.merging import Source, merged, write
+from pipeline.counts.merging import RunReader, merged, write
 from pipeline.counts.runs import KeySums, runs
 from pipeline.counts.section import Count
-from pipeline.counts.stream import Stream
+from pipeline.counts.stream import TokenStream
 from pipeline.counts.stream import write as write_flat
-from pipeline.counts.vocabulary import Vocabulary, vocabulary
+from pipeline.counts.vocabulary import WordTable, vocabulary
 from pipeline.counts.weights import LIMIT, largest_sum, unit
-from pipeline.dedupe.arrays import load as load_array
-from pipeline.dedupe.arrays import save
 from pipeline.tokenizers.reference_encoder import load
 from pipeline.tokenizers.special_tokens import END_OF_SENTENCE
 
@@ -56,18 +55,18 @@ class TokenFile(TypedDict):
     path: str
 
 
-class Empty(TypedDict):
+class NoResult(TypedDict):
     """The result of a task whose files say all."""
 
 
-class Stretch(TypedDict):
+class TokenRange(TypedDict):
     """The payload of a task over the tokens [first, last)."""
 
     first: int
     last: int
 
 
-class Paired(TypedDict):
+class PairRuns(TypedDict):
     """The runs of a stretch, the weights in them, and the words that were counted."""
 
     spills: list[str]
@@ -82,7 +81,7 @@ class MergedPart(TypedDict):
     sum: int
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Words, pairs, the merged table."""
     files = _files(job)
     run_tasks(job, "words", files, count_words)
@@ -108,15 +107,15 @@ def _files(job: Job) -> list[Task[TokenFile]]:
     return [Task(f"{at:06d}", path.stat().st_size, TokenFile(path=str(path))) for at, path in enumerate(paths)]
 
 
-def count_words(job: Job, task: Task[TokenFile]) -> Empty:
+def count_words(job: Job, task: Task[TokenFile]) -> NoResult:
     """One file → its tokens, flat, and how often each occurs."""
     size = load(job.inputs.one("tokenizer").file("tokenizer.json")).vocabulary
     counts = write_flat(Path(task.payload["path"]), job.folder / "flat" / f"{task.key}.tokens", vocabulary=size)
-    save(job.folder / "flat", task.key, counts=counts)
+    save_arrays(job.folder / "flat", task.key, counts=counts)
     return {}
 
 
-def _vocabulary(job: Job, counts: NDArray[np.int64]) -> Vocabulary:
+def _vocabulary(job: Job, counts: NDArray[np.int64]) -> WordTable:
     """The words that are counted; written down for the tasks.
 
     Raises: StageFailed when there is none, or when sums could leave 64 bits.
@@ -135,28 +134,30 @@ def _vocabulary(job: Job, counts: NDArray[np.int64]) -> Vocabulary:
     if largest_sum(section, most) >= LIMIT:
         raise StageFailed(f"count: a word occurs {most:,} times: too often for a window of "
                           f"{section.window}. Lower count.window.")  # fmt: skip
-    save(job.folder, WORDS, ids=words.ids, numbers=words.numbers, parts=words.parts)
+    save_arrays(job.folder, WORDS, ids=words.ids, numbers=words.numbers, parts=words.parts)
     return words
 
 
 @lru_cache(maxsize=8)
-def _words_of(folder: Path) -> Vocabulary:
+def _words_of(folder: Path) -> WordTable:
     ids, numbers, parts = (np.array(load_array(folder, WORDS, name)) for name in ("ids", "numbers", "parts"))
-    return Vocabulary(ids, numbers, parts)
+    return WordTable(ids, numbers, parts)
 
 
-def _stream(job: Job, words: Vocabulary) -> Stream:
+def _stream(job: Job, words: WordTable) -> TokenStream:
     files = [job.folder / "flat" / f"{task.key}.tokens" for task in _files(job)]
-    return Stream(files, vocabulary=len(words.numbers))
+    return TokenStream(files, vocabulary=len(words.numbers))
 
 
-def _stretches(tokens: int) -> list[Task[Stretch]]:
+def _stretches(tokens: int) -> list[Task[TokenRange]]:
     step = max(1, min(TASK_TOKENS, -(-tokens // TASKS)))
     spans = [(first, min(first + step, tokens)) for first in range(0, tokens, step)]
-    return [Task(f"{first:015d}-{last:015d}", last - first, Stretch(first=first, last=last)) for first, last in spans]
+    return [
+        Task(f"{first:015d}-{last:015d}", last - first, TokenRange(first=first, last=last)) for first, last in spans
+    ]
 
 
-def count_pairs(job: Job, task: Task[Stretch]) -> Paired:
+def count_pairs(job: Job, task: Task[TokenRange]) -> PairRuns:
     """One stretch of tokens → its pairs in runs, by part of the table."""
     section, words = _section(job), _words_of(job.folder)
     stream = _stream(job, words)
@@ -172,7 +173,7 @@ def count_pairs(job: Job, task: Task[Stretch]) -> Paired:
 def merge_part(job: Job, task: Task[Partition]) -> MergedPart:
     """One part of the table: the runs of its words, added up, divided, written."""
     words, whole = _words_of(job.folder), unit(_section(job))
-    sources, total = [Source.of(segment) for segment in segments(job, task)], 0
+    sources, total = [RunReader.of(segment) for segment in segments(job, task)], 0
     with ShardWriter(job.folder, "parts", f"{task.payload['partition']:06d}", COUNTS) as shard:
         for keys, sums in _groups(merged(sources)):
             total += int(sums.sum())
@@ -200,7 +201,7 @@ def _joined(lists: Sequence[KeySums]) -> KeySums:
     return np.concatenate([keys for keys, _ in lists]), np.concatenate([sums for _, sums in lists])
 
 
-def _cells(keys: NDArray[np.uint64], sums: NDArray[np.uint64], words: Vocabulary, *, whole: int) -> pa.Table:
+def _cells(keys: NDArray[np.uint64], sums: NDArray[np.uint64], words: WordTable, *, whole: int) -> pa.Table:
     """Pairs as the table has them: tokens, and counts that are no longer whole."""
     word = words.ids[keys >> np.uint64(words.bits)]
     context = words.ids[keys & np.uint64((1 << words.bits) - 1)]
@@ -216,9 +217,14 @@ def _check(paired: int, merged_sum: int) -> None:
         )
 
 
-def _outcome(job: Job, words: Vocabulary, parts: Sequence[MergedPart], seen: int) -> Outcome:
+def _outcome(job: Job, words: WordTable, parts: Sequence[MergedPart], seen: int) -> StageOutput:
     entries = [FileEntry.from_dict(result["entry"]) for result in parts if result["entry"]]
     cells = sum(entry.rows or 0 for entry in entries)
     # `words`: those in the rows that are counted; the others are unknown, rare, or ends of sentences and texts
-    counts: Counts = {"tokens": len(_stream(job, words)), "words": seen, "vocabulary": len(words.ids), "cells": cells}
-    return Outcome(number(job.folder, entries), counts)
+    counts: StageCounts = {
+        "tokens": len(_stream(job, words)),
+        "words": seen,
+        "vocabulary": len(words.ids),
+        "cells": cells,
+    }
+    return StageOutput(number(job.folder, entries), counts)

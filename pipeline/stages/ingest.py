@@ -15,11 +15,11 @@ from typing import TypedDict, cast
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Task
-from pipeline.core.counts import Counts
+from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import RawFile, write_json
+from pipeline.core.job import Job, SourceFiles, StageOutput
 from pipeline.core.shards import FileEntry, entry_of, number
-from pipeline.core.stage import Job, Outcome, SourceFiles
 from pipeline.readers import READERS
 from pipeline.readers.section import SourceParams
 from pipeline.stages.chunks import ChunkResult, read_chunks
@@ -64,7 +64,7 @@ class RawFileRecord(TypedDict):
     quarantined: int
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Read every source. The artifact holds parts/, quarantine/ and raw.json.
 
     Raises: StageFailed when too many records are bad, when there is no document, or when a raw file cannot be read.
@@ -77,7 +77,7 @@ def run(job: Job) -> Outcome:
     entries = [FileEntry.from_dict(entry) for chunk in chunks for entry in chunk["files"]]
     files = number(job.folder, entries)
     write_json(job.folder / RAW_FILE, _raw_file_records(job, tasks, results))
-    return Outcome([*files, entry_of(job.folder, RAW_FILE)], counts)
+    return StageOutput([*files, entry_of(job.folder, RAW_FILE)], counts)
 
 
 def read_files(job: Job, task: Task[FileGroup]) -> GroupResult:
@@ -135,7 +135,7 @@ def _isolation_of(job: Job, task: Task[FileGroup]) -> Isolation:
     return READERS.load(params["reader"]).isolation
 
 
-def _count(job: Job, chunks: list[ChunkResult]) -> Counts:
+def _count(job: Job, chunks: list[ChunkResult]) -> StageCounts:
     reasons: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     rows: Counter[str] = Counter()
@@ -158,7 +158,7 @@ def _count(job: Job, chunks: list[ChunkResult]) -> Counts:
     }
 
 
-def _check_limits(job: Job, counts: Counts, chunks: list[ChunkResult]) -> None:
+def _check_limits(job: Job, counts: StageCounts, chunks: list[ChunkResult]) -> None:
     """Fail the stage if too many records are bad or if there is no document. The message shows examples."""
     limit = job.params["max_bad_fraction"]
     examples = "; ".join([example for chunk in chunks for example in chunk["examples"]][:3])

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
-from pipeline.core.counts import ByLanguage, Counts
+from pipeline.core.counts import ByLanguage, StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import write_json
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, batches, column_bytes, entry_of, number
 from pipeline.core.shards import rows as row_count
-from pipeline.core.stage import Job, Outcome
 from pipeline.tokenizers import id_hash, verification_sample
 from pipeline.tokenizers.packed_rows import file_ranges, to_table
 from pipeline.tokenizers.packer import FAST, REFERENCE, Packer, load_packer
@@ -48,7 +48,7 @@ UNKNOWN = "unknown"  # the language of a document without one, in counts
 Cutoffs = Mapping[str, int]
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Survey, encode, cut into rows; the counts say documents, tokens and rows by split and language."""
     tasks = _file_tasks(job)
     surveys = run_tasks(job, "survey", tasks, survey)
@@ -58,7 +58,7 @@ def run(job: Job) -> Outcome:
     _check(splits)
     entries = _rows(job, path_name, encoded, splits)
     write_json(job.folder / "splits.json", splits)
-    counts: Counts = {
+    counts: StageCounts = {
         "in": sum(result["documents"] for result in encoded),
         "out": sum(split["documents"] for split in splits.values()),
         "dropped": {},
@@ -66,7 +66,7 @@ def run(job: Job) -> Outcome:
         "splits": splits,
     }
     files = [*number(job.folder, entries), entry_of(job.folder, "splits.json")]
-    return Outcome(files, counts, journal={"encoder": encoder_name})
+    return StageOutput(files, counts, journal={"encoder": encoder_name})
 
 
 def _file_tasks(job: Job) -> list[Task]:

@@ -19,11 +19,11 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
-from pipeline.core.counts import Counts
+from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
-from pipeline.core.stage import Job, Outcome
 from pipeline.filters import FILTERS
 from pipeline.filters.base import Filter, build_measuring_filter, measure
 from pipeline.kernels import column
@@ -47,14 +47,14 @@ class MeasuredFile(TypedDict):
     text_bytes: list[int]
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Clean and measure every file of the documents; the artifact is parts/ and signals/."""
     paths = job.inputs.files("documents", "parts/")
     tasks = [Task(f"{at:06d}", path.stat().st_size, DocumentFile(path=str(path))) for at, path in enumerate(paths)]
     own = any(":" in one["name"] for one in (*job.params["cleaners"], *job.params["filters"]))
     results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if own else "threads")
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
-    return Outcome(number(job.folder, entries), _counts(results))
+    return StageOutput(number(job.folder, entries), _counts(results))
 
 
 def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
@@ -121,7 +121,7 @@ def text_bytes(table: pa.Table) -> int:
     return int(offsets[-1] - offsets[0])
 
 
-def _counts(results: list[MeasuredFile]) -> Counts:
+def _counts(results: list[MeasuredFile]) -> StageCounts:
     changed: Counter[str] = Counter()
     for result in results:
         changed.update(result["changed"])

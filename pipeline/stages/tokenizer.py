@@ -22,8 +22,8 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing, write_json
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import batches, column_bytes, entry_of
-from pipeline.core.stage import Job, Outcome
 from pipeline.tokenizers import TOKENIZERS, id_hash, tokenizer_file
 from pipeline.tokenizers.base import Encoded, TokenizerOptions, TokenizerTrainer
 from pipeline.tokenizers.packed_rows import occurrences
@@ -39,7 +39,7 @@ Rows = NDArray[np.bool_]
 MARGIN = 1.5  # how much more than the sample is drawn: the numbers of a language are not spread quite evenly
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Draw the sample, train, say how many bytes a token holds in each language."""
     params = {**DEFAULT_OPTIONS.get(job.params.get("kind", "bpe"), PLUGIN_OPTIONS), **job.params}
     results = run_tasks(job, "draw", _file_tasks(job, params["sample_bytes"]), draw_from_file)
@@ -56,7 +56,7 @@ def run(job: Job) -> Outcome:
     write_json(job.folder / "stats.json", _stats(json_text, corpus, sample))
     documents = sum(one["documents"] for one in corpus.values())
     files = [entry_of(job.folder, name) for name in ("tokenizer.json", "stats.json")]
-    return Outcome(files, {"in": documents, "out": documents, "dropped": {}, "sampled": len(sample.rows)})
+    return StageOutput(files, {"in": documents, "out": documents, "dropped": {}, "sampled": len(sample.rows)})
 
 
 def _kind(job: Job, params: dict[str, Any]) -> TokenizerTrainer:

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import Section, UserPath, alternative
 from pipeline.core.errors import UserError
-from pipeline.core.stage import SourceFiles
+from pipeline.core.job import SourceFiles
 from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers import TOKENIZERS, tokenizer_file
 from pipeline.tokenizers.special_tokens import BUILT_IN_SPECIALS, CONTINUATION

@@ -24,10 +24,10 @@ from enlarge import read
 from measured import DATA, table
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.job import Identity, Inputs, Job, JobPaths, StageOutput
 from pipeline.core.manifest import Manifest
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import FileEntry, ShardWriter, number
-from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
 from pipeline.dedupe.section import Dedupe
 from pipeline.stages import dedupe
 
@@ -48,10 +48,10 @@ def documents(folder: Path) -> Artifact:
                 shard.write(pa.Table.from_pylist(rows[first : first + 1_000], schema=DOCUMENTS))
         assert shard.entry is not None
         entries.append(shard.entry)
-    return artifact(folder, Outcome(number(folder, entries), {}))
+    return artifact(folder, StageOutput(number(folder, entries), {}))
 
 
-def artifact(folder: Path, outcome: Outcome) -> Artifact:
+def artifact(folder: Path, outcome: StageOutput) -> Artifact:
     return Artifact(folder, Manifest("bench", 1, "", "documents", {}, {}, tuple(outcome.files), {}, "", ""))
 
 
@@ -109,7 +109,7 @@ def main() -> None:
         for attempt in ("first", "second"):
             (root / attempt).mkdir()
             identity = Identity("dedupe", 1, "documents", "", "", section, 17)
-            place = Place(root / attempt, root, root, root / "log.txt")
+            place = JobPaths(root / attempt, root, root, root / "log.txt")
             job = Job(identity, Inputs.of({"documents": inputs}), place)
             start = time.process_time()
             outcome = dedupe.run(job)

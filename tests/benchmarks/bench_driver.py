@@ -23,7 +23,7 @@ from measured import measure, table
 
 TOY = "--cases 20x8 40x16 --grouped 20x8"
 RECORD = np.dtype([("hash", "<u8"), ("check", "<u8"), ("document", "<u8")])
-Place = tuple[str, int, int]
+JobPaths = tuple[str, int, int]
 
 
 def main() -> None:
@@ -101,15 +101,15 @@ def places_and_beam(folder: Path, files: int, partitions: int) -> list[float]:
     return [time.monotonic() - start, peak() - before]
 
 
-def grouped(folder: Path, files: int) -> dict[int, list[Place]]:
+def grouped(folder: Path, files: int) -> dict[int, list[JobPaths]]:
     results = [json.loads((folder / "places" / f"{number:06d}.json").read_text()) for number in range(files)]
-    by_partition: dict[int, list[Place]] = {}
+    by_partition: dict[int, list[JobPaths]] = {}
     for partition, file, offset, length in [place for result in results for place in result["pieces"]]:
         by_partition.setdefault(partition, []).append((file, offset, length))
     return by_partition
 
 
-def tasks_of(by_partition: dict[int, list[Place]]) -> list[dict[str, Any]]:
+def tasks_of(by_partition: dict[int, list[JobPaths]]) -> list[dict[str, Any]]:
     ordered = {partition: sorted(held) for partition, held in by_partition.items()}
     return [{"partition": partition, "pieces": [list(place) for place in held]} for partition, held in ordered.items()]
 
@@ -144,9 +144,9 @@ def nothing(job: Any, task: Any) -> dict[str, Any]:
 
 
 def job_in(folder: Path) -> Any:
-    from pipeline.core.stage import Identity, Inputs, Job, Place
+    from pipeline.core.job import Identity, Inputs, Job, JobPaths
 
-    place = Place(folder, folder, folder, folder / "log.txt")
+    place = JobPaths(folder, folder, folder, folder / "log.txt")
     return Job(Identity("bench", 1, "documents", "", "", {}, 17), Inputs(), place)
 
 

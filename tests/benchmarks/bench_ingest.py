@@ -23,10 +23,10 @@ from typing import Any
 from measured import DATA, measure, table
 
 from pipeline.core.files import RawFile, sha256_file
+from pipeline.core.job import Identity, Inputs, Job, JobPaths, Resources
 from pipeline.core.listing import match
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import ShardWriter
-from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
 from pipeline.readers import create_reader
 from pipeline.readers.base import BadRecord, Record
 from pipeline.readers.batch import Batch
@@ -117,7 +117,7 @@ def whole(row: str, copies: int) -> None:
             {"path": file.path, "name": file.name, "size": file.size, "sha256": sha256_file(file.path)}
             for file in files]} for one, files in section.raw_files()]  # fmt: skip
         identity = Identity("ingest", 1, "documents", "", "0" * 64, ingest_params(section, 17), 17)
-        job = Job(identity, Inputs(), Place(root, root, root, root / "log.txt"), Resources(workers), listed)
+        job = Job(identity, Inputs(), JobPaths(root, root, root, root / "log.txt"), Resources(workers), listed)
         start, before = time.monotonic(), os.times()
         counts = ingest.run(job).counts
         after = os.times()

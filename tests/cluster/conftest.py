@@ -25,7 +25,7 @@ from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Outcome, StageSpec
+from pipeline.core.stage import StageOutput, StageSpec
 
 class Gather(Section):
     words: list[str] = ["iron", "铁"]
@@ -88,7 +88,7 @@ def gather(job):
     write(job, "words.txt", "\\n".join(job.params["words"]))
     n = len(job.params["words"])
     print("gather prints to the log")
-    return Outcome([entry_of(job.folder, "words.txt")], {"in": n, "out": n, "dropped": {}})
+    return StageOutput([entry_of(job.folder, "words.txt")], {"in": n, "out": n, "dropped": {}})
 
 def sift(job):
     behave(job)
@@ -96,7 +96,7 @@ def sift(job):
     kept = [word for word in words if len(word) <= job.params["longest"]]
     write(job, "words.txt", "\\n".join(kept))
     counts = {"in": len(words), "out": len(kept), "dropped": {"length": len(words) - len(kept)}}
-    return Outcome([entry_of(job.folder, "words.txt")], counts)
+    return StageOutput([entry_of(job.folder, "words.txt")], counts)
 
 def teach(job):
     job.progress.total("train", job.params["steps"], "steps")
@@ -109,14 +109,14 @@ def teach(job):
         time.sleep(float(os.environ.get("SLOW", "0")))
     behave(job)
     write(job, "model/weights.txt", f"{job.params['steps']} steps, seed {job.identity.seed}")
-    return Outcome([entry_of(job.folder, "model/weights.txt")], {"steps": job.params["steps"]},
-                   numerics={"workers": job.cluster["workers"]}, journal={"attempt_seen": job.identity.attempt})
+    return StageOutput([entry_of(job.folder, "model/weights.txt")], {"steps": job.params["steps"]},
+                   numerics={"workers": job.cluster.workers}, journal={"attempt_seen": job.identity.attempt})
 
 def judge(job):
     from pipeline.core.files import write_json
     write_json(job.folder / "scores.json", [{"task": "perplexity", "metric": "bits_per_byte", "language": None,
                "value": 1 / len(job.inputs.files("model")[0].read_text()), "interval": None, "items": 2}])
-    return Outcome([entry_of(job.folder, "scores.json")], {"tasks": 1})
+    return StageOutput([entry_of(job.folder, "scores.json")], {"tasks": 1})
 
 class Parrot:
     def refusal(self, artifact):

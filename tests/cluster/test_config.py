@@ -18,7 +18,7 @@ from cluster.sections import model_of, stage_table
 from pipeline.core.config import Section
 from pipeline.core.errors import ConfigError
 from pipeline.core.stage import StageSpec
-from pipeline.core.yaml_tree import Tree
+from pipeline.core.yaml_tree import YamlTree
 
 
 class Dig(Section):
@@ -46,7 +46,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """read(text, *overrides) → the loaded configuration."""
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Dig.__module__])
 
-    def make(text: str, *overrides: str, checks: tuple[Callable[[Flow, Tree], None], ...] = ()) -> LoadedConfig:
+    def make(text: str, *overrides: str, checks: tuple[Callable[[Flow, YamlTree], None], ...] = ()) -> LoadedConfig:
         path = tmp_path / "ore.yaml"
         path.write_text(text, encoding="utf-8")
         return load(path, overrides, specs=SPECS, checks=checks)
@@ -72,7 +72,7 @@ def test_every_mistake_is_told_at_once_with_its_line(read: Read) -> None:
 
 
 def test_a_cross_check_is_told_together_with_a_typo_elsewhere(read: Read, tmp_path: Path) -> None:
-    def check(flow: Flow, tree: Tree) -> None:
+    def check(flow: Flow, tree: YamlTree) -> None:
         smelt = flow.config.section("smelt")
         if isinstance(smelt, Smelt) and smelt.fuel == "coke":
             tree.problem(("smelt", "fuel"), "is not to be had here.")

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.job import Job, StageOutput, check_rows
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id
 from pipeline.core.shards import ShardWriter, number
-from pipeline.core.stage import Job, Kind, Outcome, check_rows
+from pipeline.core.stage import ArtifactKind
 
 
 @pytest.fixture
@@ -42,23 +43,23 @@ def make_documents(tmp_path: Path) -> Callable[..., Artifact]:
             assert shard.entry is not None
             entries.append(shard.entry)
         counts = {"in": len(records), "out": len(records)}
-        return artifact_of(folder, "documents", Outcome(number(folder, entries), counts))
+        return artifact_of(folder, "documents", StageOutput(number(folder, entries), counts))
 
     return make
 
 
 @pytest.fixture
-def publish() -> Callable[[Job, Outcome], Artifact]:
+def publish() -> Callable[[Job, StageOutput], Artifact]:
     """publish(job, outcome) → the artifact that the job's folder holds, its bookkeeping checked."""
 
-    def published(job: Job, outcome: Outcome) -> Artifact:
+    def published(job: Job, outcome: StageOutput) -> Artifact:
         check_rows(job.stage, outcome.counts)
         return artifact_of(job.folder, job.identity.kind, outcome)
 
     return published
 
 
-def artifact_of(folder: Path, kind: Kind, outcome: Outcome) -> Artifact:
+def artifact_of(folder: Path, kind: ArtifactKind, outcome: StageOutput) -> Artifact:
     files, digest = tuple(outcome.files), digest_of(outcome.files)
     values = content_digest_of(outcome.files)
     return Artifact(folder, Manifest("test", 1, digest, kind, {}, {}, files, outcome.counts, digest, values))

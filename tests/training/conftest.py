@@ -15,10 +15,11 @@ import torch
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import write_json
+from pipeline.core.job import Inputs, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id, tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of, number
-from pipeline.core.stage import Inputs, Job, Kind
+from pipeline.core.stage import ArtifactKind
 from pipeline.tokenizers.base import Encoded, TokenizerOptions
 from pipeline.tokenizers.base import TokenizerTrainer as Tokenizer
 from pipeline.tokenizers.bpe import BytePair
@@ -99,13 +100,15 @@ def masked_corpus(make_corpus: Callable[..., Corpus], request: pytest.FixtureReq
 def make_stage_job(tmp_path: Path, job_in: Callable[..., Job]) -> Callable[..., Job]:
     """make_stage_job("evaluate", "scores", corpus, params) → a Job whose folders exist."""
 
-    def make(stage: str, kind: Kind, corpus: Corpus, params: dict[str, Any], *, name: str = "a", **fields: Any) -> Job:
+    def make(
+        stage: str, kind: ArtifactKind, corpus: Corpus, params: dict[str, Any], *, name: str = "a", **fields: Any
+    ) -> Job:
         return job_in(tmp_path / name, corpus.inputs, stage=stage, kind=kind, params=params, **fields)
 
     return make
 
 
-def published(folder: Path, kind: Kind, files: list[FileEntry], **inputs: str) -> Artifact:
+def published(folder: Path, kind: ArtifactKind, files: list[FileEntry], **inputs: str) -> Artifact:
     digest = digest_of(files)
     return Artifact(
         folder, Manifest(kind, 1, digest, kind, {}, inputs, tuple(files), {}, digest, content_digest_of(files))

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.core.job import Inputs
 from pipeline.core.shards import batches, rows
-from pipeline.core.stage import Inputs
 from pipeline.tokenizers import token_bytes
 
 # the language of a document that has none, as the pack stage counts it; in scores, null is all languages together

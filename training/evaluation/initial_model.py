@@ -12,7 +12,7 @@ from typing import TypedDict
 import torch
 
 from pipeline.core.files import read_json
-from pipeline.core.stage import Inputs
+from pipeline.core.job import Inputs
 from training.identity import EXTERNALS
 from training.models.base import Model
 from training.models.saved import CONFIG

@@ -18,7 +18,7 @@ from pydantic import (
 
 from pipeline.core.config import Component, Section, UserPath, component
 from pipeline.core.files import JsonObject
-from pipeline.core.stage import SourceFiles
+from pipeline.core.job import SourceFiles
 from training import evaluation
 from training.evaluation import task_files
 from training.families import FAMILIES, admits

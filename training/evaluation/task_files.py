@@ -15,8 +15,8 @@ from typing import TypeAlias, TypedDict
 from pipeline.core.config import Component
 from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.files import JsonObject, replacing, sha256_file
+from pipeline.core.job import SourceFile, SourceFiles
 from pipeline.core.registry import load
-from pipeline.core.stage import SourceFile, SourceFiles
 from training.evaluation import TASKS
 
 FILES = "files"  # the folder of the copies, under the draft: not published

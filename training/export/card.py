@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject, JsonValue, read_json
-from pipeline.core.manifest import Manifest, each
-from pipeline.core.stage import Inputs
+from pipeline.core.job import Inputs
+from pipeline.core.manifest import Manifest, as_list
 
 SPLITS = "splits.json"
 
@@ -19,7 +19,7 @@ class Card:
     """What the card says beside the model itself. `splits`: from the pack stage; `lineage`: first stage first."""
 
     params: JsonObject
-    numerics: JsonObject | None
+    numerics: Mapping[str, object] | None
     splits: JsonObject
     lineage: tuple[Manifest, ...]
 
@@ -77,7 +77,7 @@ def _manifests(artifacts: list[Artifact]) -> list[Manifest]:
         if artifact.manifest.fingerprint in manifests:
             return
         for stage, fingerprints in sorted(artifact.manifest.inputs.items()):
-            for fingerprint in each(fingerprints):
+            for fingerprint in as_list(fingerprints):
                 if before := artifact.sibling(stage, fingerprint):
                     visit(before)
         manifests[artifact.manifest.fingerprint] = artifact.manifest

@@ -8,14 +8,14 @@ from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject, read_json
 from pipeline.core.report import (
-    Cell,
     Chapter,
     Column,
     ReportedStep,
-    Sample,
-    Samples,
+    ReportTable,
+    SampleText,
+    SampleTexts,
     StageReport,
-    Table,
+    TableCell,
     Tile,
 )
 
@@ -63,12 +63,12 @@ def _scores(scores: Sequence[tuple[str, list[JsonObject]]]) -> tuple[Chapter, ..
     rows_by_key = [{_key(row): row for row in rows} for _, rows in scores]
     table = []
     for key in keys:
-        cells: list[Cell | str] = [*key]
+        cells: list[TableCell | str] = [*key]
         for rows_of_model in rows_by_key:
             score = rows_of_model.get(key, {})
-            cells += [_score(score.get("value")), Cell(_interval(score.get("interval")), "unit")]
+            cells += [_score(score.get("value")), TableCell(_interval(score.get("interval")), "unit")]
         table.append((*cells, _items(key, rows_by_key)))
-    block = Table((*columns, Column("items", figures=True)), tuple(table))
+    block = ReportTable((*columns, Column("items", figures=True)), tuple(table))
     return (Chapter("scores", "Scores", (block,)),)
 
 
@@ -100,8 +100,8 @@ def _samples(name: str, rows: Sequence[JsonObject]) -> tuple[Chapter, ...]:
         prompt = row.get("prompt", "")
         text = row.get("text") or row.get("completion") or row.get("continuation") or ""
         settings = [f"{key} {value}" for key, value in row.items() if key not in TEXTS and value is not None]
-        items.append(Sample(prompt, text.removeprefix(prompt), " · ".join(settings)))
-    block = Samples(tuple(items), title=name)
+        items.append(SampleText(prompt, text.removeprefix(prompt), " · ".join(settings)))
+    block = SampleTexts(tuple(items), title=name)
     return (Chapter("samples", "Generated text", (block,), link="Samples"),) if items else ()
 
 
@@ -112,9 +112,9 @@ def _neighbours(name: str, rows: Sequence[JsonObject]) -> tuple[Chapter, ...]:
     for row in rows:
         neighbours = row["neighbours"]
         parts = tuple((neighbour["word"], f"{neighbour['cosine']:.2f}") for neighbour in neighbours or ())
-        cell = Cell("not in the vocabulary", "note") if neighbours is None else Cell(parts=parts)
-        table.append((Cell(row["word"], "strong"), row["language"] or "–", cell))
-    block = Table((Column("word"), Column("language"), Column("neighbours")), tuple(table), title=name)
+        cell = TableCell("not in the vocabulary", "note") if neighbours is None else TableCell(parts=parts)
+        table.append((TableCell(row["word"], "strong"), row["language"] or "–", cell))
+    block = ReportTable((Column("word"), Column("language"), Column("neighbours")), tuple(table), title=name)
     note = "The words whose vectors are nearest by cosine, the nearest first."
     return (Chapter("neighbours", "Nearest words", (block,), note=note, link="Neighbours"),)
 
@@ -126,7 +126,9 @@ def _gaps(name: str, rows: Sequence[JsonObject]) -> tuple[Chapter, ...]:
     for row in rows:
         candidates = [candidate for gap in row["candidates"] for candidate in gap]
         parts = tuple((candidate["text"], f"{candidate['probability']:.2f}") for candidate in candidates)
-        table.append((row["text"], row["language"] or "–", Cell(row["answer"] or "–", "strong"), Cell(parts=parts)))
+        table.append(
+            (row["text"], row["language"] or "–", TableCell(row["answer"] or "–", "strong"), TableCell(parts=parts))
+        )
     columns = (Column("text"), Column("language"), Column("hidden"), Column("candidates"))
     note = "Prompts, and held-out text with a word masked; the likeliest fillings first."
-    return (Chapter("gaps", "Filled gaps", (Table(columns, tuple(table), title=name),), note, "Gaps"),)
+    return (Chapter("gaps", "Filled gaps", (ReportTable(columns, tuple(table), title=name),), note, "Gaps"),)

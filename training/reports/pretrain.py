@@ -9,7 +9,8 @@ from pathlib import Path
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject, JsonValue
-from pipeline.core.report import Block, Chapter, Chart, Figures, ReportedStep, Series, StageReport
+from pipeline.core.journal import merged
+from pipeline.core.report import Chapter, ChapterBlock, Chart, Figures, ReportedStep, Series, StageReport
 from pipeline.core.shards import batches
 
 CurveRows = list[JsonObject]
@@ -21,7 +22,10 @@ PAIRS = (("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"))
 def pretrain(steps: Sequence[ReportedStep]) -> StageReport:
     """Loss, learning rate and gradient norm of every model, then its figures."""
     curves = [(step, curve(step.artifact, step.metrics)) for step in steps]
-    blocks: list[Block] = [*_charts(curves), *(block for step, rows in curves if (block := _figures(step, rows)).items)]
+    blocks: list[ChapterBlock] = [
+        *_charts(curves),
+        *(block for step, rows in curves if (block := _figures(step, rows)).items),
+    ]
     return StageReport(chapters=(Chapter("training", "Training", tuple(blocks)),) if blocks else ())
 
 
@@ -82,7 +86,7 @@ def _figures(step: ReportedStep, rows: CurveRows) -> Figures:
 
 
 def _of_artifact(artifact: Artifact) -> list[tuple[str, str]]:
-    journal = {key: value for line in artifact.journal() for key, value in line.items()}
+    journal = merged(artifact.journal())
     speed = journal.get("tokens_per_second")
     items = [("throughput", figures.rate(speed, "tokens"))] if speed else []
     counts = artifact.manifest.counts

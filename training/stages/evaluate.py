@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pipeline.core.counts import Counts
+from pipeline.core.counts import StageCounts
 from pipeline.core.files import JsonObject, write_json
+from pipeline.core.job import Job, StageOutput
+from pipeline.core.numerics import ScoreNumerics
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Job, Outcome
 
 if TYPE_CHECKING:
     from training.evaluation.base import TaskResult
@@ -24,7 +25,7 @@ WORK = "training.evaluation.worker:work"
 RESULTS = "pieces"  # under the draft: not published
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Cut every task into items, do the items that no earlier attempt finished, merge the results."""
     from training.evaluation.held_out import HeldOut
     from training.evaluation.initial_model import training_start_of
@@ -40,7 +41,7 @@ def run(job: Job) -> Outcome:
     shared: EvaluationSpec = {
         "seed": seed,
         # from the configuration, never the core count: another number of threads is another order of sums
-        "threads": job.cluster.get("threads") or 1,
+        "threads": job.cluster.threads,
         "model": str(job.inputs.one("model").folder("model")),
         "held_out": held_out.to_dict(),
         "training_start": training_start_of(job.inputs),
@@ -82,7 +83,7 @@ def _work(job: Job, specs: Sequence[WorkSpec]) -> None:
         job.launch().tasks(WORK, [dict(spec) for spec in unfinished], job=job)
 
 
-def _outcome(job: Job, results: Sequence[TaskResult], numerics: Sequence[Numerics]) -> Outcome:
+def _outcome(job: Job, results: Sequence[TaskResult], numerics: Sequence[Numerics]) -> StageOutput:
     files: dict[str, object] = {"scores.json": [score.to_dict() for result in results for score in result.scores]}
     counts: dict[str, int] = {}
     for result in results:
@@ -91,11 +92,14 @@ def _outcome(job: Job, results: Sequence[TaskResult], numerics: Sequence[Numeric
     for name, value in files.items():
         write_json(job.folder / name, value)
     entries = [entry_of(job.folder, name) for name in files]
-    return Outcome(entries, cast(Counts, counts), numerics=_merged_numerics([dict(values) for values in numerics]))
+    return StageOutput(
+        entries, cast(StageCounts, counts), numerics=_merged_numerics([dict(values) for values in numerics])
+    )
 
 
-def _merged_numerics(numerics: Sequence[JsonObject]) -> JsonObject:
+def _merged_numerics(numerics: Sequence[JsonObject]) -> ScoreNumerics:
     """The value of a key where all items agree; else all its values, sorted."""
     keys = dict.fromkeys(key for values in numerics for key in values)
     distinct = {key: sorted({values[key] for values in numerics}) for key in keys}
-    return {key: values[0] if len(values) == 1 else values for key, values in distinct.items()}
+    merged = {key: values[0] if len(values) == 1 else values for key, values in distinct.items()}
+    return cast(ScoreNumerics, merged)

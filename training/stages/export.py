@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.plugins import without_sources
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Job, Outcome
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Write each format into its own folder, and check it there."""
     from training.export import FORMATS
     from training.export.base import ExportSource
@@ -24,4 +24,4 @@ def run(job: Job) -> Outcome:
         job.progress.add("export")
         export_format.check(source, folder)
         job.progress.add("export")
-    return Outcome([entry_of(job.folder, name) for name in names], {"formats": len(components)})
+    return StageOutput([entry_of(job.folder, name) for name in names], {"formats": len(components)})

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.core.counts import Counts
+from pipeline.core.counts import StageCounts
 from pipeline.core.files import read_json, write_json
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import FileEntry, entry_of
-from pipeline.core.stage import Job, Outcome
 from training.families import trainer_of
 from training.identity import EXTERNALS, MODEL_FOLDER
 from training.section import Pretrain
@@ -20,18 +20,18 @@ RESULT = "result.json"
 MODEL = ("model/config.json", "model/model.safetensors", "model/tokenizer.json")
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> StageOutput:
     """Train in `cluster.workers` processes, from the last whole checkpoint of an earlier attempt if there is one."""
     result = job.folder / RESULT
     if not result.exists():  # else an earlier attempt was killed between its last step and its publication
         spec = spec_of(job)
         # for a torchrun of one's own: training/worker.py
         write_json(job.place.metrics / "pretrain.spec.json", spec.to_dict())
-        workers = job.cluster.get("workers", 1)
+        workers = job.cluster.workers
         job.launch().gang(trainer_of(spec.section.model.name), spec.to_dict(), processes=workers, job=job)
     results = read_json(result)
     files = [FileEntry.from_dict(results["curve"]), *(entry_of(job.folder, path) for path in MODEL)]
-    return Outcome(files, results["counts"], results["numerics"], results["journal"])
+    return StageOutput(files, results["counts"], results["numerics"], results["journal"])
 
 
 def spec_of(job: Job) -> TrainingSpec:
@@ -40,7 +40,7 @@ def spec_of(job: Job) -> TrainingSpec:
     tokens, tokenizer = inputs.one("tokens"), inputs.one("tokenizer").file("tokenizer.json")
     return TrainingSpec(
         stage=job.stage, section=_section_of(job), seed=job.params["seed"],
-        threads=job.cluster.get("threads", 1), folder=job.folder, scratch=job.place.scratch, metrics=job.place.metrics,
+        threads=job.cluster.threads, folder=job.folder, scratch=job.place.scratch, metrics=job.place.metrics,
         progress=job.progress.address, tokenizer=tokenizer, vocabulary=vocabulary(read_json(tokenizer)),
         length=tokens.manifest.params["length"], train=tuple(tokens.files("train/")),
         validation=tuple(tokens.files("validation/")), digest=tokens.manifest.digest,
@@ -60,7 +60,7 @@ def _section_of(job: Job) -> Pretrain:
     return section.model_copy(update={"model": model})
 
 
-def _languages(counts: Counts) -> dict[str, int]:
+def _languages(counts: StageCounts) -> dict[str, int]:
     """Training tokens by language; nothing of an artifact that does not count its splits."""
     train = counts.get("splits", {}).get("train")
     return {language: held["tokens"] for language, held in train["languages"].items()} if train else {}

@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from pipeline.core.files import JsonObject, read_json, replacing, write_json
+from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.numerics import ModelNumerics
 
 FOLDER = "checkpoints"
 
@@ -32,7 +33,7 @@ class Checkpoint:
 
     folder: Path
     step: int
-    numerics: JsonObject
+    numerics: ModelNumerics
     files: dict[str, int]
 
     def load(self, rank: int) -> SavedState:
@@ -54,7 +55,7 @@ def write(folder: Path, step: int, rank: int, state: SavedState) -> None:
         torch.save({**state, "random": random_state()}, beside)
 
 
-def finish(folder: Path, step: int, *, world: int, numerics: JsonObject, keep: int) -> None:
+def finish(folder: Path, step: int, *, world: int, numerics: ModelNumerics, keep: int) -> None:
     """Mark a checkpoint as complete and delete all but the last `keep`; one worker calls it, after all have written."""
     inside = folder / FOLDER / f"{step:08d}"
     files = {_name(rank): (inside / _name(rank)).stat().st_size for rank in range(world)}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
+from pipeline.core.numerics import ModelNumerics
 from training import finite
 from training.engines.base import Engine
 from training.engines.optimizer import factor
@@ -31,7 +31,7 @@ class TrainingRun:
     curve: Curve
     meter: Meter
     folder: Path
-    numerics: dict[str, Any]
+    numerics: ModelNumerics
     seed: int
     done: int = 0
 

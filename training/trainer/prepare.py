@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from pipeline.core.errors import UserError
+from pipeline.core.numerics import ModelNumerics, resumed, without_earlier
 from pipeline.core.progress import Progress
 from training import augment, engines, objectives
 from training.engines import device as devices
@@ -88,20 +89,20 @@ def _first_model(spec: TrainingSpec, objective: Objective, meter: Meter) -> Mode
     return model
 
 
-def _numerics(section: Pretrain, cut: StepPlan, where: torch.device, threads: int, precision: str) -> dict[str, Any]:
+def _numerics(section: Pretrain, cut: StepPlan, where: torch.device, threads: int, precision: str) -> ModelNumerics:
     """What decides the last bits of the weights; the same for every worker.
 
     Raises: UserError when workers differ.
     """
     stage = section.engine.options.get("stage")
-    mine = {
+    mine: ModelNumerics = {
         "device": devices.describe(where), "precision": precision, "workers": dist.get_world_size(),
         "threads": threads, "engine": section.engine.name if stage is None else f"{section.engine.name} {stage}",
         "micro_batch_rows": cut.micro_rows, "torch": torch.__version__,
     }  # fmt: skip
     if section.model.name == "hf":  # the library draws the first weights
         mine["transformers"] = version("transformers")
-    everyones: list[Any] = [None] * dist.get_world_size()
+    everyones: list[ModelNumerics] = [mine] * dist.get_world_size()
     dist.all_gather_object(everyones, mine)
     for rank, other in enumerate(everyones):
         if other["precision"] != mine["precision"]:
@@ -113,7 +114,7 @@ def _numerics(section: Pretrain, cut: StepPlan, where: torch.device, threads: in
     return {**mine, "device": " + ".join(kinds)}
 
 
-def _whole_checkpoint(folder: Path, numerics: dict[str, Any], meter: Meter) -> checkpoint.Checkpoint | None:
+def _whole_checkpoint(folder: Path, numerics: ModelNumerics, meter: Meter) -> checkpoint.Checkpoint | None:
     found = checkpoint.newest(folder)
     if found and found.numerics["precision"] != numerics["precision"]:
         # the number of steps may depend on it: half a run of each would be neither
@@ -125,18 +126,18 @@ def _whole_checkpoint(folder: Path, numerics: dict[str, Any], meter: Meter) -> c
 def _go_on(run: TrainingRun, found: checkpoint.Checkpoint, states: list[dict[str, Any]]) -> None:
     """Stand where the checkpoint stood. In another numerics class that is said, here and in the model's manifest."""
     run.done, run.curve = found.step, Curve(states[0]["curve"])
-    run.numerics |= {key: value for key, value in found.numerics.items() if key == "earlier"}
-    before = {key: value for key, value in found.numerics.items() if key != "earlier"}
-    now = {key: value for key, value in run.numerics.items() if key != "earlier"}
+    before, now = without_earlier(found.numerics), without_earlier(run.numerics)
+    run.numerics = resumed(run.numerics, found.numerics, steps=found.step)
     rank, world = run.engine.setting.rank, run.engine.setting.world
     if before == now:
         run.meter.note(f"goes on after step {found.step:,}")
     else:
-        changed = ", ".join(f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key])
+        changed = ", ".join(
+            f"{key} {before.get(key)} → {value}" for key, value in now.items() if before.get(key) != value
+        )
         run.meter.note(
             f"goes on after step {found.step:,} with other last bits ({changed}); the same rows in each step"
         )
-        run.numerics["earlier"] = [*run.numerics.get("earlier", []), {**before, "steps": found.step}]
     run.engine.loss_module.carried = _carried(run, states)
     if found.world == world:
         checkpoint.set_random_state(states[rank]["random"])

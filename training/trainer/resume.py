@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pipeline.core.files import JsonObject
+from pipeline.core.numerics import ModelNumerics, resumed, without_earlier
 from training.trainer.checkpoint import Checkpoint
 from training.trainer.meter import Curve, CurveColumns, Meter
-
-EARLIER = "earlier"  # the numerics of the steps before a change, in the order of the changes
 
 
 class ResumableRun(Protocol):
@@ -17,7 +15,7 @@ class ResumableRun(Protocol):
     done: int
     curve: Curve
     meter: Meter
-    numerics: JsonObject
+    numerics: ModelNumerics
 
 
 def restore_progress(run: ResumableRun, saved: Checkpoint, columns: CurveColumns) -> None:
@@ -28,16 +26,13 @@ def restore_progress(run: ResumableRun, saved: Checkpoint, columns: CurveColumns
     """
     run.done = saved.step
     run.curve = Curve(columns)
-    earlier = saved.numerics.get(EARLIER, [])
-    before = {key: value for key, value in saved.numerics.items() if key != EARLIER}
-    changes = [f"{key} {before.get(key)} → {now}" for key, now in run.numerics.items() if before.get(key) != now]
-    if before == run.numerics:
+    before, now = without_earlier(saved.numerics), without_earlier(run.numerics)
+    run.numerics = resumed(run.numerics, saved.numerics, steps=saved.step)
+    changes = [f"{key} {before.get(key)} → {value}" for key, value in now.items() if before.get(key) != value]
+    if before == now:
         run.meter.note(f"resumes after step {saved.step:,}")
     else:
-        earlier = [*earlier, {**before, "steps": saved.step}]
         run.meter.note(
             f"resumes after step {saved.step:,} with the same rows in each step; results differ in the last bits, "
             f"because the numerics changed ({', '.join(changes)})"
         )
-    if earlier:
-        run.numerics[EARLIER] = earlier

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.core.files import JsonObject
+from pipeline.core.numerics import ModelNumerics
 from training import finite, keyed_rng
 from training.engines.optimizer import factor
 from training.section import Pretrain
@@ -36,7 +36,7 @@ class VectorRun:
     curve: Curve
     meter: Meter
     folder: Path
-    numerics: JsonObject
+    numerics: ModelNumerics
     seed: int
     done: int = 0
     shown: int = 0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import JsonObject
+from pipeline.core.numerics import ModelNumerics
 from pipeline.core.progress import Progress
 from training.engines import device as devices
 from training.section import Pretrain
@@ -53,7 +53,7 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
     return run
 
 
-def _numerics(section: Pretrain) -> JsonObject:
+def _numerics(section: Pretrain) -> ModelNumerics:
     """What decides the last bits. Workers do not: blocks do, and they enter the fingerprint."""
     return {
         "device": devices.describe(torch.device("cpu")), "precision": "fp32", "engine": section.engine.name,

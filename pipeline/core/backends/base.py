@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job
+from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import Manifest
-from pipeline.core.stage import Job
 
 
 class Backend(Protocol):
@@ -29,13 +30,13 @@ class Backend(Protocol):
     def save(self, job: Job) -> None:
         """Keep what the attempt has finished, so that a later one, on any machine, can take it over."""
 
-    def publish(self, job: Job, manifest: Manifest, line: dict[str, Any]) -> Artifact:
+    def publish(self, job: Job, manifest: Manifest, line: JournalLine) -> Artifact:
         """Make the attempt's files an artifact, `line` the first of its journal.
 
         Raises: StageFailed when a later attempt has begun.
         """
 
-    def note(self, artifact: Artifact, line: dict[str, Any]) -> None:
+    def note(self, artifact: Artifact, line: JournalLine) -> None:
         """Add a line to an artifact's journal."""
 
 

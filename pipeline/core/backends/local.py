@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.backends.base import check_recorded, superseded
 from pipeline.core.files import TEMPORARY, replacing, write_json
+from pipeline.core.job import Job
+from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import JOURNAL, NAME, Manifest
-from pipeline.core.stage import Job
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class LocalBackend:
     def save(self, job: Job) -> None:
         """Nothing to do: what is finished lies in the draft already."""
 
-    def publish(self, job: Job, manifest: Manifest, line: dict[str, Any]) -> Artifact:
+    def publish(self, job: Job, manifest: Manifest, line: JournalLine) -> Artifact:
         draft = self._draft(job.stage, manifest.fingerprint)
         target = self._target(job.stage, manifest.fingerprint)
         if not draft.exists():
@@ -76,7 +76,7 @@ class LocalBackend:
         shutil.rmtree(draft, ignore_errors=True)
         return Artifact(target, manifest)
 
-    def note(self, artifact: Artifact, line: dict[str, Any]) -> None:
+    def note(self, artifact: Artifact, line: JournalLine) -> None:
         _append(self._target(artifact.manifest.stage, artifact.manifest.fingerprint) / JOURNAL, line)
 
     def _target(self, stage: str, fingerprint: str) -> Path:
@@ -144,9 +144,9 @@ def _current(draft: Path) -> int:
     return int(path.read_text()) if path.exists() else 0
 
 
-def _append(path: Path, value: dict[str, Any]) -> None:
+def _append(path: Path, line: JournalLine) -> None:
     with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n")
+        stream.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 @contextmanager

@@ -15,18 +15,18 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.artifact import JOURNALS, Artifact, Remote, object_key
 from pipeline.core.backends.base import check_recorded, superseded
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import TEMPORARY, sha256_file
+from pipeline.core.job import Job
+from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import NAME, Manifest
-from pipeline.core.objects import Objects
-from pipeline.core.stage import Job
+from pipeline.core.objects import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Attempt:
 class RemoteBackend:
     """See the module. `local`: a folder for the attempts of this machine and for what is downloaded."""
 
-    objects: Objects
+    objects: ObjectStore
     local: Path
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
@@ -79,7 +79,7 @@ class RemoteBackend:
         finished = {path: sha256_file(job.folder / path) for path in _finished(job.folder)}
         self._upload(job, finished, publishing=False)
 
-    def publish(self, job: Job, manifest: Manifest, line: dict[str, Any]) -> Artifact:
+    def publish(self, job: Job, manifest: Manifest, line: JournalLine) -> Artifact:
         self._require_current(job)
         check_recorded(job, manifest)
         self._upload(job, {file.path: file.sha256 for file in manifest.files}, publishing=True)
@@ -98,7 +98,7 @@ class RemoteBackend:
         self._keep(job.folder, manifest)
         return artifact
 
-    def note(self, artifact: Artifact, line: dict[str, Any]) -> None:
+    def note(self, artifact: Artifact, line: JournalLine) -> None:
         manifest = artifact.manifest
         name = f"{time.time_ns():020d}-{os.getpid()}.json"
         self.objects.put(f"store/{manifest.stage}/{manifest.fingerprint}/{JOURNALS}/{name}", _json(line))
@@ -167,5 +167,5 @@ def _finished(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def _json(value: Mapping[str, object]) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 
 MEMBERS = """
 import os, signal, time

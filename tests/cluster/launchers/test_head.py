@@ -16,7 +16,7 @@ import pytest
 from cluster.launchers import launcher
 from cluster.launchers.head import Head
 from pipeline.core.errors import StageFailed
-from pipeline.core.stage import Job
+from pipeline.core.job import ClusterOptions, Job
 
 
 def folders() -> set[Path]:
@@ -43,7 +43,7 @@ def test_what_was_never_asked_for_is_never_started(tmp_path: Path) -> None:
 def test_stages_join_one_ray_and_it_leaves_nothing_behind(members: str, job: Job, tmp_path: Path) -> None:
     before = folders()
     with Head(2, tmp_path / "ray.log") as head:
-        ray = launcher({"launcher": "ray", "workers": 2, "head": head.address()})
+        ray = launcher(ClusterOptions(launcher="ray", workers=2, head=head.address()))
         ray.gang(f"{members}:say", {"folder": str(tmp_path)}, processes=2, job=job)
         assert (tmp_path / "rank-1").read_text() == "1 of 2, 1 thread"
         assert ray.tasks(f"{members}:double", [{"n": n} for n in range(3)], job=job) == [

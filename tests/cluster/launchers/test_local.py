@@ -7,21 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from cluster.launchers import launcher
 from pipeline.core.errors import StageFailed, UserError
-from pipeline.core.stage import Job
+from pipeline.core.job import ClusterOptions, Job
 
-LOCAL = {"launcher": "local", "workers": 2}
+LOCAL = ClusterOptions(launcher="local", workers=2)
 START = """
 import json, sys
 from cluster.launchers import launcher
-from pipeline.core.stage import Job
+from pipeline.core.job import ClusterOptions, Job
 target, cluster, spec, job = map(json.loads, sys.argv[1:])
-launcher(cluster).gang(target, spec, processes=2, job=Job.from_dict(job))
+launcher(ClusterOptions.from_dict(cluster)).gang(target, spec, processes=2, job=Job.from_dict(job))
 """
 
 
@@ -68,11 +69,11 @@ def test_a_failed_task_is_told_with_its_own_sentence(members: str, job: Job) -> 
 
 def test_an_unknown_launcher_is_told_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="Did you mean 'local'"):
-        launcher({"launcher": "locl"})
+        launcher(ClusterOptions(launcher="locl"))
 
 
 def test_members_die_with_the_stage(members: str, job: Job, tmp_path: Path) -> None:
-    arguments = (f"{members}:linger", LOCAL, {"folder": str(tmp_path)}, job.to_dict())
+    arguments = (f"{members}:linger", asdict(LOCAL), {"folder": str(tmp_path)}, job.to_dict())
     stage = subprocess.Popen([sys.executable, "-c", START, *map(json.dumps, arguments)])
     alive = [tmp_path / f"alive-{rank}" for rank in (0, 1)]
     while not all(path.exists() and path.read_text() for path in alive):
@@ -90,7 +91,7 @@ def test_folders_of_the_user_called_like_our_packages_hide_nothing(members: str,
     for name in ("pipeline", "training", "cluster"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('a decoy')")
-    arguments = (f"{members}:say", LOCAL, {"folder": str(tmp_path)}, job.to_dict())
+    arguments = (f"{members}:say", asdict(LOCAL), {"folder": str(tmp_path)}, job.to_dict())
     # the stage itself stands in that folder, and so do its members; plug-ins are looked for last
     environment = {"PATH": "", "PYTHONSAFEPATH": "1"}
     code = f"import sys; sys.path.append({str(tmp_path)!r})\n{START}"

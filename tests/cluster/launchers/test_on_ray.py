@@ -13,9 +13,9 @@ import pytest
 
 from cluster.launchers import launcher
 from pipeline.core.errors import StageFailed
-from pipeline.core.stage import Job
+from pipeline.core.job import ClusterOptions, Job
 
-RAY = {"launcher": "ray", "workers": 2, "threads": 1}
+RAY = ClusterOptions(launcher="ray", workers=2, threads=1)
 pytestmark = pytest.mark.long
 
 
@@ -46,7 +46,8 @@ def test_tasks_on_ray_come_back_in_order_and_fail_with_their_own_sentence(member
 def test_nothing_of_ray_reaches_the_console_or_stays_behind(members: str, job: Job, tmp_path: Path) -> None:
     before = set(Path(tempfile.gettempdir()).glob("bl-*"))
     code = (
-        "import json, sys\nfrom cluster.launchers import launcher\nfrom pipeline.core.stage import Job\n"
+        "import json, sys\nfrom cluster.launchers import launcher\n"
+        "from pipeline.core.job import BeamOptions, ClusterOptions, Job\n"
         f"launcher({RAY!r}).gang('{members}:say', {{'folder': {str(tmp_path)!r}}}, processes=2, "
         "job=Job.from_dict(json.loads(sys.argv[1])))"
     )

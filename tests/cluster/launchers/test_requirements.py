@@ -10,7 +10,7 @@ import pytest
 from cluster.launchers import launcher
 from cluster.launchers.requirements import gpu_problems, places, problems, visible_gpus, why_no_answer, why_no_place
 from pipeline.core.errors import UserError
-from pipeline.core.stage import Job
+from pipeline.core.job import ClusterOptions, Job
 
 NODES = [{"CPU": 4.0, "memory": 1e9}, {"CPU": 3.0, "GPU": 2.0}]
 
@@ -94,7 +94,7 @@ def test_a_cluster_that_can_grow_is_waited_for() -> None:
 
 
 def test_a_gang_for_a_ray_that_does_not_answer_fails_at_once(members: str, job: Job, closed: str) -> None:
-    ray = launcher({"launcher": "ray", "address": closed, "workers": 2})
+    ray = launcher(ClusterOptions(launcher="ray", address=closed, workers=2))
     with pytest.raises(
         UserError, match=r"^cluster\.address: no Ray answers at 127\.0\.0\.1:\d+ \(Connection refused\)"
     ):
@@ -103,6 +103,6 @@ def test_a_gang_for_a_ray_that_does_not_answer_fails_at_once(members: str, job: 
 
 @pytest.mark.long
 def test_a_gpu_that_ray_does_not_have_fails_at_once(members: str, job: Job) -> None:
-    ray = launcher({"launcher": "ray", "workers": 2, "gpus_per_worker": 64})
+    ray = launcher(ClusterOptions(launcher="ray", workers=2, gpus_per_worker=64))
     with pytest.raises(UserError, match=r"^cluster\.workers: 2 workers of 1 CPU and 64 GPUs each; the Ray cluster has"):
         ray.gang(f"{members}:say", {}, processes=2, job=job)

@@ -14,11 +14,11 @@ import pytest
 from pipeline.beam.failure import Failure
 from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import run_shuffle
-from pipeline.beam.task import Step, Task
+from pipeline.beam.task import JobStep, Task
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.files import read_json, write_json
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 from pipeline.dedupe.section import Dedupe
 from pipeline.stages import dedupe
 
@@ -54,15 +54,15 @@ import sys
 from pathlib import Path
 from pipeline.beam.executor import run_task
 from pipeline.beam.failure import Failure
-from pipeline.beam.task import Step, Task
+from pipeline.beam.task import JobStep, Task
 from pipeline.core.files import read_json, write_json
 from pipeline.core.registry import load
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 request = read_json(Path(sys.argv[1]))
 sys.path.append(request["path"])
 task = Task(**request["task"])
 try:
-    run_task(Step(Job.from_dict(request["job"]), request["step"]), task, load(request["work"]))
+    run_task(JobStep(Job.from_dict(request["job"]), request["step"]), task, load(request["work"]))
 except Exception as error:
     write_json(Path(request["failure"]), Failure.of(task.key, error).to_dict())
 """
@@ -74,7 +74,7 @@ class ProcessPerTask:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, step: Step, tasks: Sequence[Task[Any]], work: Any) -> None:
+    def run(self, step: JobStep, tasks: Sequence[Task[Any]], work: Any) -> None:
         for task in tasks:
             request, failure = (self.folder / f"{step.name}-{task.key}.{name}.json" for name in ("request", "failure"))
             write_json(request, {

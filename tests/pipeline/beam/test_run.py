@@ -19,7 +19,7 @@ import pytest
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed, UserError
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 
 MakeJob = Callable[..., Job]
 ISOLATIONS = ("threads", "processes")
@@ -168,10 +168,10 @@ def test_workers_end_when_the_driver_is_killed(work: ModuleType, tmp_path: Path)
         from pathlib import Path
         from pipeline.beam.run import run_tasks
         from pipeline.beam.task import Task
-        from pipeline.core.stage import Identity, Inputs, Job, Place, Resources
+        from pipeline.core.job import Identity, Inputs, Job, JobPaths, Resources
         root = Path({str(tmp_path)!r})
         identity = Identity("test", 1, "documents", "", "0" * 64, {{}}, 17)
-        job = Job(identity, Inputs(), Place(root, root, root, root / "log.txt"), Resources(workers=2))
+        job = Job(identity, Inputs(), JobPaths(root, root, root, root / "log.txt"), Resources(workers=2))
         tasks = [Task(f"t{{number}}", 1, {{"text": ""}}) for number in range(2)]
         run_tasks(job, "step", tasks, work.sleeping, isolation="processes")
     """

@@ -19,8 +19,8 @@ from pipeline.beam.local import FolderChannel
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job
 from pipeline.core.shortage import shortage_in, shortage_of
-from pipeline.core.stage import Job
 
 MakeJob = Callable[..., Job]
 ISOLATIONS = ("threads", "processes")
@@ -132,7 +132,7 @@ def test_threads_under_a_memory_limit_are_one_sentence_and_resume(
         from pipeline.beam.run import run_tasks
         from pipeline.beam.task import Task
         from pipeline.core.errors import StageFailed
-        from pipeline.core.stage import Job
+        from pipeline.core.job import Job
         tasks = [Task(f"t{{number}}", 4 - number, {{}}) for number in range(4)]
         try:
             run_tasks(Job.from_dict(json.loads(sys.argv[1])), "step", tasks, work.starved)

@@ -14,7 +14,7 @@ from pipeline.beam.shuffle import Partition, read_partition, read_segments, run_
 from pipeline.beam.task import Task
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import write_json
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 
 MakeJob = Callable[..., Job]
 RECORD = np.dtype([("hash", "<u8"), ("row", "<u8")])

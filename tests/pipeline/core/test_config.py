@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.config import Component, Section, UserPath, component, validate
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Entry, Registry
-from pipeline.core.yaml_tree import Tree, parse_tree, read_tree, scalar, set_path
+from pipeline.core.yaml_tree import YamlTree, parse_tree, read_tree, scalar, set_path
 
 
 class Zero(Section):
@@ -48,8 +48,8 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "Zero", Zero, raising=False)
 
 
-def parsed(text: str) -> Tree:
-    return parse_tree(text, Tree("x.yaml"))
+def parsed(text: str) -> YamlTree:
+    return parse_tree(text, YamlTree("x.yaml"))
 
 
 def problems(text: str) -> list[str]:
@@ -97,7 +97,7 @@ def test_a_component_may_be_written_in_three_ways(text: str) -> None:
     config = validate(parsed(f"name: a\ntrain: {{engine: {text}}}"), Whole)
     assert config.train.engine == Component(name="zero", options={"stage": 2})
     assert config.model_dump()["train"]["engine"] == {"zero": {"stage": 2}}, "and is saved in one"
-    assert validate(Tree("resolved", config.model_dump()), Whole) == config
+    assert validate(YamlTree("resolved", config.model_dump()), Whole) == config
 
 
 def test_a_repeated_key_names_both_lines() -> None:
@@ -165,7 +165,7 @@ def test_a_tilde_at_the_beginning_of_a_path_is_the_home_folder(monkeypatch: pyte
 
 
 def test_the_home_of_a_user_who_is_not_there_is_told_with_its_line() -> None:
-    tree = parse_tree("folder: ~nobody-of-this-name/x\n", Tree("a.yaml"))
+    tree = parse_tree("folder: ~nobody-of-this-name/x\n", YamlTree("a.yaml"))
     with pytest.raises(ConfigError, match=r"a.yaml:1: folder: '~nobody-of-this-name/x': .* has no home folder here"):
         validate(tree, Paths)
 
@@ -173,7 +173,7 @@ def test_the_home_of_a_user_who_is_not_there_is_told_with_its_line() -> None:
 @pytest.mark.parametrize("text", ['name: "caf\\ud83d"\n', "name: ${BROKEN}\n"])
 def test_half_a_character_is_a_mistake_of_its_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROKEN", "caf\udce9")
-    tree = parse_tree(text, Tree("x.yaml"))
+    tree = parse_tree(text, YamlTree("x.yaml"))
     (problem,) = tree.problems
     assert str(problem).startswith("x.yaml:1: name: is not Unicode text")
-    assert not parse_tree('name: "café 😀"\n', Tree("x.yaml")).problems
+    assert not parse_tree('name: "café 😀"\n', YamlTree("x.yaml")).problems

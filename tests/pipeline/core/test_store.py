@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.manifest import Manifest, Prints, each, fingerprint
+from pipeline.core.job import Identity, Inputs, Job, JobPaths, StageOutput
+from pipeline.core.manifest import Manifest, StageHashes, as_list, fingerprint
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
 from pipeline.core.store import Store
 
 PRINT = "f" * 64
@@ -23,14 +23,14 @@ def job_for(store: Store, tmp_path: Path, *, fresh: bool = False) -> Job:
     identity = Identity(
         "clean", 1, "documents", "x:y", PRINT, {"a": 1}, 1, attempt, {"ingest": "e" * 64}, {"ingest": "d" * 64}
     )
-    return Job(identity, Inputs(), Place(folder, tmp_path, tmp_path, tmp_path / "log"))
+    return Job(identity, Inputs(), JobPaths(folder, tmp_path, tmp_path, tmp_path / "log"))
 
 
-def made(job: Job, text: str = "x") -> Outcome:
+def made(job: Job, text: str = "x") -> StageOutput:
     (job.folder / "parts").mkdir(exist_ok=True)
     (job.folder / "parts" / "one.txt").write_text(text)
     (job.folder / "stray.txt").write_text("not recorded")
-    return Outcome([entry_of(job.folder, "parts/one.txt")], {"in": 2, "out": 1, "dropped": {"short": 1}})
+    return StageOutput([entry_of(job.folder, "parts/one.txt")], {"in": 2, "out": 1, "dropped": {"short": 1}})
 
 
 def test_a_published_artifact_holds_what_was_recorded_and_nothing_else(tmp_path: Path) -> None:
@@ -149,6 +149,6 @@ def test_a_manifest_says_what_its_inputs_held_and_one_of_an_earlier_release_is_r
 
 
 def test_an_input_in_one_part_keeps_its_fingerprint_and_the_order_of_several_parts_counts() -> None:
-    parts: list[Prints] = [{"ingest": "x"}, {"ingest": ["x"]}, {"ingest": ["x", "y"]}, {"ingest": ["y", "x"]}]
+    parts: list[StageHashes] = [{"ingest": "x"}, {"ingest": ["x"]}, {"ingest": ["x", "y"]}, {"ingest": ["y", "x"]}]
     assert len({fingerprint("clean", 1, {}, inputs) for inputs in parts}) == 4
-    assert [each(inputs["ingest"]) for inputs in parts[:3]] == [["x"], ["x"], ["x", "y"]]
+    assert [as_list(inputs["ingest"]) for inputs in parts[:3]] == [["x"], ["x"], ["x", "y"]]

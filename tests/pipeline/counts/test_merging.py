@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.spill import segment
-from pipeline.counts.merging import Source, merged, write
+from pipeline.counts.merging import RunReader, merged, write
 
 LISTS = st.lists(st.dictionaries(st.integers(0, 40), st.integers(1, 9), max_size=25), min_size=1, max_size=6)
 
 
-def sources(folder: Path, lists: list[dict[int, int]]) -> list[Source]:
+def sources(folder: Path, lists: list[dict[int, int]]) -> list[RunReader]:
     found = []
     for at, one in enumerate(lists):
         pairs = np.array(sorted(one), np.uint64), np.array([one[key] for key in sorted(one)], np.uint64)
         for file in write(folder, f"{at}.bin", pairs, parts=np.zeros(1, np.uint64)):
-            found.append(Source.of(segment(folder / file, 0)))
+            found.append(RunReader.of(segment(folder / file, 0)))
     return found
 
 
@@ -44,7 +44,7 @@ def test_every_key_comes_once_in_order_with_all_its_sums(
 def test_a_list_is_cut_where_a_part_of_the_table_begins(tmp_path: Path) -> None:
     pairs = np.array([1, 4, 5, 9], np.uint64), np.array([10, 40, 50, 90], np.uint64)
     (file,) = write(tmp_path, "run.bin", pairs, parts=np.array([0, 4, 6, 9], np.uint64))
-    by_part = [Source.of(segment(tmp_path / file, part)) for part in range(4)]
+    by_part = [RunReader.of(segment(tmp_path / file, part)) for part in range(4)]
     assert [source.length for source in by_part] == [1, 2, 0, 1]
     keys = [[keys.tolist() for keys, _ in merged([source])] for source in by_part if source.length]
     assert keys == [[[1]], [[4, 5]], [[9]]]

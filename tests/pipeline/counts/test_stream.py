@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import ShardWriter
 from pipeline.counts import stream as module
-from pipeline.counts.stream import Stream, write
+from pipeline.counts.stream import TokenStream, write
 from pipeline.kernels.cooccurrence import BORDER, LEFT_OUT
 
 NUMBERS = np.array([BORDER, LEFT_OUT, 0, 1, 2], np.int32)
 
 
-def flat(folder: Path, tokens: list[list[int]], vocabulary: int = 5) -> Stream:
+def flat(folder: Path, tokens: list[list[int]], vocabulary: int = 5) -> TokenStream:
     paths = [folder / f"{at}.tokens" for at in range(len(tokens))]
     for path, some in zip(paths, tokens, strict=True):
         np.array(some, module.dtype(vocabulary)).tofile(path)
-    return Stream(paths, vocabulary=vocabulary)
+    return TokenStream(paths, vocabulary=vocabulary)
 
 
 def test_any_stretch_of_several_files_is_read(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_rows_are_laid_down_and_their_tokens_counted(tmp_path: Path, vocabulary:
             shard.write(table)
     assert shard.entry is not None
     counts = write(tmp_path / shard.entry.path, tmp_path / "flat" / "0.tokens", vocabulary=vocabulary)
-    assert Stream([tmp_path / "flat" / "0.tokens"], vocabulary=vocabulary).read(0, 4).tolist() == [
+    assert TokenStream([tmp_path / "flat" / "0.tokens"], vocabulary=vocabulary).read(0, 4).tolist() == [
         5,
         6,
         vocabulary - 1,

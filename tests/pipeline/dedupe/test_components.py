@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dedupe.base import Sets
-from pipeline.dedupe.components import Copies, Leaders, components, cut, select_survivors
+from pipeline.dedupe.components import Copies, Leaders, connected_components, select_survivors, split_components
 from pipeline.dedupe.groups import Groups
-from pipeline.dedupe.sets import SetStore, slices, write_sets
+from pipeline.dedupe.sets import SetStore, slice_sets, write_sets
 
 EDGES = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)).filter(lambda e: e[0] != e[1]), max_size=14)
 
@@ -32,28 +32,28 @@ def plain_components(edges: list[tuple[int, int]]) -> list[list[int]]:
 @given(EDGES)
 def test_components_are_those_of_a_plain_search(edges: list[tuple[int, int]]) -> None:
     first, second = numbers(*(a for a, _ in edges)), numbers(*(b for _, b in edges))
-    groups = components(first, second)
+    groups = connected_components(first, second)
     found = [groups.members[a:b].tolist() for a, b in zip(groups.offsets[:-1], groups.offsets[1:], strict=True)]
     assert found == plain_components(edges)
 
 
 def test_a_long_chain_is_one_component() -> None:
     chain = np.random.default_rng(5).permutation(20_000).astype(np.uint64)
-    assert components(chain[:-1], chain[1:]).offsets.tolist() == [0, 20_000]
+    assert connected_components(chain[:-1], chain[1:]).offsets.tolist() == [0, 20_000]
 
 
 def test_components_are_cut_into_whole_ones() -> None:
     groups = Groups(np.arange(9, dtype=np.uint64), np.array([0, 2, 7, 9]))
-    pieces = list(cut(groups, 3))
+    pieces = list(split_components(groups, 3))
     assert [piece.members.tolist() for piece in pieces] == [[0, 1], [2, 3, 4, 5, 6], [7, 8]]
     assert [piece.offsets.tolist() for piece in pieces] == [[0, 2], [0, 5], [0, 2]]
-    assert list(cut(Groups(numbers(), np.zeros(1, np.int64)), 3)) == []
+    assert list(split_components(Groups(numbers(), np.zeros(1, np.int64)), 3)) == []
 
 
 def test_a_leader_is_the_first_of_equal_texts() -> None:
     leaders = Leaders(numbers(9, 5), numbers(2, 1))
-    assert leaders.of(numbers(2, 5, 7, 9)).tolist() == [2, 1, 7, 2]
-    assert Leaders(numbers(), numbers()).of(numbers(4)).tolist() == [4]
+    assert leaders.lookup(numbers(2, 5, 7, 9)).tolist() == [2, 1, 7, 2]
+    assert Leaders(numbers(), numbers()).lookup(numbers(4)).tolist() == [4]
 
 
 def removed(
@@ -130,5 +130,5 @@ def test_who_stays_is_never_one_that_goes(tmp_path: Path) -> None:
 def test_a_component_larger_than_memory_is_read_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [set(range(7 * n, 7 * n + 100)) for n in range(60)]
     whole = removed(tmp_path / "whole", sets)
-    monkeypatch.setattr("pipeline.dedupe.components.slices", lambda sizes: slices(sizes, 450))
+    monkeypatch.setattr("pipeline.dedupe.components.slice_sets", lambda sizes: slice_sets(sizes, 450))
     assert removed(tmp_path / "cut", sets) == whole

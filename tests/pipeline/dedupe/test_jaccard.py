@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedupe.base import Sets
-from pipeline.dedupe.components import components
+from pipeline.dedupe.components import connected_components
 from pipeline.dedupe.groups import Groups
-from pipeline.dedupe.pairs import verified
-from pipeline.dedupe.sets import SetStore, slices, write_sets
+from pipeline.dedupe.pairs import verify_pairs
+from pipeline.dedupe.sets import SetStore, slice_sets, write_sets
 from pipeline.kernels.jaccard import SMALL_SET
 
 SETS = st.lists(st.sets(st.integers(0, 30), min_size=1, max_size=24), min_size=2, max_size=9)
@@ -52,7 +52,7 @@ def test_links_are_true_and_connect_all_that_are_alike(
 ) -> None:
     folder = tmp_path_factory.mktemp("sets")
     stored(folder, sets)
-    found = verified(group(len(sets)), SetStore(folder, np.array([0, len(sets)], np.uint64)), threshold)
+    found = verify_pairs(group(len(sets)), SetStore(folder, np.array([0, len(sets)], np.uint64)), threshold)
     for pair in found:
         true = index_of(sets[pair["first"]], sets[pair["second"]])
         assert true >= threshold
@@ -65,8 +65,8 @@ def test_links_are_true_and_connect_all_that_are_alike(
 def test_a_hot_group_of_near_equals_is_one_component_and_its_pairs_stay_few(tmp_path: Path) -> None:
     count = 20_000
     stored(tmp_path, [set(range(n % 3, 60)) for n in range(count)])
-    found = verified(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
-    assert components(found["first"], found["second"]).offsets.tolist() == [0, count]
+    found = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
+    assert connected_components(found["first"], found["second"]).offsets.tolist() == [0, count]
     assert len(found) < 3 * count
 
 
@@ -77,22 +77,22 @@ def test_a_hot_group_of_strangers_stays_linear_and_still_finds_the_twins(tmp_pat
     for n in range(0, 200, 2):
         sets[n] = set(sorted(sets[n + 1])[1:])
     stored(tmp_path, sets)
-    found = verified(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
+    found = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
     pairs = {tuple(sorted((int(pair["first"]), int(pair["second"])))) for pair in found}
     assert pairs == {(n, n + 1) for n in range(0, 200, 2)}
 
 
 def test_a_bucket_larger_than_memory_is_met_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(slices(np.array([3, 3, 9, 1, 1, 1]), 6)) == [(0, 2), (2, 3), (3, 6)]
-    assert list(slices(np.array([0, 0]), 6)) == [(0, 2)]
+    assert list(slice_sets(np.array([3, 3, 9, 1, 1, 1]), 6)) == [(0, 2), (2, 3), (3, 6)]
+    assert list(slice_sets(np.array([0, 0]), 6)) == [(0, 2)]
     sets = [set(range(n, n + 40)) for n in range(300)]
     stored(tmp_path, sets)
     store = SetStore(tmp_path, np.array([0, 300], np.uint64))
-    whole = verified(group(300), store, 0.9)
-    monkeypatch.setattr("pipeline.dedupe.pairs.slices", lambda sizes: slices(sizes, 500))
-    cut = verified(group(300), store, 0.9)
-    assert len(components(whole["first"], whole["second"]).offsets) == 2
-    assert len(components(cut["first"], cut["second"]).offsets) == 2
+    whole = verify_pairs(group(300), store, 0.9)
+    monkeypatch.setattr("pipeline.dedupe.pairs.slices", lambda sizes: slice_sets(sizes, 500))
+    cut = verify_pairs(group(300), store, 0.9)
+    assert len(connected_components(whole["first"], whole["second"]).offsets) == 2
+    assert len(connected_components(cut["first"], cut["second"]).offsets) == 2
 
 
 def test_sets_come_back_by_document_from_any_file(tmp_path: Path) -> None:

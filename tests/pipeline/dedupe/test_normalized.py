@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedupe.normalized import inert, keys, normal
+from pipeline.dedupe.normalized import normalized_hashes, to_nfkc, unchanged_by_nfkc
 
 # letters, signs and blanks; compatibility forms; marks and jamo that join
 ALPHABET = [*"ab AZ\t\n.!?_1中国。，！　１Ａｃ…①ﬁ㎏½ß", *map(chr, [0xE9, 0x301, 0x304B, 0x3099, 0xFF76, 0xFF9E])]
@@ -22,7 +22,7 @@ def column(*texts: str) -> pa.LargeStringArray:
 
 
 def key(text: str) -> bytes:
-    return keys(normal(column(text)))[0, :2].tobytes()
+    return normalized_hashes(to_nfkc(column(text)))[0, :2].tobytes()
 
 
 @pytest.mark.parametrize(
@@ -74,23 +74,23 @@ def test_keys_are_equal_just_where_the_folded_texts_are(texts: tuple[str, str]) 
 
 @given(st.text(max_size=30))
 def test_what_is_only_looked_at_is_in_form_nfkc(text: str) -> None:
-    if all(inert()[ord(character)] for character in text if not 0xD800 <= ord(character) < 0xE000):
+    if all(unchanged_by_nfkc()[ord(character)] for character in text if not 0xD800 <= ord(character) < 0xE000):
         assert unicodedata.is_normalized("NFKC", text)
 
 
 def test_a_column_keeps_its_order_when_some_texts_are_normalised() -> None:
     texts = ["plain", "ＡＢＣ", "矿石，热", "also plain", "e\u0301"]
-    assert normal(column(*texts)).to_pylist() == [unicodedata.normalize("NFKC", text) for text in texts]
+    assert to_nfkc(column(*texts)).to_pylist() == [unicodedata.normalize("NFKC", text) for text in texts]
     whole = column("x", *texts, "y").slice(1, 5)
-    assert np.array_equal(keys(normal(whole)), keys(normal(column(*texts))))
+    assert np.array_equal(normalized_hashes(to_nfkc(whole)), normalized_hashes(to_nfkc(column(*texts))))
 
 
 def test_texts_without_anything_have_a_key() -> None:
     assert key("") == key(" \n\t")
-    assert len(keys(normal(column()))) == 0
+    assert len(normalized_hashes(to_nfkc(column()))) == 0
 
 
 def test_the_third_word_tells_spellings_apart() -> None:
-    found = keys(normal(column("the ore", "The ore", "the ore")))
+    found = normalized_hashes(to_nfkc(column("the ore", "The ore", "the ore")))
     assert (found[:, :2] == found[0, :2]).all()
     assert found[0, 2] == found[2, 2] != found[1, 2]

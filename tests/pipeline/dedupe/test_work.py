@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from pipeline.dedupe.base import Sets
-from pipeline.dedupe.components import Copies, Leaders, components, cut, select_survivors
-from pipeline.dedupe.corpus import grouped
-from pipeline.dedupe.groups import RECORD, Groups, buckets, equal
-from pipeline.dedupe.sets import SetStore, slices, write_sets
+from pipeline.dedupe.components import Copies, Leaders, connected_components, select_survivors, split_components
+from pipeline.dedupe.corpus import group_by_label
+from pipeline.dedupe.groups import RECORD, Groups, equal_documents, find_buckets
+from pipeline.dedupe.sets import SetStore, slice_sets, write_sets
 
 LOOKED_AT = ("argsort", "flatnonzero", "lexsort", "unique", "searchsorted", "isin", "sort", "arange", "cumsum")
 
@@ -60,8 +60,8 @@ def test_many_tasks_of_components_find_their_leaders_in_one_order(counter: Count
     def work(documents: int) -> None:
         first, second = numbers(documents)[::2], numbers(documents)[1::2]
         leaders = Leaders(second, first)
-        for groups in cut(components(first, second), 20):
-            assert (leaders.of(groups.members)[::2] == groups.members[::2]).all()
+        for groups in split_components(connected_components(first, second), 20):
+            assert (leaders.lookup(groups.members)[::2] == groups.members[::2]).all()
 
     few, many = (elements(counter, work, size) for size in (4_000, 16_000))
     assert many < 6 * few
@@ -85,8 +85,8 @@ def giant(folder: Path, documents: int) -> tuple[Copies, SetStore]:
 def test_a_giant_component_costs_its_size_however_many_slices_it_takes(
     tmp_path: Path, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.dedupe.components.COMPARED", 4)
-    monkeypatch.setattr("pipeline.dedupe.components.slices", lambda sizes: slices(sizes, 400))
+    monkeypatch.setattr("pipeline.dedupe.components.MAX_COMPARED", 4)
+    monkeypatch.setattr("pipeline.dedupe.components.slice_sets", lambda sizes: slice_sets(sizes, 400))
 
     def work(documents: int) -> None:
         select_survivors(*giant(tmp_path / str(documents), documents), 0.7)
@@ -99,12 +99,12 @@ def test_a_hundred_thousand_equal_texts_are_looked_at_a_few_times_each(counter: 
     def work(documents: int) -> None:
         records = np.zeros(documents, RECORD)
         records["hash"], records["check"], records["document"] = 7, 9, numbers(documents)
-        document, leader = equal(records)
+        document, leader = equal_documents(records)
         assert len(document) == documents - 1
-        assert not len(buckets(records).members)
-        groups = components(document, leader)
+        assert not len(find_buckets(records).members)
+        groups = connected_components(document, leader)
         assert groups.offsets.tolist() == [0, documents]
-        assert not Leaders(document, leader).of(groups.members).any()
+        assert not Leaders(document, leader).lookup(groups.members).any()
 
     few, many = (elements(counter, work, size) for size in (10_000, 100_000))
     assert many < 12 * few
@@ -114,7 +114,7 @@ def test_a_hundred_thousand_equal_texts_are_looked_at_a_few_times_each(counter: 
 def test_documents_of_many_files_are_grouped_by_one_sort(counter: Counter) -> None:
     def work(files: int) -> None:
         labels = np.arange(4 * files) % files
-        assert [len(places) for _, places in grouped(labels)] == [4] * files
+        assert [len(places) for _, places in group_by_label(labels)] == [4] * files
 
     few, many = (elements(counter, work, size) for size in (200, 800))
     assert many < 6 * few

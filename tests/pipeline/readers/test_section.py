@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.config import Section, validate
 from pipeline.core.errors import ConfigError, UserError
-from pipeline.core.yaml_tree import Tree, parse_tree
+from pipeline.core.yaml_tree import YamlTree, parse_tree
 from pipeline.readers import match
 from pipeline.readers.section import Ingest, Jsonl, ingest_params
 
@@ -19,7 +19,7 @@ class Config(Section):
 
 
 def load(sources: str) -> Ingest:
-    return validate(parse_tree(f"ingest:\n  sources:\n{sources}", Tree("a.yaml")), Config).ingest
+    return validate(parse_tree(f"ingest:\n  sources:\n{sources}", YamlTree("a.yaml")), Config).ingest
 
 
 def test_unnamed_sources_are_named_after_their_readers_and_text_is_expanded() -> None:

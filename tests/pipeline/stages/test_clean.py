@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS, REJECTED
-from pipeline.core.stage import Job, Outcome
 from pipeline.filters.section import Clean, rules_params, signals_params
 from pipeline.stages import clean, signals
 
@@ -55,8 +55,8 @@ def measured(
 
 
 @pytest.fixture
-def choose(make_job: Callable[..., Job]) -> Callable[..., tuple[Job, Outcome]]:
-    def make(source: Artifact, name: str = "clean", workers: int = 1, **section: Any) -> tuple[Job, Outcome]:
+def choose(make_job: Callable[..., Job]) -> Callable[..., tuple[Job, StageOutput]]:
+    def make(source: Artifact, name: str = "clean", workers: int = 1, **section: Any) -> tuple[Job, StageOutput]:
         params = rules_params(Clean.model_validate(section), 17)
         job = make_job(name, stage="clean", params=params, inputs={"documents": source}, workers=workers)
         return job, clean.run(job)

@@ -17,10 +17,10 @@ import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
-from pipeline.core.stage import Job
 from pipeline.counts import merging, runs, vocabulary
 from pipeline.counts.section import Count
 from pipeline.stages import count

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.artifact import Artifact
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.job import Job, StageOutput
 from pipeline.dedupe.section import Dedupe
 from pipeline.stages import dedupe
 
@@ -60,7 +60,7 @@ def planted() -> tuple[Records, dict[str, str], dict[str, str]]:
 
 
 @pytest.fixture
-def deduped(make_job: MakeJob, publish: Callable[[Job, Outcome], Artifact]) -> Callable[..., Artifact]:
+def deduped(make_job: MakeJob, publish: Callable[[Job, StageOutput], Artifact]) -> Callable[..., Artifact]:
     def run(documents: Artifact, name: str = "dedupe", workers: int = 1, **params: Any) -> Artifact:
         section, inputs = Dedupe(**params).model_dump(), {"documents": documents}
         job = make_job(name, stage="dedupe", inputs=inputs, params=section, workers=workers)
@@ -144,15 +144,15 @@ def test_deduping_twice_changes_nothing(make_documents: MakeDocuments, deduped: 
     assert second.manifest.counts["dropped"] == {"exact": 0, "normalized": 0, "minhash": 0}
 
 
-def test_more_files_than_stretches_give_the_same_bytes(
+def test_more_files_than_file_ranges_give_the_same_bytes(
     make_documents: MakeDocuments, deduped: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = make_documents(planted()[0], files=9)
     by_file = deduped(documents, "by-file")
-    monkeypatch.setattr("pipeline.dedupe.corpus.STRETCHES", 4)
-    by_stretch = deduped(documents, "by-stretch", workers=2)
-    assert by_stretch.manifest.digest == by_file.manifest.digest
-    assert len(by_stretch.files("parts/")) == 9
+    monkeypatch.setattr("pipeline.dedupe.corpus.MAX_FILE_RANGES", 4)
+    by_range = deduped(documents, "by-range", workers=2)
+    assert by_range.manifest.digest == by_file.manifest.digest
+    assert len(by_range.files("parts/")) == 9
 
 
 def test_a_document_of_an_earlier_artifact_stays_even_when_it_holds_less(

@@ -17,8 +17,8 @@ import pytest
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import sha256_file
+from pipeline.core.job import Job, StageOutput, check_rows
 from pipeline.core.records import DOCUMENTS, QUARANTINE, to_rows
-from pipeline.core.stage import Job, Outcome, check_rows
 from pipeline.readers import batch as batching
 from pipeline.readers.section import Ingest, ingest_params
 from pipeline.stages import chunks as chunking
@@ -61,13 +61,13 @@ def write_corpus(folder: Path, files: int = 3, lines: int = 40) -> dict[str, Any
     return {"reader": "jsonl", "paths": f"{folder}/*.gz"}
 
 
-def tables(job: Job, outcome: Outcome, kind: str) -> pa.Table:
+def tables(job: Job, outcome: StageOutput, kind: str) -> pa.Table:
     paths = [job.folder / file.path for file in outcome.files if file.path.startswith(f"{kind}/")]
     schema = DOCUMENTS if kind == "parts" else QUARANTINE
     return pa.concat_tables([schema.empty_table(), *(pq.read_table(path) for path in sorted(paths))])
 
 
-def digests(outcome: Outcome) -> list[tuple[str, str, str]]:
+def digests(outcome: StageOutput) -> list[tuple[str, str, str]]:
     return [(file.path, file.sha256, file.content) for file in outcome.files]
 
 

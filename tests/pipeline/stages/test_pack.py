@@ -14,7 +14,7 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.job import Job, StageOutput
 from pipeline.stages import pack
 from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
 from pipeline.tokenizers.bpe import BytePair
@@ -25,7 +25,7 @@ from pipeline.tokenizers.wordpiece import WordPiece
 
 MakeJob = Callable[..., Job]
 MakeDocuments = Callable[..., Artifact]
-Publish = Callable[[Job, Outcome], Artifact]
+Publish = Callable[[Job, StageOutput], Artifact]
 
 ENGLISH = "The furnace turns raw ore into a bloom of iron, number {}; it is hammered while it is hot. "
 CHINESE = "第{}座炉子把矿石炼成铁块，趁热锻打。"

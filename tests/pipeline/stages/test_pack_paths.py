@@ -13,7 +13,7 @@ import pytest
 from pipeline.beam.task import Task
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 from pipeline.stages import pack
 from pipeline.tokenizers import id_hash, verification_sample, verified_encoder
 from pipeline.tokenizers.base import Encoded, Encoder

@@ -11,12 +11,12 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.core.stage import Inputs, Job, Outcome
+from pipeline.core.job import Inputs, Job, StageOutput
 from pipeline.dedupe.section import Dedupe
 from pipeline.filters.section import Clean, rules_params, signals_params
 from pipeline.stages import clean, dedupe, pack, signals, tokenizer
 
-Publish = Callable[[Job, Outcome], Artifact]
+Publish = Callable[[Job, StageOutput], Artifact]
 Run = Callable[..., Artifact]
 ENGLISH = "The furnace was charged from above, layer by layer, and bloom number {} was hammered out while it glowed."
 CHINESE = "第{}座炉子把矿石炼成铁块，趁热锻打，然后让它在灰里慢慢冷却。"

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS
-from pipeline.core.stage import Job, Outcome
 from pipeline.filters.section import Clean, signals_params
 from pipeline.kernels.signals import NAMES
 from pipeline.stages import signals
@@ -26,7 +26,7 @@ RECORDS = [
 
 def run(
     make_job: Callable[..., Job], documents: Artifact, name: str = "signals", workers: int = 1, **section: Any
-) -> tuple[Job, Outcome]:
+) -> tuple[Job, StageOutput]:
     params = signals_params(Clean.model_validate(section), 17)
     job = make_job(name, stage="signals", params=params, inputs={"documents": documents}, workers=workers)
     return job, signals.run(job)

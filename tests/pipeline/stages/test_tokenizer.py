@@ -11,7 +11,7 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.job import Job, StageOutput
 from pipeline.stages import tokenizer
 from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder, load
@@ -31,7 +31,7 @@ def records(english: int = 60, chinese: int = 60, russian: int = 1) -> list[dict
 
 
 @pytest.fixture
-def trained(make_job: MakeJob, publish: Callable[[Job, Outcome], Artifact]) -> Callable[..., Artifact]:
+def trained(make_job: MakeJob, publish: Callable[[Job, StageOutput], Artifact]) -> Callable[..., Artifact]:
     def run(documents: Artifact, name: str = "tokenizer", workers: int = 1, **params: Any) -> Artifact:
         params = {"vocabulary": 400, **params}
         inputs = {"documents": documents}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.launchers import launcher
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.job import ClusterOptions, Job, StageOutput
 from training.evaluation import perplexity
 from training.evaluation.section import Evaluate, evaluate_params
 from training.evaluation.worker import work
@@ -36,8 +36,8 @@ class Here:
 
 
 @pytest.fixture
-def run_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Here], Outcome]:
-    def run(job: Job, launcher: Here) -> Outcome:
+def run_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Here], StageOutput]:
+    def run(job: Job, launcher: Here) -> StageOutput:
         monkeypatch.setattr(Job, "launch", lambda self: launcher)
         return evaluate.run(job)
 
@@ -62,7 +62,7 @@ def test_scores_and_samples_are_the_same_bytes_whoever_did_the_work(
 
 def test_two_processes_write_what_one_writes(corpus: Any, make_stage_job: Any, run_with: Any) -> None:
     here = make_stage_job("evaluate", "scores", corpus, PARAMS, name="a")
-    there = make_stage_job("evaluate", "scores", corpus, PARAMS, name="b", cluster={"launcher": "local", "workers": 2})
+    there = make_stage_job("evaluate", "scores", corpus, PARAMS, name="b", cluster=ClusterOptions(workers=2))
     assert run_with(here, Here()) == run_with(there, launcher(there.cluster))
 
 

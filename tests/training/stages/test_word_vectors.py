@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.job import Inputs, Job
 from pipeline.core.manifest import Manifest
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Inputs, Job
 from pipeline.tokenizers.reference_encoder import load
 from training.evaluation.section import Evaluate, evaluate_params, file_sources
 from training.evaluation.worker import work

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.job import ClusterOptions, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
-from pipeline.core.stage import Job
 from training.identity import pretrain_params
 from training.section import Pretrain
 
@@ -50,7 +50,7 @@ def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., 
 
     def make(name: str, *, workers: int = 1, launcher: str = "local", **options: Any) -> Job:
         section = Pretrain.model_validate({**TINY, **options})
-        cluster = {"launcher": launcher, "workers": workers, "threads": 1}
+        cluster = ClusterOptions(launcher=launcher, workers=workers, threads=1)
         return job_in(
             tmp_path / name, inputs, cluster=cluster, stage="pretrain", kind="model",
             run="training.stages.pretrain:run", params=pretrain_params(section, 17),

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 from training.engines import device
 from training.stages.pretrain import run
 

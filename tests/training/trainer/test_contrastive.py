@@ -17,10 +17,10 @@ import torch.distributed as dist
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
+from pipeline.core.job import Inputs, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
-from pipeline.core.stage import Inputs, Job
 from training.models.saved import save as save_model
 from training.stages.pretrain import run, spec_of
 from training.trainer.loop import one_step, save, train

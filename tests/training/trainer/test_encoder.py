@@ -19,10 +19,10 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import write_json
+from pipeline.core.job import Inputs, Job, StageOutput
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
-from pipeline.core.stage import Inputs, Job, Outcome
 from pipeline.tokenizers.base import TokenizerOptions
 from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.reference_encoder import load
@@ -89,7 +89,7 @@ def curve(job: Job) -> dict[str, list[Any]]:
     return columns
 
 
-def digests(outcome: Outcome) -> dict[str, str]:
+def digests(outcome: StageOutput) -> dict[str, str]:
     return {file.path: file.sha256 for file in outcome.files}
 
 
@@ -140,7 +140,7 @@ def kill_at_checkpoint(job: Job) -> None:
     write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
-        "from pipeline.core.stage import Job\njob = json.loads(sys.argv[1])\n"
+        "from pipeline.core.job import Job\njob = json.loads(sys.argv[1])\n"
         "launcher(job['resources']['cluster']).gang('training.trainer.worker:work',"
         " json.loads(Path(sys.argv[2]).read_text()), processes=1, job=Job.from_dict(job))"
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 from training.engines.plain import Plain
 from training.finite import check_saved
 from training.stages.pretrain import spec_of

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.core.files import write_json
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 from training.stages import pretrain
 from training.stages.pretrain import spec_of
 from training.trainer.loop import TrainingRun, one_step, save, train
@@ -115,7 +115,7 @@ def kill_at_a_checkpoint(job: Job) -> None:
     """Start the workers and kill them all with SIGKILL once a checkpoint is whole."""
     write_json(spec := job.place.metrics / "spec.json", spec_of(job).to_dict())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    command = [*torchrun, str(job.cluster["workers"]), "-m", "training.trainer.worker", str(spec)]
+    command = [*torchrun, str(job.cluster.workers), "-m", "training.trainer.worker", str(spec)]
     with job.log.open("w") as log:
         gang = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
     while not list((job.folder / "checkpoints").glob("*.json")):

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import write_json
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.job import Job, StageOutput
 from training.models.saved import load
 from training.stages.pretrain import run, spec_of
 from training.trainer.batches import fingerprint, rows_of_step
@@ -32,7 +32,7 @@ def curve(job: Job) -> dict[str, list[Any]]:
     return columns
 
 
-def digests(outcome: Outcome) -> dict[str, str]:
+def digests(outcome: StageOutput) -> dict[str, str]:
     return {file.path: file.sha256 for file in outcome.files}
 
 
@@ -107,7 +107,7 @@ def kill_at_checkpoint(job: Job) -> None:
     write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
-        "from pipeline.core.stage import Job\n"
+        "from pipeline.core.job import Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
         "launcher(job['resources']['cluster']).gang('training.trainer.worker:work', spec,"
         " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"
@@ -128,7 +128,7 @@ def test_another_number_of_workers_goes_on_with_the_same_rows_and_says_so(make_j
     run(whole)
     shrunk = make_job("shrunk", workers=2, engine=ZERO)
     kill_at_checkpoint(shrunk)
-    one_worker = replace(shrunk.resources, cluster={**shrunk.cluster, "workers": 1})
+    one_worker = replace(shrunk.resources, cluster=replace(shrunk.cluster, workers=1))
     outcome = run(replace(shrunk, resources=one_worker))
     assert outcome.numerics is not None
     assert outcome.journal["from_step"] > 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.stage import Job
+from pipeline.core.job import Job
 from training.stages.pretrain import spec_of
 from training.trainer import checkpoint
 from training.vectors import loop

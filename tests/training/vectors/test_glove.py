@@ -20,10 +20,10 @@ import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import write_json
+from pipeline.core.job import ClusterOptions, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of
-from pipeline.core.stage import Job
 from training.identity import pretrain_params
 from training.models.saved import load
 from training.models.vectors import Glove
@@ -84,7 +84,7 @@ def published(folder: Path, kind: str, files: list[FileEntry], params: dict[str,
 def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., Job]) -> Callable[..., Job]:
     def make(name: str, *, workers: int = 1, seed: int = 17, **options: Any) -> Job:
         section = Pretrain.model_validate({**TINY, **options})
-        cluster = {"launcher": "local", "workers": workers, "threads": 1}
+        cluster = ClusterOptions(workers=workers, threads=1)
         return job_in(
             tmp_path / name, inputs, cluster=cluster, stage="pretrain", kind="model",
             run="training.stages.pretrain:run", params=pretrain_params(section, seed),
@@ -174,7 +174,7 @@ def kill_at_checkpoint(job: Job) -> None:
     write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
-        "from pipeline.core.stage import Job\n"
+        "from pipeline.core.job import Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
         "launcher(job['resources']['cluster']).gang('training.vectors.worker:work', spec,"
         " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"

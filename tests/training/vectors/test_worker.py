@@ -22,7 +22,7 @@ import torch
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import write_json
-from pipeline.core.stage import Job, Outcome
+from pipeline.core.job import Job, StageOutput
 from training.models.saved import load
 from training.models.vectors import Word2vec
 from training.stages.pretrain import run, spec_of
@@ -32,7 +32,7 @@ from training.vectors.prepare import prepare
 from training.vectors.worker import work
 
 
-def run_here(job: Job) -> Outcome:
+def run_here(job: Job) -> StageOutput:
     """The stage with its one worker in this process: what it left is collected."""
     work(spec_of(job).to_dict(), lambda figures: None)
     return run(job)
@@ -43,7 +43,7 @@ def curve(job: Job) -> dict[str, list[Any]]:
     return columns
 
 
-def digests(outcome: Outcome) -> dict[str, str]:
+def digests(outcome: StageOutput) -> dict[str, str]:
     return {file.path: file.sha256 for file in outcome.files}
 
 
@@ -148,7 +148,7 @@ def test_another_number_of_workers_goes_on_to_the_same_bytes(make_job: Callable[
     whole = run_here(make_job("whole", **options))
     job = make_job("killed", workers=2, **options)
     kill_at_checkpoint(job)
-    one_worker = replace(job.resources, cluster={**job.cluster, "workers": 1})
+    one_worker = replace(job.resources, cluster=replace(job.cluster, workers=1))
     assert digests(run(replace(job, resources=one_worker))) == digests(whole)
 
 
@@ -157,7 +157,7 @@ def kill_at_checkpoint(job: Job) -> None:
     write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
-        "from pipeline.core.stage import Job\n"
+        "from pipeline.core.job import Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
         "launcher(job['resources']['cluster']).gang('training.vectors.worker:work', spec,"
         " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"

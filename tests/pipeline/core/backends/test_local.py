@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.core.backends import local
+from pipeline.core.job import Identity, Inputs, Job, JobPaths, StageOutput
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
 from pipeline.core.store import Store
 
 PRINT = "a" * 64
@@ -22,15 +22,17 @@ STEPS = ("_sweep", "_append", "write_json", "_move")
 
 def begin(store: Store, folder: Path, *, fresh: bool = False) -> Job:
     attempt, draft = store.begin("clean", PRINT, fresh=fresh)
-    return Job(Identity("clean", 1, "documents", "x:y", PRINT, {}, 1, attempt), Inputs(), Place(draft, *[folder] * 3))
+    return Job(
+        Identity("clean", 1, "documents", "x:y", PRINT, {}, 1, attempt), Inputs(), JobPaths(draft, *[folder] * 3)
+    )
 
 
-def work(job: Job, scores: str = "[]") -> Outcome:
+def work(job: Job, scores: str = "[]") -> StageOutput:
     for path, text in (TEXTS | {"scores.json": scores}).items():
         (job.folder / path).parent.mkdir(exist_ok=True)
         if not (job.folder / path).exists():
             (job.folder / path).write_text(text, encoding="utf-8")
-    return Outcome([entry_of(job.folder, path) for path in TEXTS], {})
+    return StageOutput([entry_of(job.folder, path) for path in TEXTS], {})
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException, *, after: bool) -> None:

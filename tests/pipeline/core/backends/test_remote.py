@@ -14,9 +14,9 @@ import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
-from pipeline.core.objects import Objects
+from pipeline.core.job import Identity, Inputs, Job, JobPaths, StageOutput
+from pipeline.core.objects import ObjectStore
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import Identity, Inputs, Job, Outcome, Place
 from pipeline.core.store import Store
 
 PRINT = "f" * 64
@@ -46,16 +46,16 @@ def open_store(url: str, tmp_path: Path) -> Callable[[str], Store]:
 def begin(store: Store, tmp_path: Path, *, fresh: bool = False) -> Job:
     attempt, folder = store.begin("clean", PRINT, fresh=fresh)
     identity = Identity("clean", 1, "documents", "x:y", PRINT, {}, 1, attempt, {"ingest": "e" * 64})
-    return Job(identity, Inputs(), Place(folder, tmp_path, tmp_path, tmp_path / "log"))
+    return Job(identity, Inputs(), JobPaths(folder, tmp_path, tmp_path, tmp_path / "log"))
 
 
-def work(job: Job, texts: dict[str, str] | None = None) -> Outcome:
+def work(job: Job, texts: dict[str, str] | None = None) -> StageOutput:
     texts = TEXTS if texts is None else texts
     for path, text in {**texts, "tasks/result.json": "{}", "parts/.half.1.tmp": "ha"}.items():
         (job.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (job.folder / path).write_text(text, encoding="utf-8")
     rows = {"in": 3, "out": 3, "dropped": {}}
-    return Outcome([entry_of(job.folder, path) for path in texts], rows, journal={"host": "a"})
+    return StageOutput([entry_of(job.folder, path) for path in texts], rows, journal={"host": "a"})
 
 
 def texts_of(artifact: Artifact) -> dict[str, str]:
@@ -63,7 +63,7 @@ def texts_of(artifact: Artifact) -> dict[str, str]:
 
 
 def objects(url: str) -> list[str]:
-    return [key for key in Objects(url).list("") if "/files/" in key]
+    return [key for key in ObjectStore(url).list("") if "/files/" in key]
 
 
 def test_an_artifact_exists_when_its_manifest_does_and_strays_are_swept(
@@ -96,9 +96,9 @@ def calls(monkeypatch: pytest.MonkeyPatch, url: str, *, fatal: int, after: bool)
     done: list[str] = []
 
     def dying(name: str) -> None:
-        write: Callable[..., Any] = getattr(Objects, name)
+        write: Callable[..., Any] = getattr(ObjectStore, name)
 
-        def call(self: Objects, *arguments: Any) -> Any:
+        def call(self: ObjectStore, *arguments: Any) -> Any:
             done.append(name)
             if len(done) == fatal and not after:
                 raise Killed
@@ -107,7 +107,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, url: str, *, fatal: int, after: bool)
                 raise Killed
             return value
 
-        monkeypatch.setattr(Objects, name, call)
+        monkeypatch.setattr(ObjectStore, name, call)
 
     for name in ("put", "put_if_absent", "upload", "delete"):
         dying(name)
@@ -172,15 +172,15 @@ def test_a_superseded_attempt_can_neither_publish_nor_change_what_the_current_on
 def test_two_machines_never_claim_the_same_attempt(
     open_store: Callable[[str], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, numbers = Objects.put_if_absent, []
+    claim, numbers = ObjectStore.put_if_absent, []
 
-    def raced(self: Objects, key: str, data: bytes) -> bool:
+    def raced(self: ObjectStore, key: str, data: bytes) -> bool:
         if not numbers:
             numbers.append(0)
             numbers.append(begin(open_store("b"), tmp_path).identity.attempt)
         return claim(self, key, data)
 
-    monkeypatch.setattr(Objects, "put_if_absent", raced)
+    monkeypatch.setattr(ObjectStore, "put_if_absent", raced)
     numbers.append(begin(open_store("a"), tmp_path).identity.attempt)
     assert numbers == [0, 1, 2]
 
@@ -200,7 +200,7 @@ def test_journal_lines_are_kept_in_their_order(open_store: Callable[[str], Store
     store = open_store("a")
     job = begin(store, tmp_path)
     artifact = store.publish(job, work(job))
-    store.note(artifact, event="measured", seconds=3)
+    store.note(artifact, {"event": "measured", "seconds": 3})
     lines = artifact.journal()
     assert [line["event"] for line in lines] == ["published", "measured"] and lines[0]["host"] == "a"
 
@@ -218,10 +218,10 @@ def test_files_are_local_paths_and_one_that_changed_in_the_store_is_refused(
         p.name for p in artifact.files("parts/")
     ]
     changed = next(key for key in objects(url) if key.endswith("scores.json"))
-    Objects(url).put(changed, b"[9]")
+    ObjectStore(url).put(changed, b"[9]")
     with pytest.raises(StageFailed, match=r"is not what was published. Run its stage with --force"):
         artifact.file("scores.json")
-    Objects(url).delete(changed)
+    ObjectStore(url).delete(changed)
     with pytest.raises(StageFailed, match="is gone from the store"):
         artifact.file("scores.json")
 

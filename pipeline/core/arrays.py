@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.core.files import replacing
 
 
-def save(folder: Path, name: str, **arrays: NDArray[Any]) -> None:
+def save_arrays(folder: Path, name: str, **arrays: NDArray[Any]) -> None:
     """Write each array to <folder>/<name>.<its name>.npy."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, array in arrays.items():
@@ -19,7 +19,7 @@ def save(folder: Path, name: str, **arrays: NDArray[Any]) -> None:
             np.save(stream, array)
 
 
-def load(folder: Path, name: str, part: str) -> NDArray[Any]:
+def load_array(folder: Path, name: str, part: str) -> NDArray[Any]:
     """One array, mapped: what is not touched is not read."""
     array: NDArray[Any] = np.load(_path(folder, name, part), mmap_mode="r")
     return array

@@ -1,0 +1,250 @@
+"""What a stage is given when it runs (Job), and what it returns (StageOutput).
+
+A stage writes under `job.folder`. Files appear there by rename only, and what the StageOutput does not list is deleted
+when the artifact is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NotRequired, Protocol, TypedDict
+
+from pipeline.core.artifact import Artifact
+from pipeline.core.counts import StageCounts
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.journal import JournalLine
+from pipeline.core.manifest import StageHashes
+from pipeline.core.numerics import ModelNumerics, ScoreNumerics
+from pipeline.core.progress import Progress
+from pipeline.core.registry import load
+from pipeline.core.shards import FileEntry
+from pipeline.core.stage import ArtifactKind
+
+
+class ProcessLauncher(Protocol):
+    """How a stage starts other processes, here or on a cluster. `target` is "module:function", specs are JSON-able."""
+
+    def gang(self, target: str, spec: JsonObject, *, processes: int, job: Job) -> None:
+        """Run `target(spec, report)` in `processes` processes that start and stop together."""
+
+    def tasks(self, target: str, specs: list[JsonObject], *, job: Job) -> list[JsonValue]:
+        """Run `target(spec)` for every spec; results in the order of the specs."""
+
+
+class SourceFile(TypedDict):
+    """A file outside the store that a stage reads: where it lies, and what the plan found there."""
+
+    path: str
+    name: str
+    size: NotRequired[int]
+    mtime: NotRequired[float]
+    sha256: str
+
+
+class SourceFiles(TypedDict):
+    """The files of one source, in the order of their names; `folder` where the source is a folder as a whole."""
+
+    source: str
+    reader: str
+    files: list[SourceFile]
+    folder: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an artifact is and what it is made of: what its manifest records. Nothing else may change a byte of it.
+
+    `input_fingerprints` and `input_digests`: stage → fingerprint, or digest, of what was read; a list where a stage was
+    read in several parts.
+    """
+
+    stage: str
+    version: int
+    kind: ArtifactKind
+    run: str
+    fingerprint: str
+    params: JsonObject
+    seed: int
+    attempt: int = 1
+    input_fingerprints: StageHashes = field(default_factory=dict)
+    input_digests: StageHashes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The artifacts that a stage reads, by kind; a kind may come in several parts, whose order counts.
+
+    An artifact of another run stands under what it is for ("init"), not under its kind.
+    """
+
+    by_kind: Mapping[str, tuple[Artifact, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, artifacts: Mapping[str, Artifact | Sequence[Artifact]]) -> Inputs:
+        """From one artifact or several of each kind; a kind with none is left out."""
+        parts = {kind: (value,) if isinstance(value, Artifact) else tuple(value) for kind, value in artifacts.items()}
+        return cls({kind: value for kind, value in parts.items() if value})
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in self.by_kind
+
+    def one(self, kind: str) -> Artifact:
+        """The only artifact of a kind.
+
+        Raises: StageFailed when there is none, or more than one.
+        """
+        parts = self.all(kind)
+        if len(parts) != 1:
+            raise StageFailed(f"{len(parts)} artifacts of the kind {kind} were given where one is read.")
+        return parts[0]
+
+    def all(self, kind: str) -> tuple[Artifact, ...]:
+        """The artifacts of a kind, in the order of their parts."""
+        return self.by_kind.get(kind, ())
+
+    def files(self, kind: str, prefix: str = "") -> list[Path]:
+        """The files of all parts whose path begins so: in the order of the parts, within each by the bytes of paths."""
+        return [path for artifact in self.all(kind) for path in artifact.files(prefix)]
+
+    def every(self) -> list[Artifact]:
+        """All artifacts, kind by kind."""
+        return [artifact for parts in self.by_kind.values() for artifact in parts]
+
+
+@dataclass(frozen=True)
+class JobPaths:
+    """Where an attempt works. What it names in its Outcome lies under `folder`; `scratch` is shared by all stages."""
+
+    folder: Path
+    scratch: Path
+    metrics: Path
+    log: Path
+
+
+@dataclass(frozen=True)
+class BeamOptions:
+    """How wide the data stages run; 0 workers means one per core."""
+
+    runner: str = "embedded"
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """The `cluster` section of the configuration. `head`: the address of a Ray head that this process group started."""
+
+    launcher: str = "local"
+    address: str | None = None
+    workers: int = 1
+    gpus_per_worker: int = 0
+    threads: int = 1
+    beam: BeamOptions = field(default_factory=BeamOptions)
+    head: str | None = None
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, JsonValue]) -> ClusterOptions:
+        return cls(**{**value, "beam": BeamOptions(**value["beam"])})
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How many workers run at once, and where. None of it changes a byte of the result."""
+
+    workers: int = 1
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
+    launcher: str = (
+        ""  # "module:function" that makes a ProcessLauncher of ClusterOptions; the starter of the job sets it
+    )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at one artifact. `section`: the stage's section of the configuration, defaults filled, as JSON."""
+
+    identity: Identity
+    inputs: Inputs
+    place: JobPaths
+    resources: Resources = field(default_factory=Resources)
+    sources: Sequence[SourceFiles] = ()
+    section: JsonObject = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def stage(self) -> str:
+        return self.identity.stage
+
+    @property
+    def params(self) -> JsonObject:
+        return self.identity.params
+
+    @property
+    def folder(self) -> Path:
+        return self.place.folder
+
+    @property
+    def log(self) -> Path:
+        return self.place.log
+
+    @property
+    def workers(self) -> int:
+        return self.resources.workers
+
+    @property
+    def cluster(self) -> ClusterOptions:
+        return self.resources.cluster
+
+    def launch(self) -> ProcessLauncher:
+        """The launcher that the cluster section names; stages start processes through it and nothing else."""
+        launcher: ProcessLauncher = load(self.resources.launcher)(self.cluster)
+        return launcher
+
+    def to_dict(self) -> JsonObject:
+        """JSON-able; inputs as paths or URLs, the progress end as its address."""
+        return {
+            "identity": asdict(self.identity),
+            "inputs": {kind: [part.uri for part in parts] for kind, parts in self.inputs.by_kind.items()},
+            "place": {name: str(path) for name, path in asdict(self.place).items()},
+            "resources": asdict(self.resources),
+            "sources": list(self.sources),
+            "section": self.section,
+            "progress": self.progress.address,
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, JsonValue]) -> Job:
+        identity = Identity(**value["identity"])
+        place = JobPaths(**{name: Path(path) for name, path in value["place"].items()})
+        cache = place.scratch / "cache"
+        inputs = {kind: [Artifact.of(uri, cache) for uri in uris] for kind, uris in value["inputs"].items()}
+        resources = {**value["resources"], "cluster": ClusterOptions.from_dict(value["resources"]["cluster"])}
+        return cls(
+            identity, Inputs.of(inputs), place, Resources(**resources), value["sources"], value["section"],
+            Progress(value["progress"], identity.stage),
+        )  # fmt: skip
+
+
+@dataclass
+class StageOutput:
+    """What a stage made: the recorded files, its counts, and what belongs in the journal and not in the digest."""
+
+    files: list[FileEntry]
+    counts: StageCounts
+    numerics: ModelNumerics | ScoreNumerics | None = None
+    journal: JournalLine = field(default_factory=JournalLine)
+
+
+def check_rows(stage: str, counts: StageCounts) -> None:
+    """Every stage proves its bookkeeping: in = out + dropped + quarantined.
+
+    Raises: StageFailed when rows went missing, which is our mistake and never the user's.
+    """
+    dropped = sum(counts.get("dropped", {}).values())
+    quarantined = counts.get("quarantined", 0)
+    if counts["in"] != counts["out"] + dropped + quarantined:
+        raise StageFailed(
+            f"{stage}: rows do not add up: {counts['in']:,} in, {counts['out']:,} out, {dropped:,} dropped, "
+            f"{quarantined:,} quarantined. Nothing was published; please report this."
+        )

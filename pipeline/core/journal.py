@@ -1,0 +1,39 @@
+"""The journal of an artifact: what was measured while it was made. It enters neither the fingerprint nor the digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+from pipeline.core.files import JsonObject
+
+
+class JournalLine(TypedDict, total=False):
+    """One line of journal.jsonl: what the stage's process and its supervisor noted."""
+
+    event: str
+    attempt: int
+    run: str
+    started: float  # seconds since 1970
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    host: str
+    workers: int
+    cluster: JsonObject
+    versions: dict[str, str]
+    # pack
+    encoder: str
+    # pretrain
+    from_step: int
+    training_seconds: float
+    tokens_per_second: float
+    worker_peak_bytes: int
+
+
+def merged(lines: Iterable[JournalLine]) -> JournalLine:
+    """All lines as one; a later value replaces an earlier one."""
+    values: JournalLine = {}
+    for line in lines:
+        values.update(line)
+    return values

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from training.evaluation.initial_model import TrainingStart
     from training.models.base import Model
 
-Item = TypeVar("Item", bound=Mapping[str, object])
-Result = TypeVar("Result")
+WorkItem = TypeVar("WorkItem", bound=Mapping[str, object])
+ItemResult = TypeVar("ItemResult")
 NOT_FINITE = """a result is not a finite number: the model's weights diverged. \
 Train it again with a lower optimizer.lr, or with clip."""
 
@@ -97,7 +97,7 @@ def _load_model(folder: Path, device: device) -> Model:
     return load(folder, device=device)
 
 
-class EvaluationTask(ABC, Generic[Item, Result]):
+class EvaluationTask(ABC, Generic[WorkItem, ItemResult]):
     """The base of every task. `options` is its section, `seed` the seed of the run."""
 
     name: str
@@ -106,18 +106,18 @@ class EvaluationTask(ABC, Generic[Item, Result]):
         self.options, self.seed = options, seed
 
     @abstractmethod
-    def cut(self, held_out: HeldOut) -> list[Item]:
+    def cut(self, held_out: HeldOut) -> list[WorkItem]:
         """The items of work, as JSON objects. Each should be worth at least the seconds that a process takes to start.
 
         Raises: StageFailed when the task cannot be done at all: this is called before any item is worked on.
         """
 
     @abstractmethod
-    def work(self, item: Item, subject: Subject) -> Result:
+    def work(self, item: WorkItem, subject: Subject) -> ItemResult:
         """The result of one item, a JSON value. Runs in a process of its own, in fp32, on a fixed number of threads."""
 
     @abstractmethod
-    def merge(self, held_out: HeldOut, results: list[Result]) -> TaskResult:
+    def merge(self, held_out: HeldOut, results: list[ItemResult]) -> TaskResult:
         """The scores and files of the results, which come in the order of `cut`."""
 
 

@@ -155,7 +155,7 @@ class _Filler:
         return [{"text": self._spelled(ids), "probability": round(probability, 4)} for ids, probability in fillings]
 
     def _spelled(self, ids: tuple[int, ...]) -> str:
-        return self._held_out.pieces.text(ids).decode("utf-8", "replace").strip()
+        return self._held_out.token_bytes.text(ids).decode("utf-8", "replace").strip()
 
 
 def _scores(words: Sequence[FilledWord], language: str | None, top: int) -> Iterator[Score]:

@@ -79,7 +79,7 @@ def _words(held_out: HeldOut, special: SpecialTokens) -> Iterator[MaskedWord]:
 
 def _text(held_out: HeldOut, tokens: TokenIds) -> str:
     """A row may cut a character: an incomplete character is left out."""
-    return held_out.pieces.text(tokens).decode("utf-8", "ignore")
+    return held_out.token_bytes.text(tokens).decode("utf-8", "ignore")
 
 
 def _word_spans(reading: TokenBoundaries, first: int, last: int) -> list[tuple[int, int]]:
@@ -127,7 +127,7 @@ def likeliest_fillings(probabilities: Tensor, count: int) -> list[Filling]:
 def text_with_gap(held_out: HeldOut, row: PackedRow, word: MaskedWord, most: int) -> tuple[str, str]:
     """A line of text, `most` tokens on each side, with the word left out; and the word."""
     first, last = next((span.start, span.end) for span in row.spans if span.document_id == word.document)
-    last -= int(row.tokens[last - 1] == held_out.pieces.end_of_text)
+    last -= int(row.tokens[last - 1] == held_out.token_bytes.end_of_text)
     spelled = _text(held_out, row.tokens[word.start : word.stop])
     space = spelled[: len(spelled) - len(spelled.lstrip())]
     before = _text(held_out, row.tokens[max(first, word.start - most) : word.start])

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import StageFailed
-from pipeline.tokenizers import reference_encoder, token_bytes
+from pipeline.tokenizers import reference_encoder
+from pipeline.tokenizers.token_bytes import TokenBytes
+from pipeline.tokenizers.token_bytes import load as load_token_bytes
 from training.evaluation.section import Sampling
 
 
@@ -35,11 +37,11 @@ class GenerationTokenizer:
     """A tokenizer.json to generate with: text to ids, and ids to bytes."""
 
     reference: reference_encoder.ReferenceEncoder
-    pieces: token_bytes.TokenBytes
+    token_bytes: TokenBytes
 
     @classmethod
     def read(cls, path: Path) -> GenerationTokenizer:
-        return cls(reference_encoder.load(path), token_bytes.load(path))
+        return cls(reference_encoder.load(path), load_token_bytes(path))
 
 
 def generate(
@@ -49,13 +51,13 @@ def generate(
 
     The prompt is read as the beginning of a document: after an end of text, as in training.
     """
-    end_of_text = tokenizer.pieces.end_of_text
+    end_of_text = tokenizer.token_bytes.end_of_text
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     prompt_tokens = [end_of_text, *tokenizer.reference.encode_prompt(prompt)]
     for token in generate_tokens(model, prompt_tokens, sampling, seed=seed):
         if token == end_of_text:
             break
-        if text := decoder.decode(tokenizer.pieces.spelled[token]):
+        if text := decoder.decode(tokenizer.token_bytes.spelled[token]):
             yield text
     if text := decoder.decode(b"", final=True):
         yield text

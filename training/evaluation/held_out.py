@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.job import Inputs
 from pipeline.core.shards import batches, rows
-from pipeline.tokenizers import token_bytes
+from pipeline.tokenizers.token_bytes import TokenBytes
+from pipeline.tokenizers.token_bytes import load as load_token_bytes
 
 # the language of a document that has none, as the pack stage counts it; in scores, null is all languages together
 UNKNOWN = "unknown"
@@ -97,8 +98,8 @@ class HeldOut:
         return cls(row_files, document_files, Path(value["tokenizer"]))
 
     @cached_property
-    def pieces(self) -> token_bytes.TokenBytes:
-        return token_bytes.load(self.tokenizer)
+    def token_bytes(self) -> TokenBytes:
+        return load_token_bytes(self.tokenizer)
 
     @cached_property
     def file_rows(self) -> tuple[int, ...]:
@@ -153,27 +154,27 @@ class HeldOut:
         tokens = np.concatenate(spans)
         predicted = np.concatenate(predicted_spans)
         # the last token ends the document; the same id earlier is text that spells the special token
-        ended = tokens[-1] == self.pieces.end_of_text
-        predicted_bytes = int(self._token_bytes[predicted].sum())
+        ended = tokens[-1] == self.token_bytes.end_of_text
+        predicted_bytes = int(self._token_sizes[predicted].sum())
         if ended and end_predicted:
-            predicted_bytes -= int(self._token_bytes[self.pieces.end_of_text])
+            predicted_bytes -= int(self._token_sizes[self.token_bytes.end_of_text])
         text_tokens = tokens[:-1] if ended else tokens
         return HeldOutDocument(
-            document_id, len(spans), self.pieces.text(text_tokens), len(predicted), predicted_bytes,
-            spelled_bytes=int(self._token_bytes[text_tokens].sum()),
-            visible_bytes=int(self._visible_token_bytes[text_tokens].sum()),
+            document_id, len(spans), self.token_bytes.text(text_tokens), len(predicted), predicted_bytes,
+            spelled_bytes=int(self._token_sizes[text_tokens].sum()),
+            visible_bytes=int(self._visible_token_sizes[text_tokens].sum()),
         )  # fmt: skip
 
     @cached_property
-    def _token_bytes(self) -> NDArray[np.int64]:
-        return self.pieces.sizes
+    def _token_sizes(self) -> NDArray[np.int64]:
+        return self.token_bytes.sizes
 
     @cached_property
-    def _visible_token_bytes(self) -> NDArray[np.int64]:
+    def _visible_token_sizes(self) -> NDArray[np.int64]:
         """The bytes of each token that are not white space."""
-        spelled = self.pieces.spelled
+        spelled = self.token_bytes.spelled
         visible = np.fromiter((len(b"".join(text.split())) for text in spelled), np.int64, len(spelled))
-        return np.where(self._token_bytes > 0, visible, 0)
+        return np.where(self._token_sizes > 0, visible, 0)
 
     @cached_property
     def language_of(self) -> dict[str, str]:

@@ -11,11 +11,10 @@ from typing import TypedDict
 
 import torch
 
-from pipeline.core.files import read_json
 from pipeline.core.job import Inputs
 from training.identity import EXTERNALS
 from training.models.base import Model
-from training.models.saved import CONFIG
+from training.models.saved import read_config
 from training.trainer import initial
 
 
@@ -39,7 +38,7 @@ def training_start_of(inputs: Inputs) -> TrainingStart | None:
 
 def initial_model(folder: Path, tokenizer: Path, start: TrainingStart, device: torch.device) -> Model:
     """The model of `folder` as it was before its first step, in evaluation mode."""
-    config = read_json(folder / CONFIG)
+    config = read_config(folder)
     model = initial.first_model(
         config["family"], config["options"], vocabulary=config["vocabulary"], context=config["context"],
         seed=start["seed"],

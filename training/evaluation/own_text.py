@@ -48,7 +48,7 @@ def held_out_texts(held_out: HeldOut, language: str | None = None) -> Iterator[b
 
 def own_texts(held_out: HeldOut) -> dict[str, OwnText]:
     """The sizes of every held-out text, by the document's id; empty where the tokenizer keeps every byte."""
-    if held_out.pieces.exact:
+    if held_out.token_bytes.exact:
         return {}
     fold = load_normalizer(held_out.tokenizer)
     documents = document_texts(held_out, held_out.language_of)

@@ -57,7 +57,7 @@ def sample_step(held_out: HeldOut) -> int:
 def sampled_spans(item: RowRange, subject: Subject) -> list[list[SampledSpan]]:
     """For each row, and each document's span in it: the loss, the number and the bytes of the sampled tokens."""
     held_out, step = subject.held_out, sample_step(subject.held_out)
-    special, sizes = special_tokens.read(held_out.tokenizer), held_out.pieces.sizes
+    special, sizes = special_tokens.read(held_out.tokenizer), held_out.token_bytes.sizes
     rows = []
     for number, row in enumerate(held_out.rows(item["start"], item["stop"]), item["start"]):
         places = np.arange((-number * held_out.length) % step, len(row.tokens), step)

@@ -96,9 +96,9 @@ def _opening(tokenizer: GenerationTokenizer, text: str) -> str:
     so the text is cut after the last word with which it still fits; the first word is always included.
     """
     beginning = text[: 64 * OPENING_TOKENS]
-    if tokenizer.pieces.exact:
+    if tokenizer.token_bytes.exact:
         ids = tokenizer.reference.encode_text(beginning)[:OPENING_TOKENS]
-        return tokenizer.pieces.text(ids).decode("utf-8", "ignore")
+        return tokenizer.token_bytes.text(ids).decode("utf-8", "ignore")
     opening = ""
     for _, end in words.spans(beginning):
         if opening and len(tokenizer.reference.encode_text(beginning[:end])) > OPENING_TOKENS:

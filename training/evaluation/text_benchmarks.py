@@ -94,8 +94,10 @@ def read_query_passages(path: Path) -> QueryPassages:
     for number, record in _records(path):
         fields = fields or next((pair for pair in QUERY_FIELDS if all(name in record for name in pair)), None)
         if fields is None:
-            known = "; ".join(f"`{query}` and `{passage}`" for query, passage in QUERY_FIELDS)
-            raise UserError(f"{path}:{number}: no query with a passage. A line needs {known} (or `text` and `label`).")
+            alternatives = "; ".join(f"`{query}` and `{passage}`" for query, passage in QUERY_FIELDS)
+            raise UserError(
+                f"{path}:{number}: no query with a passage. A line needs {alternatives} (or `text` and `label`)."
+            )
         queries.append(_string(path, number, record, field=fields[0]))
         passage = _string(path, number, record, field=fields[1])
         answers.append(passages.setdefault(passage, len(passages)))

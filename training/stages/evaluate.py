@@ -7,7 +7,7 @@ names).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,7 +18,9 @@ from pipeline.core.numerics import ScoreNumerics
 from pipeline.core.shards import entry_of
 
 if TYPE_CHECKING:
+    from pipeline.core.config import Component
     from training.evaluation.base import TaskResult
+    from training.evaluation.held_out import HeldOut
     from training.evaluation.worker import EvaluationSpec, Numerics, WorkSpec
 
 WORK = "training.evaluation.worker:work"
@@ -28,7 +30,6 @@ RESULTS = "pieces"  # under the draft: not published
 def run(job: Job) -> StageOutput:
     """Cut every task into items, do the items that no earlier attempt finished, merge the results."""
     from training.evaluation.held_out import HeldOut
-    from training.evaluation.initial_model import training_start_of
     from training.evaluation.section import Evaluate
     from training.evaluation.task_files import with_local_copies
     from training.evaluation.worker import create_task, read_result
@@ -38,7 +39,24 @@ def run(job: Job) -> StageOutput:
     task_params = with_local_copies(job.params["tasks"], job.sources, job.folder)
     components = Evaluate.model_validate({"tasks": task_params}).tasks
     tasks = [create_task(component.name, component.options, seed) for component in components]
-    shared: EvaluationSpec = {
+    shared = _shared_spec(job, held_out, seed)
+    specs = [
+        _task_specs(job, component, shared, task.cut(held_out), task_name=task.name)
+        for component, task in zip(components, tasks, strict=True)
+    ]
+    _work(job, [spec for task_specs in specs for spec in task_specs])
+    results = [[read_result(spec) for spec in task_specs] for task_specs in specs]
+    merged = [
+        task.merge(held_out, [result for result, _ in task_results])
+        for task, task_results in zip(tasks, results, strict=True)
+    ]
+    return _outcome(job, merged, [numerics for task_results in results for _, numerics in task_results])
+
+
+def _shared_spec(job: Job, held_out: HeldOut, seed: int) -> EvaluationSpec:
+    from training.evaluation.initial_model import training_start_of
+
+    return {
         "seed": seed,
         # from the configuration, never the core count: another number of threads is another order of sums
         "threads": job.cluster.threads,
@@ -47,24 +65,18 @@ def run(job: Job) -> StageOutput:
         "training_start": training_start_of(job.inputs),
         "progress": job.progress.address,
     }
-    specs: list[list[WorkSpec]] = []
-    for component, task in zip(components, tasks, strict=True):
-        specs.append(
-            [
-                {
-                    **shared, "task": component.name, "options": component.options,
-                    "item": item, "result": str(_result_path(job, task.name, number)),
-                }
-                for number, item in enumerate(task.cut(held_out))
-            ]
-        )  # fmt: skip
-    _work(job, [spec for task_specs in specs for spec in task_specs])
-    results = [[read_result(spec) for spec in task_specs] for task_specs in specs]
-    merged = [
-        task.merge(held_out, [result for result, _ in task_results])
-        for task, task_results in zip(tasks, results, strict=True)
-    ]
-    return _outcome(job, merged, [numerics for task_results in results for _, numerics in task_results])
+
+
+def _task_specs(
+    job: Job, component: Component, shared: EvaluationSpec, items: Sequence[Mapping[str, object]], *, task_name: str
+) -> list[WorkSpec]:
+    return [
+        {
+            **shared, "task": component.name, "options": component.options,
+            "item": item, "result": str(_result_path(job, task_name, number)),
+        }
+        for number, item in enumerate(items)
+    ]  # fmt: skip
 
 
 def _result_path(job: Job, task: str, number: int) -> Path:

@@ -32,8 +32,8 @@ class Learned:
     counts: tuple[int, ...]
 
     def subject(self, **held_out: Any) -> Subject:
-        known = {"row_files": (), "document_files": (), "tokenizer": self.tokenizer, **held_out}
-        return Subject(self.folder, HeldOut(**known), torch.device("cpu"))
+        paths = {"row_files": (), "document_files": (), "tokenizer": self.tokenizer, **held_out}
+        return Subject(self.folder, HeldOut(**paths), torch.device("cpu"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Gaps are filled by the model's likeliest pieces, and held-out words are counted as found when they are."""
+"""Gaps are filled with the model's likeliest pieces, and correct predictions of held-out words are counted."""
 
 from __future__ import annotations
 
@@ -55,21 +55,21 @@ def learned(held_out: HeldOut, vocabulary: int) -> Any:
 
 def filled(subject: Subject, **options: Any) -> TaskResult:
     task = Fill(Options.model_validate(options), 0)
-    return task.merge(subject.held_out, [task.work(piece, subject) for piece in task.cut(subject.held_out)])
+    return task.merge(subject.held_out, [task.work(item, subject) for item in task.cut(subject.held_out)])
 
 
-def test_a_model_that_learned_finds_more_words_than_one_that_did_not(subject: Subject, tmp_path: Path) -> None:
+def test_a_trained_model_predicts_more_words_than_an_untrained_one(subject: Subject, tmp_path: Path) -> None:
     new = build("bert", {"layers": 1, "heads": 2, "width": 64}, vocabulary=subject.model.vocabulary, context=34)
     save(new, tmp_path)
     before, after = filled(dataclasses.replace(subject, folder=tmp_path)), filled(subject)
     for language in (None, "en", "zh"):
-        old, found = (
-            {score.metric: score for score in one.scores if score.language == language} for one in (before, after)
+        old, new = (
+            {score.metric: score for score in result.scores if score.language == language} for result in (before, after)
         )
-        assert found["accuracy"].value > old["accuracy"].value
-        assert found["accuracy"].value <= found["accuracy_top5"].value <= 1
-        interval = found["accuracy"].interval
-        assert interval is not None and interval[0] <= found["accuracy"].value <= interval[1]
+        assert new["accuracy"].value > old["accuracy"].value
+        assert new["accuracy"].value <= new["accuracy_top5"].value <= 1
+        interval = new["accuracy"].interval
+        assert interval is not None and interval[0] <= new["accuracy"].value <= interval[1]
     assert after.counts["words"] == next(score.items for score in after.scores if score.language is None)
 
 
@@ -78,51 +78,52 @@ def test_candidates_are_those_of_the_models_own_logits(subject: Subject) -> None
     assert english["text"] == PROMPTS[0] and len(english["candidates"]) == 1
     own, reference = special_tokens.read(subject.held_out.tokenizer), load_tokenizer(subject.held_out.tokenizer)
     left, right = reference.encode_text("The quiet"), reference.encode_text(" carries a letter")
-    asked = torch.tensor([[own.start, *left, own.mask, *right, own.end]])
+    tokens = torch.tensor([[own.start, *left, own.mask, *right, own.end]])
     with torch.inference_mode():
-        logits = load(subject.folder).logits(asked)[0, 1 + len(left)]
+        logits = load(subject.folder).logits(tokens)[0, 1 + len(left)]
     logits = logits.clone()
     logits[own.special.tolist()] = -torch.inf
     top = torch.softmax(logits, -1).topk(5)
     expected = [reference.decode([int(token)]).strip() for token in top.indices]
-    assert [one["text"] for one in english["candidates"][0]] == expected
+    assert [candidate["text"] for candidate in english["candidates"][0]] == expected
     assert english["candidates"][0][0]["probability"] == pytest.approx(float(top.values[0]), abs=1e-4)
     # two masks beside each other are one gap of two pieces
     assert [len(gap) for gap in chinese["candidates"]] == [5, 5]
 
 
-def test_hidden_words_are_words_of_one_document_and_are_shown_with_a_gap(subject: Subject) -> None:
+def test_masked_words_are_words_of_one_document_and_are_shown_with_a_gap(subject: Subject) -> None:
     held_out = subject.held_out
     texts = {document.id: document.text.decode() for document in held_out.documents()}
-    found = gaps.select_words(held_out, special_tokens.read(held_out.tokenizer), 20)
-    assert {one.language for one in found} == {"en", "zh", "unknown"}
-    for one in found:
-        row = next(held_out.rows(one.row, one.row + 1))
-        text, word = gaps.text_with_gap(held_out, row, one, 100)
-        assert words.units(word) and word in texts[one.document]
-        assert text.count("[MASK]") == one.stop - one.start
-        before, after = text.split("[MASK]" * (one.stop - one.start))
-        assert before + word + after in texts[one.document]
+    selected = gaps.select_words(held_out, special_tokens.read(held_out.tokenizer), 20)
+    assert {masked.language for masked in selected} == {"en", "zh", "unknown"}
+    for masked in selected:
+        row = next(held_out.rows(masked.row, masked.row + 1))
+        text, word = gaps.text_with_gap(held_out, row, masked, 100)
+        assert words.units(word) and word in texts[masked.document]
+        assert text.count("[MASK]") == masked.stop - masked.start
+        before, after = text.split("[MASK]" * (masked.stop - masked.start))
+        assert before + word + after in texts[masked.document]
 
 
 def test_the_file_shows_so_many_words_of_each_language(subject: Subject) -> None:
-    told = filled(subject, shown=3, words=10).files[FILE]
-    languages = [one["language"] for one in told]
+    rows = filled(subject, shown=3, words=10).files[FILE]
+    languages = [row["language"] for row in rows]
     assert languages.count("en") == languages.count("zh") == 3
-    assert all(one["answer"] and len(one["candidates"][0]) == 5 for one in told)
+    assert all(row["answer"] and len(row["candidates"][0]) == 5 for row in rows)
 
 
 def test_the_best_fillings_of_a_gap_are_the_likeliest_products() -> None:
     torch.manual_seed(0)
-    chances = torch.softmax(torch.randn(3, 6).double(), -1)
+    probabilities = torch.softmax(torch.randn(3, 6).double(), -1)
     every = {
-        (a, b, c): float(chances[0, a] * chances[1, b] * chances[2, c])
+        (a, b, c): float(probabilities[0, a] * probabilities[1, b] * probabilities[2, c])
         for a in range(6) for b in range(6) for c in range(6)
     }  # fmt: skip
-    expected = sorted(every.items(), key=lambda one: -one[1])[:4]
-    found = gaps.likeliest_fillings(chances, 4)
-    assert [pieces for pieces, _ in found] == [pieces for pieces, _ in expected]
-    assert [chance for _, chance in found] == pytest.approx([chance for _, chance in expected])
+    expected = sorted(every.items(), key=lambda filling: -filling[1])[:4]
+    fillings = gaps.likeliest_fillings(probabilities, 4)
+    assert [ids for ids, _ in fillings] == [ids for ids, _ in expected]
+    expected_probabilities = [probability for _, probability in expected]
+    assert [probability for _, probability in fillings] == pytest.approx(expected_probabilities)
 
 
 def test_a_prompt_without_a_gap_is_refused() -> None:
@@ -131,6 +132,6 @@ def test_a_prompt_without_a_gap_is_refused() -> None:
 
 
 def test_figures_do_not_depend_on_how_the_work_is_cut(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = filled(subject, words=30, prompts=PROMPTS)
+    expected = filled(subject, words=30, prompts=PROMPTS)
     monkeypatch.setattr("training.evaluation.fill.ITEM_WORDS", 7)
-    assert filled(subject, words=30, prompts=PROMPTS) == whole
+    assert filled(subject, words=30, prompts=PROMPTS) == expected

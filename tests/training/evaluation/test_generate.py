@@ -36,8 +36,8 @@ def test_the_same_seed_gives_the_same_text(model: Any, tokenizer: GenerationToke
 
 def test_temperature_zero_takes_the_likeliest_token(model: Any, tokenizer: GenerationTokenizer) -> None:
     prompt = [0, *tokenizer.reference.encode_text("今天")]
-    drawn = list(generate_tokens(model, prompt, Sampling(tokens=5, temperature=0), seed=1))
-    for token in drawn:
+    generated = list(generate_tokens(model, prompt, Sampling(tokens=5, temperature=0), seed=1))
+    for token in generated:
         with torch.inference_mode():
             assert token == int(model.logits(torch.tensor([prompt]))[0, -1].argmax())
         prompt.append(token)
@@ -56,11 +56,11 @@ def test_a_recurrent_model_forgets_nothing_at_the_end_of_a_row(make_corpus: Call
     recurrent = load(corpus.inputs.one("model").folder("model"))
     tokenizer = GenerationTokenizer.read(corpus.inputs.one("tokenizer").file("tokenizer.json"))
     prompt = [0, *tokenizer.reference.encode_text("安静的河流 the river " * 4)]
-    drawn = list(generate_tokens(recurrent, prompt, Sampling(tokens=40, temperature=0), seed=1))
+    generated = list(generate_tokens(recurrent, prompt, Sampling(tokens=40, temperature=0), seed=1))
     assert len(prompt) > 16
-    for at, token in enumerate(drawn):
+    for at, token in enumerate(generated):
         with torch.inference_mode():
-            assert token == int(recurrent.logits(torch.tensor([[*prompt, *drawn[:at]]]))[0, -1].argmax())
+            assert token == int(recurrent.logits(torch.tensor([[*prompt, *generated[:at]]]))[0, -1].argmax())
 
 
 class Scripted:
@@ -72,9 +72,9 @@ class Scripted:
         self.script = script
 
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:
-        found = torch.full((1, tokens.shape[1], 420), -1e9)
-        found[0, -1, self.script.pop(0)] = 0.0
-        return found
+        logits = torch.full((1, tokens.shape[1], 420), -1e9)
+        logits[0, -1, self.script.pop(0)] = 0.0
+        return logits
 
 
 def test_pieces_are_whole_characters_and_end_of_text_ends_them(tokenizer: GenerationTokenizer) -> None:
@@ -93,14 +93,14 @@ def test_top_k_and_top_p_let_only_the_likeliest_through() -> None:
     logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
     draw = torch.Generator().manual_seed(1)
 
-    def drawn(**options: Any) -> set[int]:
+    def sampled(**options: Any) -> set[int]:
         return {sample_token(logits, Sampling(temperature=1, **options), draw) for _ in range(200)}
 
-    assert drawn(top_k=None, top_p=1) == {0, 1, 2, 3}
-    assert drawn(top_k=2, top_p=1) == {2, 3}
-    assert drawn(top_k=None, top_p=0.5) == {2, 3}
-    assert drawn(top_k=None, top_p=0.4) == {3}
-    assert drawn(top_k=None, top_p=1e-9) == {3}
+    assert sampled(top_k=None, top_p=1) == {0, 1, 2, 3}
+    assert sampled(top_k=2, top_p=1) == {2, 3}
+    assert sampled(top_k=None, top_p=0.5) == {2, 3}
+    assert sampled(top_k=None, top_p=0.4) == {3}
+    assert sampled(top_k=None, top_p=1e-9) == {3}
 
 
 def test_draws_follow_the_model_s_chances() -> None:

@@ -29,10 +29,12 @@ def test_every_token_but_the_first_of_each_row_is_predicted_once(corpus: Any) ->
 def test_bytes_that_are_not_predicted_are_those_of_the_rows_first_tokens(corpus: Any) -> None:
     held_out = HeldOut.of(corpus.inputs)
     documents = list(held_out.documents())
-    whole = sum(len(document.text) for document in documents)
+    total = sum(len(document.text) for document in documents)
     firsts = [row.tokens[0] for row in held_out.rows()]
-    unpredicted = sum(len(held_out.pieces.spelled[token]) for token in firsts if token != held_out.pieces.end_of_text)
-    assert sum(document.predicted_bytes for document in documents) == whole - unpredicted
+    unpredicted = sum(
+        len(held_out.token_bytes.spelled[token]) for token in firsts if token != held_out.token_bytes.end_of_text
+    )
+    assert sum(document.predicted_bytes for document in documents) == total - unpredicted
 
 
 def test_any_stretch_of_rows_is_the_same_as_a_slice_of_all(corpus: Any) -> None:
@@ -40,15 +42,15 @@ def test_any_stretch_of_rows_is_the_same_as_a_slice_of_all(corpus: Any) -> None:
     rows = list(held_out.rows())
     assert len(rows) == held_out.row_count and held_out.length == corpus.length
     for start, stop in ((0, 3), (3, 9), (len(rows) - 1, len(rows)), (4, 4)):
-        found = list(held_out.rows(start, stop))
-        assert [row.spans for row in found] == [row.spans for row in rows[start:stop]]
-        assert all((a.tokens == b.tokens).all() for a, b in zip(found, rows[start:stop], strict=True))
+        stretch = list(held_out.rows(start, stop))
+        assert [row.spans for row in stretch] == [row.spans for row in rows[start:stop]]
+        assert all((a.tokens == b.tokens).all() for a, b in zip(stretch, rows[start:stop], strict=True))
 
 
 def test_a_document_has_the_language_of_its_column(corpus: Any) -> None:
     held_out = HeldOut.of(corpus.inputs)
-    found = [held_out.language_of[document.id] for document in held_out.documents()]
-    assert found == [language or UNKNOWN for _, language in corpus.held_out]
+    languages = [held_out.language_of[document.id] for document in held_out.documents()]
+    assert languages == [language or UNKNOWN for _, language in corpus.held_out]
     without = HeldOut(held_out.row_files, (), held_out.tokenizer)
     assert set(without.language_of.values()) == {UNKNOWN}
 

@@ -46,27 +46,27 @@ FAMILIES: list[tuple[str, TokenizerTrainer, tuple[str, ...]]] = [
 def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
     held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options_(), 0)
     subject = Subject(corpus.inputs.one("model").folder("model"), held_out, torch.device("cpu"))
-    found = task.merge(held_out, [task.work(piece, subject) for piece in task.cut(held_out)])
-    return {(score.metric, score.language): score for score in found.scores}
+    result = task.merge(held_out, [task.work(item, subject) for item in task.cut(held_out)])
+    return {(score.metric, score.language): score for score in result.scores}
 
 
 def inked(text: str) -> int:
     return len("".join(text.split()).encode())
 
 
-@pytest.mark.parametrize(("family", "kind", "prefixes"), FAMILIES, ids=[one[0] for one in FAMILIES])
+@pytest.mark.parametrize(("family", "kind", "prefixes"), FAMILIES, ids=[family[0] for family in FAMILIES])
 def test_xz_reads_the_documents_and_bits_are_of_their_bytes(
     make_corpus: Any, family: str, kind: TokenizerTrainer, prefixes: tuple[str, ...]
 ) -> None:
     corpus = make_corpus(8, family=family, tokenizer=kind)
-    found = scores_of(corpus)
+    scores = scores_of(corpus)
     for language in ("en", "zh"):
         own = [text for text, its in corpus.held_out if its == language]
         joined = "\n".join(own).encode()
-        assert found["xz_bits_per_byte", language].value == 8 * len(lzma.compress(joined, preset=9)) / len(joined)
+        assert scores["xz_bits_per_byte", language].value == 8 * len(lzma.compress(joined, preset=9)) / len(joined)
         for prefix in prefixes:
             # most of every text is unknown: writing it out costs most of 8 bits a byte
-            assert found[f"{prefix}bits_per_byte", language].value > 4
+            assert scores[f"{prefix}bits_per_byte", language].value > 4
 
 
 def test_fewer_known_words_never_look_better(make_corpus: Any) -> None:
@@ -77,7 +77,7 @@ def test_fewer_known_words_never_look_better(make_corpus: Any) -> None:
         held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options_(), 0)
         certain = [[0.0 for _ in row.spans] for row in held_out.rows()]
         scores = task.merge(held_out, [{"xz": [(None, 1.0), ("en", 1.0), ("zh", 1.0)]}, {"forward": certain}]).scores
-        bits[name] = {one.language: one.value for one in scores if one.metric == "bits_per_byte"}
+        bits[name] = {score.language: score.value for score in scores if score.metric == "bits_per_byte"}
     for language in ("en", "zh"):
         assert 0 < bits["all"][language] < bits["few"][language] <= 8
 
@@ -86,12 +86,12 @@ def test_fewer_known_words_never_look_better(make_corpus: Any) -> None:
 def test_what_is_lost_is_counted_in_the_share_that_was_predicted(text: str) -> None:
     document = HeldOutDocument("a", 1, b"", 4, 10, 10, 10)
     assert text_share(OwnText(len(text.encode()), 10), document, 10).lost_nats == 0
-    whole = OwnText(len(text.encode()), inked(text))
-    part = text_share(whole, document, 5)
-    assert part.bytes == whole.bytes / 2
-    assert part.lost_nats == pytest.approx(max(0, whole.visible_bytes - 10) / 2 * NATS_PER_BYTE)
-    nothing = text_share(whole, HeldOutDocument("a", 1, b"", 4, 0, 0, 0), 0)
-    assert nothing.bytes == whole.bytes and nothing.lost_nats == pytest.approx(whole.visible_bytes * 8 * math.log(2))
+    own = OwnText(len(text.encode()), inked(text))
+    half = text_share(own, document, 5)
+    assert half.bytes == own.bytes / 2
+    assert half.lost_nats == pytest.approx(max(0, own.visible_bytes - 10) / 2 * NATS_PER_BYTE)
+    nothing = text_share(own, HeldOutDocument("a", 1, b"", 4, 0, 0, 0), 0)
+    assert nothing.bytes == own.bytes and nothing.lost_nats == pytest.approx(own.visible_bytes * 8 * math.log(2))
 
 
 def test_byte_level_pieces_lose_nothing(corpus: Any) -> None:

@@ -23,8 +23,8 @@ from training.models.saved import load
 def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
     held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options(), 0)
     subject = Subject(corpus.inputs.one("model").folder("model"), held_out, torch.device("cpu"))
-    found = task.merge(held_out, [task.work(piece, subject) for piece in task.cut(held_out)])
-    return {(score.metric, score.language): score for score in found.scores}
+    result = task.merge(held_out, [task.work(item, subject) for item in task.cut(held_out)])
+    return {(score.metric, score.language): score for score in result.scores}
 
 
 def test_loss_and_bits_per_byte_are_those_of_a_computation_by_hand(corpus: Any) -> None:
@@ -36,12 +36,12 @@ def test_loss_and_bits_per_byte_are_those_of_a_computation_by_hand(corpus: Any) 
             chances = torch.softmax(model.logits(torch.from_numpy(row.tokens)[None])[0].double(), -1)
         nats -= sum(math.log(chances[at, token]) for at, token in enumerate(row.tokens[1:].tolist()))
         targets += len(row.tokens) - 1
-        unpredicted += len(held_out.pieces.spelled[row.tokens[0]]) if row.tokens[0] else 0
+        unpredicted += len(held_out.token_bytes.spelled[row.tokens[0]]) if row.tokens[0] else 0
     size = sum(len(text.encode()) for text, _ in corpus.held_out) - unpredicted
-    found = scores_of(corpus)
-    assert found["loss", None].value == pytest.approx(nats / targets, rel=1e-6)
-    assert found["perplexity", None].value == pytest.approx(math.exp(nats / targets), rel=1e-5)
-    assert found["bits_per_byte", None].value == pytest.approx(nats / math.log(2) / size, rel=1e-6)
+    scores = scores_of(corpus)
+    assert scores["loss", None].value == pytest.approx(nats / targets, rel=1e-6)
+    assert scores["perplexity", None].value == pytest.approx(math.exp(nats / targets), rel=1e-5)
+    assert scores["bits_per_byte", None].value == pytest.approx(nats / math.log(2) / size, rel=1e-6)
 
 
 def test_xz_is_one_stream_over_the_documents_joined_by_newlines(corpus: Any) -> None:
@@ -49,41 +49,41 @@ def test_xz_is_one_stream_over_the_documents_joined_by_newlines(corpus: Any) -> 
         joined = "\n".join(texts).encode()
         return 8 * len(lzma.compress(joined, preset=9)) / len(joined)
 
-    found = scores_of(corpus)
-    assert found["xz_bits_per_byte", None].value == bits([text for text, _ in corpus.held_out])
+    scores = scores_of(corpus)
+    assert scores["xz_bits_per_byte", None].value == bits([text for text, _ in corpus.held_out])
     chinese = [text for text, language in corpus.held_out if language == "zh"]
-    assert found["xz_bits_per_byte", "zh"].value == bits(chinese)
+    assert scores["xz_bits_per_byte", "zh"].value == bits(chinese)
 
 
 def test_languages_have_figures_of_their_own_that_add_up(corpus: Any) -> None:
-    found = scores_of(corpus)
-    assert {language for _, language in found} == {None, "en", "zh", "unknown"}
-    whole = found["loss", None]
-    assert sum(found["loss", language].items for language in ("en", "zh", "unknown")) == whole.items
-    assert min(found["loss", one].value for one in ("en", "zh", "unknown")) <= whole.value
-    assert whole.interval is not None and whole.interval[0] < whole.value < whole.interval[1]
-    assert found["loss", "unknown"].interval is None  # of one document nothing is known
+    scores = scores_of(corpus)
+    assert {language for _, language in scores} == {None, "en", "zh", "unknown"}
+    overall = scores["loss", None]
+    assert sum(scores["loss", language].items for language in ("en", "zh", "unknown")) == overall.items
+    assert min(scores["loss", language].value for language in ("en", "zh", "unknown")) <= overall.value
+    assert overall.interval is not None and overall.interval[0] < overall.value < overall.interval[1]
+    assert scores["loss", "unknown"].interval is None  # of one document nothing is known
 
 
 def test_cutting_the_work_otherwise_changes_no_figure(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = scores_of(corpus)
+    expected = scores_of(corpus)
     monkeypatch.setattr(perplexity, "ITEM_TOKENS", 64)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
     held_out = HeldOut.of(corpus.inputs)
-    pieces = Perplexity(Options(), 0).cut(held_out)
-    assert len(pieces) > 3
-    assert [piece["start"] for piece in pieces[2:]] == [piece["stop"] for piece in pieces[1:-1]]
-    assert pieces[-1]["stop"] == held_out.row_count
+    items = Perplexity(Options(), 0).cut(held_out)
+    assert len(items) > 3
+    assert [item["start"] for item in items[2:]] == [item["stop"] for item in items[1:-1]]
+    assert items[-1]["stop"] == held_out.row_count
     for key, score in scores_of(corpus).items():
-        assert score.value == pytest.approx(whole[key].value, rel=1e-6)
+        assert score.value == pytest.approx(expected[key].value, rel=1e-6)
 
 
 def test_a_huge_split_is_cut_into_a_bounded_number_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HeldOut, "row_count", 1_000_003)
     monkeypatch.setattr(HeldOut, "length", 1024)
-    _, *pieces = Perplexity(Options(), 0).cut(HeldOut((), (), None))  # type: ignore[arg-type]
-    assert len(pieces) <= perplexity.MAX_ITEMS
-    assert all((piece["stop"] - piece["start"]) % piece["batch"] == 0 for piece in pieces[:-1])
+    _, *items = Perplexity(Options(), 0).cut(HeldOut((), (), None))  # type: ignore[arg-type]
+    assert len(items) <= perplexity.MAX_ITEMS
+    assert all((item["stop"] - item["start"]) % item["batch"] == 0 for item in items[:-1])
 
 
 def test_a_model_that_diverged_is_a_clear_failure(make_corpus: Callable[..., Any]) -> None:

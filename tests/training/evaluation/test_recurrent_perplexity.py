@@ -20,8 +20,8 @@ from training.models.saved import load
 def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
     held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options(), 0)
     subject = Subject(corpus.inputs.one("model").folder("model"), held_out, torch.device("cpu"))
-    found = task.merge(held_out, [task.work(piece, subject) for piece in task.cut(held_out)])
-    return {(score.metric, score.language): score for score in found.scores}
+    result = task.merge(held_out, [task.work(item, subject) for item in task.cut(held_out)])
+    return {(score.metric, score.language): score for score in result.scores}
 
 
 def nats(logits: torch.Tensor, targets: torch.Tensor) -> float:
@@ -30,7 +30,7 @@ def nats(logits: torch.Tensor, targets: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("family", ["rnn", "lstm", "gru"])
-def test_a_state_goes_on_from_row_to_row_of_a_piece(
+def test_a_state_goes_on_from_row_to_row_of_an_item(
     family: str, make_corpus: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(8, family=family)
@@ -39,20 +39,20 @@ def test_a_state_goes_on_from_row_to_row_of_a_piece(
 
     def by_hand(rows: list[torch.Tensor]) -> float:
         with torch.inference_mode():
-            whole, at, found = model.logits(torch.cat(rows)[None])[0], 0, 0.0
+            logits, at, loss = model.logits(torch.cat(rows)[None])[0], 0, 0.0
         for row in rows:
-            found += nats(whole[at : at + len(row) - 1], row[1:])
+            loss += nats(logits[at : at + len(row) - 1], row[1:])
             at += len(row)
-        return found
+        return loss
 
-    targets, found = sum(len(row) - 1 for row in rows), scores_of(corpus)
-    assert found["loss", None].value == pytest.approx(by_hand(rows) / targets, rel=1e-5)
+    targets, scores = sum(len(row) - 1 for row in rows), scores_of(corpus)
+    assert scores["loss", None].value == pytest.approx(by_hand(rows) / targets, rel=1e-5)
     monkeypatch.setattr(perplexity, "ITEM_TOKENS", 64)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
-    pieces = [rows[at : at + 2] for at in range(0, len(rows), 2)]
-    expected = sum(map(by_hand, pieces)) / targets
+    items = [rows[at : at + 2] for at in range(0, len(rows), 2)]
+    expected = sum(map(by_hand, items)) / targets
     assert scores_of(corpus)["loss", None].value == pytest.approx(expected, rel=1e-5)
-    assert len(pieces) > 2 and expected != pytest.approx(by_hand(rows) / targets, rel=1e-7)
+    assert len(items) > 2 and expected != pytest.approx(by_hand(rows) / targets, rel=1e-7)
 
 
 def test_both_directions_have_figures_that_are_those_of_a_computation_by_hand(make_corpus: Callable[..., Any]) -> None:
@@ -67,24 +67,26 @@ def test_both_directions_have_figures_that_are_those_of_a_computation_by_hand(ma
         forward += nats(onward[0, :-1], tokens[1:])
         backward += nats(back[0, 1:], tokens[:-1])
         targets += len(tokens) - 1
-        spelled = [len(held_out.pieces.spelled[at]) if at != held_out.pieces.end_of_text else 0 for at in tokens]
+        spelled = [
+            len(held_out.token_bytes.spelled[at]) if at != held_out.token_bytes.end_of_text else 0 for at in tokens
+        ]
         firsts, lasts = firsts + spelled[0], lasts + spelled[-1]
-    size, found = sum(len(text.encode()) for text, _ in corpus.held_out), scores_of(corpus)
+    size, scores = sum(len(text.encode()) for text, _ in corpus.held_out), scores_of(corpus)
     for prefix, loss, unpredicted in (("forward_", forward, firsts), ("backward_", backward, lasts)):
-        assert found[f"{prefix}loss", None].value == pytest.approx(loss / targets, rel=1e-5)
-        assert found[f"{prefix}perplexity", None].value == pytest.approx(math.exp(loss / targets), rel=1e-4)
+        assert scores[f"{prefix}loss", None].value == pytest.approx(loss / targets, rel=1e-5)
+        assert scores[f"{prefix}perplexity", None].value == pytest.approx(math.exp(loss / targets), rel=1e-4)
         bits = loss / math.log(2) / (size - unpredicted)
-        assert found[f"{prefix}bits_per_byte", None].value == pytest.approx(bits, rel=1e-5)
-    assert {language for _, language in found} == {None, "en", "zh", "unknown"}
-    assert ("loss", None) not in found and ("xz_bits_per_byte", "zh") in found
+        assert scores[f"{prefix}bits_per_byte", None].value == pytest.approx(bits, rel=1e-5)
+    assert {language for _, language in scores} == {None, "en", "zh", "unknown"}
+    assert ("loss", None) not in scores and ("xz_bits_per_byte", "zh") in scores
 
 
-def test_cutting_the_work_otherwise_changes_no_figure_of_who_reads_both_ways(
+def test_cutting_the_work_otherwise_changes_no_figure_of_a_model_that_reads_both_ways(
     make_corpus: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(8, family="bilstm")
-    whole = scores_of(corpus)
+    expected = scores_of(corpus)
     monkeypatch.setattr(perplexity, "ITEM_TOKENS", 64)
     monkeypatch.setattr(perplexity, "BATCH_TOKENS", 64)
     for key, score in scores_of(corpus).items():
-        assert score.value == pytest.approx(whole[key].value, rel=1e-6)
+        assert score.value == pytest.approx(expected[key].value, rel=1e-6)

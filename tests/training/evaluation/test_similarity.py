@@ -19,17 +19,17 @@ from training.evaluation.word_vectors import read_word_vectors
 WORDS = [f"w{at}" for at in range(30)] + [f"词{at}" for at in range(30)]
 
 
-def ask(made: Any, files: Sequence[Path], **options: Any) -> list[Score]:
-    task, subject = Similarity(Options(files=[str(path) for path in files], **options), 0), made.subject()
-    return task.merge(subject.held_out, [task.work(piece, subject) for piece in task.cut(subject.held_out)]).scores
+def evaluate(trained: Any, files: Sequence[Path], **options: Any) -> list[Score]:
+    task, subject = Similarity(Options(files=[str(path) for path in files], **options), 0), trained.subject()
+    return task.merge(subject.held_out, [task.work(item, subject) for item in task.cut(subject.held_out)]).scores
 
 
 def pairs(path: Path, count: int = 80, *, unknown: int = 9) -> Path:
     draw = np.random.default_rng(count)
     lines = ["# one\tother\tjudged"]
     for at in range(count):
-        one, other = draw.choice(WORDS, 2, replace=False)
-        lines.append(f"{'no' if at < unknown else one}\t{other}\t{draw.integers(0, 20) / 2}")
+        left, right = draw.choice(WORDS, 2, replace=False)
+        lines.append(f"{'no' if at < unknown else left}\t{right}\t{draw.integers(0, 20) / 2}")
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -37,20 +37,20 @@ def pairs(path: Path, count: int = 80, *, unknown: int = 9) -> Path:
 @pytest.mark.parametrize("restrict", [300_000, 40])
 def test_figures_are_those_of_gensim(learn: Any, tmp_path: Path, restrict: int) -> None:
     library = pytest.importorskip("gensim.models", reason="gensim is not installed")
-    made, path = learn(WORDS), pairs(tmp_path / "made.tsv")
-    theirs = library.KeyedVectors(made.vectors.shape[1])
-    theirs.add_vectors(list(made.words), made.vectors)
+    trained, path = learn(WORDS), pairs(tmp_path / "made.tsv")
+    theirs = library.KeyedVectors(trained.vectors.shape[1])
+    theirs.add_vectors(list(trained.words), trained.vectors)
     _, correlation, unknown = theirs.evaluate_word_pairs(str(path), restrict_vocab=restrict)
-    value, covered = ask(made, [path], restrict_vocabulary=restrict)
+    value, covered = evaluate(trained, [path], restrict_vocabulary=restrict)
     assert value.value == pytest.approx(correlation.statistic, abs=1e-12)
     assert covered.value == pytest.approx(1 - unknown / 100)
     assert (value.metric, covered.metric) == ("made.tsv: spearman", "made.tsv: covered")
     assert value.items == round(covered.value * 80) and covered.items == 80
 
 
-def test_each_file_has_its_own_figures_and_no_path_is_told(learn: Any, tmp_path: Path) -> None:
+def test_each_file_has_its_own_figures_and_no_score_holds_a_path(learn: Any, tmp_path: Path) -> None:
     files = [pairs(tmp_path / "en.tsv", 40), pairs(tmp_path / "zh.tsv", 50)]
-    scores = ask(learn(WORDS), files)
+    scores = evaluate(learn(WORDS), files)
     assert [score.metric for score in scores] == [
         "en.tsv: spearman", "en.tsv: covered", "zh.tsv: spearman", "zh.tsv: covered",
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def test_each_file_has_its_own_figures_and_no_path_is_told(learn: Any, tmp_path:
 
 def test_a_file_of_other_words_fails_before_work_and_is_never_a_zero(learn: Any, tmp_path: Path) -> None:
     with pytest.raises(StageFailed, match=r"0 of the 5 pairs of made\.tsv have both words"):
-        ask(learn(WORDS), [pairs(tmp_path / "made.tsv", 5, unknown=5)])
+        evaluate(learn(WORDS), [pairs(tmp_path / "made.tsv", 5, unknown=5)])
 
 
 def test_equal_values_share_their_rank() -> None:
@@ -72,9 +72,9 @@ def test_equal_values_share_their_rank() -> None:
 
 
 def test_a_word_is_like_itself_by_exactly_one(learn: Any) -> None:
-    made = learn(WORDS, width=100)
-    found = read_word_vectors(made.subject().model, made.tokenizer)
-    assert found.cosines(range(60), range(60)) == [1.0] * 60
+    trained = learn(WORDS, width=100)
+    vectors = read_word_vectors(trained.subject().model, trained.tokenizer)
+    assert vectors.cosines(range(60), range(60)) == [1.0] * 60
 
 
 def test_the_interval_covers_the_truth_about_nineteen_times_in_twenty() -> None:
@@ -102,4 +102,4 @@ def test_two_files_of_one_name_are_refused() -> None:
 def test_a_file_of_another_format_is_refused_with_its_line(learn: Any, tmp_path: Path) -> None:
     (tmp_path / "wrong.tsv").write_text("a b c d\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"wrong\.tsv:1"):
-        ask(learn(WORDS), [tmp_path / "wrong.tsv"])
+        evaluate(learn(WORDS), [tmp_path / "wrong.tsv"])

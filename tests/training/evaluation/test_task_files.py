@@ -21,7 +21,7 @@ from training.evaluation.section import (
 )  # fmt: skip
 
 
-def asked(path: Path) -> Evaluate:
+def with_file(path: Path) -> Evaluate:
     return Evaluate(tasks=["neighbours", {"similarity": {"files": [str(path)]}}])
 
 
@@ -32,19 +32,19 @@ def written(path: Path, text: str = "诗\t李白\t9.2\n") -> Path:
 
 
 def test_a_moved_file_keeps_the_fingerprint_and_a_changed_one_does_not(tmp_path: Path) -> None:
-    here, there, other = (
-        evaluate_params(asked(written(tmp_path / folder / "a.tsv", text)), 1)
+    params, moved, changed = (
+        evaluate_params(with_file(written(tmp_path / folder / "a.tsv", text)), 1)
         for folder, text in (("one", "诗\t李白\t9.2\n"), ("two", "诗\t李白\t9.2\n"), ("three", "诗\t李白\t9.3\n"))
     )
-    assert here == there != other
-    assert str(tmp_path) not in json.dumps(here)
-    (task,) = here["tasks"][1].values()
+    assert params == moved != changed
+    assert str(tmp_path) not in json.dumps(params)
+    (task,) = params["tasks"][1].values()
     assert task["files"][0]["name"] == "a.tsv" and len(task["files"][0]["sha256"]) == 64
-    assert "seed" not in here  # nothing is drawn
+    assert "seed" not in params  # nothing is drawn
 
 
 def test_tasks_of_an_artifact_get_their_files_back_as_checked_copies(tmp_path: Path) -> None:
-    section = asked(written(tmp_path / "data" / "a.tsv"))
+    section = with_file(written(tmp_path / "data" / "a.tsv"))
     params = json.loads(json.dumps(evaluate_params(section, 1)))
     tasks = task_files.with_local_copies(params["tasks"], file_sources(section), tmp_path / "draft")
     assert tasks[0] == params["tasks"][0]
@@ -58,16 +58,16 @@ def test_tasks_of_an_artifact_get_their_files_back_as_checked_copies(tmp_path: P
 
 def test_a_file_that_changed_or_went_since_the_plan_is_a_clear_failure(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tsv")
-    params, given = evaluate_params(asked(path), 1), file_sources(asked(path))
+    params, sources = evaluate_params(with_file(path), 1), file_sources(with_file(path))
     written(path, "诗\t李白\t1\n")
     with pytest.raises(StageFailed, match="changed after the plan"):
-        task_files.with_local_copies(params["tasks"], given, tmp_path / "draft")
+        task_files.with_local_copies(params["tasks"], sources, tmp_path / "draft")
     path.unlink()
     with pytest.raises(StageFailed, match=r"a\.tsv is gone"):
-        task_files.with_local_copies(params["tasks"], given, tmp_path / "draft")
+        task_files.with_local_copies(params["tasks"], sources, tmp_path / "draft")
 
 
-def test_every_file_that_is_missing_or_wrong_is_told_before_work(tmp_path: Path) -> None:
+def test_every_file_that_is_missing_or_wrong_is_reported_before_work(tmp_path: Path) -> None:
     good, wrong = written(tmp_path / "good.tsv"), written(tmp_path / "wrong.tsv", "a b c d e\n")
     section = Evaluate(
         tasks=[
@@ -75,11 +75,11 @@ def test_every_file_that_is_missing_or_wrong_is_told_before_work(tmp_path: Path)
             {"analogies": {"files": [str(good)]}},
         ]
     )
-    found = file_problems(section)
-    assert [at for at, _ in found] == [0, 0, 1]
-    assert "wrong.tsv:1: not a pair" in found[0][1]
-    assert f"{tmp_path / 'none.tsv'}: no such file" in found[1][1]
-    assert "good.tsv:1: not four words" in found[2][1]
+    problems = file_problems(section)
+    assert [at for at, _ in problems] == [0, 0, 1]
+    assert "wrong.tsv:1: not a pair" in problems[0][1]
+    assert f"{tmp_path / 'none.tsv'}: no such file" in problems[1][1]
+    assert "good.tsv:1: not four words" in problems[2][1]
     with pytest.raises(UserError, match=r"none\.tsv: no such file"):
         evaluate_params(section, 1)
 
@@ -93,8 +93,8 @@ def test_tasks_that_do_not_fit_a_family_are_refused_with_those_that_do(family: s
     assert task_problem(Evaluate(tasks=["neighbours"]), "my_pkg.models:Own") is None
 
 
-def test_a_model_that_fills_gaps_is_not_asked_to_write() -> None:
-    asked, model = Evaluate(tasks=["perplexity", "samples"]), Component(name="hf")
-    assert "masked" in str(head_problem(asked, model, "masked"))
-    assert head_problem(asked, model, "causal") is None
+def test_the_task_samples_is_refused_for_a_masked_model() -> None:
+    section, model = Evaluate(tasks=["perplexity", "samples"]), Component(name="hf")
+    assert "masked" in str(head_problem(section, model, "masked"))
+    assert head_problem(section, model, "causal") is None
     assert head_problem(Evaluate(tasks=["perplexity"]), model, "masked") is None

@@ -26,7 +26,7 @@ PAIRS = [
 
 
 def written(path: Path, records: list[Any]) -> Path:
-    lines = [one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in records]
+    lines = [record if isinstance(record, str) else json.dumps(record, ensure_ascii=False) for record in records]
     data = ("\n".join(lines) + "\n").encode()
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
@@ -34,15 +34,15 @@ def written(path: Path, records: list[Any]) -> Path:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_topics_are_read_compressed_or_not(tmp_path: Path, name: str) -> None:
-    found = text_benchmarks.read(written(tmp_path / name, TOPICS))
-    assert found == text_benchmarks.LabelledTexts(
-        tuple(one["text"] for one in TOPICS), ("geography", "geography", "politics"), ("train", "dev", "train")
+    topics = text_benchmarks.read(written(tmp_path / name, TOPICS))
+    assert topics == text_benchmarks.LabelledTexts(
+        tuple(record["text"] for record in TOPICS), ("geography", "geography", "politics"), ("train", "dev", "train")
     )
 
 
 def test_equal_passages_are_one(tmp_path: Path) -> None:
-    found = text_benchmarks.read(written(tmp_path / "a.jsonl", PAIRS))
-    assert found == text_benchmarks.QueryPassages(
+    pairs = text_benchmarks.read(written(tmp_path / "a.jsonl", PAIRS))
+    assert pairs == text_benchmarks.QueryPassages(
         ("谁写了这首诗？", "Who wrote it?", "写了什么？"), ("李白写了这首诗。", "It was written by Keats."), (0, 1, 0)
     )
 
@@ -66,13 +66,13 @@ def test_pairs_go_by_their_known_names(tmp_path: Path, query: str, passage: str)
         (["[1]"], "a.jsonl:1: not a JSON object"),
     ],
 )
-def test_a_wrong_file_is_told_in_one_sentence(tmp_path: Path, records: list[Any], words: str) -> None:
-    with pytest.raises(UserError) as told:
+def test_a_wrong_file_is_an_error_of_one_sentence(tmp_path: Path, records: list[Any], words: str) -> None:
+    with pytest.raises(UserError) as raised:
         text_benchmarks.read(written(tmp_path / "a.jsonl", records))
-    assert words in str(told.value)
+    assert words in str(raised.value)
 
 
-def test_a_damaged_or_foreign_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_file_is_an_error(tmp_path: Path) -> None:
     cut, foreign = tmp_path / "cut.jsonl.gz", tmp_path / "foreign.jsonl"
     cut.write_bytes(gzip.compress(json.dumps(TOPICS[0]).encode())[:-9])
     foreign.write_bytes("土耳其".encode("gbk"))
@@ -90,19 +90,19 @@ def test_more_texts_than_can_meet_each_other_are_refused(tmp_path: Path, monkeyp
 
 def test_a_probe_needs_lines_to_learn_from_and_others(tmp_path: Path) -> None:
     assert text_benchmarks.read_split_topics(written(tmp_path / "a.jsonl", TOPICS)).splits == ("train", "dev", "train")
-    bare = [{"text": one["text"], "label": one["label"]} for one in TOPICS]
+    bare = [{"text": record["text"], "label": record["label"]} for record in TOPICS]
     with pytest.raises(UserError, match="has 0 and 3"):
         text_benchmarks.read_split_topics(written(tmp_path / "b.jsonl", bare))
 
 
-def test_a_file_of_the_other_kind_is_told_before_work(tmp_path: Path) -> None:
+def test_a_file_of_the_other_kind_is_reported_before_work(tmp_path: Path) -> None:
     topics, pairs = written(tmp_path / "t.jsonl", TOPICS), written(tmp_path / "p.jsonl", PAIRS)
     right: Any = {"embeddings": {"topics": [str(topics)], "pairs": [str(pairs)]}}
     wrong: Any = {"embeddings": {"topics": [str(pairs)], "pairs": [str(topics)]}}
     probe: Any = {"probe": {"files": [str(topics)]}}
     assert not list(task_files.problems(Evaluate(tasks=[right, probe]).tasks))
-    told = [words for _, words in task_files.problems(Evaluate(tasks=[wrong]).tasks)]
-    assert len(told) == 2 and "`text` should be a text" in told[0] and "no query with a passage" in told[1]
+    problems = [words for _, words in task_files.problems(Evaluate(tasks=[wrong]).tasks)]
+    assert len(problems) == 2 and "`text` should be a text" in problems[0] and "no query with a passage" in problems[1]
 
 
 def test_a_judge_without_files_is_refused() -> None:

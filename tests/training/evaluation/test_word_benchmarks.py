@@ -19,14 +19,14 @@ def written(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def test_pairs_are_parted_by_tabs_commas_or_spaces(tmp_path: Path) -> None:
+def test_pairs_are_separated_by_tabs_commas_or_spaces(tmp_path: Path) -> None:
     expected = [JudgedPair("诗", "李白", 9.2), JudgedPair("tiger", "cat", 7.35)]
     for mark in ("\t", ",", " ", "  "):
         text = f"诗{mark}李白{mark}9.2\r\ntiger{mark}cat{mark}7.35"
         assert read_judged_pairs(written(tmp_path, "\ufeff# a remark\n\nWord 1,Word 2,Human\n" + text)) == expected
 
 
-def test_questions_stand_in_the_section_above_them(tmp_path: Path) -> None:
+def test_questions_belong_to_the_section_above_them(tmp_path: Path) -> None:
     path = written(tmp_path, "a b c d\n: capital world\nBerlin Germany Bern Switzerland\n\n:名\n浙江 越剧 北京 京剧\n")
     assert read_questions(path) == [
         AnalogyQuestion("", "a", "b", "c", "d"),
@@ -59,11 +59,11 @@ def test_an_empty_file_and_one_that_is_no_text_are_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not WORDS.is_dir(), reason=f"{WORDS} is not there: set BLOOMERY_DATA")
-def test_the_published_sets_are_read_whole() -> None:
+def test_the_published_sets_are_read_completely() -> None:
     assert len(read_judged_pairs(WORDS / "wordsim353-en.tsv")) == 353
     assert len(read_judged_pairs(WORDS / "wordsim240-zh.tsv")) == 240
     english = read_questions(WORDS / "analogies-en.txt")
-    assert len(english) == 9695 and len({one.section for one in english}) == 14
+    assert len(english) == 9695 and len({question.section for question in english}) == 14
     for name, count in (("morphological", 4953), ("semantic", 3636)):
         chinese = read_questions(WORDS / f"analogies-zh-ca8-{name}.txt")
-        assert len(chinese) == count and len({one.section for one in chinese}) == 4
+        assert len(chinese) == count and len({question.section for question in chinese}) == 4

@@ -22,16 +22,16 @@ def test_special_pieces_are_no_words(learn: Any) -> None:
     assert read_vocabulary(learn(WORDS).tokenizer).words == WORDS
 
 
-def test_words_stand_by_falling_count_and_the_unseen_are_left_out(learn: Any) -> None:
-    made = learn(WORDS, counts=(5, 0, 9, 5, 1))
-    vectors, vocabulary, counts = trained_vectors(made.subject().model, made.tokenizer)
+def test_words_are_ordered_by_falling_count_and_the_unseen_are_left_out(learn: Any) -> None:
+    trained = learn(WORDS, counts=(5, 0, 9, 5, 1))
+    vectors, vocabulary, counts = trained_vectors(trained.subject().model, trained.tokenizer)
     assert vocabulary.words == ("河流", "the", "等一等", "café") and counts == (9, 5, 5, 1)
-    assert np.array_equal(vectors.numpy(), made.vectors[[2, 0, 3, 4]])
+    assert np.array_equal(vectors.numpy(), trained.vectors[[2, 0, 3, 4]])
 
 
 def test_words_that_nobody_counted_keep_the_order_of_the_vocabulary(learn: Any) -> None:
-    made = learn(WORDS, counts=(0,) * 5)
-    _, vocabulary, counts = trained_vectors(made.subject().model, made.tokenizer)
+    trained = learn(WORDS, counts=(0,) * 5)
+    _, vocabulary, counts = trained_vectors(trained.subject().model, trained.tokenizer)
     assert vocabulary.words == WORDS and counts is None
 
 
@@ -59,28 +59,28 @@ def test_a_piece_of_byte_level_bpe_is_found_by_the_word_it_spells(tmp_path: Path
 
 
 def test_scores_come_by_blocks_of_bounded_size(learn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = read_word_vectors(learn(tuple("abcdefghij")).subject().model, learn(tuple("abcdefghij")).tokenizer)
-    whole = next(found.scores(found.unit))[1]
+    vectors = read_word_vectors(learn(tuple("abcdefghij")).subject().model, learn(tuple("abcdefghij")).tokenizer)
+    expected = next(vectors.scores(vectors.unit))[1]
     monkeypatch.setattr(word_vectors, "BLOCK", 30)
-    parts = list(found.scores(found.unit))
+    parts = list(vectors.scores(vectors.unit))
     assert [at for at, _ in parts] == [0, 3, 6, 9] and parts[0][1].shape == (3, 10)
-    assert torch.allclose(torch.cat([part for _, part in parts]), whole, atol=1e-6)
-    assert next(found.scores(found.unit, first=4))[1].shape[1] == 4
+    assert torch.allclose(torch.cat([part for _, part in parts]), expected, atol=1e-6)
+    assert next(vectors.scores(vectors.unit, first=4))[1].shape[1] == 4
 
 
-def test_glove_is_judged_by_the_sum_of_both_vectors(learn: Any) -> None:
-    made = learn(WORDS, family="glove")
-    model: Any = made.subject().model
-    vectors, _, _ = trained_vectors(model, made.tokenizer)
+def test_glove_is_evaluated_by_the_sum_of_both_vectors(learn: Any) -> None:
+    trained = learn(WORDS, family="glove")
+    model: Any = trained.subject().model
+    vectors, _, _ = trained_vectors(model, trained.tokenizer)
     assert torch.equal(vectors, (model.input + model.output)[3:].detach())
 
 
 def test_a_model_without_word_vectors_and_one_that_diverged_are_clear_failures(learn: Any) -> None:
-    made = learn(WORDS)
+    trained = learn(WORDS)
     gpt = build("gpt", {"layers": 1, "heads": 2, "width": 8}, vocabulary=8, context=8)
     with pytest.raises(StageFailed, match="gpt: keeps no vectors"):
-        trained_vectors(gpt, made.tokenizer)
-    model: Any = made.subject().model
+        trained_vectors(gpt, trained.tokenizer)
+    model: Any = trained.subject().model
     model.input.data[4] = float("nan")
     with pytest.raises(StageFailed, match="diverged"):
-        read_word_vectors(model, made.tokenizer)
+        read_word_vectors(model, trained.tokenizer)

@@ -21,21 +21,21 @@ def test_a_score_is_a_finite_number(value: float, interval: tuple[float, float] 
         Score("probe", "f1", value, interval, 3)
 
 
-def test_a_loss_whose_perplexity_no_float_holds_is_no_traceback() -> None:
+def test_a_loss_whose_perplexity_is_too_large_for_a_float_is_a_clear_error() -> None:
     documents = [DocumentLoss("en", 5 * loss, 5, 20) for loss in (800.0, 900.0)]
     with pytest.raises(StageFailed, match="perplexity: perplexity: "):
         list(loss_scores(documents, None))
-    assert [one.metric for one in loss_scores([DocumentLoss("zh", 50.0, 10, 20)], "zh")] == [
+    assert [score.metric for score in loss_scores([DocumentLoss("zh", 50.0, 10, 20)], "zh")] == [
         "loss", "perplexity", "bits_per_byte",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", [NAN, INF])
-def test_a_piece_whose_result_is_not_finite_leaves_no_file(
+def test_an_item_whose_result_is_not_finite_leaves_no_file(
     corpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     class Task:
-        def work(self, piece: Any, subject: Any) -> Any:
+        def work(self, item: Any, subject: Any) -> Any:
             return [{"probability": value}]
 
     monkeypatch.setattr(worker, "create_task", lambda *of: Task())

@@ -19,7 +19,7 @@ from training.stages import evaluate
 PARAMS = evaluate_params(Evaluate(tasks=["perplexity", {"samples": {"tokens": 12}}]), seed=17)
 
 
-class Here:
+class InProcess:
     """A launcher that does the work in this process, in any order."""
 
     def __init__(self, *, backwards: bool = False, stop_after: int = 1 << 30) -> None:
@@ -36,8 +36,8 @@ class Here:
 
 
 @pytest.fixture
-def run_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Here], StageOutput]:
-    def run(job: Job, launcher: Here) -> StageOutput:
+def run_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, InProcess], StageOutput]:
+    def run(job: Job, launcher: InProcess) -> StageOutput:
         monkeypatch.setattr(Job, "launch", lambda self: launcher)
         return evaluate.run(job)
 
@@ -50,38 +50,38 @@ def read(folder: Path, name: str) -> Any:
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
-def test_scores_and_samples_are_the_same_bytes_whoever_did_the_work(
+def test_scores_and_samples_are_the_same_bytes_in_any_order_of_the_work(
     corpus: Any, make_stage_job: Any, run_with: Any
 ) -> None:
-    first = run_with(make_stage_job("evaluate", "scores", corpus, PARAMS, name="a"), Here())
-    second = run_with(make_stage_job("evaluate", "scores", corpus, PARAMS, name="b"), Here(backwards=True))
+    first = run_with(make_stage_job("evaluate", "scores", corpus, PARAMS, name="a"), InProcess())
+    second = run_with(make_stage_job("evaluate", "scores", corpus, PARAMS, name="b"), InProcess(backwards=True))
     assert [file.path for file in first.files] == ["scores.json", "samples.json"]
     assert first == second
     assert first.numerics is not None and set(first.numerics) == {"device", "precision", "threads", "torch"}
 
 
 def test_two_processes_write_what_one_writes(corpus: Any, make_stage_job: Any, run_with: Any) -> None:
-    here = make_stage_job("evaluate", "scores", corpus, PARAMS, name="a")
-    there = make_stage_job("evaluate", "scores", corpus, PARAMS, name="b", cluster=ClusterOptions(workers=2))
-    assert run_with(here, Here()) == run_with(there, launcher(there.cluster))
+    one_process = make_stage_job("evaluate", "scores", corpus, PARAMS, name="a")
+    two_processes = make_stage_job("evaluate", "scores", corpus, PARAMS, name="b", cluster=ClusterOptions(workers=2))
+    assert run_with(one_process, InProcess()) == run_with(two_processes, launcher(two_processes.cluster))
 
 
-def test_an_interrupted_evaluation_goes_on_from_its_finished_pieces(
+def test_an_interrupted_evaluation_goes_on_from_its_finished_items(
     corpus: Any, make_stage_job: Any, run_with: Any
 ) -> None:
-    whole = Here()
-    undisturbed = run_with(make_stage_job("evaluate", "scores", corpus, PARAMS, name="a"), whole)
+    complete = InProcess()
+    undisturbed = run_with(make_stage_job("evaluate", "scores", corpus, PARAMS, name="a"), complete)
     job = make_stage_job("evaluate", "scores", corpus, PARAMS, name="b")
     with pytest.raises(KeyboardInterrupt):
-        run_with(job, Here(stop_after=2))
-    rest = Here()
-    assert run_with(job, rest) == undisturbed
-    assert rest.done == whole.done - 2 > 0
+        run_with(job, InProcess(stop_after=2))
+    remaining = InProcess()
+    assert run_with(job, remaining) == undisturbed
+    assert remaining.done == complete.done - 2 > 0
 
 
 def test_scores_are_what_other_programs_read(corpus: Any, make_stage_job: Any, run_with: Any) -> None:
     job = make_stage_job("evaluate", "scores", corpus, PARAMS)
-    outcome = run_with(job, Here())
+    outcome = run_with(job, InProcess())
     scores = read(job.folder, "scores.json")
     assert all(set(row) == {"task", "metric", "value", "interval", "items", "language"} for row in scores)
     metrics = [row["metric"] for row in scores if row["language"] is None]
@@ -93,20 +93,20 @@ def test_without_prompts_each_language_of_the_corpus_is_written_on(
     corpus: Any, make_stage_job: Any, run_with: Any
 ) -> None:
     job = make_stage_job("evaluate", "scores", corpus, PARAMS)
-    run_with(job, Here())
+    run_with(job, InProcess())
     samples = read(job.folder, "samples.json")
-    assert [one["language"] for one in samples] == ["en", "en", "unknown", "zh", "zh"]
+    assert [sample["language"] for sample in samples] == ["en", "en", "unknown", "zh", "zh"]
     openings = {text for text, _ in corpus.held_out}
-    assert all(one["prompt"] and any(text.startswith(one["prompt"]) for text in openings) for one in samples)
-    assert len({one["seed"] for one in samples}) == len(samples)
+    assert all(sample["prompt"] and any(text.startswith(sample["prompt"]) for text in openings) for sample in samples)
+    assert len({sample["seed"] for sample in samples}) == len(samples)
 
 
 def test_given_prompts_are_taken_in_their_order(corpus: Any, make_stage_job: Any, run_with: Any) -> None:
     prompts = ["今天天气", "Once upon a time"]
     section = Evaluate(tasks=[{"samples": {"prompts": prompts, "tokens": 3}}])
     job = make_stage_job("evaluate", "scores", corpus, evaluate_params(section, 1))
-    run_with(job, Here())
-    assert [one["prompt"] for one in read(job.folder, "samples.json")] == prompts
+    run_with(job, InProcess())
+    assert [sample["prompt"] for sample in read(job.folder, "samples.json")] == prompts
     assert read(job.folder, "scores.json") == []
 
 
@@ -116,8 +116,8 @@ def test_the_seed_counts_only_where_something_is_drawn() -> None:
 
 
 def test_defaults_are_filled_in_and_mistakes_are_found() -> None:
-    found = evaluate_params(Evaluate(), 1)["tasks"]
-    assert found[0] == "perplexity" and found[1]["samples"]["temperature"] == 0.8
+    tasks = evaluate_params(Evaluate(), 1)["tasks"]
+    assert tasks[0] == "perplexity" and tasks[1]["samples"]["temperature"] == 0.8
     for wrong in (["perplexty"], [{"samples": {"tokns": 3}}], ["samples", "samples"], []):
         with pytest.raises(ValueError):
             Evaluate(tasks=wrong)

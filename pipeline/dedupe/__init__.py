@@ -15,6 +15,7 @@ METHODS: Registry[Method] = Registry(
     "method",
     (
         Entry("exact", _OPTIONS, "pipeline.dedupe.exact:Exact"),
+        Entry("normalized", _OPTIONS, "pipeline.dedupe.normalized:Normalized"),
         Entry("minhash", _OPTIONS, "pipeline.dedupe.minhash:MinHash"),
     ),
     base="pipeline.dedupe.base:Method",

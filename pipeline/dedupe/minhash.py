@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.dedupe.base import Hashes, Method, Sets
 from pipeline.kernels import column
 from pipeline.kernels.points import ORDER
-from pipeline.text.unicode import APOSTROPHE, KIND, LETTER, OTHER, Tables, tables
+from pipeline.text.unicode import KIND, LETTER, MID_LETTER, OTHER, Tables, tables
 
 
 class MinHash(Method):
@@ -46,7 +46,7 @@ def plain_tables() -> Tables:
     standard = tables()
     classes = standard.classes.copy()
     kinds = classes & KIND
-    classes[kinds == APOSTROPHE] = OTHER
+    classes[kinds == MID_LETTER] = OTHER
     classes[ord("_")] = LETTER
     classes.flags.writeable = False
     return standard._replace(classes=classes)

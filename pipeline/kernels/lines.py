@@ -141,7 +141,7 @@ def code_points(data: Bytes, start: Whole, stop: Whole) -> Whole:
 def begins_with_bullet(data: Bytes, at: Whole, first: Whole, stop: Whole, classes: Bytes) -> Whole:
     """Whether the line in data[at:stop], whose first sign stands at `first`, is an item of a list."""
     point, size = decode(data, first)
-    if not classes[point] & BULLET:
+    if classes[point] & (BULLET | KIND) != BULLET:
         return False
     if first == at or first + size >= stop:
         return True

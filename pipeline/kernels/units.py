@@ -14,7 +14,8 @@ import numpy.typing as npt
 from pipeline.kernels.compiler import inlined, kernel
 from pipeline.kernels.points import PRIME, SEED, Whole, decode, extend, mix
 from pipeline.kernels.tables import Hashes, Ints
-from pipeline.text.unicode import APOSTROPHE, CONNECTOR, DIGIT, FOLDS, KIND, LETTER, UNIT, Bytes, Tables
+from pipeline.text.unicode import CONNECTOR, DIGIT, FOLDS, KIND, LETTER, MARK, MID_LETTER, UNIT, Bytes, Tables
+from pipeline.text.words import MIDDLE_DOT
 
 Counts = npt.NDArray[np.int64]
 
@@ -30,6 +31,7 @@ HASH_SIGNS = 7
 ELLIPSES = 8  # "..." (not overlapping) and "…"
 BROKEN = 9  # code points of UTF-8 that was read as Latin-1, and replacement characters
 WIDTH = 10
+DOT = ord(MIDDLE_DOT)
 
 
 class Units(NamedTuple):
@@ -62,27 +64,28 @@ def split(data: Bytes, start: Whole, end: Whole, tables: Tables, out: Units, cou
     value, holds, dots, before = SEED, 0, 0, 0
     length: Whole = 0
     upper: Whole = 0
-    out.end[0] = 0
-    at = start
+    at, out.end[0] = start, 0
     while at < end:
         point, size = decode(data, at)
         flags = classes[point]
         kind: Whole = flags & KIND
-        at += size
-        characters += 1
+        at, characters = at + size, characters + 1
         if point >= 0x80:
             broken += breakage(before, point)
-        before = point
-        if kind == APOSTROPHE and length > 0 and continues(data, at, end, classes):
+        previous, before = before, point
+        if kind == MID_LETTER and length > 0 and joins(data, at, end, point, classes):
             kind = np.uint8(CONNECTOR)
         if kind in (LETTER, DIGIT, CONNECTOR):
+            if flags & MARK and classes[previous] & KIND == UNIT:
+                stop, points, marks = attach(data, at - size, end, previous, tables, out, n - 1)
+                if marks > 0:
+                    letters, characters = letters + marks, characters + points - 1
+                    unit_characters, at, before, dots = unit_characters + points, stop, 0, 0
+                    continue
             value = extend(value, fold, more, point) if flags & FOLDS else (value ^ np.uint64(point)) * PRIME
-            length += 1
-            dots = 0
+            length, dots = length + 1, 0
             if kind == LETTER:
-                letters += 1
-                upper += flags >> 3 & 1
-                holds |= 2
+                letters, upper, holds = letters + 1, upper + (flags >> 3 & 1), holds | 2
                 begin = at
                 while at < end and np.uint8(data[at] - 97) < 26:  # the fast road: plain lower-case letters
                     value = (value ^ np.uint64(data[at])) * PRIME
@@ -99,8 +102,7 @@ def split(data: Bytes, start: Whole, end: Whole, tables: Tables, out: Units, cou
             if kind == UNIT:
                 value = extend(SEED, fold, more, point) if flags & FOLDS else (SEED ^ np.uint64(point)) * PRIME
                 own, unit_characters = own + 1, unit_characters + 1
-                n = put(out, n, value, unit_characters)
-                value = SEED
+                n, value = put(out, n, value, unit_characters), SEED
             dots = dots + 1 if point == 46 else 0
             ellipses += point == 0x2026 or (dots > 0 and dots % 3 == 0)
             hash_signs += point == 35
@@ -122,12 +124,50 @@ def put(out: Units, n: Whole, value: np.uint64, unit_characters: Whole) -> Whole
 
 
 @inlined
-def continues(data: Bytes, at: Whole, end: Whole, classes: Bytes) -> Whole:
-    """Whether a letter or digit of a word stands at byte `at`."""
+def joins(data: Bytes, at: Whole, end: Whole, point: Whole, classes: Bytes) -> Whole:
+    """Whether the mid-letter sign `point`, which follows a word and stops at byte `at`, belongs to it."""
     if at >= end:
         return False
+    if point == DOT:  # two bytes
+        return data[at - 3] | 32 == 108 and data[at] | 32 == 108
     kind = classes[decode(data, at)[0]] & KIND
     return kind in (LETTER, DIGIT)
+
+
+@kernel
+def attach(
+    data: Bytes, at: Whole, end: Whole, base: Whole, tables: Tables, out: Units, unit: Whole
+) -> tuple[Whole, Whole, Whole]:
+    """Add the marks from byte `at` on to a unit, the character `base`; returns the byte where they end, and how many
+    code points and marks they are. A function of its own: inlined it would slow `split` down for text without marks."""
+    classes, fold, more, _ = tables
+    value = extend(SEED, fold, more, base)
+    stop = end_of_marks(data, at, end, classes)
+    points = marks = 0
+    while at < stop:
+        point, size = decode(data, at)
+        value = extend(value, fold, more, point)
+        points, marks = points + 1, marks + (classes[point] & KIND == LETTER)
+        at += size
+    if marks > 0:
+        put(out, unit, value, out.end[unit + 1] + points)
+    return stop, points, marks
+
+
+@inlined
+def end_of_marks(data: Bytes, at: Whole, end: Whole, classes: Bytes) -> Whole:
+    """Where the marks from byte `at` on end, `at` itself if there are none: as in `text.words.end_of_marks`."""
+    stop = at
+    # no mark begins with a byte of ASCII or of U+4000 to U+9FFF
+    while at < end and data[at] >= 0xC2 and not 0xE4 <= data[at] <= 0xE9:
+        point, size = decode(data, at)
+        flags = classes[point]
+        if not flags & KIND or not flags & MARK:
+            break
+        at += size
+        if flags & KIND == LETTER:
+            stop = at
+    return stop
 
 
 @inlined

@@ -15,15 +15,15 @@ from pipeline.kernels.compiler import inlined, kernel
 from pipeline.kernels.points import PRIME, SEED, Whole, decode, extend, mix
 from pipeline.kernels.segment import Dictionary, HanRun, segment
 from pipeline.kernels.tables import Hashes
-from pipeline.kernels.units import continues
+from pipeline.kernels.units import end_of_marks, joins
 from pipeline.text.scripts import NUMBER
 from pipeline.text.unicode import (
-    APOSTROPHE,
     CONNECTOR,
     DIGIT,
     FOLDS,
     KIND,
     LETTER,
+    MID_LETTER,
     NEWLINE,
     SENTENCE_END,
     SPACE,
@@ -60,7 +60,7 @@ def split(
 
     `first`: number of the first word of the sentence that is being read.
     """
-    classes, fold, more, scripts = tables
+    classes, fold, more, _ = tables
     n = first = 0
     at = start
     while at < end:
@@ -71,13 +71,15 @@ def split(
             if holds:
                 n = put(out, n, at, stop, value)
             at = stop
-        elif kind == UNIT and scripts[point] == HAN:
-            length, at = gather(data, at, end, tables, run)
-            segment(run, length, dictionary)
-            n = put_run(out, n, run, length, at)
         elif kind == UNIT:
-            n = put(out, n, at, at + size, extend(SEED, fold, more, point))
-            at += size
+            length, stop = gather(data, at, end, tables, run)
+            if length > 0:
+                segment(run, length, dictionary)
+                n = put_run(out, n, run, length, stop)
+            else:
+                stop = end_of_marks(data, at + size, end, classes)
+                n = put(out, n, at, stop, hash_of(data, at, stop, fold, more))
+            at = stop
         else:
             at += size
             if n > first and ends_sentence(data, at, end, point, classes):
@@ -105,7 +107,7 @@ def spaced_word(
         point, size = decode(data, at)
         flags = classes[point]
         kind: Whole = flags & KIND
-        if kind == APOSTROPHE and at > begin and continues(data, at + size, end, classes):
+        if kind == MID_LETTER and at > begin and joins(data, at + size, end, point, classes):
             kind = np.uint8(CONNECTOR)
         if kind not in (LETTER, DIGIT, CONNECTOR):
             break
@@ -119,8 +121,20 @@ def spaced_word(
 
 
 @inlined
+def hash_of(data: Bytes, at: Whole, stop: Whole, fold: Points, more: Points) -> np.uint64:
+    """The hash of the folded code points of data[at:stop]."""
+    value = SEED
+    while at < stop:
+        point, size = decode(data, at)
+        value = extend(value, fold, more, point)
+        at += size
+    return value
+
+
+@inlined
 def gather(data: Bytes, at: Whole, end: Whole, tables: Tables, run: HanRun) -> tuple[Whole, Whole]:
-    """Put the run of Han characters from byte `at` on into `run`, folded; returns its length and where it stops."""
+    """Put the run of Han characters without marks from byte `at` on into `run`, folded; returns its length and where it
+    stops."""
     classes, fold, _, scripts = tables
     n = 0
     while at < end:
@@ -130,6 +144,9 @@ def gather(data: Bytes, at: Whole, end: Whole, tables: Tables, run: HanRun) -> t
         run.points[n], run.at[n] = fold[point], at
         n += 1
         at += size
+    if n > 0 and end_of_marks(data, at, end, classes) > at:
+        n -= 1
+        at = run.at[n]
     return n, at
 
 

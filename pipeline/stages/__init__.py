@@ -12,7 +12,7 @@ STAGES: tuple[StageSpec, ...] = (
         raw="pipeline.readers.raw:IngestFiles", report="pipeline.reports.documents:ingest", by_part=True,
     ),
     StageSpec(
-        name="signals", version=3, section="clean", needs=("documents",), makes="documents", work="beam",
+        name="signals", version=4, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.signals:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
         plugins="pipeline.filters.section:measuring_plugins",
@@ -26,20 +26,20 @@ STAGES: tuple[StageSpec, ...] = (
         report="pipeline.reports.documents:clean", by_part=True,
     ),
     StageSpec(
-        name="dedupe", version=3, section="dedupe", needs=("documents",), makes="documents", work="beam",
+        name="dedupe", version=4, section="dedupe", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.dedupe:run",
         section_type="pipeline.dedupe.section:Dedupe",
         report="pipeline.reports.documents:dedupe",
     ),
     StageSpec(
-        name="tokenizer", version=2, section="tokenizer", needs=("documents",), makes="tokenizer", work="task",
+        name="tokenizer", version=3, section="tokenizer", needs=("documents",), makes="tokenizer", work="task",
         run="pipeline.stages.tokenizer:run",
         section_type="pipeline.tokenizers.section:Tokenizer", params="pipeline.tokenizers.section:tokenizer_params",
         files="pipeline.tokenizers.section:tokenizer_files",
         report="pipeline.reports.tokens:tokenizer",
     ),
     StageSpec(
-        name="pack", version=2, section="pack", needs=("documents", "tokenizer"), makes="tokens", work="beam",
+        name="pack", version=3, section="pack", needs=("documents", "tokenizer"), makes="tokens", work="beam",
         run="pipeline.stages.pack:run",
         section_type="pipeline.tokenizers.section:Pack",
         report="pipeline.reports.tokens:pack",

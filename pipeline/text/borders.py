@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.text.scripts import NUMBER
-from pipeline.text.unicode import APOSTROPHE, CONNECTOR, DIGIT, KIND, LETTER, NEWLINE, SENTENCE_END, SPACE, UNIT, tables
+from pipeline.text.unicode import (
+    CONNECTOR,
+    DIGIT,
+    KIND,
+    LETTER,
+    MARK,
+    MID_LETTER,
+    NEWLINE,
+    SENTENCE_END,
+    SPACE,
+    UNIT,
+    tables,
+)
+from pipeline.text.words import MIDDLE_DOT
 
 Points = NDArray[np.uint32]
 Flags = NDArray[np.bool_]
@@ -23,12 +36,15 @@ def points(text: str) -> Points:
 
 def unit_goes_on(of: Points) -> Flags:
     """Whether each code point belongs to the same unit as the one before it (`words.spans`)."""
-    kinds = tables().classes[of] & KIND
-    solid = (kinds == LETTER) | (kinds == DIGIT)
-    inside = solid | (kinds == CONNECTOR)
-    between = kinds == APOSTROPHE
+    classes = tables().classes[of]
+    kinds = classes & KIND
+    attached = _attached_marks(classes)
+    solid = ((kinds == LETTER) | (kinds == DIGIT)) & ~attached
+    inside = solid | ((kinds == CONNECTOR) & ~attached)
+    between = kinds == MID_LETTER
     between[:1] = between[-1:] = False
-    between[1:-1] &= inside[:-2] & solid[2:]
+    is_l = (of == ord("l")) | (of == ord("L"))
+    between[1:-1] &= inside[:-2] & solid[2:] & ((of[1:-1] != ord(MIDDLE_DOT)) | (is_l[:-2] & is_l[2:]))
     inside |= between
     goes_on = inside.copy()
     goes_on[1:] &= inside[:-1]
@@ -37,7 +53,21 @@ def unit_goes_on(of: Points) -> Flags:
     run = np.cumsum(~goes_on)
     holds = np.zeros(len(of) + 1, np.bool_)
     holds[run[solid]] = True
-    return np.asarray(goes_on & holds[run], np.bool_)
+    return np.asarray((goes_on & holds[run]) | attached, np.bool_)
+
+
+def _attached_marks(classes: NDArray[np.uint8]) -> Flags:
+    """Whether each code point belongs to a character that is a unit by itself, as one of its marks or before one."""
+    kinds = classes & KIND
+    extends = (kinds != 0) & (classes & MARK != 0)
+    if not (extends[1:] & (kinds[:-1] == UNIT)).any():
+        return np.zeros(len(classes), np.bool_)
+    places = np.arange(len(classes))
+    base = np.maximum.accumulate(np.where(extends, -1, places))
+    # the mark at or after each code point, the last place if there is none: that is then no mark of the same base
+    marks = extends & (kinds == LETTER)
+    mark = np.minimum.accumulate(np.where(marks, places, len(classes) - 1)[::-1])[::-1]
+    return np.asarray(extends & (base >= 0) & (kinds[base] == UNIT) & marks[mark] & (base[mark] == base), np.bool_)
 
 
 def is_han(of: Points) -> Flags:

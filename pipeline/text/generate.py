@@ -20,9 +20,11 @@ from pipeline.text.words import BULLETS, SENTENCE_ENDS
 
 # not in plane 0: ideographs of later Unicode versions; whole planes are set aside for them
 IDEOGRAPHS = (range(0x20000, 0x3FFFE),)
-JOINERS = "_\u00ad\u200c\u200d\u2060\u034f\u180e"
+INVISIBLE = "\u00ad\u200c\u200d\u2060\u034f\u180e"
+VISIBLE = "_\u05f3"  # the geresh stands within and at the end of Hebrew words
+MID_LETTERS = "'\u2019\u05f4\u00b7"
 SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), 0x180B, 0x180C, 0x180D)
-WORD_KINDS = (unicode.LETTER, unicode.DIGIT, unicode.UNIT, unicode.CONNECTOR, unicode.APOSTROPHE)
+WORD_KINDS = (unicode.LETTER, unicode.DIGIT, unicode.UNIT, unicode.CONNECTOR, unicode.MID_LETTER)
 SPACES = "\t\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029\u200b\ufeff"
 
 
@@ -91,6 +93,8 @@ def _classes(script: unicode.Bytes, folds: dict[int, list[int]]) -> unicode.Byte
         found[point] = _kind(point, int(script[point]) in unspaced)
         if point in folds and found[point] in WORD_KINDS and folds[point] != [point]:
             found[point] |= unicode.FOLDS
+        if _is_invisible(point) or unicodedata.category(chr(point))[0] == "M":
+            found[point] |= unicode.MARK
         if unicodedata.category(chr(point)) in ("Lu", "Lt"):
             found[point] |= unicode.UPPER
         if _composes(chr(point)):
@@ -109,25 +113,31 @@ def _kind(point: int, unspaced: bool) -> int:
         return unicode.NEWLINE
     if character in SPACES or category == "Zs":
         return unicode.SPACE
-    if character in "'\u2019":
-        return unicode.APOSTROPHE
-    if character in JOINERS or point in SELECTORS:
+    if character in MID_LETTERS:
+        return unicode.MID_LETTER
+    if character in VISIBLE or _is_invisible(point):
         return unicode.CONNECTOR
-    if unspaced and (category[0] in "LM" or 0x2E80 <= point < 0x2FE0 or category in ("Nl", "Cn")):
+    if category[0] == "M":
+        return unicode.LETTER
+    if unspaced and (category[0] == "L" or 0x2E80 <= point < 0x2FE0 or category in ("Nl", "Cn")):
         return unicode.UNIT
-    return {"L": unicode.LETTER, "M": unicode.LETTER, "N": unicode.DIGIT}.get(category[0], unicode.OTHER)
+    return {"L": unicode.LETTER, "N": unicode.DIGIT}.get(category[0], unicode.OTHER)
+
+
+def _is_invisible(point: int) -> bool:
+    return chr(point) in INVISIBLE or point in SELECTORS
 
 
 def _fold(character: str) -> list[int]:
-    """Compatibility form, lower case, and of that the letters and digits: what a character is compared by."""
-    if character in JOINERS and character != "_" or ord(character) in SELECTORS:
+    """Compatibility form, lower case, and of that the letters, digits and middle dots (ŀ is l·): what is compared."""
+    if _is_invisible(ord(character)):
         return []
     if character == "\u2019":
         return [ord("'")]
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).lower())
     if len(folded) == 1:
         return [ord(folded)]
-    kept = [ord(part) for part in folded if unicodedata.category(part)[0] in "LMN"]
+    kept = [ord(part) for part in folded if unicodedata.category(part)[0] in "LMN" or part == "\u00b7"]
     return kept or [ord(character)]
 
 

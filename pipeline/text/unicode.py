@@ -19,18 +19,19 @@ TABLE = Path(__file__).with_name("tables.npz")
 # kinds: the low three bits of a class
 OTHER = 0  # punctuation, symbols, controls, emoji
 SPACE = 1  # white space within a line
-LETTER = 2  # letters and combining marks of scripts written with spaces: they form words
+LETTER = 2  # letters of scripts written with spaces, which form words, and combining marks of all scripts
 DIGIT = 3  # digits and other numbers: part of a word, but no letter
-UNIT = 4  # a unit by itself: Han, kana, Hangul, bopomofo, Thai, Lao, Khmer, Myanmar
+UNIT = 4  # a unit with the marks after it: Han, kana, Hangul, bopomofo, Thai, Lao, Khmer, Myanmar
 NEWLINE = 5
-CONNECTOR = 6  # part of a word, but no word alone: the underscore, zero-width joiners, soft hyphen, variation selectors
-APOSTROPHE = 7  # part of a word only between two letters: don't, don’t
+CONNECTOR = 6  # part of a word, but no word alone: underscore, geresh, zero-width joiners, soft hyphen, selectors
+MID_LETTER = 7  # part of a word only between two letters: don't, don’t, צה״ל; the middle dot between two l: col·lecció
 KIND = 7
 
 # flags: the high five bits
 UPPER = 8  # an upper- or title-case letter
 FOLDS = 16  # its fold (lower case, compatibility form) is another code point, several, or none
-BULLET = 32  # opens a list item
+BULLET = 32  # of kind OTHER: opens a list item
+MARK = 32  # of any other kind: a combining mark (LETTER), or an invisible CONNECTOR that may stand before one
 SENTENCE_END = 64  # . ! ? and their kin in all scripts
 COMPOSES = 128  # normalisation form C may change a text that holds it; a text without any is in that form
 

@@ -1,8 +1,9 @@
 """What a unit, a word and a sentence are, here and nowhere else.
 
 A unit is a Han character (kana, Hangul, Thai alike), or a word in scripts written with spaces: a run of letters, digits
-and underscores that holds a letter or a digit; an apostrophe belongs to it between two letters or digits. Units are
-compared folded: lower case, full-width and other compatibility forms made plain (`unicode.fold_point`). A word is a
+and underscores that holds a letter or a digit; an apostrophe or gershayim belongs to it between two letters or digits,
+a middle dot between two l. A combining mark belongs to the character before it, in every script. Units are compared
+folded: lower case, full-width and other compatibility forms made plain (`unicode.fold_point`). A word is a
 unit, but for Han: there it is a word of jieba (`chinese_words`), which is asked about each run of Han characters alone.
 These functions are the reference, one document at a time; `pipeline.kernels` does the same to columns, natively.
 """
@@ -14,11 +15,12 @@ from collections.abc import Iterator, Mapping
 from pipeline.text import chinese, chinese_words
 from pipeline.text.scripts import NUMBER
 from pipeline.text.unicode import (
-    APOSTROPHE,
     CONNECTOR,
     DIGIT,
     KIND,
     LETTER,
+    MARK,
+    MID_LETTER,
     NEWLINE,
     SENTENCE_END,
     SPACE,
@@ -29,6 +31,7 @@ from pipeline.text.unicode import (
 
 # Gopher's bullets and those of other public rules (Rae et al. 2021, A.1.1; dolma, NeMo-Curator)
 BULLETS = "•‣⁃∙○●◦▪▫■□▶◀–-*"
+MIDDLE_DOT = "\u00b7"
 SENTENCE_ENDS = ".!?" + chinese.SENTENCE_ENDS + "‼⁇⁈⁉؟۔।॥։።፧፨"
 
 # function words by language. A language that is not here has no list: a rule that needs one is skipped and counted.
@@ -45,10 +48,10 @@ def units(text: str) -> list[str]:
 
 def spans(text: str) -> Iterator[tuple[int, int]]:
     """Where the units are, in code points, [start, end)."""
-    start, holds = -1, False
+    start, holds, marked_end = -1, False, 0
     for at, character in enumerate(text):
         kind = kind_of(character)
-        if kind == APOSTROPHE and start >= 0 and at + 1 < len(text) and kind_of(text[at + 1]) in (LETTER, DIGIT):
+        if at < marked_end or (kind == MID_LETTER and start >= 0 and joins(text, at)):
             continue
         if kind in (LETTER, DIGIT, CONNECTOR):
             start = at if start < 0 else start
@@ -58,13 +61,38 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
             yield start, at
         start, holds = -1, False
         if kind == UNIT:
-            yield at, at + 1
+            marked_end = end_of_marks(text, at + 1)
+            yield at, marked_end
     if holds:
         yield start, len(text)
 
 
+def joins(text: str, at: int) -> bool:
+    """Whether the mid-letter sign text[at], which follows a word, belongs to it.
+
+    The middle dot does so in Catalan alone, between two l (col·lecció): in Chinese it parts the initials of a name.
+    """
+    if text[at] == MIDDLE_DOT:
+        return text[at - 1] in "lL" and text[at + 1 : at + 2] in ("l", "L")
+    return at + 1 < len(text) and kind_of(text[at + 1]) in (LETTER, DIGIT)
+
+
+def end_of_marks(text: str, at: int) -> int:
+    """Where the marks from text[at] on end, `at` if there are none; invisible connectors may stand before one."""
+    end = at
+    for place in range(at, len(text)):
+        flags = int(tables().classes[ord(text[place])])
+        if not flags & KIND or not flags & MARK:
+            break
+        if flags & KIND == LETTER:
+            end = place + 1
+    return end
+
+
 def words(text: str, *, folded: bool = True) -> list[str]:
     """The words of a text in order, without punctuation; `folded` as units are, else as they are written.
+
+    A Han character with a combining mark is a word by itself: jieba knows none.
 
     About 1 MB of Chinese a CPU-second; `pipeline.kernels.column.words` does a column natively.
     Raises: UserError at the first Han character when jieba is not installed.
@@ -72,7 +100,7 @@ def words(text: str, *, folded: bool = True) -> list[str]:
     found: list[str] = []
     run, run_end = "", -1
     for start, end in spans(text):
-        if is_han(text[start]):
+        if is_han(text[start]) and end == start + 1:
             run = run + text[start] if start == run_end else _cut(run, folded, found) + text[start]
             run_end = end
         else:

@@ -6,7 +6,7 @@ from pipeline.core.stage import StageSpec
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
-        name="pretrain", version=2, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
+        name="pretrain", version=3, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
         run="training.stages.pretrain:run",
         section_type="training.section:Pretrain", params="training.identity:pretrain_params",
         more_needs="training.compatibility:needs", externals="training.identity:externals",
@@ -19,7 +19,7 @@ STAGES: tuple[StageSpec, ...] = (
         sampler="training.sampling:ModelSampler", label="checkpoint", named=True, input_params=("tokens.length",),
     ),
     StageSpec(
-        name="evaluate", version=3, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
+        name="evaluate", version=4, section="evaluate", needs=("documents", "tokenizer", "tokens", "model"),
         makes="scores", work="task",
         run="training.stages.evaluate:run",
         section_type="training.evaluation.section:Evaluate", params="training.evaluation.section:evaluate_params",

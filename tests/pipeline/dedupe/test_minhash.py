@@ -84,3 +84,10 @@ def test_two_texts_share_a_band_as_often_as_the_curve_says(own: int) -> None:
 def test_bands_and_rows_are_those_of_the_section() -> None:
     assert MinHash(Dedupe(bands=5, rows=3)).bands(column("a b c d e f")).shape == (1, 5)
     assert MinHash(Dedupe(shingle=2)).sets(column("a b c d")).sizes.tolist() == [3]
+
+
+@pytest.mark.parametrize("text", ["ที่นี่ดีที่สุด", "ខ្ញុំចង់ទៅសាលារៀន", "ທີ່ນີ້ດີທີ່ສຸດ", "မြန်မာဘာသာစကား"])
+def test_a_shingle_counts_a_character_with_its_marks_as_one_unit(text: str) -> None:
+    units = sum(not unicodedata.category(character).startswith("M") for character in text)
+    assert MinHash(Dedupe(shingle=1)).sets(column(text)).sizes[0] <= units
+    assert MinHash(Dedupe(shingle=units - 1)).sets(column(text)).sizes.tolist() == [2]

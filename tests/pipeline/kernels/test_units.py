@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,7 +15,9 @@ from pipeline.kernels.signals import NAMES
 from pipeline.text import words
 from pipeline.text.unicode import LETTER, UNIT
 
-ODD = st.text(st.sampled_from("aZé1_'’ .…#\n\t中文。かｱ한ส\u0301\u00ad\u200d\ufe0fﬁＡ😀\x00�Ã©"), max_size=80)
+ODD = st.text(
+    st.sampled_from("aZé1_'’ .…#\n\t中文。かｱ한ส\u0e35\u0301\u00adקl·״׳ខ\u17d2\u200d\ufe0fﬁＡ😀\x00�Ã©"), max_size=80
+)
 TEXTS = st.lists(ODD | st.text(max_size=60), max_size=6)
 
 
@@ -55,6 +60,27 @@ def test_a_document_measures_the_same_whatever_stands_beside_it(texts: list[str]
     }
 
 
+MARKED = [
+    ("ที่นี่ ที่", 3, 3 * 3),
+    ("ស៊\u200cី ខ្ញុំ", 3, 4 + 2 + 3),
+    ("ທີ່ນີ້", 2, 6),
+    ("မြန်မာ", 3, 6),
+    ("צה״ל ג׳", 2, 6),
+    ("col·lecció", 1, 10),
+    ("می\u200cخواهم", 1, 8),
+    ("كِتَابٌ हिन्दी தமிழ்", 3, 7 + 6 + 5),
+    ("Don't stop", 2, 9),
+    ("乔治·布什 D·E", 6, 6),
+]
+
+
+@pytest.mark.parametrize(("text", "units", "characters"), MARKED)
+def test_marks_are_part_of_the_unit_of_their_letter(text: str, units: int, characters: int) -> None:
+    found = measure(column(text))
+    assert found["units"][0] == units
+    assert found["mean_unit_length"][0] == characters / units
+
+
 def test_a_slice_of_a_column_measures_as_the_same_texts_do() -> None:
     whole = column("skipped", "a b c", "中文", "left out")
     assert measure(whole.slice(1, 2))["units"].tolist() == [3, 2]
@@ -91,3 +117,11 @@ def test_function_words_are_distinct_folded_and_of_the_documents_own_language() 
 def test_no_text_is_too_odd_to_measure(text: str) -> None:
     found = measure(column(text), ["en"])
     assert all(value[0] == value[0] and value[0] >= 0 for value in found.values())
+
+
+def test_english_and_chinese_measure_as_before_marks_had_units_of_their_own() -> None:
+    english = "Don't \"quote\" snake_case, café naïve: 3.14 · a·b — rock'n'roll… It’s\n- one\n- two\n" * 2
+    chinese = "“用Python写代码”，《J·K·罗琳》、乔治·布什！\n中\ufe0f国\u200d人，３．１４；❤\ufe0f\n" * 2
+    found = measure(column(english, chinese), ["en", "zh"])
+    digests = [hashlib.sha256(np.stack(list(found.values()))[:, at].tobytes()).hexdigest()[:16] for at in (0, 1)]
+    assert digests == ["401ad217afdb4ebc", "afb650280152b536"]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.kernels import column, segment
 from pipeline.text import chinese_words, words
 
-ODD = "aZé1_'’ .…#\n\t中文。かｱ한ส\u0301\u00ad\u200d\ufe0fﬁＡ😀\x00�〇々㐀𠀀⼀豈\u3000"
+ODD = "aZé1_'’ .…#\n\t中文。かｱ한ส\u0e35\u0301\u00adקl·״׳ខ\u17d2\u200d\ufe0fﬁＡ😀\x00�〇々㐀𠀀⼀豈\u3000"
 # characters that jieba knows well, rare ones, and ones outside its range
 HAN = "的一是不了在人有我他这中国人民银行行长江大桥研究生命起源乒乓球拍卖完了𠀀㐀〇々龘䶮鿕鿖"
 TEXTS = st.lists(st.text(ODD, max_size=60) | st.text(HAN, max_size=40) | st.text(max_size=40), max_size=6)
@@ -45,6 +45,11 @@ def test_a_slice_of_a_column_gives_the_words_of_its_own_texts() -> None:
     ends, begin, stop = column.words(whole.slice(1, 2))
     assert ends.tolist() == [0, 2, 4]
     assert begin.tolist() == [0, 2, 0, 6] and stop.tolist() == [1, 3, 6, 12]
+
+
+@pytest.mark.parametrize("text", ["中国\u0301人民", "ที่นี่中国", "か\u3099中\u200d\u0301国", "col·lecció צה״ל D·E"])
+def test_marks_belong_to_the_character_before_them(text: str) -> None:
+    assert texts_of(column.words(pa.array([text], pa.large_string())), [text]) == [words.words(text)]
 
 
 @pytest.mark.parametrize("text", ["", "a", "中", "a" * 100_000, "中" * 2_000, "中国" * 20_000, "\n" * 9])

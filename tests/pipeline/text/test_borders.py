@@ -19,6 +19,8 @@ TEXTS = [
     "  Mixed 中文 and English。Then more.  \n \n　全角空格 a\u2019b \u200d_",
     "ไทย 日本語テキスト 한국어。 1２３ ａｂｃ",
     "。。。...!!! ?\n.\n",
+    "ที่นี่ ខ្ញុំស៊\u200cី\u200b မြန်မာ ທີ່ a\u0e35 \u0e48b 中\u0301国\u200d か\u3099\u200d\u200da",
+    "צה״ל ג׳ ״שלום״ col·lecció l·L J·K·罗琳",
     "\udce4\udcbd half a character \udce5",
 ]
 PIECES = [
@@ -42,6 +44,12 @@ PIECES = [
     "\u200d",
     "…",
     "\u3000",
+    "\u0301",
+    "\u0e35",
+    "·",
+    "l",
+    "׳",
+    "״",
 ]
 
 

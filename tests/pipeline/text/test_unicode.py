@@ -25,14 +25,14 @@ def test_the_committed_table_is_what_the_generator_makes(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("characters", "expected"),
     [
-        ("aZéЖωक", unicode.LETTER),
+        ("aZéЖωका\u0e35\u17d2\u0ebb\u103c\u3099\u302a", unicode.LETTER),
         ("09٣½Ⅷ２", unicode.DIGIT),
         ("汉漢㐀𠀀かカｶ한ㄅ々〇สກ⺀", unicode.UNIT),
         (" \t\u00a0\u3000\u2003\r\u2028", unicode.SPACE),
         ("\n", unicode.NEWLINE),
-        ("'’", unicode.APOSTROPHE),
-        ("_\u200d\u00ad\ufe0f", unicode.CONNECTOR),
-        (".,，。·・=#😀\x00�", unicode.OTHER),
+        ("'’״·", unicode.MID_LETTER),
+        ("_׳\u200d\u00ad\ufe0f", unicode.CONNECTOR),
+        (".,，。・=#😀\x00�", unicode.OTHER),
     ],
 )
 def test_every_kind_of_character_is_known(characters: str, expected: int) -> None:
@@ -48,6 +48,7 @@ def test_every_kind_of_character_is_known(characters: str, expected: int) -> Non
         ("ﬁ", "fi"),
         ("É", "é"),
         ("ｱ", "ア"),
+        ("ŀ", "l·"),
         ("汉", "汉"),
         ("’", "'"),
         ("\u00ad", ""),
@@ -69,3 +70,18 @@ def test_scripts_are_known_by_their_letters() -> None:
     numbers = unicode.tables().scripts
     found = [SCRIPTS[numbers[ord(character)]] for character in "aЖω漢かカ한สअ1 "]
     assert found == ["Latn", "Cyrl", "Grek", "Hani", "Kana", "Kana", "Hang", "Thai", "Deva", "Zyyy", "Zyyy"]
+
+
+def test_every_combining_mark_is_one_and_nothing_else_is() -> None:
+    classes = unicode.tables().classes
+    marks = (classes & unicode.MARK > 0) & (classes & unicode.KIND == unicode.LETTER)
+    found = {unicodedata.category(chr(point)) for point in np.flatnonzero(marks).tolist()}
+    assert found == {"Mn", "Mc", "Me"}
+    assert not marks[[ord(character) for character in "aก中か한ကកພ"]].any()
+
+
+def test_no_mark_begins_with_a_byte_that_the_kernels_pass_over() -> None:
+    classes = unicode.tables().classes
+    marks = np.flatnonzero((classes & unicode.MARK > 0) & (classes & unicode.KIND != unicode.OTHER))
+    first = {chr(point).encode()[0] for point in marks.tolist()}
+    assert min(first) >= 0xC2 and not first & set(range(0xE4, 0xEA))

@@ -1,15 +1,19 @@
-"""What every model family is: a module that gives a summed loss, logits, and says what kind each parameter is."""
+"""The base class of model families: a module with a summed loss, logits, and a kind for each parameter."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 from torch import Tensor, nn
 
+from pipeline.core.config import Section
 from pipeline.core.files import JsonObject
 from training.models import FAMILIES
 
 ParameterKind = Literal["matrix", "embedding", "vector"]
+ModelCache: TypeAlias = Any
+"""What a family keeps of the tokens it has read, to generate from; each family has its own type."""
 
 
 class SavedConfig(TypedDict):
@@ -25,51 +29,51 @@ class Model(nn.Module):
     """The base of a family. `vocabulary` and `context` come from the data, everything else from the section."""
 
     family: str
-    config: Any
+    config: Section
     vocabulary: int
     context: int
-    # whether a state goes on from row to row of a stream: set before forward, left after it; rows on axis 1
+    # whether a state is carried from row to row of a stream: set before forward, updated by it; rows on axis 1
     carries: bool = False
     state: list[Tensor] | None = None
     reads_special_tokens: bool = False  # whether it was trained on [CLS] text [SEP], never on bare text
 
     def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """The loss of every counted target, in nats, summed (so that a batch can be cut anywhere). Both B, T."""
+        """The loss of every counted target, in nats, summed, so that a batch can be split anywhere. Both B, T."""
         raise NotImplementedError
 
     def hidden(self, tokens: Tensor, *, lengths: Tensor | None = None) -> Tensor:
-        """What the last layer makes of every token: B, T, C. Who reads both ways needs to know where rows end (B)."""
+        """The outputs of the last layer: B, T, C. A bidirectional family needs the lengths of the rows (B)."""
         raise NotImplementedError
 
-    def logits(self, tokens: Tensor, cache: Any = None) -> Tensor:
+    def logits(self, tokens: Tensor, cache: ModelCache = None) -> Tensor:
         """float32 scores of the next token at every position. tokens: B, T; returns B, T, vocabulary.
 
-        With a `cache()`, tokens go on after those already read through it: a whole prompt first, then one at a time.
+        With a `cache()`, tokens continue those already read with it: first the complete prompt, then one at a time.
         """
         raise NotImplementedError
 
-    def cache(self) -> Any:
-        """An empty memory of what was read, to write on with; None where a family has none."""
+    def cache(self) -> ModelCache:
+        """An empty cache for generation; None where a family has none."""
         return None
 
     def kinds(self) -> dict[str, ParameterKind]:
-        """What each parameter is to an optimizer: a block's matrix, an embedding or head, or a vector."""
+        """The kind of each parameter for an optimizer: a block's matrix, an embedding or head, or a vector."""
         return {name: self.kind(name) if p.dim() > 1 else "vector" for name, p in self.named_parameters()}
 
     def kind(self, name: str) -> ParameterKind:
         """The kind of one parameter of two or more dimensions."""
         return "embedding" if name.startswith(("embed", "positions", "head")) else "matrix"
 
-    def described(self) -> dict[str, Any]:
-        """What `build` needs to make this model again; saved as config.json."""
+    def saved_config(self) -> SavedConfig:
+        """What `build` needs to create this model again; saved as config.json."""
         options = self.config.model_dump(mode="json")
         return {"family": self.family, "options": options, "vocabulary": self.vocabulary, "context": self.context}
 
 
-def build(family: str, options: dict[str, Any], *, vocabulary: int, context: int) -> Model:
+def build(family: str, options: JsonObject, *, vocabulary: int, context: int) -> Model:
     """A model with weights drawn from torch's current random state."""
-    code: Any = FAMILIES.load(family)
-    made: Model = code(FAMILIES.section(family).model_validate(options), vocabulary=vocabulary, context=context)
-    if family not in FAMILIES:  # a user's own: config.json names what can be imported again
-        made.family = family
-    return made
+    create = cast("Callable[..., Model]", FAMILIES.load(family))
+    model = create(FAMILIES.section(family).model_validate(options), vocabulary=vocabulary, context=context)
+    if family not in FAMILIES:  # a plug-in: config.json has its import string
+        model.family = family
+    return model

@@ -2,39 +2,37 @@
 
 Weights by name: embed.weight, positions.weight, types.weight, embed_norm, blocks.N.attention.{query, key, value, out},
 blocks.N.attention_norm, blocks.N.mlp.{up, down}, blocks.N.mlp_norm, transform, transform_norm, bias (of the head, whose
-matrix is the embedding), pool, pair. Of B rows of T tokens, the head sees the M hidden ones alone (about 15 %).
+matrix is the embedding), pool, pair. Of B rows of T tokens, the head computes the M hidden ones alone (about 15 %).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.models import cpu_kernels
-from training.models.base import Model, ParameterKind
+from training.models.base import Model, ModelCache, ParameterKind
 from training.models.dropout import dropout
-from training.models.layers import IGNORE, SHORT, Gelu, LayerNorm, Linear, summed_loss, wide
+from training.models.layers import IGNORE, SHORT, Gelu, KernelLinear, LayerNorm, summed_loss, wide
 from training.models.sections import bert as section
 
 SPREAD = 0.02
 
 
-class Attention(nn.Module):
-    """Every token looks at every token of its row. `mask`: B, T, 0 or minus infinity; None where all rows are full."""
+class BertAttention(nn.Module):
+    """Every token attends to every token of its row. `mask`: B, T, 0 or minus infinity; None where no row is short."""
 
     def __init__(self, config: section.Bert) -> None:
         super().__init__()
         self.heads, self.dropout = config.heads, config.dropout
-        self.query, self.key = Linear(config.width, config.width), Linear(config.width, config.width)
-        self.value, self.out = Linear(config.width, config.width), Linear(config.width, config.width)
+        self.query, self.key = KernelLinear(config.width, config.width), KernelLinear(config.width, config.width)
+        self.value, self.out = KernelLinear(config.width, config.width), KernelLinear(config.width, config.width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         B, T, C = x.shape
         q, k, v = (part(x).view(B, T, self.heads, -1).transpose(1, 2) for part in (self.query, self.key, self.value))
-        if cpu_kernels.wanted(x) and T <= SHORT:
+        if cpu_kernels.applies_to(x) and T <= SHORT:
             y = _attend(q, k, v, mask, self.dropout if self.training else 0.0)
         else:
             shown = None if mask is None else mask.to(q.dtype)[:, None, None]  # B, 1, 1, T
@@ -44,12 +42,12 @@ class Attention(nn.Module):
         return out
 
 
-class Block(nn.Module):
-    """Attention and MLP, each added to what it read, and the sum normalised."""
+class BertBlock(nn.Module):
+    """Attention and MLP, each added to its inputs, and the sum normalised."""
 
     def __init__(self, config: section.Bert) -> None:
         super().__init__()
-        self.attention, self.attention_norm = Attention(config), LayerNorm(config.width)
+        self.attention, self.attention_norm = BertAttention(config), LayerNorm(config.width)
         self.mlp = Gelu(config.width, config.hidden or 4 * config.width, bias=True)
         self.mlp_norm, self.dropout = LayerNorm(config.width), config.dropout
 
@@ -61,21 +59,24 @@ class Block(nn.Module):
 
 
 class Bert(Model):
-    """See the module. `context` is the longest row with its marks."""
+    """See the module. `context` is the longest row with its special tokens."""
 
     family = "bert"
+    config: section.Bert
     reads_special_tokens = True
 
     def __init__(self, config: section.Bert, *, vocabulary: int, context: int) -> None:
         super().__init__()
-        self.config, self.vocabulary, self.context = config, vocabulary, config.context or context
+        self.config = config
+        self.vocabulary = vocabulary
+        self.context = config.context or context
         width = config.width
         self.embed, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(self.context, width)
         self.types, self.embed_norm = nn.Embedding(2, width), LayerNorm(width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.transform, self.transform_norm = Linear(width, width), LayerNorm(width)
+        self.blocks = nn.ModuleList(BertBlock(config) for _ in range(config.layers))
+        self.transform, self.transform_norm = KernelLinear(width, width), LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        self.pool, self.pair = Linear(width, width), Linear(width, 2)
+        self.pool, self.pair = KernelLinear(width, width), KernelLinear(width, 2)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, 0.0, SPREAD)
@@ -83,7 +84,7 @@ class Bert(Model):
                 nn.init.zeros_(parameter)
 
     def hidden(self, tokens: Tensor, lengths: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
-        """What the last block makes of every token: B, T, C. Tokens behind `lengths[b]` are looked at by none;
+        """The outputs of the last block: B, T, C. No token attends to those after `lengths[b]`;
         `segments` (B, T): 0 in the first text of a pair, 1 in the second."""
         x = self.embed(tokens) + self.positions.weight[: tokens.shape[1]]
         x = x + (self.types.weight[0] if segments is None else self.types(segments))
@@ -94,30 +95,30 @@ class Bert(Model):
         out: Tensor = x
         return out
 
-    def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, **more: Any) -> Tensor:
-        """`more`: lengths (B) where a row is short; segments (B, T) and pairs (B) where rows are pairs: 0 for two texts
-        in order, 1 for others, IGNORE for none. The loss of a pair weighs as much as its row has targets, so that the
+    def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, **inputs: Tensor) -> Tensor:
+        """`inputs`: lengths (B) where a row is short; segments (B, T) and pairs (B) where rows are pairs: 0 if in
+        order, 1 if not, IGNORE for none. The loss of a pair weighs as much as its row has targets, so that the
         mean over targets is the sum of BERT's two means."""
-        x = self.hidden(tokens, more.get("lengths"), more.get("segments"))
-        chosen = (targets != IGNORE).flatten().nonzero().squeeze(-1)  # M
-        logits = self._scores(x.flatten(0, 1).index_select(0, chosen))
-        loss = summed_loss(logits, targets.flatten()[chosen], label_smoothing=label_smoothing)
-        if (pairs := more.get("pairs")) is not None:
+        x = self.hidden(tokens, inputs.get("lengths"), inputs.get("segments"))
+        counted = (targets != IGNORE).flatten().nonzero().squeeze(-1)  # M
+        logits = self._scores(x.flatten(0, 1).index_select(0, counted))
+        loss = summed_loss(logits, targets.flatten()[counted], label_smoothing=label_smoothing)
+        if (pairs := inputs.get("pairs")) is not None:
             apart = F.cross_entropy(wide(self.paired(x)), pairs, ignore_index=IGNORE, reduction="none")
             loss = loss + (apart * (targets != IGNORE).sum(1)).sum()
         return loss
 
-    def logits(self, tokens: Tensor, cache: Any = None, *, lengths: Tensor | None = None) -> Tensor:
-        """float32 scores of the token that stands at every position, itself seen: B, T, vocabulary."""
+    def logits(self, tokens: Tensor, cache: ModelCache = None, *, lengths: Tensor | None = None) -> Tensor:
+        """float32 scores of the token at every position, which the model sees: B, T, vocabulary."""
         return self._scores(self.hidden(tokens, lengths))
 
-    def logits_at(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Scores at one place of each row alone: B, vocabulary. places: B."""
+    def logits_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Scores at one position of each row alone: B, vocabulary. positions: B."""
         rows = torch.arange(len(tokens), device=tokens.device)
-        return self._scores(self.hidden(tokens)[rows, places])
+        return self._scores(self.hidden(tokens)[rows, positions])
 
     def paired(self, hidden: Tensor) -> Tensor:
-        """Scores of "in order" and "not": B, 2, from what the last block made of the first token."""
+        """Scores of "in order" and "not": B, 2, from the output of the last block at the first token."""
         out: Tensor = self.pair(torch.tanh(self.pool(hidden[:, 0])))
         return out
 
@@ -131,7 +132,7 @@ class Bert(Model):
 
 
 def _mask(lengths: Tensor, length: int, like: Tensor) -> Tensor:
-    """0 where a token is, else minus infinity: B, T. A row without tokens looks at its first place, not at nothing."""
+    """0 where a token is, else minus infinity: B, T. A row without tokens attends to its first position."""
     beyond = torch.arange(length, device=lengths.device) >= lengths.clamp_min(1).unsqueeze(1)
     return torch.zeros(beyond.shape, dtype=like.dtype, device=like.device).masked_fill(beyond, float("-inf"))
 

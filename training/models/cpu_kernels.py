@@ -1,6 +1,6 @@
-"""Forms of a training step that are faster on a CPU in bf16 than what autocast does by itself; same mathematics.
+"""Operations of a training step that are faster on a CPU in bf16 than those of autocast; same mathematics.
 
-They run where `wanted(x)` says so: a CPU tensor under bf16 autocast. A GPU, and fp32 anywhere, take PyTorch's own
+They run where `applies_to(x)` is true: a CPU tensor under bf16 autocast. A GPU, and fp32 anywhere, take PyTorch's own
 operations, to which the tests compare these. Measured gains are in training/README.md.
 """
 
@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+FunctionContext: TypeAlias = Any
+"""The context of an autograd Function, on which torch lets any attribute be set."""
 BF16 = torch.bfloat16
-# rows of logits that live at once: 256 × 8,192 in fp32 is 8 MB, which the caches of a core and its share of L3 hold
+# logits in memory at once: 256 rows × 8,192 in fp32 are 8 MB, which fit in the caches of a core and its share of L3
 LOGITS = 1 << 21
 
 
-def wanted(x: Tensor) -> bool:
-    """Whether the CPU forms apply here."""
+def applies_to(x: Tensor) -> bool:
+    """Whether these operations apply to x."""
     return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
 
 
@@ -45,7 +47,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 def head_loss(
     x: Tensor, weight: Tensor, targets: Tensor, ignore: int, *, label_smoothing: float = 0.0, cap: float | None = None
 ) -> Tensor:
-    """Head and cross-entropy as one, summed; the logits of a batch never live at once."""
+    """Head and cross-entropy in one operation, summed; the logits of a batch are never in memory at once."""
     return cast(Tensor, _HeadLoss.apply(x, weight, targets, ignore, label_smoothing, cap))  # type: ignore[no-untyped-call]
 
 
@@ -53,27 +55,27 @@ class _Linear(Function):
     """x @ w.T in bf16; the weight's gradient comes back in the weight's own precision."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: FunctionContext, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x, w = x.to(BF16), weight.to(BF16)
         ctx.save_for_backward(x, w)
         ctx.has_bias = bias is not None
         return F.linear(x, w, None if bias is None else bias.to(BF16))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         x, w = ctx.saved_tensors
         flat = gradient.to(BF16).reshape(-1, gradient.shape[-1])
         for_bias = flat.sum(0, dtype=torch.float32) if ctx.has_bias else None
         for_x = (flat @ w).view(x.shape) if ctx.needs_input_grad[0] else None
-        turned = flat.t().contiguous() if has_amx() else flat.t()
-        return for_x, (turned @ x.reshape(-1, x.shape[-1])).float(), for_bias
+        transposed = flat.t().contiguous() if has_amx() else flat.t()
+        return for_x, (transposed @ x.reshape(-1, x.shape[-1])).float(), for_bias
 
 
 class _RmsNorm(Function):
     """x / rms(x) × weight over the last axis, from fp32 or bf16 to bf16: five passes where autograd needs a dozen."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    def forward(ctx: FunctionContext, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         width = x.shape[-1]
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = torch.rsqrt(length.square() / width + eps)
@@ -83,7 +85,7 @@ class _RmsNorm(Function):
         return unit * weight.to(BF16)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         unit, scale, weight = ctx.saved_tensors
         product = gradient * unit
         for_weight = product.reshape(-1, product.shape[-1]).sum(0, dtype=torch.float32)
@@ -93,42 +95,49 @@ class _RmsNorm(Function):
 
 
 class _HeadLoss(Function):
-    """Sum of -log softmax(x @ w.T)[target] over rows, `LOGITS` at a time: the logits of a batch never live at once.
+    """Sum of -log softmax(x @ w.T)[target] over rows, `LOGITS` logits in memory at a time.
 
-    The gradient is computed beside the loss, while a chunk is in the caches, and only scaled in `backward`. Rows
-    whose target is `ignore` count nothing. With a cap, logits are bent in fp32; with smoothing, a share of each target
+    The gradient is computed with the loss, while a chunk is in the caches, and only scaled in `backward`. Rows whose
+    target is `ignore` do not count. With a cap, logits are capped in fp32; with smoothing, a share of each target
     is spread over the vocabulary.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, ignore: int, smoothing: float, cap: float | None
+        ctx: FunctionContext,
+        x: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        ignore: int,
+        smoothing: float,
+        cap: float | None,
     ) -> Tensor:
         x, w = x.to(BF16), weight.to(BF16)
         chunk = max(64, LOGITS // len(weight))
-        learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         loss = torch.zeros((), dtype=torch.float32)
         for_x, for_w = torch.empty_like(x), torch.zeros_like(weight, dtype=torch.float32)
         for first in range(0, len(x), chunk):
-            rows, wanted_ids = x[first : first + chunk], targets[first : first + chunk]
+            rows = x[first : first + chunk]
+            row_targets = targets[first : first + chunk]
             logits = F.linear(rows, w)
-            bend = None if cap is None else logits.float().div_(cap).tanh_()
-            logits = logits if bend is None or cap is None else bend * cap
-            probabilities, chunk_loss = _softmax_loss(logits, wanted_ids, ignore, smoothing)
+            capped = None if cap is None else logits.float().div_(cap).tanh_()
+            logits = logits if capped is None or cap is None else capped * cap
+            probabilities, chunk_loss = _softmax_loss(logits, row_targets, ignore, smoothing)
             loss += chunk_loss
-            if learning:
+            if needs_gradient:
                 # times the slope of cap × tanh(x / cap), which is 1 - tanh²
-                slid = probabilities if bend is None else torch.ops.aten.tanh_backward(probabilities, bend)
-                gradient = slid.to(BF16)
+                slope = probabilities if capped is None else torch.ops.aten.tanh_backward(probabilities, capped)
+                gradient = slope.to(BF16)
                 torch.mm(gradient, w, out=for_x[first : first + chunk])
-                turned = gradient.t().contiguous() if has_amx() else gradient.t()
-                for_w += turned @ rows
-        if learning:
+                transposed = gradient.t().contiguous() if has_amx() else gradient.t()
+                for_w += transposed @ rows
+        if needs_gradient:
             ctx.save_for_backward(for_x, for_w)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         for_x, for_w = ctx.saved_tensors
         return for_x * gradient, for_w * gradient, None, None, None, None
 
@@ -141,9 +150,9 @@ def _softmax_loss(logits: Tensor, targets: Tensor, ignore: int, smoothing: float
     gradient = torch.softmax(logits, dim=-1, dtype=torch.float32)
     counted = targets != ignore
     column = torch.where(counted, targets, 0).unsqueeze(-1)
-    chosen = gradient.gather(1, column)
+    target_probability = gradient.gather(1, column)
     # fp32 softmax underflows to 0 beyond e^-103: the loss of such a token is cut there
-    loss = -(chosen.clamp_min(1e-45).log().squeeze(-1) * counted).sum()
+    loss = -(target_probability.clamp_min(1e-45).log().squeeze(-1) * counted).sum()
     if smoothing:
         # the mean of -log p is log Σ exp(logits) less their mean; the largest p cannot underflow
         total = logits.amax(-1).float() - gradient.amax(-1).log()
@@ -151,9 +160,9 @@ def _softmax_loss(logits: Tensor, targets: Tensor, ignore: int, smoothing: float
         loss = (1.0 - smoothing) * loss + smoothing * spread
         each = smoothing / logits.shape[-1]
         gradient.sub_(each)
-        gradient.scatter_(1, column, chosen - (1.0 - smoothing + each))
+        gradient.scatter_(1, column, target_probability - (1.0 - smoothing + each))
     else:
-        gradient.scatter_(1, column, chosen - 1.0)
+        gradient.scatter_(1, column, target_probability - 1.0)
     gradient.index_fill_(0, (~counted).nonzero().squeeze(-1), 0.0)
     return gradient, loss
 

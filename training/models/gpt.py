@@ -1,8 +1,8 @@
-"""A decoder-only transformer in the shapes of Llama, Qwen 3 and GPT-2 (sections/gpt.py), whole in one file.
+"""A decoder-only transformer in the shapes of Llama, Qwen 3 and GPT-2 (sections/gpt.py), complete in one file.
 
 Weights by name: embed.weight, positions.weight (learned), blocks.N.{attention_norm, mlp_norm}.weight,
 blocks.N.attention.{query, key, value, out, query_norm, key_norm}, blocks.N.mlp.{gate, up, down}, norm.weight,
-head.weight (untied). Matrices are (out, in), as in nn.Linear.
+head.weight (untied). Matrices are (out, in), as in nn.KernelLinear.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from training.models.base import Model
 from training.models.layers import (
-    Attention,
+    CausalAttention,
     Gelu,
+    KernelLinear,
+    KeyValueCache,
     LayerNorm,
-    Linear,
-    Past,
     Relu2,
     RmsNorm,
     Rope,
@@ -32,22 +32,22 @@ SPREAD = 0.02
 MLPS = {"swiglu": Swiglu, "gelu": Gelu, "relu2": Relu2}
 
 
-class Block(nn.Module):
-    """Attention and MLP, each on a normalised copy and added to the stream."""
+class GptBlock(nn.Module):
+    """Attention and MLP, each on a normalised copy and added to the residual stream."""
 
     def __init__(self, config: section.Gpt, rope: Rope | None) -> None:
         super().__init__()
         hidden, kv_heads = config.hidden or 4 * config.width, config.kv_heads or config.heads
         self.attention_norm, self.mlp_norm = _norm(config), _norm(config)
-        self.attention = Attention(
+        self.attention = CausalAttention(
             config.width, config.heads, kv_heads=kv_heads, bias=config.bias, qk_norm=config.qk_norm, rope=rope,
             dropout=config.dropout,
         )  # fmt: skip
         self.mlp = MLPS[config.mlp](config.width, hidden, bias=config.bias)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
-        x = x + F.dropout(self.attention(self.attention_norm(x), past), self.dropout, self.training)
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        x = x + F.dropout(self.attention(self.attention_norm(x), cache), self.dropout, self.training)
         return x + F.dropout(self.mlp(self.mlp_norm(x)), self.dropout, self.training)
 
 
@@ -55,36 +55,41 @@ class Gpt(Model):
     """See the module. `context` is the longest row; rope models of one context run at any shorter one."""
 
     family = "gpt"
+    config: section.Gpt
 
     def __init__(self, config: section.Gpt, *, vocabulary: int, context: int) -> None:
         super().__init__()
-        self.config, self.vocabulary, self.context = config, vocabulary, config.context or context
+        self.config = config
+        self.vocabulary = vocabulary
+        self.context = config.context or context
         self.embed = nn.Embedding(vocabulary, config.width)
         learned = config.positions == "learned"
         self.positions = nn.Embedding(self.context, config.width) if learned else None
         rope = None if learned else Rope(config.width // config.heads, self.context, config.rope_theta)
-        self.blocks = nn.ModuleList(Block(config, rope) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(GptBlock(config, rope) for _ in range(config.layers))
         self.norm = _norm(config)
-        self.head = None if config.tied else Linear(config.width, vocabulary, bias=False)
-        self._draw()
+        self.head = None if config.tied else KernelLinear(config.width, vocabulary, bias=False)
+        self._initialize()
 
-    def _draw(self) -> None:
-        """Normal with 0.02; what writes into the stream is shrunk by its depth (GPT-2)."""
+    def _initialize(self) -> None:
+        """Normal with 0.02; matrices that write into the residual stream are scaled down by the depth (GPT-2)."""
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
                 deep = name.endswith(("out.weight", "down.weight"))
                 spread = SPREAD / (2 * self.config.layers) ** 0.5 if deep else SPREAD
                 nn.init.normal_(parameter, 0.0, spread)
 
-    def hidden(self, tokens: Tensor, pasts: Sequence[Past] | None = None, *, lengths: Tensor | None = None) -> Tensor:
-        """The normalised stream after the last block: B, T, C. With `pasts` (`cache`), tokens go on where they end."""
+    def hidden(
+        self, tokens: Tensor, caches: Sequence[KeyValueCache] | None = None, *, lengths: Tensor | None = None
+    ) -> Tensor:
+        """The normalised outputs of the last block: B, T, C. With `caches` (`cache`), tokens continue those in them."""
         x = self.embed(tokens)
         if self.positions is not None:
-            first = pasts[0].length if pasts else 0
+            first = caches[0].length if caches else 0
             x = x + self.positions.weight[first : first + tokens.shape[1]]
         x = F.dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.blocks):
-            x = block(x, pasts[layer] if pasts else None)
+            x = block(x, caches[layer] if caches else None)
         out: Tensor = self.norm(x)
         return out
 
@@ -95,11 +100,11 @@ class Gpt(Model):
             label_smoothing=label_smoothing, cap=self.config.logit_cap,
         )  # fmt: skip
 
-    def logits(self, tokens: Tensor, cache: list[Past] | None = None) -> Tensor:
+    def logits(self, tokens: Tensor, cache: list[KeyValueCache] | None = None) -> Tensor:
         return scores(self.hidden(tokens, cache), self._head(), self.config.logit_cap)
 
-    def cache(self) -> list[Past]:
-        return [Past() for _ in self.blocks]
+    def cache(self) -> list[KeyValueCache]:
+        return [KeyValueCache() for _ in self.blocks]
 
     def _head(self) -> Tensor:
         weight: Tensor = self.embed.weight if self.head is None else self.head.weight

@@ -1,4 +1,4 @@
-"""The parts of a transformer, each for one device: parallelism and engines come from outside.
+"""The layers of transformers, each for one device: parallelism is applied from outside, by the engines.
 
 In tensor code: B rows, T tokens a row, C width, H heads, D width of a head.
 """
@@ -17,11 +17,11 @@ EPS = 1e-6
 SHORT = 512
 
 
-class Linear(nn.Linear):
-    """nn.Linear that takes the faster form where there is one."""
+class KernelLinear(nn.Linear):
+    """nn.Linear with the CPU kernel where it applies."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if cpu_kernels.wanted(x):
+        if cpu_kernels.applies_to(x):
             return cpu_kernels.linear(x, self.weight, self.bias)
         return F.linear(x, self.weight, self.bias)
 
@@ -34,27 +34,27 @@ class RmsNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if cpu_kernels.wanted(x):
+        if cpu_kernels.applies_to(x):
             return cpu_kernels.rms_norm(x, self.weight, EPS)
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPS)
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation with scale and shift, as GPT-2 has it."""
+    """Layer normalisation with scale and shift, as in GPT-2."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if cpu_kernels.wanted(x):  # bf16 in and out, statistics in fp32 inside the kernel
+        if cpu_kernels.applies_to(x):  # bf16 in and out, statistics in fp32 inside the kernel
             x = x.to(torch.bfloat16)
             return F.layer_norm(x, self.weight.shape, self.weight.to(x.dtype), self.bias.to(x.dtype), EPS)
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPS)
 
 
 class Rope(nn.Module):
-    """Rotary positions (Su et al. 2021, arXiv 2104.09864), halves turned against each other as Llama does."""
+    """Rotary positions (Su et al. 2021, arXiv 2104.09864), with the halves rotated as in Llama."""
 
     cos: Tensor
     sin: Tensor
@@ -74,8 +74,8 @@ class Rope(nn.Module):
         return torch.addcmul(x * cos, torch.cat([right, left], dim=-1), sin)
 
 
-class Past:
-    """The keys and values that a layer has read, so that writing on costs one token a token. B, H, T, D each."""
+class KeyValueCache:
+    """The keys and values of the tokens that a layer has read, so that the next token costs one. B, H, T, D each."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -90,7 +90,7 @@ class Past:
         return keys, values
 
 
-class Attention(nn.Module):
+class CausalAttention(nn.Module):
     """Causal self-attention; with fewer key and value heads than heads, groups share them (arXiv 2305.13245)."""
 
     def __init__(
@@ -98,16 +98,16 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_width, self.dropout = heads, kv_heads, width // heads, dropout
-        self.query = Linear(width, width, bias=bias)
-        self.key = Linear(width, kv_heads * self.head_width, bias=bias)
-        self.value = Linear(width, kv_heads * self.head_width, bias=bias)
-        self.out = Linear(width, width, bias=bias)
+        self.query = KernelLinear(width, width, bias=bias)
+        self.key = KernelLinear(width, kv_heads * self.head_width, bias=bias)
+        self.value = KernelLinear(width, kv_heads * self.head_width, bias=bias)
+        self.out = KernelLinear(width, width, bias=bias)
         self.query_norm = RmsNorm(self.head_width) if qk_norm else None
         self.key_norm = RmsNorm(self.head_width) if qk_norm else None
         self.rope = rope
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
-        """With a past: the first tokens of all at once, then one at a time."""
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """With a cache: first any number of tokens at once, then one at a time."""
         B, T, C = x.shape
         q = self.query(x).view(B, T, self.heads, self.head_width)
         k = self.key(x).view(B, T, self.kv_heads, self.head_width)
@@ -116,16 +116,16 @@ class Attention(nn.Module):
             q, k = self.query_norm(q), self.key_norm(k)
         q, k = q.transpose(1, 2), k.transpose(1, 2)  # B, H, T, D
         if self.rope is not None:
-            first = past.length if past is not None else 0
+            first = cache.length if cache is not None else 0
             q, k = self.rope(q, first), self.rope(k, first)
-        if past is not None:
-            k, v = past.extend(k, v)
+        if cache is not None:
+            k, v = cache.extend(k, v)
         causal = k.shape[-2] == T
         assert causal or T == 1
         if self.kv_heads != self.heads:
             k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
         dropout = self.dropout if self.training else 0.0
-        if cpu_kernels.wanted(x) and causal and T <= SHORT and not dropout:
+        if cpu_kernels.applies_to(x) and causal and T <= SHORT and not dropout:
             y = cpu_kernels.attend(q, k, v)
         else:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
@@ -138,7 +138,7 @@ class Gelu(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.up, self.down = Linear(width, hidden, bias=bias), Linear(hidden, width, bias=bias)
+        self.up, self.down = KernelLinear(width, hidden, bias=bias), KernelLinear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.down(F.gelu(self.up(x)))
@@ -150,7 +150,7 @@ class Relu2(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.up, self.down = Linear(width, hidden, bias=bias), Linear(hidden, width, bias=bias)
+        self.up, self.down = KernelLinear(width, hidden, bias=bias), KernelLinear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.down(F.relu(self.up(x)).square())
@@ -162,8 +162,8 @@ class Swiglu(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.gate, self.up = Linear(width, hidden, bias=bias), Linear(width, hidden, bias=bias)
-        self.down = Linear(hidden, width, bias=bias)
+        self.gate, self.up = KernelLinear(width, hidden, bias=bias), KernelLinear(width, hidden, bias=bias)
+        self.down = KernelLinear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.down(F.silu(self.gate(x)) * self.up(x))
@@ -174,7 +174,7 @@ def head_loss(
     x: Tensor, weight: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, cap: float | None = None
 ) -> Tensor:
     """The loss of every counted target in nats, summed. x: N, C; weight: vocabulary, C; targets: N, `IGNORE` = none."""
-    if cpu_kernels.wanted(x):
+    if cpu_kernels.applies_to(x):
         return cpu_kernels.head_loss(x, weight, targets, IGNORE, label_smoothing=label_smoothing, cap=cap)
     return summed_loss(scores(x, weight, cap), targets, label_smoothing=label_smoothing)
 

@@ -1,8 +1,8 @@
-"""What a task makes of a model's layers: their weighted sum, of which the weights are learned (ELMo, equation 1).
+"""The weighted sum of a model's layers, with learned weights (ELMo, equation 1).
 
     mixed = gamma × sum over layers of softmax(w)[layer] × layers[layer]      (Peters et al. 2018, arXiv 1802.05365)
 
-It begins as the mean of the layers and has layers + 1 numbers; the model itself stays as it is.
+It starts as the mean of the layers and has layers + 1 parameters; the model itself is not changed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ class Mix(nn.Module):
 
     def __init__(self, layers: int) -> None:
         super().__init__()
-        self.weights, self.gamma = nn.Parameter(torch.zeros(layers)), nn.Parameter(torch.ones(()))
+        self.weights = nn.Parameter(torch.zeros(layers))
+        self.gamma = nn.Parameter(torch.ones(()))
 
     def shares(self) -> Tensor:
-        """How much of each layer is taken; they add up to one."""
+        """The weight of each layer; they add up to one."""
         return torch.softmax(self.weights, dim=0)
 
     def forward(self, layers: Tensor) -> Tensor:

@@ -13,25 +13,30 @@ from torch import Tensor
 
 from training.keyed_rng import Keys
 from training.models.base import Model
-from training.models.bilstm import turn
+from training.models.bilstm import backward_positions
 from training.models.layers import IGNORE
 from training.objectives import section
 from training.objectives.base import Objective, Tensors
 
 
 class Bidirectional(Objective):
-    """The batch also has `turned`, positions from a row's end, and `turned_targets`, the targets in that order."""
+    """The batch also has `backward_order`, the positions from a row's end, and `backward_targets`, in that order."""
 
     config: section.Bidirectional
 
     def batch(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], keys: Keys) -> tuple[Tensors, Tensor]:
         rows, ends = torch.from_numpy(tokens), torch.from_numpy(lengths)
-        turned = turn(rows, ends)
+        backward_order = backward_positions(rows, ends)
         counted = torch.arange(1, rows.shape[1] + 1) < ends.unsqueeze(1)
-        targets, turned_targets = (
-            torch.where(counted, torch.roll(x, -1, dims=1), IGNORE) for x in (rows, rows.gather(1, turned))
+        targets, backward_targets = (
+            torch.where(counted, torch.roll(x, -1, dims=1), IGNORE) for x in (rows, rows.gather(1, backward_order))
         )
-        inputs = {"tokens": rows, "targets": targets, "turned": turned, "turned_targets": turned_targets}
+        inputs = {
+            "tokens": rows,
+            "targets": targets,
+            "backward_order": backward_order,
+            "backward_targets": backward_targets,
+        }
         return inputs, 2 * counted.sum(1)
 
     def loss(self, model: Model, batch: Tensors) -> Tensor:

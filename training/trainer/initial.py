@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def take_weights(model: Model, artifact: Path) -> None:
 
     Raises: UserError when it is another model.
     """
-    folder, mine = artifact / "model", model.described()
+    folder = artifact / "model"
+    mine: Mapping[str, object] = model.saved_config()
     theirs = read_json(folder / CONFIG)
     changed = [key for key in ("family", "vocabulary", "context") if theirs.get(key) != mine[key]]
     ours, weights = model.state_dict(), read_weights(folder)

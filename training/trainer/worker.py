@@ -41,7 +41,7 @@ class GradientTrainer:
         if weights is None:
             return None
         check_saved(weights)
-        save_weights(weights, training.engine.model.described(), folder)
+        save_weights(weights, training.engine.model.saved_config(), folder)
         steps = training.plan.steps
         return {
             "steps": steps, "tokens": steps * training.section.batch_tokens, "rows": len(training.feed.train),

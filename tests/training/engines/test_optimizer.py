@@ -145,7 +145,7 @@ def test_a_flat_share_moves_as_the_whole_weights_do(name: str) -> None:
         tensors = [p.detach() for p in group["params"]]
         layout = striped([tuple(t.shape) for t in tensors], sum(t.numel() for t in tensors) + 3, 1)
         share = layout.share_of(tensors, 0, torch.empty(layout.size)).requires_grad_()
-        second.shares[id(share)] = LayoutPartition(layout, 0)
+        second.partitions[id(share)] = LayoutPartition(layout, 0)
         shares.append((share, layout, group["params"]))
         group["params"] = [share]
 

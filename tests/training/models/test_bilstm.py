@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pipeline.core.config import Component
 from training import objectives
 from training.models.base import Model, build
-from training.models.bilstm import turn
+from training.models.bilstm import backward_positions
 from training.models.saved import load, save
 from training.objectives.base import Objective, Tensors
 
@@ -111,10 +111,10 @@ def test_what_lies_behind_a_short_row_is_never_read() -> None:
 
 def test_reading_from_the_end_twice_is_reading_from_the_start() -> None:
     tokens, lengths = torch.arange(27).view(3, 9), torch.tensor([9, 4, 0])
-    turned = turn(tokens, lengths)
-    assert turned[1].tolist() == [3, 2, 1, 0, 4, 5, 6, 7, 8] and turned[2].tolist() == list(range(9))
-    assert torch.equal(tokens.gather(1, turned).gather(1, turned), tokens)
-    assert torch.equal(turn(tokens)[0], torch.arange(8, -1, -1))
+    backward_order = backward_positions(tokens, lengths)
+    assert backward_order[1].tolist() == [3, 2, 1, 0, 4, 5, 6, 7, 8] and backward_order[2].tolist() == list(range(9))
+    assert torch.equal(tokens.gather(1, backward_order).gather(1, backward_order), tokens)
+    assert torch.equal(backward_positions(tokens)[0], torch.arange(8, -1, -1))
 
 
 def test_masks_come_back_with_torchs_random_state() -> None:

@@ -166,9 +166,9 @@ def test_a_tuned_model_has_the_loss_and_gradients_of_the_plain_one(options: dict
 
 def test_the_fast_forms_apply_under_bf16_autocast_alone() -> None:
     x = torch.zeros(1)
-    assert not cpu_kernels.wanted(x)
+    assert not cpu_kernels.applies_to(x)
     with AUTOCAST:
-        assert cpu_kernels.wanted(x)
-        assert not cpu_kernels.wanted(x.to("meta"))
+        assert cpu_kernels.applies_to(x)
+        assert not cpu_kernels.applies_to(x.to("meta"))
     with torch.autocast("cpu", torch.bfloat16, enabled=False):
-        assert not cpu_kernels.wanted(x)
+        assert not cpu_kernels.applies_to(x)

@@ -56,14 +56,14 @@ def gpt2(tmp_path: Path) -> Path:
 def test_a_saved_model_is_the_same_model_without_its_folder(head: str, config: dict[str, Any], tmp_path: Path) -> None:
     theirs = folder_of(made(head, config), tmp_path / "theirs")
     model = build("hf", {"folder": str(theirs), "head": head}, vocabulary=50, context=16).eval()
-    described = json.dumps(model.described())
+    described = json.dumps(model.saved_config())
     assert str(tmp_path) not in described and "_name_or_path" not in described and "transformers" not in described
     saved.save(model, tmp_path / "ours")
     shutil.rmtree(theirs)
     tokens = torch.randint(0, 50, (2, 16))
     again = saved.load(tmp_path / "ours")
     assert torch.equal(again.logits(tokens), model.logits(tokens))
-    assert again.described() == model.described()
+    assert again.saved_config() == model.saved_config()
     assert torch.equal(again.logits(tokens), made(head, config).logits(tokens)), "and that of the folder"
 
 
@@ -169,7 +169,7 @@ def test_a_folder_goes_with_its_own_tokenizer_alone(gpt2: Path, tmp_path: Path) 
 def test_a_folder_without_its_head_is_refused(gpt2: Path) -> None:
     inner: Any = made("masked", MASKED[0]).inner
     inner.bert.save_pretrained(gpt2)
-    with pytest.raises(UserError, match="is no whole masked model"):
+    with pytest.raises(UserError, match="is no complete masked model"):
         build("hf", {"folder": str(gpt2), "head": "masked"}, vocabulary=50, context=16)
 
 
@@ -178,12 +178,12 @@ def test_a_folder_without_its_head_is_refused(gpt2: Path) -> None:
     [
         ({"model_type": "gpt22"}, "causal", "no model_type 'gpt22'. Did you mean 'gpt2'?"),
         ({**GPT2, "n_layers": 2}, "causal", "gpt2 has no 'n_layers'. Did you mean 'n_layer'?"),
-        ({**GPT2, "n_embd": "wide"}, "causal", "makes no causal gpt2 of it"),
+        ({**GPT2, "n_embd": "wide"}, "causal", "cannot create a causal gpt2 from it"),
         ({**GPT2, "vocab_size": 99}, "causal", "99 tokens and the tokenizer 50"),
         ({**GPT2, "n_positions": 8}, "causal", "16 tokens, and this gpt2 has positions for 8"),
         ({**MASKED[1], "max_position_embeddings": 16}, "masked", "has positions for 14"),
         ({"model_type": "bert", **SMALL}, "causal", "sees the tokens it should predict. Write is_decoder: true"),
-        (GPT2, "masked", "makes no masked gpt2"),
+        (GPT2, "masked", "cannot create a masked gpt2"),
     ],
 )
 def test_a_config_that_does_not_fit_is_one_sentence(config: dict[str, Any], head: str, words: str) -> None:

@@ -22,8 +22,8 @@ def test_each_direction_predicts_every_token_but_its_first() -> None:
     batch, counted = Bidirectional(Options(), Path("none")).batch(ROWS, LENGTHS, KEYS)
     assert counted.tolist() == [6, 4, 0, 0]
     assert batch["targets"].tolist() == [[6, 7, 8, IGNORE], [2, 3, IGNORE, IGNORE], [IGNORE] * 4, [IGNORE] * 4]
-    assert batch["tokens"].gather(1, batch["turned"])[:2].tolist() == [[8, 7, 6, 5], [3, 2, 1, 0]]
-    assert batch["turned_targets"][:2].tolist() == [[7, 6, 5, IGNORE], [2, 1, IGNORE, IGNORE]]
+    assert batch["tokens"].gather(1, batch["backward_order"])[:2].tolist() == [[8, 7, 6, 5], [3, 2, 1, 0]]
+    assert batch["backward_targets"][:2].tolist() == [[7, 6, 5, IGNORE], [2, 1, IGNORE, IGNORE]]
 
 
 def test_the_loss_is_the_sum_of_both_and_smoothed_in_training_alone() -> None:
@@ -33,7 +33,7 @@ def test_the_loss_is_the_sum_of_both_and_smoothed_in_training_alone() -> None:
     batch, counted = plain.batch(ROWS, LENGTHS, KEYS)
     loss = plain.loss(model, batch)
     assert loss.item() == pytest.approx(float(counted.sum()) * np.log(10), rel=0.02), "of a model that knows nothing"
-    onward = dict(batch, turned_targets=torch.full_like(batch["turned_targets"], IGNORE))
+    onward = dict(batch, backward_targets=torch.full_like(batch["backward_targets"], IGNORE))
     back = dict(batch, targets=torch.full_like(batch["targets"], IGNORE))
     assert loss.item() == pytest.approx(plain.loss(model, onward).item() + plain.loss(model, back).item(), rel=1e-6)
     assert smooth.loss(model, batch).item() != loss.item()

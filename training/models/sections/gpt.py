@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from pipeline.core.config import Section
+from pipeline.core.files import JsonObject, JsonValue
 
-Shape = Literal["llama", "gpt2", "qwen3"]
+GptShape = Literal["llama", "gpt2", "qwen3"]
+Choices = dict[str, tuple[JsonValue, ...]]
+"""Option → its possible values."""
 Architecture = Literal["llama", "gpt2", "qwen3", "arcee", "vaultgemma"]
 
-# what a shape stands for; each option can still be set by itself, and then no Hugging Face class may fit (`exports_as`)
-SHAPES: dict[str, dict[str, Any]] = {
+# the options that a shape sets; each can still be set by itself, and then no Hugging Face class may fit (`exports_as`)
+SHAPES: dict[str, JsonObject] = {
     "llama": {"norm": "rms", "positions": "rope", "mlp": "swiglu", "qk_norm": False, "bias": False},
     "qwen3": {"norm": "rms", "positions": "rope", "mlp": "swiglu", "qk_norm": True, "bias": False},
     "gpt2": {"norm": "layer", "positions": "learned", "mlp": "gelu", "qk_norm": False, "bias": True},
 }
 
-# what each Hugging Face class can be told, or always does; an option that is not named is free in it. Tried, one by
-# one, in tests/training/export
-_LLAMA: dict[str, tuple[Any, ...]] = {
+# the values of options that each Hugging Face class supports; an option that is not listed may have any value. Each is
+# tested in tests/training/export
+_LLAMA: Choices = {
     "norm": ("rms",), "positions": ("rope",), "mlp": ("swiglu",), "qk_norm": (False,), "logit_cap": (None,),
 }  # fmt: skip
-ARCHITECTURES: dict[Architecture, dict[str, tuple[Any, ...]]] = {
+ARCHITECTURES: dict[Architecture, Choices] = {
     "llama": _LLAMA,
     "qwen3": {**_LLAMA, "qk_norm": (True,), "bias": (False,)},
     "gpt2": {**_LLAMA, "norm": ("layer",), "positions": ("learned",), "mlp": ("gelu", "relu2")},
@@ -36,9 +39,9 @@ ARCHITECTURES: dict[Architecture, dict[str, tuple[Any, ...]]] = {
 class Gpt(Section):
     """A decoder-only transformer. `shape` stands for a norm, positions, MLP and bias; each can be set by itself too."""
 
-    ADDED: ClassVar[dict[str, Any]] = {"logit_cap": None}
+    ADDED: ClassVar[JsonObject] = {"logit_cap": None}
 
-    shape: Shape = "llama"
+    shape: GptShape = "llama"
     layers: PositiveInt = 4
     heads: PositiveInt = 4
     width: PositiveInt = 256
@@ -57,7 +60,7 @@ class Gpt(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_shape(cls, value: Any) -> Any:
+    def _fill_shape(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
         shape = SHAPES.get(str(value.get("shape", "llama")), {})
@@ -81,8 +84,8 @@ class Gpt(Section):
     @property
     def exports_as(self) -> Architecture | None:
         """The Hugging Face architecture that computes exactly this model, or None."""
-        for name, asked in ARCHITECTURES.items():
-            fits = all(getattr(self, key) in allowed for key, allowed in asked.items())
+        for name, choices in ARCHITECTURES.items():
+            fits = all(getattr(self, key) in allowed for key, allowed in choices.items())
             # gpt2 alone has no grouped heads; its bias vectors are zeros where this model has none
             if fits and (name != "gpt2" or self.kv_heads == self.heads):
                 return name

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import PositiveInt, model_validator
 
 from pipeline.core.config import Section, UserPath
+from pipeline.core.files import JsonObject, JsonValue
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 
@@ -20,13 +21,13 @@ class Hf(Section):
     A folder's own code is never run. Its vocabulary must be the tokenizer's: use `tokenizer: {kind: file}`.
     """
 
-    config: dict[str, Any] | None = None
+    config: JsonObject | None = None
     folder: UserPath | None = None
     context: PositiveInt | None = None  # longest row; None: pack.length
     head: Literal["causal", "masked"] = "causal"  # what it predicts; pretrain fills in its objective
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Hf:
+    def _config_or_folder(self) -> Hf:
         if (self.config is None) == (self.folder is None):
             raise ValueError("write one of config (weights are drawn) and folder (training goes on from its weights)")
         if self.config is not None and not isinstance(self.config.get("model_type"), str):
@@ -35,10 +36,10 @@ class Hf(Section):
 
 
 def fingerprint_of(section: Hf) -> dict[str, str]:
-    """What a folder holds, by file: sha256 of config.json and of every *.safetensors. Empty without a folder."""
+    """The identity of a folder by file: sha256 of config.json and of every *.safetensors. Empty without a folder."""
     if section.folder is None:
         return {}
-    files = sorted(path for path in Path(section.folder).iterdir() if _counts(path))
+    files = sorted(path for path in Path(section.folder).iterdir() if _is_identity(path))
     return {path.name: _sha256(path) for path in files}
 
 
@@ -70,7 +71,8 @@ def tokenizer_problem(folder: Path, *, kind: str, path: str | None) -> str | Non
             f"a model's vocabulary is its own tokenizer's, and kind: {kind} learns another. "
             f"Write tokenizer: {{kind: file, path: {folder}}}."
         )
-    theirs, ours = folder / TOKENIZER, Path(path) / TOKENIZER if Path(path).is_dir() else Path(path)
+    theirs = folder / TOKENIZER
+    ours = Path(path) / TOKENIZER if Path(path).is_dir() else Path(path)
     if theirs.is_file() and ours.is_file() and _vocabulary(theirs) != _vocabulary(ours):
         return f"{ours} has other pieces than {theirs}, with which the model learned. Use that one."
     return None
@@ -91,11 +93,11 @@ def vocabulary_problem(theirs: int, ours: int) -> str | None:
     )
 
 
-def _vocabulary(tokenizer: Path) -> Any:
+def _vocabulary(tokenizer: Path) -> JsonValue:
     return json.loads(tokenizer.read_text(encoding="utf-8"))["model"].get("vocab")
 
 
-def _counts(path: Path) -> bool:
+def _is_identity(path: Path) -> bool:
     return path.name == CONFIG or path.suffix == ".safetensors"
 
 

@@ -21,7 +21,7 @@ TokenRows = NDArray[np.int64]
 """Token ids: B, T, or one row of them; also the lengths of rows."""
 Uniforms = NDArray[np.float64]
 """Random numbers in [0, 1), from `keyed_rng.uniform`."""
-TokenRange = tuple[int, int]
+DocumentRange = tuple[int, int]
 
 
 class Augmentation:
@@ -59,7 +59,7 @@ class Augmentation:
         return [self.specials[token] for token in specials.required(component, length=length)]
 
 
-def documents(row: TokenRows, end_of_text: int) -> list[TokenRange]:
+def documents(row: TokenRows, end_of_text: int) -> list[DocumentRange]:
     """The documents of a row as [start, end), without the end of text; empty ones are left out."""
     ends = np.flatnonzero(row == end_of_text)
     starts = [0, *(ends + 1).tolist()]

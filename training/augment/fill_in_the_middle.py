@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.augment import section
-from training.augment.base import Augmentation, TokenRange, TokenRows, Uniforms, documents, pad_rows
+from training.augment.base import Augmentation, DocumentRange, TokenRows, Uniforms, documents, pad_rows
 from training.keyed_rng import Keys, uniform
 
 DRAWS = 4  # a document: whether to change it, two cuts, the order
@@ -43,7 +43,7 @@ class FillInTheMiddle(Augmentation):
             last = stop
         return np.concatenate([*segments, row[last:]])
 
-    def _select(self, row: TokenRows, draws: Uniforms) -> list[TokenRange]:
+    def _select(self, row: TokenRows, draws: Uniforms) -> list[DocumentRange]:
         ranges = documents(row, self.end_of_text)
         return [(start, stop) for start, stop in ranges if draws[0, start] < self.options.share]
 

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.core.config import Section
-from training.engines.layout import EngineState, OwnedTensor, SavedState, unsharded
+from training.engines.layout import EngineState, OwnedTensor, UnshardedState, unsharded
 from training.engines.optimizer import Optimizer
 from training.engines.rules import UpdateRule
 from training.engines.section import Adamw, Muon
@@ -46,7 +46,7 @@ class Engine:
     optimizer: Optimizer
     owned: list[OwnedTensor]
 
-    def __init__(self, options: Section, loss_module: LossModule, setting: Setting, saved: SavedState) -> None:
+    def __init__(self, options: Section, loss_module: LossModule, setting: Setting, saved: UnshardedState) -> None:
         """`saved`: the state of a checkpoint, from `join_states`; empty for a fresh start."""
         self.loss_module = loss_module.to(setting.device)
         self.model = loss_module.model
@@ -102,7 +102,7 @@ class Engine:
         parameters = self.model.named_parameters()
         return [OwnedTensor(p, (name,), unsharded(tuple(p.shape)), 0) for name, p in parameters if p.requires_grad]
 
-    def restore(self, saved: SavedState) -> None:
+    def restore(self, saved: UnshardedState) -> None:
         """Load the optimizer state of a checkpoint for the tensors that this worker owns."""
         for owned in self.owned if saved else ():
             keys = [key for key in saved[owned.names[0]] if key != "weights"]

@@ -18,7 +18,7 @@ from torch import Tensor
 TensorShape = tuple[int, ...]
 LayoutPiece = tuple[int, int, int, int]
 """Index of the tensor, offset in the share, offset in the tensor, count."""
-SavedState = Mapping[str, Mapping[str, Tensor]]
+UnshardedState = Mapping[str, Mapping[str, Tensor]]
 """Parameter → "weights" or a state of the optimizer → unsharded tensor."""
 
 
@@ -119,7 +119,7 @@ class OwnedTensor:
         shapes = [list(shape) for shape in self.layout.shapes]
         return {"names": list(self.names), "shapes": shapes, "pieces": pieces, "values": flat}
 
-    def restore(self, saved: SavedState, key: str) -> Tensor:
+    def restore(self, saved: UnshardedState, key: str) -> Tensor:
         """This worker's share of a state from `join_states`."""
         flat = self.layout.share_of([saved[name][key] for name in self.names], self.worker, self.tensor.reshape(-1))
         return flat.view(self.tensor.shape)

@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from training.engines import section
 from training.engines.base import Engine, Setting
-from training.engines.layout import EngineState, SavedState
+from training.engines.layout import EngineState, UnshardedState
 from training.engines.optimizer import total_norm
 from training.objectives.base import LossModule, Tensors
 
@@ -20,7 +20,9 @@ class Plain(Engine):
 
     name = "plain"
 
-    def __init__(self, options: section.Plain, loss_module: LossModule, setting: Setting, saved: SavedState) -> None:
+    def __init__(
+        self, options: section.Plain, loss_module: LossModule, setting: Setting, saved: UnshardedState
+    ) -> None:
         super().__init__(options, loss_module, setting, saved)
         self.module: nn.Module = self.loss_module
         # every worker has the same: one copy in a checkpoint is enough

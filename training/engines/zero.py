@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.core.files import JsonObject
 from training.engines.base import Engine, Setting
-from training.engines.layout import EngineState, LayoutPartition, OwnedTensor, SavedState, sliced, striped
+from training.engines.layout import EngineState, LayoutPartition, OwnedTensor, UnshardedState, sliced, striped
 from training.engines.optimizer import total_norm
 from training.engines.section import Zero as Options
 from training.objectives.base import LossModule, Tensors
@@ -34,7 +34,7 @@ class Zero(Engine):
 
     options: Options
 
-    def __init__(self, options: Options, loss_module: LossModule, setting: Setting, saved: SavedState) -> None:
+    def __init__(self, options: Options, loss_module: LossModule, setting: Setting, saved: UnshardedState) -> None:
         super().__init__(options, loss_module, setting, saved)
         trained = [p for p in self.loss_module.parameters() if p.requires_grad]
         self.module, *_ = _deepspeed(setting.device).initialize(

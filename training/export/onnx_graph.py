@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FILE = "model.onnx"
 MAX_BYTES = (1 << 31) - (1 << 20)
 
-Outputs = dict[str, recurrent.Arrays]
+Outputs = dict[str, recurrent.OutputPair]
 """Name of an output → what the graph computes, and what the saved model computes."""
 
 

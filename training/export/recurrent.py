@@ -30,7 +30,7 @@ Chinese by jieba, with `{END_OF_SENTENCE}` after each sentence. Write a prompt i
 
 TokenMatrix = NDArray[np.int64]
 """B, T."""
-Arrays = tuple[NDArray[np.float32] | Tensor, NDArray[np.float32] | Tensor]
+OutputPair = tuple[NDArray[np.float32] | Tensor, NDArray[np.float32] | Tensor]
 """What the exported file computes, and what the saved model computes."""
 
 
@@ -96,7 +96,7 @@ def logits(model: Model, tokens: TokenMatrix) -> list[Tensor]:
         return list(model.directions(inputs)) if isinstance(model, Bilstm) else [model.logits(inputs)]
 
 
-def compare(name: str, outputs: Mapping[str, Arrays]) -> None:
+def compare(name: str, outputs: Mapping[str, OutputPair]) -> None:
     """Compare the outputs of an exported file with ours. The keys name the output in the error.
 
     Raises: StageFailed when they differ by more than the tolerance, or are no numbers.

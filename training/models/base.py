@@ -12,6 +12,7 @@ from pipeline.core.files import JsonObject
 from training.models import FAMILIES
 
 ParameterKind = Literal["matrix", "embedding", "vector"]
+RecurrentState = list[Tensor]
 ModelCache: TypeAlias = Any
 """What a family keeps of the tokens it has read, to generate from; each family has its own type."""
 
@@ -34,7 +35,7 @@ class Model(nn.Module):
     context: int
     # whether a state is carried from row to row of a stream: set before forward, updated by it; rows on axis 1
     carries: bool = False
-    state: list[Tensor] | None = None
+    state: RecurrentState | None = None
     reads_special_tokens: bool = False  # whether it was trained on [CLS] text [SEP], never on bare text
 
     def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:

@@ -25,9 +25,12 @@ class BertAttention(nn.Module):
 
     def __init__(self, config: section.Bert) -> None:
         super().__init__()
-        self.heads, self.dropout = config.heads, config.dropout
-        self.query, self.key = KernelLinear(config.width, config.width), KernelLinear(config.width, config.width)
-        self.value, self.out = KernelLinear(config.width, config.width), KernelLinear(config.width, config.width)
+        self.heads = config.heads
+        self.dropout = config.dropout
+        self.query = KernelLinear(config.width, config.width)
+        self.key = KernelLinear(config.width, config.width)
+        self.value = KernelLinear(config.width, config.width)
+        self.out = KernelLinear(config.width, config.width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         B, T, C = x.shape
@@ -47,9 +50,11 @@ class BertBlock(nn.Module):
 
     def __init__(self, config: section.Bert) -> None:
         super().__init__()
-        self.attention, self.attention_norm = BertAttention(config), LayerNorm(config.width)
+        self.attention = BertAttention(config)
+        self.attention_norm = LayerNorm(config.width)
         self.mlp = Gelu(config.width, config.hidden or 4 * config.width, bias=True)
-        self.mlp_norm, self.dropout = LayerNorm(config.width), config.dropout
+        self.mlp_norm = LayerNorm(config.width)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         rate = self.dropout if self.training else 0.0
@@ -71,12 +76,16 @@ class Bert(Model):
         self.vocabulary = vocabulary
         self.context = config.context or context
         width = config.width
-        self.embed, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(self.context, width)
-        self.types, self.embed_norm = nn.Embedding(2, width), LayerNorm(width)
+        self.embed = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(self.context, width)
+        self.types = nn.Embedding(2, width)
+        self.embed_norm = LayerNorm(width)
         self.blocks = nn.ModuleList(BertBlock(config) for _ in range(config.layers))
-        self.transform, self.transform_norm = KernelLinear(width, width), LayerNorm(width)
+        self.transform = KernelLinear(width, width)
+        self.transform_norm = LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        self.pool, self.pair = KernelLinear(width, width), KernelLinear(width, 2)
+        self.pool = KernelLinear(width, width)
+        self.pair = KernelLinear(width, 2)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, 0.0, SPREAD)

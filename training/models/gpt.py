@@ -37,8 +37,10 @@ class GptBlock(nn.Module):
 
     def __init__(self, config: section.Gpt, rope: Rope | None) -> None:
         super().__init__()
-        hidden, kv_heads = config.hidden or 4 * config.width, config.kv_heads or config.heads
-        self.attention_norm, self.mlp_norm = _norm(config), _norm(config)
+        hidden = config.hidden or 4 * config.width
+        kv_heads = config.kv_heads or config.heads
+        self.attention_norm = _norm(config)
+        self.mlp_norm = _norm(config)
         self.attention = CausalAttention(
             config.width, config.heads, kv_heads=kv_heads, bias=config.bias, qk_norm=config.qk_norm, rope=rope,
             dropout=config.dropout,

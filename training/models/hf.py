@@ -133,10 +133,14 @@ def _refuse_unknown(written: JsonObject, default: PretrainedConfig, aliases: dic
 
     A config that has every key of its class was written by the library, and may have more.
     """
-    known = set(default.to_dict()) | set(aliases) | set(aliases.values())
-    if unknown := sorted(set(written) - known) if set(default.to_dict()) - set(UNRELATED_KEYS) - set(written) else []:
+    class_keys = set(default.to_dict()) | set(aliases) | set(aliases.values())
+    if (
+        unknown := sorted(set(written) - class_keys)
+        if set(default.to_dict()) - set(UNRELATED_KEYS) - set(written)
+        else []
+    ):
         raise UserError(
-            f"pretrain.model.config: {default.model_type} has no {unknown[0]!r}. {did_you_mean(unknown[0], known)}"
+            f"pretrain.model.config: {default.model_type} has no {unknown[0]!r}. {did_you_mean(unknown[0], class_keys)}"
         )
 
 
@@ -186,7 +190,9 @@ def _complete_config(config: PretrainedConfig) -> JsonObject:
 
 def _problem(model: Hf) -> str | None:
     """Why this model cannot be trained on this data; None if it can."""
-    inner, kind, head = model.inner, model.inner.config.model_type, model.inner.get_output_embeddings()
+    inner = model.inner
+    kind = model.inner.config.model_type
+    head = model.inner.get_output_embeddings()
     if head is None:
         return f"{kind} has no output matrix over a vocabulary, so it predicts no tokens."
     if problem := section.vocabulary_problem(int(head.weight.shape[0]), model.vocabulary):

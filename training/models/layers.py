@@ -44,7 +44,8 @@ class LayerNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
         if cpu_kernels.applies_to(x):  # bf16 in and out, statistics in fp32 inside the kernel
@@ -86,7 +87,9 @@ class KeyValueCache:
         """All keys and values so far, the new ones last."""
         if self._keys is not None and self._values is not None:
             keys, values = torch.cat([self._keys, keys], -2), torch.cat([self._values, values], -2)
-        self._keys, self._values, self.length = keys, values, keys.shape[-2]
+        self._keys = keys
+        self._values = values
+        self.length = keys.shape[-2]
         return keys, values
 
 
@@ -97,7 +100,10 @@ class CausalAttention(nn.Module):
         self, width: int, heads: int, *, kv_heads: int, bias: bool, qk_norm: bool, rope: Rope | None, dropout: float
     ) -> None:
         super().__init__()
-        self.heads, self.kv_heads, self.head_width, self.dropout = heads, kv_heads, width // heads, dropout
+        self.heads = heads
+        self.kv_heads = kv_heads
+        self.head_width = width // heads
+        self.dropout = dropout
         self.query = KernelLinear(width, width, bias=bias)
         self.key = KernelLinear(width, kv_heads * self.head_width, bias=bias)
         self.value = KernelLinear(width, kv_heads * self.head_width, bias=bias)
@@ -138,7 +144,8 @@ class Gelu(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.up, self.down = KernelLinear(width, hidden, bias=bias), KernelLinear(hidden, width, bias=bias)
+        self.up = KernelLinear(width, hidden, bias=bias)
+        self.down = KernelLinear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.down(F.gelu(self.up(x)))
@@ -150,7 +157,8 @@ class Relu2(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.up, self.down = KernelLinear(width, hidden, bias=bias), KernelLinear(hidden, width, bias=bias)
+        self.up = KernelLinear(width, hidden, bias=bias)
+        self.down = KernelLinear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.down(F.relu(self.up(x)).square())
@@ -162,7 +170,8 @@ class Swiglu(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.gate, self.up = KernelLinear(width, hidden, bias=bias), KernelLinear(width, hidden, bias=bias)
+        self.gate = KernelLinear(width, hidden, bias=bias)
+        self.up = KernelLinear(width, hidden, bias=bias)
         self.down = KernelLinear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,19 +14,19 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.models.base import Model
+from training.models.base import Model, RecurrentState
 from training.models.dropout import dropout
 from training.models.layers import head_loss, scores
 from training.models.sections import recurrent as section
 
 CellType = Literal["rnn", "lstm", "gru"]
-RecurrentState = list[Tensor]
 
 GATES: dict[CellType, int] = {"rnn": 1, "lstm": 4, "gru": 3}
 STATE_TENSORS: dict[CellType, int] = {"rnn": 1, "lstm": 2, "gru": 1}  # tensors of a layer's state
 SPREAD = 0.1  # embeddings are uniform within it, as in AWD-LSTM
 # the initial root mean square of a layer's inputs, approximately: of the embedding, or of the layer below
-EMBEDDING_RMS, OUTPUT_RMS = SPREAD / 3**0.5, {"rnn": 0.6, "lstm": 0.2, "gru": 0.4}
+EMBEDDING_RMS = SPREAD / 3**0.5
+OUTPUT_RMS = {"rnn": 0.6, "lstm": 0.2, "gru": 0.4}
 
 
 class RecurrentLayer(nn.Module):
@@ -42,11 +42,14 @@ class RecurrentLayer(nn.Module):
         self, cell: CellType, width: int, hidden: int, *, source: float = EMBEDDING_RMS, weight_dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.cell, self.hidden, self.weight_dropout = cell, hidden, weight_dropout
+        self.cell = cell
+        self.hidden = hidden
+        self.weight_dropout = weight_dropout
         gates = GATES[cell] * hidden
         self.weight_ih = nn.Parameter(torch.empty(gates, width))
         self.weight_hh = nn.Parameter(torch.empty(gates, hidden))
-        self.bias_ih, self.bias_hh = nn.Parameter(torch.zeros(gates)), nn.Parameter(torch.zeros(gates))
+        self.bias_ih = nn.Parameter(torch.zeros(gates))
+        self.bias_hh = nn.Parameter(torch.zeros(gates))
         bound = 3**0.5 / (width**0.5 * source)
         nn.init.uniform_(self.weight_ih, -bound, bound)
         nn.init.uniform_(self.weight_hh, -(hidden**-0.5), hidden**-0.5)

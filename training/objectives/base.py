@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from pipeline.core.config import Section
 from training.keyed_rng import Keys
-from training.models.base import Model
+from training.models.base import Model, RecurrentState
 
 Tensors = dict[str, Tensor]
 """The inputs of a model by name; the first axis of every tensor is the row."""
-RecurrentState = list[Tensor]
 IntArray = NDArray[Any]
 """Token ids in the integer type of the shards."""
 

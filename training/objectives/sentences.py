@@ -21,7 +21,7 @@ from pipeline.tokenizers import tokenizer_json
 from training.models.base import Model
 from training.objectives import special_tokens
 
-Ids = NDArray[np.int64]
+TokenRow = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TextTemplate:
         return rows, torch.where(lengths > 0, lengths + 2, 0)
 
 
-def rows_of(texts: Sequence[Ids], width: int, fill: int) -> tuple[Tensor, Tensor]:
+def rows_of(texts: Sequence[TokenRow], width: int, fill: int) -> tuple[Tensor, Tensor]:
     """Texts of at most `width` tokens as rows, B, width, and their lengths (B); `fill` is never read."""
     rows = np.full((len(texts), width), fill, np.int64)
     for row, text in zip(rows, texts, strict=True):

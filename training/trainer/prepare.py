@@ -17,8 +17,8 @@ from training.engines import device as devices
 from training.engines.base import Setting
 from training.engines.layout import join_states
 from training.families import order_of
-from training.models.base import Model
-from training.objectives.base import LossModule, Objective, RecurrentState
+from training.models.base import Model, RecurrentState
+from training.objectives.base import LossModule, Objective
 from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import checkpoint, initial

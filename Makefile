@@ -1,8 +1,7 @@
-# Two targets do all the set-up: `make demo` and `make test`. Nothing but Python 3.11 and make is needed.
-PYTHON ?= python3.11
-ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
-PYTHON := python3
-endif
+# Two targets do all the set-up: `make demo` and `make test`. Nothing but make and Python 3.11, 3.12 or 3.13 is needed.
+# The first of these that runs here and is of a supported version (a name that is a mere shim does not run).
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) -c '$(SUPPORTED)' 2>/dev/null && echo $(name))))
 BIN := .venv/bin
 # DeepSpeed's operations are compiled on demand and training on CPU uses none of them
 INSTALL := DS_BUILD_OPS=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt
@@ -36,9 +35,9 @@ bench: .venv/installed-dev  ## every benchmark, one after the other; tables on t
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 .venv/bin/python:
-	@echo "making .venv with $$($(PYTHON) --version)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Bloomery needs Python 3.11 or later; this is $$($(PYTHON) --version). Name another: make PYTHON=..."; exit 2; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || \
+	  { echo "Bloomery needs Python 3.11, 3.12 or 3.13; $(if $(PYTHON),$(PYTHON) is none of them,none was found). Name one: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "creating .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python

@@ -39,12 +39,18 @@ def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
     kind, _, stage = name.partition("-")
     torch.manual_seed(11)
     model = build(family, MODELS[family], vocabulary=VOCABULARY, context=LENGTH)
-    nowhere, asked = Path("tokenizer.json"), "bidirectional" if family == "bilstm" else "causal"  # which do not ask it
-    loss_module = LossModule(model, objectives.OBJECTIVES.create(Component(name=asked), nowhere))
+    objective_name = "bidirectional" if family == "bilstm" else "causal"
+    # neither reads the tokenizer
+    objective = objectives.OBJECTIVES.create(Component(name=objective_name), Path("tokenizer.json"))
+    loss_module = LossModule(model, objective)
     loss_module.carries = model.carries
     # recurrent models begin slowly
-    chosen = engines.OPTIMIZERS.create(Component(name=optimizer, options={} if family == "gpt" else {"lr": 0.03}))
-    setting = Setting(torch.device("cpu"), "fp32", chosen, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size())
+    optimizer_rule = engines.OPTIMIZERS.create(
+        Component(name=optimizer, options={} if family == "gpt" else {"lr": 0.03})
+    )
+    setting = Setting(
+        torch.device("cpu"), "fp32", optimizer_rule, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size()
+    )
     options = {"stage": int(stage)} if stage else {}
     engine: Engine = engines.ENGINES.create(Component(name=kind, options=options), loss_module, setting, {})
     return engine
@@ -52,7 +58,7 @@ def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
 
 def losses(engine: Engine, steps: int) -> list[float]:
     """Every step has its own rows; a worker takes its part of them, in `MICRO_BATCHES`."""
-    draw, found = torch.Generator().manual_seed(5), []
+    draw, curve = torch.Generator().manual_seed(5), []
     torch.manual_seed(engine.setting.rank)  # the same masks with every engine
     for step in range(steps):
         rows = torch.randint(0, VOCABULARY, (ROWS, LENGTH), generator=draw)
@@ -60,14 +66,14 @@ def losses(engine: Engine, steps: int) -> list[float]:
         lengths = np.full(ROWS, LENGTH)
         batch, targets = engine.loss_module.objective.batch(rows.numpy(), lengths, lengths.astype(np.uint64))
         counted, loss = targets.sum(), torch.zeros(())
-        mine = slice(engine.setting.rank, None, engine.setting.world)
+        local_rows = slice(engine.setting.rank, None, engine.setting.world)
         for number in range(MICRO_BATCHES):
             engine.loss_module.slot = number
-            micro = {name: tensor[mine].chunk(MICRO_BATCHES)[number] for name, tensor in batch.items()}
+            micro = {name: tensor[local_rows].chunk(MICRO_BATCHES)[number] for name, tensor in batch.items()}
             loss += engine.backward(micro, scale=1 / counted, last=number == MICRO_BATCHES - 1)
         engine.step(step, 1.0)
-        found.append((engine.total(loss) / counted).item())
-    return found
+        curve.append((engine.total(loss) / counted).item())
+    return curve
 
 
 def main() -> None:
@@ -76,9 +82,9 @@ def main() -> None:
     store = dist.FileStore(str(Path(folder) / "store"), int(world))  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=int(rank), world_size=int(world))
     # name is `muon/zero-2`, or `lstm/muon/zero-2`
-    found = {name: losses(engine_of(*name.split("/")[::-1]), int(steps)) for name in names.split(",")}
+    curves = {name: losses(engine_of(*name.split("/")[::-1]), int(steps)) for name in names.split(",")}
     if rank == "0":
-        (Path(folder) / "curves.json").write_text(json.dumps(found))
+        (Path(folder) / "curves.json").write_text(json.dumps(curves))
     dist.barrier()
     leave()
 

@@ -49,26 +49,26 @@ def test_a_checkpoint_of_some_workers_serves_any_other_number(
         records = []
         for worker in range(before):
             weights = old.share_of(tensors, worker, torch.empty(old.size))
-            held = OwnedTensor(weights, names, old, worker)
-            records.append({"held": [held.record({"first": weights * 2})]})
-        kept = join_states(records)
+            owned = OwnedTensor(weights, names, old, worker)
+            records.append({"held": [owned.record({"first": weights * 2})]})
+        saved = join_states(records)
         for worker in range(after):
-            mine = OwnedTensor(torch.zeros(new.size), names, new, worker)
+            restored = OwnedTensor(torch.zeros(new.size), names, new, worker)
             expected = new.share_of([t * 2 for t in tensors], worker, torch.empty(new.size))
-            assert torch.equal(mine.restore(kept, "first"), expected)
+            assert torch.equal(restored.restore(saved, "first"), expected)
 
 
 def test_a_whole_parameter_is_its_own_share() -> None:
     tensor = torch.arange(6.0).view(2, 3)
-    held = OwnedTensor(tensor, ("p",), unsharded((2, 3)), 0)
-    kept = join_states([{"held": [held.record({"first": tensor + 1})]}, {"held": []}])
-    assert torch.equal(kept["p"]["weights"], tensor) and torch.equal(held.restore(kept, "first"), tensor + 1)
+    owned = OwnedTensor(tensor, ("p",), unsharded((2, 3)), 0)
+    saved = join_states([{"held": [owned.record({"first": tensor + 1})]}, {"held": []}])
+    assert torch.equal(saved["p"]["weights"], tensor) and torch.equal(owned.restore(saved, "first"), tensor + 1)
 
 
 def test_a_worker_gathers_only_the_matrices_it_has_a_part_of() -> None:
     layout = striped([(2, 2), (2, 2), (2, 2)], 12, 1)
     alone = LayoutPartition(layout, 0)
     flat = torch.arange(12.0)
-    found = alone.gather(flat)
-    assert all(matrix is not None for matrix in found) and torch.equal(alone.scatter(found, flat), flat)
+    gathered = alone.gather(flat)
+    assert all(matrix is not None for matrix in gathered) and torch.equal(alone.scatter(gathered, flat), flat)
     assert {index for index, *_ in striped([(2, 2), (2, 2), (2, 2)], 6, 2).pieces[0]} == {0, 1}

@@ -82,27 +82,27 @@ def train(model: Two, step: object, steps: int = 8) -> list[Tensor]:
 
 
 def test_adamw_is_that_of_pytorch() -> None:
-    one, other = Two(), Two()
-    ours = optimizer_of(one, "adamw", lr=0.01, weight_decay=0.3)
+    our_model, their_model = Two(), Two()
+    ours = optimizer_of(our_model, "adamw", lr=0.01, weight_decay=0.3)
     theirs = torch.optim.AdamW(
-        [{"params": [other.matrix], "weight_decay": 0.3}, {"params": [other.vector], "weight_decay": 0.0}],
+        [{"params": [their_model.matrix], "weight_decay": 0.3}, {"params": [their_model.vector], "weight_decay": 0.0}],
         lr=0.01, betas=(0.9, 0.95),
     )  # fmt: skip
-    found = train(one, lambda number: (ours.set_step(number, 1.0), ours.step()))
-    for mine, exact in zip(found, train(other, lambda number: theirs.step()), strict=True):
-        assert torch.allclose(mine, exact, atol=1e-6)
+    trained = train(our_model, lambda number: (ours.set_step(number, 1.0), ours.step()))
+    for ours_tensor, exact in zip(trained, train(their_model, lambda number: theirs.step()), strict=True):
+        assert torch.allclose(ours_tensor, exact, atol=1e-6)
 
 
 def test_muon_is_that_of_pytorch_for_matrices_and_adamw_for_the_rest() -> None:
-    one, other = Two(), Two()
-    ours = optimizer_of(one, "muon", lr=0.05, rest_lr=0.01, weight_decay=0.1)
-    muon = torch.optim.Muon([other.matrix], lr=0.05, weight_decay=0.1)
-    adamw = torch.optim.AdamW([other.vector], lr=0.01, betas=(0.9, 0.95), weight_decay=0.0)
-    found = train(one, lambda number: (ours.set_step(number, 1.0), ours.step()))
-    exact = train(other, lambda number: (muon.step(), adamw.step()))  # type: ignore[no-untyped-call]
+    our_model, their_model = Two(), Two()
+    ours = optimizer_of(our_model, "muon", lr=0.05, rest_lr=0.01, weight_decay=0.1)
+    muon = torch.optim.Muon([their_model.matrix], lr=0.05, weight_decay=0.1)
+    adamw = torch.optim.AdamW([their_model.vector], lr=0.01, betas=(0.9, 0.95), weight_decay=0.0)
+    trained = train(our_model, lambda number: (ours.set_step(number, 1.0), ours.step()))
+    exact = train(their_model, lambda number: (muon.step(), adamw.step()))  # type: ignore[no-untyped-call]
     # both iterate in bf16, not in the same order of operations
-    assert (found[0] - exact[0]).norm() < 0.02 * (Two().matrix - exact[0]).norm()
-    assert torch.allclose(found[1], exact[1], atol=1e-6)
+    assert (trained[0] - exact[0]).norm() < 0.02 * (Two().matrix - exact[0]).norm()
+    assert torch.allclose(trained[1], exact[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -113,11 +113,11 @@ def test_orthogonalisation_brings_every_direction_to_about_the_same_length(
     torch.manual_seed(0)
     left, _, right = torch.linalg.svd(torch.randn(shape), full_matrices=False)
     matrix = left @ torch.diag(torch.linspace(3.0, 0.2, min(shape))) @ right
-    found = orthogonal(matrix.to(dtype)).float()
-    assert found.shape == shape
-    values = torch.linalg.svdvals(found)
+    result = orthogonal(matrix.to(dtype)).float()
+    assert result.shape == shape
+    values = torch.linalg.svdvals(result)
     assert values.min() > 0.5 and values.max() < 1.3
-    assert (found * matrix).sum() > 0, "and turns no direction round"
+    assert (result * matrix).sum() > 0, "and turns no direction round"
     assert not orthogonal(torch.zeros(shape)).any()
 
 
@@ -136,8 +136,8 @@ def test_a_rule_of_ones_own_moves_the_weights_as_it_says() -> None:
 
 @pytest.mark.parametrize("name", ["adamw", "muon", f"{__name__}:Lion"])
 def test_a_flat_share_moves_as_the_whole_weights_do(name: str) -> None:
-    whole, flat = Two(), Two()
-    first = optimizer_of(whole, name)
+    complete, flat = Two(), Two()
+    first = optimizer_of(complete, name)
     second = optimizer_of(flat, name)
     # as ZeRO 1 and 2 do it: the group's tensors in a row, padded, in place of the parameters
     shares = []
@@ -158,9 +158,9 @@ def test_a_flat_share_moves_as_the_whole_weights_do(name: str) -> None:
             for p, tensor in zip(parameters, layout.join([share.detach()], lambda index: True), strict=True):
                 p.data.copy_(tensor)
 
-    expected = train(whole, lambda number: (first.set_step(number, 1.0), first.step()))
-    for mine, exact in zip(train(flat, step), expected, strict=True):
-        assert torch.allclose(mine, exact, atol=1e-6)
+    expected = train(complete, lambda number: (first.set_step(number, 1.0), first.step()))
+    for tensor, exact in zip(train(flat, step), expected, strict=True):
+        assert torch.allclose(tensor, exact, atol=1e-6)
 
 
 def test_wsd_warms_up_stays_and_decays_to_its_floor() -> None:

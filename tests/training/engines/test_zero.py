@@ -32,8 +32,8 @@ def train(folder: Path, names: list[str], *, world: int, steps: int, path: Path)
     ]  # fmt: skip
     printed = [process.communicate(timeout=120)[0] for process in started]
     assert not any(process.returncode for process in started), "\n".join(printed)
-    found: dict[str, list[float]] = json.loads((folder / "curves.json").read_text())
-    return found
+    curves: dict[str, list[float]] = json.loads((folder / "curves.json").read_text())
+    return curves
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def test_no_compiler_is_called_where_there_is_one(curves: tuple[Path, dict[str, 
 
 def test_it_starts_where_there_is_no_compiler(tmp_path: Path) -> None:
     (nothing := tmp_path / "tools").mkdir()
-    found = train(tmp_path, ["adamw/zero-2"], world=1, steps=2, path=nothing)
-    assert len(found["adamw/zero-2"]) == 2
+    curves = train(tmp_path, ["adamw/zero-2"], world=1, steps=2, path=nothing)
+    assert len(curves["adamw/zero-2"]) == 2
 
 
 @pytest.mark.parametrize("stage", range(4))

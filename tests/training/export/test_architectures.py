@@ -65,8 +65,12 @@ def test_a_masked_model_fills_gaps_there(corpus: Any, tmp_path: Path) -> None:
     source, export = source_of(corpus, tmp_path / "model", options, "[PAD]", "[MASK]"), Huggingface(Options())
     assert "generation_config.json" not in export.write(source, tmp_path / "a")
     export.check(source, tmp_path / "a")
-    said = json.loads((tmp_path / "a" / "tokenizer_config.json").read_text())
-    assert (said["mask_token"], said["pad_token"], said["eos_token"]) == ("[MASK]", "[PAD]", "<|endoftext|>")
+    tokenizer_config = json.loads((tmp_path / "a" / "tokenizer_config.json").read_text())
+    assert (tokenizer_config["mask_token"], tokenizer_config["pad_token"], tokenizer_config["eos_token"]) == (
+        "[MASK]",
+        "[PAD]",
+        "<|endoftext|>",
+    )
     assert json.loads((tmp_path / "a" / "config.json").read_text())["architectures"] == ["BertForMaskedLM"]
 
 

@@ -52,23 +52,25 @@ def test_a_pipeline_fills_a_gap_in_english_and_chinese(source: ExportSource, tmp
         model=transformers.AutoModelForMaskedLM.from_pretrained(tmp_path),
         tokenizer=transformers.AutoTokenizer.from_pretrained(tmp_path),
     )
-    found = fill(text)
-    assert len(found) == 5 and all(isinstance(one["token_str"], str) for one in found)
+    answers = fill(text)
+    assert len(answers) == 5 and all(isinstance(answer["token_str"], str) for answer in answers)
 
 
 def test_every_tensor_has_its_place_and_none_is_drawn_anew(source: ExportSource, tmp_path: Path) -> None:
     Huggingface(Options()).write(source, tmp_path)
-    _, said = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
-    assert not said["missing_keys"] and not said["unexpected_keys"] and not said["mismatched_keys"]
+    _, loading_info = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert (
+        not loading_info["missing_keys"] and not loading_info["unexpected_keys"] and not loading_info["mismatched_keys"]
+    )
 
 
-def test_a_text_gets_its_marks_and_a_hidden_word_its_space(source: ExportSource, tmp_path: Path) -> None:
+def test_a_text_gets_its_special_tokens_and_a_hidden_word_its_space(source: ExportSource, tmp_path: Path) -> None:
     Huggingface(Options()).write(source, tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    one = tokenizer("the [MASK] carries")
-    assert tokenizer.convert_ids_to_tokens(one["input_ids"])[0] == "[CLS]"
-    hidden = tokenizer.convert_ids_to_tokens(one["input_ids"]).index("[MASK]")
-    assert tokenizer.decode(one["input_ids"][1:hidden]) == "the"  # no space left behind
+    encoded = tokenizer("the [MASK] carries")
+    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"])[0] == "[CLS]"
+    hidden = tokenizer.convert_ids_to_tokens(encoded["input_ids"]).index("[MASK]")
+    assert tokenizer.decode(encoded["input_ids"][1:hidden]) == "the"  # no space left behind
     both = tokenizer("河流", "车站", return_token_type_ids=True)
     assert both["token_type_ids"][0] == 0 and both["token_type_ids"][-1] == 1
     assert both["input_ids"].count(tokenizer.sep_token_id) == 2

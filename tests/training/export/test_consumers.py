@@ -14,8 +14,12 @@ def test_every_consumer_belongs_to_a_format() -> None:
 
 def test_a_missing_consumer_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumers, "find_spec", lambda name: None)
-    told = consumers.missing(Export(formats=["huggingface", "vectors"]))
-    assert told is not None and "vectors is loaded with gensim" in told and "pip install 'bloomery[export]'" in told
+    message = consumers.missing(Export(formats=["huggingface", "vectors"]))
+    assert (
+        message is not None
+        and "vectors is loaded with gensim" in message
+        and "pip install 'bloomery[export]'" in message
+    )
     assert "onnx and onnxruntime" in str(consumers.missing(Export(formats=["onnx"])))
     assert consumers.missing(Export(formats=["huggingface"])) is None
 

@@ -46,8 +46,8 @@ def written(corpora: dict[str, Any], make_stage_job: Any) -> Callable[..., Path]
         params = Export(formats=[name]).model_dump(mode="json")
         job = make_stage_job("export", "files", corpora[family], params, name=run)
         files = [file.path for file in export.run(job).files]
-        wanted = ["README.md", "config.json", FORMATS_OF[name], "tokenizer.json"]
-        assert sorted(files) == sorted(f"{name}/{file}" for file in wanted)
+        expected = ["README.md", "config.json", FORMATS_OF[name], "tokenizer.json"]
+        assert sorted(files) == sorted(f"{name}/{file}" for file in expected)
         folder: Path = job.folder / name
         return folder
 
@@ -77,15 +77,15 @@ def test_a_graph_takes_any_number_of_rows_and_tokens(family: str, written: Any, 
     if family == "bilstm":
         _, *theirs = session.run(None, {"tokens": tokens, "lengths": np.full(5, 7)})
     else:
-        given = [one for one in session.get_inputs() if one.name != "tokens"]
-        state = {one.name: np.zeros((1, 5, one.shape[2]), np.float32) for one in given}
+        states = [entry for entry in session.get_inputs() if entry.name != "tokens"]
+        state = {entry.name: np.zeros((1, 5, entry.shape[2]), np.float32) for entry in states}
         parts = []
         for at in range(7):  # a token a call
             logits, *after = session.run(None, {"tokens": tokens[:, at : at + 1], **state})
             parts, state = [*parts, logits], dict(zip(state, after, strict=True))
         theirs = [np.concatenate(parts, 1)]
-    for one, other in zip(theirs, ours, strict=True):
-        assert np.abs(one - other.numpy()).max() < 1e-4
+    for entry, expected in zip(theirs, ours, strict=True):
+        assert np.abs(entry - expected.numpy()).max() < 1e-4
 
 
 RUN_CARDS = """
@@ -134,11 +134,11 @@ def test_an_export_that_computes_something_else_is_refused(
     (tmp_path / "changed").mkdir()
     save_file(changed, tmp_path / "changed" / "model.safetensors")
     (tmp_path / "changed" / "config.json").write_bytes((source.model / "config.json").read_bytes())
-    other = ExportSource(tmp_path / "changed", source.tokenizer, source.held_out, source.card)
+    changed_source = ExportSource(tmp_path / "changed", source.tokenizer, source.held_out, source.card)
     format_ = FORMATS.create(Export(formats=[name]).formats[0])
     format_.check(source, folder)
     with pytest.raises(StageFailed, match="differ by .* Nothing was published"):
-        format_.check(other, folder)
+        format_.check(changed_source, folder)
 
 
 @formats

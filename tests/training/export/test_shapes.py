@@ -52,8 +52,8 @@ def test_a_changed_weight_is_found(corpus: Any, tmp_path: Any, monkeypatch: pyte
     right = shapes.weights
 
     def wrong(*arguments: Any) -> Any:
-        found = right(*arguments)
-        return {**found, "model.norm.weight": found["model.norm.weight"] * 1.001}
+        result = right(*arguments)
+        return {**result, "model.norm.weight": result["model.norm.weight"] * 1.001}
 
     monkeypatch.setattr(shapes, "weights", wrong)
     export.write(source, tmp_path)

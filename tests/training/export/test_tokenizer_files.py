@@ -114,10 +114,10 @@ def test_generation_and_pipeline_go_on_as_our_own_model_does(kind: str, written:
         prompt = [reference.end_of_text, *reference.encode_text(text)]
         expected = list(generate.generate_tokens(ours, prompt, Sampling(tokens=6, temperature=0), seed=0))
         tokens = tokenizer(tokenizer.bos_token + text, return_tensors="pt")
-        said = model.generate(**tokens, max_new_tokens=6, do_sample=False)[0][tokens["input_ids"].shape[1] :]
-        assert len(prompt) + 6 <= ours.context and said.tolist() == expected[: len(said)]
-        drawn = write(tokenizer.bos_token + text, max_new_tokens=6, do_sample=False, return_tensors=True)
-        assert drawn[0]["generated_token_ids"][-len(said) :] == said.tolist()
+        generated = model.generate(**tokens, max_new_tokens=6, do_sample=False)[0][tokens["input_ids"].shape[1] :]
+        assert len(prompt) + 6 <= ours.context and generated.tolist() == expected[: len(generated)]
+        answers = write(tokenizer.bos_token + text, max_new_tokens=6, do_sample=False, return_tensors=True)
+        assert answers[0]["generated_token_ids"][-len(generated) :] == generated.tolist()
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -125,24 +125,24 @@ def test_a_padded_batch_is_continued_as_each_prompt_alone(kind: str, written: An
     _, folder = written("gpt", kind)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
-    chosen = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
-    together = model.generate(**tokenizer(TEXTS, padding=True, return_tensors="pt"), **chosen)[:, -6:]
-    alone = [model.generate(**tokenizer(text, return_tensors="pt"), **chosen)[0, -6:] for text in TEXTS]
+    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
+    together = model.generate(**tokenizer(TEXTS, padding=True, return_tensors="pt"), **options)[:, -6:]
+    alone = [model.generate(**tokenizer(text, return_tensors="pt"), **options)[0, -6:] for text in TEXTS]
     assert torch.equal(together, torch.stack(alone))
 
 
 @pytest.mark.parametrize("kind", list(MASKED_KINDS))
-def test_a_tokenizer_that_fills_gaps_frames_a_text_and_gives_segments(kind: str, written: Any) -> None:
+def test_a_masked_tokenizer_adds_special_tokens_and_gives_segments(kind: str, written: Any) -> None:
     source, folder = written("bert", kind)
     tokenizer, reference = transformers.AutoTokenizer.from_pretrained(folder), load(source.tokenizer)
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
     assert set(tokenizer("a")) == {"input_ids", "token_type_ids", "attention_mask"}
     for text in TEXTS:
         assert tokenizer(text)["input_ids"] == [first, *reference.encode_text(text), last]
-    one, two = (reference.encode_text(text) for text in ("河流", "车站"))
+    first_ids, second_ids = (reference.encode_text(text) for text in ("河流", "车站"))
     pair = tokenizer("河流", "车站")
-    assert pair["input_ids"] == [first, *one, last, *two, last]
-    assert pair["token_type_ids"] == [0] * (len(one) + 2) + [1] * (len(two) + 1)
+    assert pair["input_ids"] == [first, *first_ids, last, *second_ids, last]
+    assert pair["token_type_ids"] == [0] * (len(first_ids) + 2) + [1] * (len(second_ids) + 1)
     assert tokenizer(TEXTS, padding=True)["attention_mask"][2][0] == 1  # filled up on the right
 
 

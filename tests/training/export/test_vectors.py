@@ -61,9 +61,9 @@ def test_words_come_by_falling_count_and_every_number_comes_back(learned: Export
     assert words == ("café", "the", "河流", "naïve", "😀", "<b>", "等一等", '"', "'s", "#", "a,b")
     assert counts == tuple(sorted(COUNTS[:-1], reverse=True))
     for name in ("vectors.txt", "vectors.bin"):
-        found = KeyedVectors.load_word2vec_format(str(tmp_path / "out" / name), binary=name.endswith("bin"))
-        assert tuple(found.index_to_key) == words
-        assert np.array_equal(found.vectors.view(np.uint32), matrix.view(np.uint32))
+        loaded = KeyedVectors.load_word2vec_format(str(tmp_path / "out" / name), binary=name.endswith("bin"))
+        assert tuple(loaded.index_to_key) == words
+        assert np.array_equal(loaded.vectors.view(np.uint32), matrix.view(np.uint32))
     assert (tmp_path / "out" / "vocabulary.tsv").read_text(encoding="utf-8").startswith("café\t12\nthe\t9\n河流\t9\n")
 
 
@@ -108,11 +108,11 @@ def test_what_gensim_cannot_load_or_reads_otherwise_is_not_published(
     form = VectorFiles(Options())
     form.write(learned, tmp_path / "out")
     path = tmp_path / "out" / name
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
     with pytest.raises(StageFailed, match="gensim"):
         form.check(learned, tmp_path / "out")
-    path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+    path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
     with pytest.raises(StageFailed, match="gensim"):
         form.check(learned, tmp_path / "out")
 

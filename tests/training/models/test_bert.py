@@ -44,14 +44,14 @@ def pairs_of_names() -> Iterator[tuple[str, str]]:
 
 
 def parameters_of_both(model: Model, theirs: torch.nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
-    mine, other = dict(model.named_parameters()), dict(theirs.named_parameters())
-    yield mine["embed.weight"], other["bert.embeddings.word_embeddings.weight"]
-    yield mine["positions.weight"], other["bert.embeddings.position_embeddings.weight"]
-    yield mine["types.weight"], other["bert.embeddings.token_type_embeddings.weight"]
-    yield mine["bias"], other["cls.predictions.bias"]
+    our_parameters, their_parameters = dict(model.named_parameters()), dict(theirs.named_parameters())
+    yield our_parameters["embed.weight"], their_parameters["bert.embeddings.word_embeddings.weight"]
+    yield our_parameters["positions.weight"], their_parameters["bert.embeddings.position_embeddings.weight"]
+    yield our_parameters["types.weight"], their_parameters["bert.embeddings.token_type_embeddings.weight"]
+    yield our_parameters["bias"], their_parameters["cls.predictions.bias"]
     for ours, their in pairs_of_names():
         for part in ("weight", "bias"):
-            yield mine[f"{ours}.{part}"], other[f"{their}.{part}"]
+            yield our_parameters[f"{ours}.{part}"], their_parameters[f"{their}.{part}"]
 
 
 def library(model: Model) -> torch.nn.Module:
@@ -64,8 +64,8 @@ def library(model: Model) -> torch.nn.Module:
     theirs = BertForPreTraining(config)
     copied = list(parameters_of_both(model, theirs))
     assert len(copied) == len(list(model.parameters())) == len(list(theirs.parameters()))
-    for ours, other in copied:
-        other.data.copy_(ours.data)
+    for ours, their in copied:
+        their.data.copy_(ours.data)
     return theirs
 
 
@@ -82,20 +82,20 @@ def asked() -> dict[str, Tensor]:
 
 
 def their_loss(theirs: torch.nn.Module, rows: dict[str, Tensor]) -> Tensor:
-    seen = (torch.arange(16) < rows["lengths"][:, None]).long()
-    found = theirs(rows["tokens"], attention_mask=seen, token_type_ids=rows["segments"])
-    loss = F.cross_entropy(found.prediction_logits.flatten(0, 1), rows["targets"].flatten(), reduction="sum")
-    apart = F.cross_entropy(found.seq_relationship_logits, rows["pairs"], reduction="none")
+    attention_mask = (torch.arange(16) < rows["lengths"][:, None]).long()
+    outputs = theirs(rows["tokens"], attention_mask=attention_mask, token_type_ids=rows["segments"])
+    loss = F.cross_entropy(outputs.prediction_logits.flatten(0, 1), rows["targets"].flatten(), reduction="sum")
+    apart = F.cross_entropy(outputs.seq_relationship_logits, rows["pairs"], reduction="none")
     return loss + (apart * (rows["targets"] != IGNORE).sum(1)).sum()
 
 
 def test_loss_and_gradients_are_those_of_the_library() -> None:
     model = small()
     theirs, rows = library(model), asked()
-    mine, other = model(**rows), their_loss(theirs, rows)
-    assert mine.item() == pytest.approx(other.item(), rel=1e-5)
-    mine.backward()
-    other.backward()
+    our_loss, reference_loss = model(**rows), their_loss(theirs, rows)
+    assert our_loss.item() == pytest.approx(reference_loss.item(), rel=1e-5)
+    our_loss.backward()
+    reference_loss.backward()
     for ours, their in parameters_of_both(model, theirs):
         assert ours.grad is not None and their.grad is not None
         assert torch.allclose(ours.grad, their.grad, atol=2e-4, rtol=2e-4)
@@ -118,10 +118,10 @@ def test_gradients_hold_in_double_precision() -> None:
     more = {"lengths": torch.tensor([6, 4]), "segments": (tokens > 3).long(), "pairs": torch.tensor([1, 0])}
 
     def loss(*weights: Tensor) -> Tensor:
-        found: Tensor = torch.func.functional_call(
+        value: Tensor = torch.func.functional_call(
             model, dict(zip(names, weights, strict=True)), (tokens, targets), {**more, "label_smoothing": 0.1}
         )
-        return found
+        return value
 
     assert torch.autograd.gradcheck(loss, values)
 

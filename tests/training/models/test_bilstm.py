@@ -26,9 +26,9 @@ def model_of(*, seed: int = 0, vocabulary: int = 50, **options: Any) -> Model:
 
 
 def objective_of(**options: Any) -> Objective:
-    named = Component(name="bidirectional", options=options)
-    found: Objective = objectives.OBJECTIVES.create(named, Path("tokenizer.json"))
-    return found
+    component = Component(name="bidirectional", options=options)
+    objective: Objective = objectives.OBJECTIVES.create(component, Path("tokenizer.json"))
+    return objective
 
 
 def batch_of(lengths: list[int], longest: int = 9, vocabulary: int = 50) -> Tensors:
@@ -41,8 +41,8 @@ def librarys(model: Model, layers: nn.ModuleList, x: Tensor) -> Tensor:
     """What a direction's layers say, by nn.LSTM with copied weights. x: B, T, C, in the order it is read."""
     for n, own in enumerate(layers):
         theirs = nn.LSTM(12, 12, batch_first=True, dtype=x.dtype)
-        said, _ = torch.func.functional_call(theirs, {f"{name}_l0": p for name, p in own.named_parameters()}, (x,))
-        x = said + x if n else said
+        outputs, _ = torch.func.functional_call(theirs, {f"{name}_l0": p for name, p in own.named_parameters()}, (x,))
+        x = outputs + x if n else outputs
     return x
 
 
@@ -59,17 +59,19 @@ def test_loss_and_gradients_are_those_of_the_librarys_own_modules(tied: bool) ->
     )
     loss = model(**batch)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
-    mine = torch.autograd.grad(loss, list(model.parameters()))
-    for one, other in zip(mine, torch.autograd.grad(expected, list(model.parameters())), strict=True):
-        assert torch.allclose(one, other, atol=1e-12)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    for gradient, expected_gradient in zip(
+        gradients, torch.autograd.grad(expected, list(model.parameters())), strict=True
+    ):
+        assert torch.allclose(gradient, expected_gradient, atol=1e-12)
 
 
 def test_one_layer_is_the_librarys_bidirectional_lstm() -> None:
     model, tokens = model_of(layers=1).eval(), batch_of([9, 9])["tokens"]
     theirs = nn.LSTM(12, 12, batch_first=True, bidirectional=True)
-    named = {f"{name}_l0": p for name, p in model.onward[0].named_parameters()}
-    named |= {f"{name}_l0_reverse": p for name, p in model.back[0].named_parameters()}
-    theirs.load_state_dict(named)
+    weights = {f"{name}_l0": p for name, p in model.onward[0].named_parameters()}
+    weights |= {f"{name}_l0_reverse": p for name, p in model.back[0].named_parameters()}
+    theirs.load_state_dict(weights)
     x = model.embed.weight[tokens]
     layers = model.layers(tokens)
     assert torch.equal(layers[0], torch.cat([x, x], -1)), "layer 0 is the embedding, twice"
@@ -91,10 +93,14 @@ def test_no_direction_sees_the_token_it_predicts() -> None:
     model, tokens = model_of().eval(), batch_of([9, 9])["tokens"]
     changed = tokens.clone()
     changed[:, 4] = (changed[:, 4] + 1) % 50
-    (one, other), (one_after, other_after) = model.directions(tokens), model.directions(changed)
-    assert torch.equal(one[:, :4], one_after[:, :4]) and not torch.allclose(one[:, 4:], one_after[:, 4:])
-    assert torch.equal(other[:, 5:], other_after[:, 5:]) and not torch.allclose(other[:, :5], other_after[:, :5])
-    assert torch.allclose(model.logits(tokens), one, atol=1e-6)
+    (forward, backward), (forward_after, backward_after) = model.directions(tokens), model.directions(changed)
+    assert torch.equal(forward[:, :4], forward_after[:, :4]) and not torch.allclose(
+        forward[:, 4:], forward_after[:, 4:]
+    )
+    assert torch.equal(backward[:, 5:], backward_after[:, 5:]) and not torch.allclose(
+        backward[:, :5], backward_after[:, :5]
+    )
+    assert torch.allclose(model.logits(tokens), forward, atol=1e-6)
 
 
 def test_what_lies_behind_a_short_row_is_never_read() -> None:

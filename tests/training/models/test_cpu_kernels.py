@@ -32,10 +32,10 @@ def gradients(function: Callable[..., Tensor], *inputs: Tensor, along: Tensor | 
     return [value.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
 
-def assert_close(found: list[Tensor], exact: list[Tensor], tolerance: float = 0.01) -> None:
-    assert len(found) == len(exact)
-    for one, other in zip(found, exact, strict=True):
-        error = (one.double() - other.double()).norm() / other.double().norm()
+def assert_close(actual: list[Tensor], exact: list[Tensor], tolerance: float = 0.01) -> None:
+    assert len(actual) == len(exact)
+    for value, expected in zip(actual, exact, strict=True):
+        error = (value.double() - expected.double()).norm() / expected.double().norm()
         assert error < tolerance, f"{error:.4f}"
 
 
@@ -50,17 +50,17 @@ def either_layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def test_linear_has_the_gradients_of_a_matrix_product(bias: bool) -> None:
     x, w, along = rounded(3, 5, 24), rounded(40, 24, seed=1), rounded(3, 5, 40, seed=2)
     more = [rounded(40, seed=3)] if bias else []
-    found = gradients(lambda x, w, b=None: cpu_kernels.linear(x, w, b), x, w, *more, along=along)
+    actual = gradients(lambda x, w, b=None: cpu_kernels.linear(x, w, b), x, w, *more, along=along)
     exact = gradients(F.linear, *(t.double() for t in (x, w, *more)), along=along.double())
-    assert_close(found, exact)
-    assert found[2].dtype == torch.float32, "weights are fp32, and so are their gradients"
+    assert_close(actual, exact)
+    assert actual[2].dtype == torch.float32, "weights are fp32, and so are their gradients"
 
 
 def test_rms_norm_has_the_gradients_of_its_definition() -> None:
     x, w, along = rounded(6, 7, 64), 1 + rounded(64, seed=1, scale=0.1), rounded(6, 7, 64, seed=2)
-    found = gradients(lambda x, w: cpu_kernels.rms_norm(x, w, EPS), x, w, along=along)
+    actual = gradients(lambda x, w: cpu_kernels.rms_norm(x, w, EPS), x, w, along=along)
     exact = gradients(lambda x, w: F.rms_norm(x, (64,), w, EPS), x.double(), w.double(), along=along.double())
-    assert_close(found, exact)
+    assert_close(actual, exact)
 
 
 @pytest.mark.usefixtures("either_layout")
@@ -74,9 +74,9 @@ def test_head_loss_has_the_value_and_gradients_of_cross_entropy(rows: int, monke
     def exact(x: Tensor, w: Tensor) -> Tensor:
         return F.cross_entropy(F.linear(x, w), targets, ignore_index=IGNORE, reduction="sum")
 
-    found = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE), x, w)
-    assert_close(found, gradients(exact, x.double(), w.double()))
-    assert not found[1][: rows // 3].any(), "what is ignored has no gradient"
+    actual = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE), x, w)
+    assert_close(actual, gradients(exact, x.double(), w.double()))
+    assert not actual[1][: rows // 3].any(), "what is ignored has no gradient"
 
 
 @pytest.mark.parametrize("cap", [None, 4.0])
@@ -95,9 +95,9 @@ def test_head_loss_smooths_and_caps_as_pytorch_does(
         logits = logits if cap is None else cap * torch.tanh(logits / cap)
         return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum", **more)
 
-    found = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE, cap=cap, **more), x, w)
-    assert_close(found, gradients(exact, x.double(), w.double()))
-    assert not found[1][:40].any(), "what is ignored has no gradient"
+    actual = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE, cap=cap, **more), x, w)
+    assert_close(actual, gradients(exact, x.double(), w.double()))
+    assert not actual[1][:40].any(), "what is ignored has no gradient"
 
 
 def test_a_smoothed_loss_of_an_impossible_token_is_exact() -> None:
@@ -109,8 +109,8 @@ def test_a_smoothed_loss_of_an_impossible_token_is_exact() -> None:
 
 def test_head_loss_without_any_target_is_nothing() -> None:
     targets = torch.full((70,), IGNORE)
-    found = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE), rounded(70, 32), rounded(50, 32))
-    assert not any(t.any() for t in found)
+    actual = gradients(lambda x, w: cpu_kernels.head_loss(x, w, targets, IGNORE), rounded(70, 32), rounded(50, 32))
+    assert not any(t.any() for t in actual)
 
 
 def test_a_token_that_the_model_thinks_impossible_has_a_finite_loss() -> None:
@@ -123,12 +123,12 @@ def test_a_token_that_the_model_thinks_impossible_has_a_finite_loss() -> None:
 def test_attention_by_products_is_causal_attention() -> None:
     q, k, v = (rounded(2, 3, 20, 16, seed=seed).to(torch.bfloat16) for seed in range(3))
     along = rounded(2, 3, 20, 16, seed=4)
-    found = gradients(cpu_kernels.attend, q, k, v, along=along)
+    actual = gradients(cpu_kernels.attend, q, k, v, along=along)
 
     def exact(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-    assert_close(found, gradients(exact, q.double(), k.double(), v.double(), along=along.double()), 0.02)
+    assert_close(actual, gradients(exact, q.double(), k.double(), v.double(), along=along.double()), 0.02)
 
 
 def test_attention_by_products_is_exact_in_double() -> None:

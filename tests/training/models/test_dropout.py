@@ -12,10 +12,10 @@ from training.models.dropout import dropout
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.9])
 def test_the_rate_is_met_and_the_mean_stays(dtype: torch.dtype, rate: float) -> None:
     torch.manual_seed(0)
-    found = dropout(torch.ones(1_000_003, dtype=dtype), rate).double()
-    assert (found == 0).double().mean().item() == pytest.approx(rate, abs=3e-3)
-    assert found.mean().item() == pytest.approx(1.0, abs=1e-2)
-    assert len(found.unique()) == 2
+    dropped = dropout(torch.ones(1_000_003, dtype=dtype), rate).double()
+    assert (dropped == 0).double().mean().item() == pytest.approx(rate, abs=3e-3)
+    assert dropped.mean().item() == pytest.approx(1.0, abs=1e-2)
+    assert len(dropped.unique()) == 2
 
 
 def test_the_gradient_falls_where_the_value_fell() -> None:

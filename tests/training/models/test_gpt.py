@@ -150,9 +150,9 @@ def test_the_gradient_is_that_of_finite_differences(options: dict[str, object], 
 
     def loss(*values: torch.Tensor) -> torch.Tensor:
         more = {"label_smoothing": smoothing}
-        found = torch.func.functional_call(model, dict(zip(names, values, strict=True)), (tokens, targets), more)
-        assert isinstance(found, torch.Tensor)
-        return found
+        value = torch.func.functional_call(model, dict(zip(names, values, strict=True)), (tokens, targets), more)
+        assert isinstance(value, torch.Tensor)
+        return value
 
     assert torch.autograd.gradcheck(loss, tuple(w.detach().clone().requires_grad_() for w in weights))
 

@@ -36,7 +36,7 @@ HEADS = [("causal", config) for config in CAUSAL] + [("masked", config) for conf
 each = pytest.mark.parametrize(("head", "config"), HEADS, ids=[f"{h}-{c['model_type']}" for h, c in HEADS])
 
 
-def made(head: str, config: dict[str, Any], **sizes: int) -> Model:
+def create_model(head: str, config: dict[str, Any], **sizes: int) -> Model:
     torch.manual_seed(3)
     return build("hf", {"config": config, "head": head}, **{"vocabulary": 50, "context": 16, **sizes}).eval()
 
@@ -49,12 +49,12 @@ def folder_of(model: Any, path: Path) -> Path:
 @pytest.fixture
 def gpt2(tmp_path: Path) -> Path:
     """A folder as `save_pretrained` leaves it."""
-    return folder_of(made("causal", GPT2), tmp_path / "their model")
+    return folder_of(create_model("causal", GPT2), tmp_path / "their model")
 
 
 @each
 def test_a_saved_model_is_the_same_model_without_its_folder(head: str, config: dict[str, Any], tmp_path: Path) -> None:
-    theirs = folder_of(made(head, config), tmp_path / "theirs")
+    theirs = folder_of(create_model(head, config), tmp_path / "theirs")
     model = build("hf", {"folder": str(theirs), "head": head}, vocabulary=50, context=16).eval()
     described = json.dumps(model.saved_config())
     assert str(tmp_path) not in described and "_name_or_path" not in described and "transformers" not in described
@@ -64,12 +64,12 @@ def test_a_saved_model_is_the_same_model_without_its_folder(head: str, config: d
     again = saved.load(tmp_path / "ours")
     assert torch.equal(again.logits(tokens), model.logits(tokens))
     assert again.saved_config() == model.saved_config()
-    assert torch.equal(again.logits(tokens), made(head, config).logits(tokens)), "and that of the folder"
+    assert torch.equal(again.logits(tokens), create_model(head, config).logits(tokens)), "and that of the folder"
 
 
 @each
 def test_the_loss_is_that_of_the_logits(head: str, config: dict[str, Any]) -> None:
-    model = made(head, config)
+    model = create_model(head, config)
     tokens, targets = torch.randint(0, 50, (2, 16)), torch.randint(0, 50, (2, 16))
     targets[0, 5:] = IGNORE
     for smoothing in (0.0, 0.1):
@@ -80,17 +80,17 @@ def test_the_loss_is_that_of_the_logits(head: str, config: dict[str, Any]) -> No
 
 @each
 def test_what_lies_behind_a_row_changes_nothing_before(head: str, config: dict[str, Any]) -> None:
-    model, tokens, lengths = made(head, config), torch.randint(2, 50, (2, 16)), torch.tensor([16, 5])
-    other = tokens.clone()
-    other[1, 5:] = 49
+    model, tokens, lengths = create_model(head, config), torch.randint(2, 50, (2, 16)), torch.tensor([16, 5])
+    changed = tokens.clone()
+    changed[1, 5:] = 49
     more = {"lengths": lengths} if head == "masked" else {}
-    assert torch.allclose(model.logits(tokens, **more)[1, :5], model.logits(other, **more)[1, :5], atol=1e-6)
+    assert torch.allclose(model.logits(tokens, **more)[1, :5], model.logits(changed, **more)[1, :5], atol=1e-6)
     assert model.hidden(tokens).shape == (2, 16, 16)
 
 
 @each
 def test_every_parameter_learns_and_has_a_kind(head: str, config: dict[str, Any]) -> None:
-    model = made(head, config).train()
+    model = create_model(head, config).train()
     tokens = torch.arange(32).view(2, 16)
     model(tokens, tokens).backward()
     kinds = model.kinds()
@@ -105,18 +105,18 @@ def test_every_parameter_learns_and_has_a_kind(head: str, config: dict[str, Any]
 
 def test_a_part_that_no_logit_depends_on_stays_as_it_came() -> None:
     small = {"embedding_size": 16, **SMALL, "q_groups": 2, "k_groups": 2, "v_groups": 2}
-    model = made("masked", {"model_type": "squeezebert", **small})
+    model = create_model("masked", {"model_type": "squeezebert", **small})
     stay = sorted(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
     assert stay == ["inner.transformer.pooler.dense.bias", "inner.transformer.pooler.dense.weight"]
 
 
 def test_sizes_that_are_not_written_are_those_of_the_data() -> None:
-    inner: Any = made("causal", {"model_type": "llama", **SMALL}, context=24).inner
+    inner: Any = create_model("causal", {"model_type": "llama", **SMALL}, context=24).inner
     assert (inner.config.vocab_size, inner.config.max_position_embeddings) == (50, 24)
 
 
 def test_a_padded_vocabulary_never_shows(tmp_path: Path) -> None:
-    model = made("causal", {**GPT2, "vocab_size": 64})
+    model = create_model("causal", {**GPT2, "vocab_size": 64})
     assert model.logits(torch.zeros(1, 3, dtype=torch.long)).shape == (1, 3, 50)
     assert vocabulary_problem(64, 50) is None and vocabulary_problem(50, 50) is None
     assert "of each other" in (vocabulary_problem(63, 50) or "") and vocabulary_problem(48, 50) is not None
@@ -126,14 +126,14 @@ def test_a_padded_vocabulary_never_shows(tmp_path: Path) -> None:
 
 def test_the_fingerprint_of_a_folder_is_what_it_holds(gpt2: Path, tmp_path: Path) -> None:
     section = Hf(folder=str(gpt2))
-    found = fingerprint_of(section)
-    assert sorted(found) == ["config.json", "model.safetensors"]
+    fingerprint = fingerprint_of(section)
+    assert sorted(fingerprint) == ["config.json", "model.safetensors"]
     moved = shutil.copytree(gpt2, tmp_path / "elsewhere")
-    assert fingerprint_of(Hf(folder=str(moved))) == found
+    assert fingerprint_of(Hf(folder=str(moved))) == fingerprint
     (moved / "README.md").write_text("words")
-    assert fingerprint_of(Hf(folder=str(moved))) == found
+    assert fingerprint_of(Hf(folder=str(moved))) == fingerprint
     (moved / "config.json").write_text("{}")
-    assert fingerprint_of(Hf(folder=str(moved))) != found
+    assert fingerprint_of(Hf(folder=str(moved))) != fingerprint
     assert fingerprint_of(Hf(config=GPT2)) == {}
 
 
@@ -156,18 +156,18 @@ def test_a_folder_with_code_pickles_or_nothing_is_refused_before_work(gpt2: Path
 
 
 def test_a_folder_goes_with_its_own_tokenizer_alone(gpt2: Path, tmp_path: Path) -> None:
-    own, other = gpt2 / "tokenizer.json", tmp_path / "tokenizer.json"
+    own, foreign = gpt2 / "tokenizer.json", tmp_path / "tokenizer.json"
     own.write_text(json.dumps({"model": {"vocab": {"a": 0, "中": 1}}}))
     assert "Write tokenizer: {kind: file, path: " in (tokenizer_problem(gpt2, kind="bpe", path=None) or "")
     assert tokenizer_problem(gpt2, kind="file", path=str(gpt2)) is None
-    other.write_text(json.dumps({"model": {"vocab": {"a": 0, "国": 1}}}))
-    assert "other pieces" in (tokenizer_problem(gpt2, kind="file", path=str(other)) or "")
-    other.write_bytes(own.read_bytes())
-    assert tokenizer_problem(gpt2, kind="file", path=str(other)) is None
+    foreign.write_text(json.dumps({"model": {"vocab": {"a": 0, "国": 1}}}))
+    assert "other pieces" in (tokenizer_problem(gpt2, kind="file", path=str(foreign)) or "")
+    foreign.write_bytes(own.read_bytes())
+    assert tokenizer_problem(gpt2, kind="file", path=str(foreign)) is None
 
 
 def test_a_folder_without_its_head_is_refused(gpt2: Path) -> None:
-    inner: Any = made("masked", MASKED[0]).inner
+    inner: Any = create_model("masked", MASKED[0]).inner
     inner.bert.save_pretrained(gpt2)
     with pytest.raises(UserError, match="is no complete masked model"):
         build("hf", {"folder": str(gpt2), "head": "masked"}, vocabulary=50, context=16)
@@ -188,7 +188,7 @@ def test_a_folder_without_its_head_is_refused(gpt2: Path) -> None:
 )
 def test_a_config_that_does_not_fit_is_one_sentence(config: dict[str, Any], head: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        made(head, config)
+        create_model(head, config)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -199,5 +199,5 @@ def test_one_of_config_and_folder_is_written(options: dict[str, Any]) -> None:
 
 
 def test_the_same_seed_draws_the_same_weights() -> None:
-    one, two = made("causal", CAUSAL[1]).state_dict(), made("causal", CAUSAL[1]).state_dict()
-    assert list(one) == list(two) and all(torch.equal(one[name], two[name]) for name in one)
+    first, second = create_model("causal", CAUSAL[1]).state_dict(), create_model("causal", CAUSAL[1]).state_dict()
+    assert list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)

@@ -54,9 +54,11 @@ def test_loss_and_gradients_are_those_of_the_librarys_own_module(family: str, ti
     )
     loss = model(tokens, targets)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
-    mine = torch.autograd.grad(loss, list(model.parameters()))
-    for one, other in zip(mine, torch.autograd.grad(expected, list(model.parameters())), strict=True):
-        assert torch.allclose(one, other, atol=1e-12)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    for gradient, expected_gradient in zip(
+        gradients, torch.autograd.grad(expected, list(model.parameters())), strict=True
+    ):
+        assert torch.allclose(gradient, expected_gradient, atol=1e-12)
 
 
 @families
@@ -77,13 +79,13 @@ def test_the_gradient_is_the_slope_of_the_loss(family: str) -> None:
 @ties
 def test_two_rows_with_a_carried_state_cost_what_one_row_of_both_costs(family: str, tied: bool) -> None:
     model, (tokens, targets) = model_of(family, tied=tied).double(), tokens_of(2, 16)
-    whole = model(tokens, targets)
+    expected = model(tokens, targets)
     model.state = None
     first = model(tokens[:, :7], targets[:, :7])
     state = model.state
     second = model(tokens[:, 7:], targets[:, 7:])
     assert state is not None and {t.shape[1] for t in state} == {2}, "rows lie on axis 1"
-    assert (first + second).item() == pytest.approx(whole.item(), rel=1e-12)
+    assert (first + second).item() == pytest.approx(expected.item(), rel=1e-12)
     model.state = None
     assert model(tokens[:, 7:], targets[:, 7:]).item() != pytest.approx(second.item(), rel=1e-9)
 
@@ -142,17 +144,17 @@ def test_embedding_dropout_drops_a_word_whole_and_wherever_it_stands() -> None:
     model, tokens = model_of("gru", embedding_dropout=0.5), torch.arange(50).repeat(2, 1)
     dropped = model._embedded(tokens).eq(0).all(-1)
     assert torch.equal(dropped[0], dropped[1]) and 10 < dropped[0].sum() < 40
-    kept = model._embedded(tokens)[0]
-    there = ~kept.eq(0).all(-1)
-    assert torch.allclose(kept[there], 2 * model.embed.weight[there])
+    embedded = model._embedded(tokens)[0]
+    present = ~embedded.eq(0).all(-1)
+    assert torch.allclose(embedded[present], 2 * model.embed.weight[present])
 
 
 def test_weight_dropout_falls_on_the_hidden_to_hidden_matrix_alone() -> None:
     layer = model_of("lstm", weight_dropout=0.5).layers[0]
     x = torch.randn(1, 2, 12)
     assert torch.equal(layer(x)[0], layer(x)[0]), "of a state that is zero nothing is dropped"
-    said, _ = layer(torch.randn(6, 2, 12))
-    said.sum().backward()
+    outputs, _ = layer(torch.randn(6, 2, 12))
+    outputs.sum().backward()
     share = layer.weight_hh.grad.eq(0).float().mean()
     assert 0.4 < share < 0.6 and not layer.weight_ih.grad.eq(0).any()
 

@@ -19,10 +19,10 @@ def test_a_saved_model_has_the_same_vectors(family: str, tmp_path: Path) -> None
     assert isinstance(model, Word2vec | Glove)
     model.counts[:] = torch.arange(11) + 5
     save(model, tmp_path)
-    found = load(tmp_path)
-    assert isinstance(found, Word2vec | Glove)
-    assert torch.equal(found.vectors(), model.vectors()) and found.vectors().shape == (11, 6)
-    assert torch.equal(found.counts, model.counts) and found.counts.dtype == torch.int64
+    loaded = load(tmp_path)
+    assert isinstance(loaded, Word2vec | Glove)
+    assert torch.equal(loaded.vectors(), model.vectors()) and loaded.vectors().shape == (11, 6)
+    assert torch.equal(loaded.counts, model.counts) and loaded.counts.dtype == torch.int64
 
 
 def test_a_word_of_glove_is_the_sum_of_its_two_vectors() -> None:

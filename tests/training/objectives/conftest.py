@@ -28,8 +28,8 @@ MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tokenizer.json of 420 pieces of bytes, the marks among them."""
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    made = BytePair(TokenizerOptions(specials=MARKS)).train([*ENGLISH, *CHINESE] * 3, 420)
-    path.write_text(made, encoding="utf-8")
+    trained = BytePair(TokenizerOptions(specials=MARKS)).train([*ENGLISH, *CHINESE] * 3, 420)
+    path.write_text(trained, encoding="utf-8")
     return path
 
 

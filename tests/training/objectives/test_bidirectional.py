@@ -29,7 +29,7 @@ def test_each_direction_predicts_every_token_but_its_first() -> None:
 def test_the_loss_is_the_sum_of_both_and_smoothed_in_training_alone() -> None:
     torch.manual_seed(0)
     model = build("bilstm", {"width": 8}, vocabulary=10, context=4)
-    plain, smooth = (Bidirectional(Options(label_smoothing=one), Path("none")) for one in (0.0, 0.3))
+    plain, smooth = (Bidirectional(Options(label_smoothing=smoothing), Path("none")) for smoothing in (0.0, 0.3))
     batch, counted = plain.batch(ROWS, LENGTHS, KEYS)
     loss = plain.loss(model, batch)
     assert loss.item() == pytest.approx(float(counted.sum()) * np.log(10), rel=0.02), "of a model that knows nothing"

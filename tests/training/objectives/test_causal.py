@@ -21,15 +21,15 @@ from training.objectives.base import LossModule, Objective
 KEYS = np.arange(1, 9, dtype=np.uint64)
 
 
-def made(**options: float) -> Objective:
-    nowhere, one = Path("tokenizer.json"), Component(name="causal", options=options)  # no tokenizer is asked
-    found: Objective = objectives.OBJECTIVES.create(one, nowhere)
-    return found
+def create_objective(**options: float) -> Objective:
+    nowhere, component = Path("tokenizer.json"), Component(name="causal", options=options)  # no tokenizer is asked
+    created: Objective = objectives.OBJECTIVES.create(component, nowhere)
+    return created
 
 
 @pytest.fixture
 def causal() -> Objective:
-    return made()
+    return create_objective()
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_each_token_is_predicted_from_those_before_it(causal: Objective) -> None
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6))
 def test_a_row_of_n_tokens_has_n_minus_one_targets(lengths: list[int]) -> None:
-    objective = made()
+    objective = create_objective()
     rows = np.arange(len(lengths) * 12).reshape(-1, 12)
     batch, counted = objective.batch(rows, np.array(lengths), KEYS[: len(lengths)])
     assert counted.tolist() == [max(0, length - 1) for length in lengths]
@@ -57,17 +57,17 @@ def test_a_row_of_n_tokens_has_n_minus_one_targets(lengths: list[int]) -> None:
 
 def test_what_fills_a_short_row_up_changes_neither_loss_nor_gradient(causal: Objective, model: Model) -> None:
     lengths, rows = np.array([12, 5]), np.random.default_rng(1).integers(0, 50, (2, 12))
-    other = rows.copy()
-    other[1, 5:] = 49
+    padded = rows.copy()
+    padded[1, 5:] = 49
 
-    def found(rows: NDArray[np.int64]) -> list[Tensor]:
+    def loss_and_gradients(rows: NDArray[np.int64]) -> list[Tensor]:
         model.zero_grad()
         loss = causal.loss(model, causal.batch(rows, lengths, KEYS[:2])[0])
         loss.backward()  # type: ignore[no-untyped-call]
         return [loss.detach(), *(p.grad.clone() for p in model.blocks.parameters() if p.grad is not None)]  # type: ignore[union-attr]
 
-    for one, two in zip(found(rows), found(other), strict=True):
-        assert torch.equal(one, two)
+    for first, second in zip(loss_and_gradients(rows), loss_and_gradients(padded), strict=True):
+        assert torch.equal(first, second)
 
 
 def test_a_batch_can_be_cut_anywhere_since_its_loss_is_a_sum(causal: Objective, model: Model) -> None:
@@ -75,17 +75,17 @@ def test_a_batch_can_be_cut_anywhere_since_its_loss_is_a_sum(causal: Objective, 
     rows = np.random.default_rng(2).integers(0, 50, (6, 12))
     batch, _ = causal.batch(rows, np.array([12, 3, 12, 1, 7, 12]), KEYS[:6])
 
-    def part(some: slice) -> float:
-        return float(task(**{name: tensor[some] for name, tensor in batch.items()}).detach())
+    def part(rows_slice: slice) -> float:
+        return float(task(**{name: tensor[rows_slice] for name, tensor in batch.items()}).detach())
 
-    whole = part(slice(0, 6))
+    total = part(slice(0, 6))
     for cut in (1, 2, 5):
-        assert part(slice(0, cut)) + part(slice(cut, 6)) == pytest.approx(whole, rel=1e-5)
+        assert part(slice(0, cut)) + part(slice(cut, 6)) == pytest.approx(total, rel=1e-5)
     assert part(slice(3, 4)) == 0, "a row of one token predicts nothing"
 
 
 def test_label_smoothing_is_of_the_training_loss_alone(model: Model) -> None:
-    smooth = made(label_smoothing=0.2)
+    smooth = create_objective(label_smoothing=0.2)
     batch, counted = smooth.batch(np.random.default_rng(3).integers(0, 50, (3, 12)), np.array([12, 7, 1]), KEYS[:3])
     logits, targets = model.logits(batch["tokens"]).flatten(0, 1), batch["targets"].flatten()
     plain, smoothed = (

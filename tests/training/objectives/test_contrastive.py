@@ -33,11 +33,11 @@ def make_objective(corpus: Any) -> Make:
     """make_objective(positives="spans", group=4) with the tokenizer of the usual corpus."""
     tokenizer = corpus.inputs.one("tokenizer").file("tokenizer.json")
 
-    def made(**options: Any) -> Objective:
+    def create_objective(**options: Any) -> Objective:
         component = Component(name="contrastive", options={"group": 4, **options})
         return objectives.OBJECTIVES.create(component, tokenizer)
 
-    return made
+    return create_objective
 
 
 def rows_of(count: int, *, width: int = 64, ends: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
@@ -63,9 +63,9 @@ def test_a_positive_is_the_next_span_of_the_same_document(make_objective: Make) 
     tokens, lengths = rows_of(8, ends=(20, 40))
     batch, counted = make_objective().batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(8)))
     assert counted.tolist() == [1] * 8
-    for one, other in zip(spans(batch, "tokens"), spans(batch, "positives"), strict=True):
-        assert min(len(one), len(other)) >= MIN_TEXT_TOKENS
-        together = [*one, *other]
+    for anchor, positive in zip(spans(batch, "tokens"), spans(batch, "positives"), strict=True):
+        assert min(len(anchor), len(positive)) >= MIN_TEXT_TOKENS
+        together = [*anchor, *positive]
         assert together == list(range(together[0], together[0] + len(together)))
         assert END not in together
 
@@ -74,7 +74,7 @@ def test_by_dropout_a_text_is_its_own_positive(make_objective: Make) -> None:
     tokens, lengths = rows_of(4, ends=(30,))
     batch, counted = make_objective(positives="dropout").batch(tokens, lengths, keyed_rng.keys(1, 2, np.arange(4)))
     assert "positives" not in batch and counted.tolist() == [1] * 4
-    assert all(len(one) >= MIN_TEXT_TOKENS and END not in one for one in spans(batch, "tokens"))
+    assert all(len(span) >= MIN_TEXT_TOKENS and END not in span for span in spans(batch, "tokens"))
 
 
 def test_a_row_without_two_spans_of_one_document_counts_nothing(make_objective: Make) -> None:
@@ -93,15 +93,15 @@ def test_a_lone_anchor_of_a_group_counts_nothing(make_objective: Make) -> None:
     assert counted.tolist() == [0] * 4
 
 
-def test_what_is_chosen_follows_from_the_keys_alone(make_objective: Make) -> None:
+def test_the_selection_depends_on_the_keys_alone(make_objective: Make) -> None:
     tokens, lengths = rows_of(8)
     keys = keyed_rng.keys(5, 9, np.arange(8))
-    whole, _ = make_objective().batch(tokens, lengths, keys)
-    for some in (slice(0, 4), slice(4, 8)):
-        part, _ = make_objective().batch(tokens[some], lengths[some], keys[some])
-        assert all(torch.equal(part[name], whole[name][some]) for name in whole)
-    other, _ = make_objective().batch(tokens, lengths, keyed_rng.keys(5, 10, np.arange(8)))
-    assert not torch.equal(other["tokens"], whole["tokens"])
+    batch, _ = make_objective().batch(tokens, lengths, keys)
+    for rows in (slice(0, 4), slice(4, 8)):
+        part, _ = make_objective().batch(tokens[rows], lengths[rows], keys[rows])
+        assert all(torch.equal(part[name], batch[name][rows]) for name in batch)
+    other_batch, _ = make_objective().batch(tokens, lengths, keyed_rng.keys(5, 10, np.arange(8)))
+    assert not torch.equal(other_batch["tokens"], batch["tokens"])
 
 
 @settings(max_examples=40, deadline=None)
@@ -126,10 +126,10 @@ def test_chinese_and_english_rows_are_taken_alike(make_objective: Make, corpus: 
         "The quiet river carries a letter past the old station. " * 4,
     ] * 2
     ids = [reference.encode_text(text)[:40] for text in texts]
-    lengths = np.array([len(one) for one in ids])
+    lengths = np.array([len(row) for row in ids])
     tokens = np.zeros((4, 40), np.int64)
-    for at, one in enumerate(ids):
-        tokens[at, : len(one)] = one
+    for at, row in enumerate(ids):
+        tokens[at, : len(row)] = row
     _, counted = make_objective().batch(tokens, lengths, keyed_rng.keys(1, 1, np.arange(4)))
     assert counted.tolist() == [1] * 4
 
@@ -138,15 +138,15 @@ def test_the_loss_is_the_formula_of_the_paper() -> None:
     torch.manual_seed(1)
     u, v = torch.randn(6, 5), torch.randn(6, 5)
     counted = torch.tensor([True, True, True, True, False, True])
-    found = info_nce(u, v, counted, group=3, temperature=0.1)
+    loss = info_nce(u, v, counted, group=3, temperature=0.1)
     expected = 0.0
     for group in ([0, 1, 2], [3, 5]):
         cosines = [[float(F.cosine_similarity(u[i], v[j], dim=0)) / 0.1 for j in group] for i in group]
         for i in range(len(group)):
-            there = math.log(sum(math.exp(x) for x in cosines[i]))
+            denominator = math.log(sum(math.exp(x) for x in cosines[i]))
             back = math.log(sum(math.exp(row[i]) for row in cosines))
-            expected += (there + back) / 2 - cosines[i][i]
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+            expected += (denominator + back) / 2 - cosines[i][i]
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_nothing_of_a_row_that_does_not_count_reaches_the_loss_or_a_gradient() -> None:
@@ -173,9 +173,9 @@ def test_gradients_are_those_of_differences() -> None:
 def test_what_fills_a_row_up_changes_no_vector(family: str) -> None:
     model = model_of(family).eval()
     tokens, lengths = torch.randint(0, 420, (3, 20)), torch.tensor([20, 7, 1])
-    other = torch.where(torch.arange(20) < lengths.unsqueeze(1), tokens, 5)
+    padded = torch.where(torch.arange(20) < lengths.unsqueeze(1), tokens, 5)
     torch.testing.assert_close(
-        embed(model, BARE, tokens, lengths), embed(model, BARE, other, lengths), rtol=1e-5, atol=1e-6
+        embed(model, BARE, tokens, lengths), embed(model, BARE, padded, lengths), rtol=1e-5, atol=1e-6
     )
     alone = embed(model, BARE, tokens[1:2, :7], lengths[1:2])
     torch.testing.assert_close(embed(model, BARE, tokens, lengths)[1:2], alone, rtol=1e-4, atol=1e-5)
@@ -187,7 +187,7 @@ def test_a_batch_cut_between_groups_adds_up(make_objective: Make, family: str) -
     tokens, lengths = rows_of(8)
     batch, _ = objective.batch(tokens % 400, lengths, keyed_rng.keys(1, 2, np.arange(8)))
     task = LossModule(model_of(family).eval(), objective)
-    parts = [task(**{name: tensor[some] for name, tensor in batch.items()}) for some in (slice(0, 4), slice(4, 8))]
+    parts = [task(**{name: tensor[rows] for name, tensor in batch.items()}) for rows in (slice(0, 4), slice(4, 8))]
     assert (parts[0] + parts[1]).item() == pytest.approx(task(**batch).item(), rel=1e-5)
 
 
@@ -225,13 +225,13 @@ def test_a_frame_is_drawn_for_a_family_that_knows_it() -> None:
         assert torch.equal(template.apply(model_of(family), *bare)[0], bare[0]), "it never saw marks in training"
 
 
-def test_a_vector_of_a_framed_text_is_the_mean_with_its_marks() -> None:
+def test_the_mean_includes_the_special_tokens_around_a_text() -> None:
     model, text = model_of("bert").eval(), torch.tensor([[7, 8, 9]])
-    found = embed(model, TextTemplate((2, 3), 0), text, torch.tensor([3]))
-    torch.testing.assert_close(found, model.hidden(torch.tensor([[2, 7, 8, 9, 3]])).mean(1))
+    vector = embed(model, TextTemplate((2, 3), 0), text, torch.tensor([3]))
+    torch.testing.assert_close(vector, model.hidden(torch.tensor([[2, 7, 8, 9, 3]])).mean(1))
 
 
-def test_a_tokenizer_without_marks_gives_bare_texts(corpus: Any) -> None:
+def test_a_tokenizer_without_special_tokens_gives_bare_texts(corpus: Any) -> None:
     tokenizer: Path = corpus.inputs.one("tokenizer").file("tokenizer.json")
     assert TextTemplate.read(tokenizer) == BARE
 

@@ -30,7 +30,7 @@ UNITS = ["token", "word", "span"]
 PAIRS = ["none", "next_sentence", "sentence_order"]
 
 
-def made(tokenizer: Path, **options: Any) -> Masked:
+def create_objective(tokenizer: Path, **options: Any) -> Masked:
     return Masked(Options.model_validate(options), tokenizer)
 
 
@@ -43,14 +43,14 @@ def keys_of(rows: Rows, step: int = 0) -> NDArray[np.uint64]:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_a_row_stands_between_its_marks_and_is_itself_but_for_what_is_hidden(
+def test_a_row_is_between_special_tokens_and_unchanged_except_where_hidden(
     tokenizer: Path, rows: Rows, unit: str
 ) -> None:
-    batch, counts = made(tokenizer, unit=unit).batch(rows, full(rows), keys_of(rows))
+    batch, counts = create_objective(tokenizer, unit=unit).batch(rows, full(rows), keys_of(rows))
     tokens, targets = batch["tokens"].numpy(), batch["targets"].numpy()
-    found, hidden = special_tokens.read(tokenizer), targets != IGNORE
+    special, hidden = special_tokens.read(tokenizer), targets != IGNORE
     assert tokens.shape == (len(rows), rows.shape[1] + 2) and set(batch) == {"tokens", "targets"}
-    assert (tokens[:, 0] == found.start).all() and (tokens[:, -1] == found.end).all()
+    assert (tokens[:, 0] == special.start).all() and (tokens[:, -1] == special.end).all()
     before = np.where(hidden, targets, tokens)[:, 1:-1]
     assert np.array_equal(before, rows)
     assert counts.tolist() == hidden.sum(1).tolist()
@@ -59,19 +59,22 @@ def test_a_row_stands_between_its_marks_and_is_itself_but_for_what_is_hidden(
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_number_of_hidden_tokens_is_fixed_by_rule(tokenizer: Path, rows: Rows, unit: str) -> None:
     lengths = np.array([64, 63, 40, 20, 10, 5, 3, 1, 0, 64, 64, 64])
-    _, counts = made(tokenizer, unit=unit, share=0.15).batch(rows, lengths, keys_of(rows))
+    _, counts = create_objective(tokenizer, unit=unit, share=0.15).batch(rows, lengths, keys_of(rows))
     special = rows == special_tokens.read(tokenizer).end_of_text
     for row, length, count in zip(special, lengths.tolist(), counts.tolist(), strict=True):
         text = length - int(row[:length].sum())
-        wanted = max(1, int(0.15 * text + 0.5)) if text else 0
+        expected = max(1, int(0.15 * text + 0.5)) if text else 0
         # words stay whole: where none is left that fits, fewer; where none ever fitted, one of them
-        assert count == wanted if unit == "token" else count <= max(wanted, 5) and (count > 0) == (text > 0)
+        assert count == expected if unit == "token" else count <= max(expected, 5) and (count > 0) == (text > 0)
 
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("pairs", PAIRS)
 def test_special_tokens_are_never_hidden_nor_put_in(tokenizer: Path, rows: Rows, unit: str, pairs: str) -> None:
-    objective, special = made(tokenizer, unit=unit, pairs=pairs, share=0.6), special_tokens.read(tokenizer).special
+    objective, special = (
+        create_objective(tokenizer, unit=unit, pairs=pairs, share=0.6),
+        special_tokens.read(tokenizer).special,
+    )
     for step in range(8):
         batch, _ = objective.batch(rows, full(rows), keys_of(rows, step))
         hidden = batch["targets"] != IGNORE
@@ -82,7 +85,7 @@ def test_special_tokens_are_never_hidden_nor_put_in(tokenizer: Path, rows: Rows,
 
 def test_of_the_hidden_eight_in_ten_are_masks_and_one_in_ten_is_as_it_was(tokenizer: Path, rows: Rows) -> None:
     many = np.tile(rows, (60, 1))
-    batch, counts = made(tokenizer, unit="token").batch(many, full(many), keys_of(many))
+    batch, counts = create_objective(tokenizer, unit="token").batch(many, full(many), keys_of(many))
     tokens, targets = batch["tokens"].numpy(), batch["targets"].numpy()
     total = int(counts.sum())
     masks = ((tokens == special_tokens.read(tokenizer).mask) & (targets != IGNORE)).sum() / total
@@ -92,37 +95,37 @@ def test_of_the_hidden_eight_in_ten_are_masks_and_one_in_ten_is_as_it_was(tokeni
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("pairs", PAIRS)
-def test_choices_hang_on_the_keys_alone(tokenizer: Path, rows: Rows, unit: str, pairs: str) -> None:
+def test_the_selection_depends_on_the_keys_alone(tokenizer: Path, rows: Rows, unit: str, pairs: str) -> None:
     """Shared between two workers, or cut in halves, a batch is the same batch; at another step it is another."""
-    objective, own = made(tokenizer, unit=unit, pairs=pairs), keys_of(rows)
-    whole, counts = objective.batch(rows, full(rows), own)
+    objective, own = create_objective(tokenizer, unit=unit, pairs=pairs), keys_of(rows)
+    batch, counts = objective.batch(rows, full(rows), own)
     parts = [objective.batch(rows[half], full(rows[half]), own[half]) for half in (slice(0, 6), slice(6, 12))]
     for name in ("tokens", "targets"):
-        assert torch.equal(torch.cat([part[name] for part, _ in parts]), whole[name])
+        assert torch.equal(torch.cat([part[name] for part, _ in parts]), batch[name])
     assert torch.equal(torch.cat([part for _, part in parts]), counts)
-    other, _ = objective.batch(rows, full(rows), keys_of(rows, 1))
-    assert not torch.equal(other["targets"], whole["targets"])
+    other_batch, _ = objective.batch(rows, full(rows), keys_of(rows, 1))
+    assert not torch.equal(other_batch["targets"], batch["targets"])
 
 
 def test_a_word_is_hidden_whole_in_english_and_chinese(tokenizer: Path, reference: ReferenceEncoder) -> None:
     """With one word of many tokens among short ones: all of its tokens are targets, or none."""
-    objective = made(tokenizer, unit="word", share=0.7)
+    objective = create_objective(tokenizer, unit="word", share=0.7)
     for text, word in (("the remembers a letter and it", " remembers"), ("他们在 naïveté 里", " naïveté")):
         ids, own = reference.encode_text(text), reference.encode_text(word)
         assert len(own) > 1
         at = next(i for i in range(len(ids)) if ids[i : i + len(own)] == own)
-        row, seen = np.array([ids]), set()
+        row, hidden_words = np.array([ids]), set()
         for step in range(30):
             batch, _ = objective.batch(row, full(row), keys_of(row, step))
             hidden = (batch["targets"][0, 1:-1] != IGNORE)[at : at + len(own)]
             assert hidden.all() or not hidden.any()
-            seen.add(bool(hidden.all()))
-        assert seen == {True, False}
+            hidden_words.add(bool(hidden.all()))
+        assert hidden_words == {True, False}
 
 
 def test_short_rows_say_their_length_and_empty_ones_have_nothing(tokenizer: Path, rows: Rows) -> None:
     lengths = np.array([64, 9, 0])
-    batch, counts = made(tokenizer).batch(rows[:3], lengths, keys_of(rows[:3]))
+    batch, counts = create_objective(tokenizer).batch(rows[:3], lengths, keys_of(rows[:3]))
     assert batch["lengths"].tolist() == [66, 11, 0] and counts[2] == 0
     assert batch["tokens"][1, 10] == special_tokens.read(tokenizer).end
     assert (batch["targets"][1, 11:] == IGNORE).all() and (batch["targets"][2] == IGNORE).all()
@@ -133,7 +136,7 @@ def test_a_model_learns_on_it_and_has_no_parameter_without_a_gradient(
     tokenizer: Path, rows: Rows, reference: ReferenceEncoder, pairs: str
 ) -> None:
     torch.manual_seed(0)
-    objective = made(tokenizer, pairs=pairs, label_smoothing=0.1)
+    objective = create_objective(tokenizer, pairs=pairs, label_smoothing=0.1)
     options = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
     model = build("bert", options, vocabulary=reference.vocabulary, context=64 + objective.extra_tokens)
     task = LossModule(model, objective)
@@ -152,19 +155,19 @@ def test_a_model_learns_on_it_and_has_no_parameter_without_a_gradient(
 
 
 def test_smoothing_is_of_training_alone(tokenizer: Path, rows: Rows, reference: ReferenceEncoder) -> None:
-    objective = made(tokenizer, label_smoothing=0.3)
+    objective = create_objective(tokenizer, label_smoothing=0.3)
     options = {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0}
     model = build("bert", options, vocabulary=reference.vocabulary, context=66)
     batch, _ = objective.batch(rows, full(rows), keys_of(rows))
     assert objective.loss(model.train(), batch).item() != objective.loss(model.eval(), batch).item()
-    assert objective.loss(model, batch).item() == pytest.approx(made(tokenizer).loss(model, batch).item())
+    assert objective.loss(model, batch).item() == pytest.approx(create_objective(tokenizer).loss(model, batch).item())
 
 
 def test_a_tokenizer_without_a_mask_is_refused_before_training(tmp_path: Path, tokenizer: Path) -> None:
     bare = tmp_path / "tokenizer.json"
     bare.write_text(BytePair().train(["a b c"], 260), encoding="utf-8")
     with pytest.raises(UserError, match=r"tokenizer.specials"):
-        made(bare)
+        create_objective(bare)
     masked, causal = Component(name="masked"), Component(name="causal")
     ask = special_tokens.tokenizer_problem
     assert "[MASK]" in (ask(masked, kind="bpe", specials=["[PAD]"], path=None) or "")
@@ -175,16 +178,16 @@ def test_a_tokenizer_without_a_mask_is_refused_before_training(tmp_path: Path, t
     assert ask(causal, kind="bpe", specials=[], path=None) is None
 
 
-def test_marks_are_found_as_roberta_spells_them(tmp_path: Path) -> None:
+def test_special_tokens_are_read_as_roberta_spells_them(tmp_path: Path) -> None:
     made_json = json.loads(BytePair().train(["a b c"], 260))
     size = len(made_json["model"]["vocab"])
     for at, name in enumerate(("<s>", "</s>", "<mask>"), size):
         made_json["added_tokens"].append({"id": at, "content": name, "special": True})
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(made_json), encoding="utf-8")
-    found = special_tokens.read(path)
-    assert (found.start, found.end, found.mask, found.vocabulary) == (size, size + 1, size + 2, size + 3)
-    assert len(found.ordinary) == size - 1  # less the end of text
+    special = special_tokens.read(path)
+    assert (special.start, special.end, special.mask, special.vocabulary) == (size, size + 1, size + 2, size + 3)
+    assert len(special.ordinary) == size - 1  # less the end of text
 
 
 def test_what_words_are_is_declared_where_it_decides() -> None:

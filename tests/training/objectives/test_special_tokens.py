@@ -19,6 +19,6 @@ def test_a_token_of_another_name_that_ends_a_text_is_known_to_objectives(tmp_pat
     tree = {"model": {"type": "WordPiece", "vocab": PIECES, "end_of_text": "<eos>"}, "added_tokens": added}
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(tree), encoding="utf-8")
-    known = special_tokens.read(path)
-    assert (known.end, known.end_of_text) == (1, 3) and known.special.tolist() == [0, 1, 2, 3]
+    special = special_tokens.read(path)
+    assert (special.end, special.end_of_text) == (1, 3) and special.special.tolist() == [0, 1, 2, 3]
     assert TextTemplate.read(path) == TextTemplate((0, 1), 3)

@@ -22,15 +22,15 @@ def test_the_budget_is_the_share_rounded_and_at_least_one() -> None:
 
 @settings(deadline=None)  # a busy machine is no mistake
 @given(flags, seeds)
-def test_words_are_taken_whole_and_no_more_of_them_than_fit(continues_word: np.ndarray, seed: int) -> None:
+def test_only_complete_words_that_fit_are_selected(continues_word: np.ndarray, seed: int) -> None:
     words = np.cumsum(~continues_word)
     count = whole_words.budget(0.3, len(continues_word))
-    found = whole_words.words(count, continues_word, numbers(seed, len(continues_word)))
-    taken = np.unique(words[found])
-    assert np.array_equal(np.flatnonzero(np.isin(words, taken)), found)
-    assert len(found) <= count or len(taken) == 1
-    left = [int((words == word).sum()) for word in np.unique(words) if word not in taken]
-    assert len(found) >= count or not [size for size in left if size <= count - len(found)]
+    positions = whole_words.words(count, continues_word, numbers(seed, len(continues_word)))
+    selected_words = np.unique(words[positions])
+    assert np.array_equal(np.flatnonzero(np.isin(words, selected_words)), positions)
+    assert len(positions) <= count or len(selected_words) == 1
+    left = [int((words == word).sum()) for word in np.unique(words) if word not in selected_words]
+    assert len(positions) >= count or not [size for size in left if size <= count - len(positions)]
 
 
 @settings(deadline=None)  # a busy machine is no mistake
@@ -38,20 +38,20 @@ def test_words_are_taken_whole_and_no_more_of_them_than_fit(continues_word: np.n
 def test_spans_are_whole_neighbouring_words_and_do_not_overlap(continues_word: np.ndarray, seed: int) -> None:
     words, n = np.cumsum(~continues_word), len(continues_word)
     count = whole_words.budget(0.3, n)
-    found = whole_words.spans(count, continues_word, numbers(seed, n), numbers(seed + 1, n))
-    places = np.concatenate(found)
+    selected = whole_words.spans(count, continues_word, numbers(seed, n), numbers(seed + 1, n))
+    places = np.concatenate(selected)
     assert len(np.unique(places)) == len(places)
     assert len(places) <= count or len(np.unique(words[places])) == 1
-    for span in found:
+    for span in selected:
         assert (np.diff(span) == 1).all() and len(np.unique(words[span])) <= whole_words.MAX_SPAN_WORDS
         assert np.isin(np.flatnonzero(np.isin(words, words[span])), span).all()
 
 
 def test_span_lengths_have_the_mean_of_the_paper() -> None:
-    drawn = whole_words.geometric(numbers(1, 200_000))
-    assert drawn.min() == 1 and drawn.max() == 10
-    assert abs(drawn.mean() - 3.8) < 0.02
-    assert abs((drawn == 1).mean() - 0.2 / (1 - 0.8**10)) < 0.005
+    lengths = whole_words.geometric(numbers(1, 200_000))
+    assert lengths.min() == 1 and lengths.max() == 10
+    assert abs(lengths.mean() - 3.8) < 0.02
+    assert abs((lengths == 1).mean() - 0.2 / (1 - 0.8**10)) < 0.005
 
 
 def test_tokens_are_those_with_the_smallest_numbers() -> None:

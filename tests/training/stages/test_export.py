@@ -92,11 +92,11 @@ def test_a_stranger_loads_it_offline_and_writes_with_it(corpus: Any, make_stage_
     )
     assert done.returncode == 0, done.stderr
     assert "Your text" in done.stdout
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["class"] == "LlamaForCausalLM"
-    assert found["texts"] == ["今天天气很好。", "The quiet river <|endoftext|> naïve 😀"]
-    assert found["special"] == [0, 0, 0, corpus.length]
-    assert found["written"].startswith("The quiet river")
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert printed["class"] == "LlamaForCausalLM"
+    assert printed["texts"] == ["今天天气很好。", "The quiet river <|endoftext|> naïve 😀"]
+    assert printed["special"] == [0, 0, 0, corpus.length]
+    assert printed["written"].startswith("The quiet river")
 
 
 def test_a_model_that_no_class_computes_is_a_clear_failure(make_corpus: Any, make_stage_job: Any) -> None:

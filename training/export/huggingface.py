@@ -126,9 +126,9 @@ def _write_tokenizer(
     head = head_of(config)
     segments = int(config.get("type_vocab_size", 0))
     if head == "masked":
-        tokenizer_files.write_framed(source.tokenizer, folder, segments=segments)
+        tokenizer_files.write_masked(source.tokenizer, folder, segments=segments)
     else:
-        tokenizer_files.write_plain(source.tokenizer, folder)
+        tokenizer_files.write_causal(source.tokenizer, folder)
     tokenizer_config = tokenizer_files.config(
         specials, context=context, head=head, segments=segments if head == "masked" else 0
     )
@@ -199,7 +199,7 @@ def _compare_ids(source: ExportSource, tokenizer: PreTrainedTokenizerBase, head:
     ]
     before, after = _added_ids(source.tokenizer, head)
     mask = tokenizer.mask_token if head == "masked" else None
-    # a mask token swallows the space before it (tokenizer_files.framed); our encoder has no such rule
+    # a mask token swallows the space before it (tokenizer_files.with_special_tokens); our encoder has no such rule
     for text in texts:
         if mask is not None and mask in text:
             continue

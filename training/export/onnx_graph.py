@@ -52,7 +52,7 @@ class Onnx(Format):
         with replacing(folder / FILE) as temporary:
             temporary.write_bytes(serialize_graph(config, weights))
         names = [FILE, recurrent.copy(source.model / CONFIG, folder)]
-        names.append(tokenizer_files.write_plain(source.tokenizer, folder))
+        names.append(tokenizer_files.write_causal(source.tokenizer, folder))
         use = BIDIRECTIONAL_USE if config["family"] == "bilstm" else FORWARD_USE
         return [*names, recurrent.write_card(source, folder, use=use, library="onnx")]
 

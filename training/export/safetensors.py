@@ -37,7 +37,7 @@ class Safetensors(Format):
         folder.mkdir(parents=True, exist_ok=True)
         family = recurrent.recurrent_config(source, self.name)["family"]
         names = [recurrent.copy(path, folder) for path in (source.model / CONFIG, source.model / WEIGHTS)]
-        names.append(tokenizer_files.write_plain(source.tokenizer, folder))
+        names.append(tokenizer_files.write_causal(source.tokenizer, folder))
         use = BIDIRECTIONAL_USE if family == "bilstm" else FORWARD_USE.replace("LSTM", LAYERS[family].__name__)
         return [*names, recurrent.write_card(source, folder, use=use, library="pytorch")]
 

@@ -17,25 +17,25 @@ from training.export.translation import HubSpecials, LmHead
 from training.objectives import special_tokens
 
 
-def write_plain(source: Path, folder: Path) -> str:
+def write_causal(source: Path, folder: Path) -> str:
     """Write the tokenizer of a model that reads bare text; returns the file's name. An unchanged file is copied."""
     tree = read_json(source)
-    return _write(source, folder, tree, unframed(tree))
+    return _write(source, folder, tree, without_special_tokens(tree))
 
 
-def write_framed(source: Path, folder: Path, *, segments: int) -> str:
+def write_masked(source: Path, folder: Path, *, segments: int) -> str:
     """Write the tokenizer of a masked model; returns the file's name. `segments`: the number of its token types."""
     tree = read_json(source)
-    return _write(source, folder, tree, framed(tree, segments=segments))
+    return _write(source, folder, tree, with_special_tokens(tree, segments=segments))
 
 
-def unframed(tree: JsonObject) -> JsonObject:
+def without_special_tokens(tree: JsonObject) -> JsonObject:
     """The same tokenizer.json without template, padding and truncation."""
     byte_level = [step for step in _processors(tree) if step["type"] == "ByteLevel"]
     return {**tree, "post_processor": _joined(byte_level), "padding": None, "truncation": None}
 
 
-def framed(tree: JsonObject, *, segments: int = 2) -> JsonObject:
+def with_special_tokens(tree: JsonObject, *, segments: int = 2) -> JsonObject:
     """The same tokenizer.json with the special tokens of the masked objective around a text, where it has them.
 
     Where pieces begin with their space (byte-level BPE), the mask token swallows the space before it: in training the
@@ -45,7 +45,7 @@ def framed(tree: JsonObject, *, segments: int = 2) -> JsonObject:
     names = special_tokens.spelling(added)
     if names is None:
         return tree
-    plain = unframed(tree)
+    plain = without_special_tokens(tree)
     if _is_byte_level(tree):
         plain["added_tokens"] = [
             {**token, "lstrip": token["lstrip"] or token["content"] == names[2]} for token in tree["added_tokens"]

@@ -14,7 +14,7 @@ from training.export import huggingface
 from training.export.base import ExportSource
 from training.export.huggingface import Huggingface
 from training.export.section import Huggingface as Options
-from training.export.tokenizer_files import framed
+from training.export.tokenizer_files import with_special_tokens
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def test_a_text_gets_its_special_tokens_and_a_hidden_word_its_space(source: Expo
 
 def test_a_tokenizer_that_frames_already_is_left_alone() -> None:
     added = [{"id": 7, "content": "[CLS]"}, {"id": 8, "content": "[SEP]"}, {"id": 9, "content": "[MASK]"}]
-    own = framed({"added_tokens": added, "post_processor": None})
-    assert own["post_processor"]["type"] == "TemplateProcessing" and framed(own) == own
+    own = with_special_tokens({"added_tokens": added, "post_processor": None})
+    assert own["post_processor"]["type"] == "TemplateProcessing" and with_special_tokens(own) == own
     without = {"added_tokens": [{"id": 0, "content": "[MASK]"}], "post_processor": None}
-    assert framed(without) is without
+    assert with_special_tokens(without) is without
     assert huggingface.TOLERANCE == 1e-4

@@ -14,7 +14,7 @@ class Bert(Section):
     heads: PositiveInt = 4
     width: PositiveInt = 256
     hidden: PositiveInt | None = None  # None: 4 × width
-    context: PositiveInt | None = None  # longest input with its marks; None: pack.length and the marks
+    context: PositiveInt | None = None  # longest row with special tokens; None: pack.length and those
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
 
     @model_validator(mode="before")

@@ -14,7 +14,7 @@ from pathlib import Path
 from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.execute import execute
-from cluster.launchers.head import Head
+from cluster.launchers.head import RayHead
 from cluster.plan import plan, select
 from cluster.result import STOPPED, RunOptions, RunResult
 from cluster.run import PLAN, Run, all_runs
@@ -32,7 +32,7 @@ class NamedRun:
 def run_many(runs: Sequence[NamedRun], console: Console, *, log: Path, end: str | None = None) -> list[RunResult]:
     """The result of each run; those after one that was stopped stand as they were. `log` is of the shared Ray."""
     results: list[RunResult] = []
-    with Head(_cpus(runs), log) as head:
+    with RayHead(_cpus(runs), log) as head:
         for number, run in enumerate(runs, 1):
             heading, current = f"— {number} of {len(runs)}: {run.name}", current_result(run.loaded, end=end)
             if any(result.exit_code == STOPPED for result in results):

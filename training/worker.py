@@ -1,8 +1,8 @@
-"""One process of a gang that trains, whatever it trains: joins the group, trains, leaves the results, ends.
+"""One process of a gang that trains: it joins the process group, trains, writes the results, and ends.
 
-A process does not know who set RANK and WORLD_SIZE: plain python, torchrun, the local launcher and Ray Train enter the
-same way. What differs between trainers (trainer/worker.py, vectors/worker.py) is a `Trainer`; families.py says which of
-them trains a family. An error is left to the launcher, which writes it down (cluster/launchers/base.py).
+It does not matter who set RANK and WORLD_SIZE: plain Python, torchrun, the local launcher and Ray Train start it in the
+same way. What differs between trainers (trainer/worker.py, vectors/worker.py) is a `Trainer`; families.py names the
+trainer of each family. Errors are raised to the launcher, which records them (cluster/launchers/base.py).
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Protocol, TypedDict, TypeVar
 
 import torch
 import torch.distributed as dist
 
-from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.files import JsonObject, JsonValue, read_json, replacing, write_json
 from pipeline.core.numerics import ModelNumerics
 from pipeline.core.shards import write_table
 from training.engines import device as devices
 from training.spec import TrainingSpec
 from training.trainer.meter import Curve
 
-# the file through which a gang on one machine meets, where its launcher names one: a port may be taken meanwhile
+# the rendezvous file of a gang on one machine, if its launcher names one: a free port may be taken meanwhile
 STORE_FILE = "BLOOMERY_STORE_FILE"
 RESULT, CURVE, MODEL = "result.json", "curve.parquet", "model"
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[JsonObject], None]
 
 
 class ModelCounts(TypedDict):
-    """What a trainer counts of a finished model, for its manifest."""
+    """The counts of a finished model, for its manifest."""
 
     steps: int
     tokens: int
@@ -43,65 +43,69 @@ class ModelCounts(TypedDict):
     parameters: int
 
 
-class Training(Protocol):
-    """One worker's training, ready to go on after `done` steps."""
+class TrainingState(Protocol):
+    """One worker's training after `done` steps."""
 
     done: int
     curve: Curve
     numerics: ModelNumerics
 
 
-class Trainer(Protocol):
-    """What a kind of trainer does; every worker calls each of these once, in this order."""
+State = TypeVar("State", bound=TrainingState)
+
+
+class Trainer(Protocol[State]):
+    """A kind of trainer, with its own state. Every worker calls each method once, in this order."""
 
     def device(self) -> torch.device:
-        """What this worker computes on; it decides the library through which workers talk."""
+        """The device of this worker; it decides the library through which workers communicate."""
 
-    def prepare(self, spec: TrainingSpec, device: torch.device) -> Any:
-        """A `Training`, at the step of the last whole checkpoint."""
+    def prepare(self, spec: TrainingSpec, device: torch.device) -> State:
+        """The training at the step of the last complete checkpoint."""
 
-    def train(self, training: Any) -> None:
-        """Go to the last step."""
+    def train(self, training: State) -> None:
+        """Train up to the last step."""
 
-    def save_model(self, training: Any, folder: Path) -> ModelCounts | None:
-        """Write the model's files, all but the tokenizer; None in the workers that write nothing."""
+    def save_model(self, training: State, folder: Path) -> ModelCounts | None:
+        """Write the model's files except the tokenizer; returns None in workers that write nothing."""
 
-    def wait(self, training: Any) -> None:
+    def wait(self, training: State) -> None:
         """Return when every worker has called it."""
 
 
-def work(trainer: Trainer, value: Mapping[str, Any], report: Report) -> None:
-    """Train as one of WORLD_SIZE workers; worker 0 leaves model/, curve.parquet and result.json in `spec.folder`."""
+def work(trainer: Trainer[State], value: Mapping[str, JsonValue], report: Report) -> None:
+    """Train as one of WORLD_SIZE workers; worker 0 writes model/, curve.parquet and result.json to `spec.folder`."""
     spec = TrainingSpec.from_dict(value)
     torch.set_num_threads(spec.threads)  # decides the last bits; never taken from the number of cores
     device = trainer.device()
-    joined_here = _join(device)
+    has_joined = _join(device)
     try:
         training = trainer.prepare(spec, device)
-        first, started = training.done, time.monotonic()
+        first = training.done
+        started = time.monotonic()
         trainer.train(training)
         seconds = time.monotonic() - started
         counts = trainer.save_model(training, spec.folder / MODEL)
         if counts is not None:
-            _leave_results(spec, training, counts, seconds=seconds, first=first)
-        trainer.wait(training)  # a worker that leaves while another still writes can abort in gloo's hands
+            _write_results(spec, training, counts, seconds=seconds, first=first)
+        trainer.wait(training)  # gloo can abort a worker that exits while another still writes
         report({"step": training.done, "loss": training.curve.columns["loss"][-1]})
     finally:
-        if joined_here:
+        if has_joined:
             dist.destroy_process_group()
 
 
-def main(trainer: Trainer) -> None:
+def main(trainer: Trainer[State]) -> None:
     """`python -m … SPEC.json`, alone or under torchrun."""
     work(trainer, read_json(Path(sys.argv[1])), lambda figures: None)
     leave()
 
 
 def leave() -> None:
-    """End this process at once, its work being done and written.
+    """End this process at once, after its work is done and written.
 
-    Left to itself, a worker that had met others was seen to abort while Python and gloo took each other down
-    ("terminate called without an active exception"; twice in a day of tests), which reads as a failed worker.
+    In a normal shutdown, a worker of a group was seen to abort while Python and gloo were finalised ("terminate called
+    without an active exception"; twice in a day of tests), which looks like a failed worker.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -109,7 +113,7 @@ def leave() -> None:
 
 
 def _join(device: torch.device) -> bool:
-    """Meet the other workers; whether it was not done before (Ray does it before it calls us)."""
+    """Join the process group; returns False if this process had joined already (Ray does so before it calls us)."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if dist.is_initialized():
@@ -126,7 +130,9 @@ def _join(device: torch.device) -> bool:
     return True
 
 
-def _leave_results(spec: TrainingSpec, training: Training, counts: ModelCounts, *, seconds: float, first: int) -> None:
+def _write_results(
+    spec: TrainingSpec, training: TrainingState, counts: ModelCounts, *, seconds: float, first: int
+) -> None:
     with replacing(spec.folder / MODEL / "tokenizer.json") as beside:
         shutil.copyfile(spec.tokenizer, beside)
     curve = write_table(spec.folder, CURVE, training.curve.table())
@@ -139,4 +145,4 @@ def _leave_results(spec: TrainingSpec, training: Training, counts: ModelCounts, 
         "counts": {**counts, "languages": spec.languages}, "numerics": training.numerics, "journal": journal,
         "curve": curve.to_dict(),
     }  # fmt: skip
-    write_json(spec.folder / RESULT, result)  # last: its being there says that the rest is whole
+    write_json(spec.folder / RESULT, result)  # written last: its presence means that the results are complete

@@ -1,4 +1,4 @@
-"""Launchers: how a stage starts other processes, here or on a cluster. `launcher` is the one that the YAML names."""
+"""Launchers: how a stage starts other processes, on this machine or on a cluster. `launcher` picks the YAML's."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pipeline.core.registry import Entry, Registry
 LAUNCHERS: Registry[Launcher] = Registry(
     "launcher",
     (
-        Entry("local", code="cluster.launchers.local:Local"),
-        Entry("ray", code="cluster.launchers.on_ray:OnRay"),
+        Entry("local", code="cluster.launchers.local:LocalLauncher"),
+        Entry("ray", code="cluster.launchers.on_ray:RayLauncher"),
     ),
 )
 
 
 def launcher(cluster: ClusterOptions) -> Launcher:
-    """The launcher of a cluster section."""
+    """The launcher that a cluster section names."""
     return LAUNCHERS.load(cluster.launcher)(cluster)

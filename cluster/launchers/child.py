@@ -1,6 +1,6 @@
-"""A process of the local launcher: `python -m cluster.launchers.child ASK.json` does what it is asked, and ends.
+"""A process of the local launcher: `python -m cluster.launchers.child REQUEST.json` runs a request, and ends.
 
-ASK holds {"order", "specs": {index: spec}, "parent"}. Each result is a file in the order's folder, result-<index>.json.
+REQUEST is a LaunchRequest. Each result is a file in the order's folder, result-<index>.json.
 """
 
 from __future__ import annotations
@@ -10,26 +10,35 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
-from cluster.launchers.base import member
-from pipeline.core.files import read_json, write_json
+from cluster.launchers.base import LaunchOrder, run_target
+from pipeline.core.files import JsonObject, read_json, write_json
 from pipeline.core.parent_process import exit_with_parent
 
 
+class LaunchRequest(TypedDict):
+    """The content of a request file: `specs` by their index, `parent` the process id of the launcher."""
+
+    order: LaunchOrder
+    specs: dict[str, JsonObject]
+    parent: int
+
+
 def main(arguments: Sequence[str]) -> int:
-    asked = read_json(Path(arguments[0]))
-    exit_with_parent(asked["parent"])
+    request: LaunchRequest = read_json(Path(arguments[0]))
+    exit_with_parent(request["parent"])
     faulthandler.enable()
-    order = asked["order"]
-    for index, spec in asked["specs"].items():
+    order = request["order"]
+    for index, spec in request["specs"].items():
         try:
-            result = member(order, spec, int(index))
+            result = run_target(order, spec, int(index))
         except Exception:
-            return 1  # why is written down, and the trace is in the log
+            return 1  # run_target recorded the error, and the trace is in the log
         write_json(Path(order["folder"]) / f"result-{index}.json", result)
     sys.stdout.flush()
     sys.stderr.flush()
-    # all is written; torch and gloo were seen to abort while Python took them down (training/worker.py)
+    # everything is written; torch and gloo were seen to abort in a normal shutdown (training/worker.py)
     os._exit(0)
 
 

@@ -1,6 +1,6 @@
-"""Which network interface a worker talks through: the one that carries its node's own address.
+"""The network interface of a worker: the one with its node's own address.
 
-Left to themselves gloo and NCCL take the address that the host's name resolves to, or the first interface. On Debian
+By default gloo and NCCL take the address that the host's name resolves to, or the first interface. On Debian
 and Ubuntu the name resolves to 127.0.1.1, at which no other host answers.
 """
 
@@ -13,7 +13,7 @@ def interface_of(address: str, interfaces: Mapping[str, Sequence[str]]) -> str |
     """The name of the interface with this address; `interfaces` maps each name to its addresses."""
     plain = address.partition("%")[0].lower()  # an IPv6 address may name its zone
     for name, addresses in interfaces.items():
-        if plain in (other.partition("%")[0].lower() for other in addresses):
+        if plain in (candidate.partition("%")[0].lower() for candidate in addresses):
             return name
     return None
 
@@ -21,7 +21,7 @@ def interface_of(address: str, interfaces: Mapping[str, Sequence[str]]) -> str |
 def socket_settings(
     address: str, environment: Mapping[str, str], interfaces: Mapping[str, Sequence[str]]
 ) -> dict[str, str]:
-    """Environment variables for gloo and NCCL on a node with this address; what the user has set is left alone."""
+    """Environment variables for gloo and NCCL on a node with this address; variables that the user has set are kept."""
     name = interface_of(address, interfaces)
     if name is None:
         return {}
@@ -30,7 +30,7 @@ def socket_settings(
     return {variable: value for variable, value in settings.items() if not environment.get(variable)}
 
 
-def interfaces_here() -> dict[str, list[str]]:
+def local_interfaces() -> dict[str, list[str]]:
     """Every interface of this host with its IPv4 and IPv6 addresses."""
     import psutil  # type: ignore[import-untyped]
 

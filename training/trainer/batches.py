@@ -2,8 +2,8 @@
 
 `shuffled`: rows are read in a new order each epoch, a keyed permutation of their numbers; a batch may span two epochs.
 `streams`, for models that carry a state from row to row: place b of every batch reads its own stretch of S consecutive
-rows, one a step, and begins it anew each epoch; the last rows, fewer than a batch, are left out. So the position of a
-run in its data is one integer, the step. Cost: about 1 us a row (numpy), no memory.
+rows, one a step, and restarts it each epoch; the last rows, fewer than a batch, are left out. So the position of a run
+in its data is one integer, the step. Cost: about 1 us a row (numpy), no memory.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ ROUNDS = 6
 def rows_of_step(step: int, *, rows: int, batch_rows: int, seed: int, order: Order = "shuffled") -> NDArray[np.int64]:
     """The global row numbers of step `step` (counted from 0), in the order of the batch."""
     if order == "streams":
-        each = stream_rows(rows, batch_rows)
-        return np.arange(batch_rows) * each + step % each
+        stream_length = stream_rows(rows, batch_rows)
+        return np.arange(batch_rows) * stream_length + step % stream_length
     first = step * batch_rows
-    found = np.empty(batch_rows, np.int64)
+    numbers = np.empty(batch_rows, np.int64)
     for epoch in range(first // rows, (first + batch_rows - 1) // rows + 1):
         low, high = max(first, epoch * rows), min(first + batch_rows, (epoch + 1) * rows)
         places = np.arange(low - epoch * rows, high - epoch * rows)
-        found[low - first : high - first] = permuted(places, size=rows, seed=seed, epoch=epoch)
-    return found
+        numbers[low - first : high - first] = permuted(places, size=rows, seed=seed, epoch=epoch)
+    return numbers
 
 
 def stream_rows(rows: int, batch_rows: int) -> int:
@@ -49,8 +49,8 @@ def stream_rows(rows: int, batch_rows: int) -> int:
 
 def share(numbers: NDArray[np.int64], *, rank: int, world: int) -> NDArray[np.int64]:
     """A worker's contiguous part of a batch that divides evenly."""
-    each = len(numbers) // world
-    return numbers[rank * each : (rank + 1) * each]
+    count = len(numbers) // world
+    return numbers[rank * count : (rank + 1) * count]
 
 
 def fingerprint(numbers: NDArray[np.int64]) -> str:
@@ -59,17 +59,17 @@ def fingerprint(numbers: NDArray[np.int64]) -> str:
 
 
 def permuted(places: NDArray[np.int64], *, size: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Where a permutation of range(size), keyed by (seed, epoch), takes these places.
+    """The values of a permutation of range(size), keyed by (seed, epoch), at these places.
 
-    A Feistel network permutes the next power of four; a place that leaves the range walks on until it is back, which
-    keeps it a permutation (Black and Rogaway 2002).
+    A Feistel network permutes the next power of four; a value outside the range is permuted again until it is
+    inside, which keeps it a permutation (Black and Rogaway 2002).
     """
     half = max(1, (int(size - 1).bit_length() + 1) // 2)
     keys = _keys(seed, epoch)
-    found = _feistel(places.astype(np.uint64), keys, half)
-    while (outside := found >= size).any():
-        found[outside] = _feistel(found[outside], keys, half)
-    return found.astype(np.int64)
+    values = _feistel(places.astype(np.uint64), keys, half)
+    while (outside := values >= size).any():
+        values[outside] = _feistel(values[outside], keys, half)
+    return values.astype(np.int64)
 
 
 def _keys(seed: int, epoch: int) -> NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""From the number of a step to what a worker's model is asked: rows, what is done to them, inputs and targets."""
+"""The batches of a run: from the number of a step to a worker's rows, their augmentation, inputs and targets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from training.objectives.base import Objective, Tensors
 from training.trainer import batches
 from training.trainer.packed_rows import PackedRows
 
-# keys of held-out rows: another seed than any run's (below 2^63), so that every run hides the same tokens of them
+# the seed for held-out rows, unlike that of any run (below 2^63), so that every run masks the same tokens of them
 HELD_OUT = 1 << 63
 
 
 @dataclass(frozen=True)
 class Feed:
-    """Where a run's batches come from; everything follows from the step, so there is no state to save."""
+    """Creates the batches of a run; a batch follows from its step, so there is no state to save."""
 
     train: PackedRows
     held_out: PackedRows
@@ -39,28 +39,28 @@ class Feed:
         )
 
     def begins_streams(self, step: int) -> bool:
-        """Whether every stream begins at this step, and with it any state that is carried."""
+        """Whether every stream starts at this step, so that no recurrent state is carried into it."""
         return self.order == "streams" and step % batches.stream_rows(len(self.train), self.batch_rows) == 0
 
     def batch(self, step: int, device: torch.device, *, rank: int, world: int) -> tuple[Tensors, Tensor]:
         """One worker's inputs, and how many targets they hold."""
-        mine = batches.share(self.numbers(step), rank=rank, world=world)
-        places = np.arange(rank * len(mine), (rank + 1) * len(mine))
+        own_rows = batches.share(self.numbers(step), rank=rank, world=world)
+        places = np.arange(rank * len(own_rows), (rank + 1) * len(own_rows))
         keys = keyed_rng.keys(self.seed, step, places)
-        tokens, lengths = self.train.take(mine)
-        for one in self.augmentations:
-            tokens, lengths = one.rows(tokens, lengths, keys)
-        inputs, counted = self.objective.batch(tokens, lengths, keys)
-        for one in self.augmentations:
-            inputs["tokens"] = torch.from_numpy(one.inputs(inputs["tokens"].numpy(), lengths, keys))
-        return _on(device, inputs), counted.sum()
+        tokens, lengths = self.train.take(own_rows)
+        for augmentation in self.augmentations:
+            tokens, lengths = augmentation.rows(tokens, lengths, keys)
+        inputs, target_counts = self.objective.batch(tokens, lengths, keys)
+        for augmentation in self.augmentations:
+            inputs["tokens"] = torch.from_numpy(augmentation.inputs(inputs["tokens"].numpy(), lengths, keys))
+        return _to_device(inputs, device), target_counts.sum()
 
     def validation(self, numbers: NDArray[np.int64], device: torch.device) -> tuple[Tensors, Tensor]:
         """Held-out rows, never augmented; a number below 0 is a row without tokens."""
         tokens, lengths = self.held_out.take(numbers)
-        inputs, counted = self.objective.batch(tokens, lengths, keyed_rng.keys(HELD_OUT, 0, numbers))
-        return _on(device, inputs), counted.sum()
+        inputs, target_counts = self.objective.batch(tokens, lengths, keyed_rng.keys(HELD_OUT, 0, numbers))
+        return _to_device(inputs, device), target_counts.sum()
 
 
-def _on(device: torch.device, inputs: Tensors) -> Tensors:
+def _to_device(inputs: Tensors, device: torch.device) -> Tensors:
     return {name: tensor.to(device) for name, tensor in inputs.items()}

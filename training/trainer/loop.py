@@ -1,4 +1,4 @@
-"""The training loop: one fenced step, and what is done once in a while. The rest of the trainer is in service of it."""
+"""The training loop: one step, and periodic validation and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from training.trainer.step_plan import StepPlan
 
 @dataclass
 class TrainingRun:
-    """Everything a worker has in hand; `done` steps lie behind."""
+    """The state of a worker's run; `done` steps are finished."""
 
     section: Pretrain
     plan: StepPlan
@@ -37,18 +37,18 @@ class TrainingRun:
 
 
 def train(run: TrainingRun) -> None:
-    """Go from `done` to the last step. The data position is the step; the curve and the checkpoints say the rest."""
+    """Train from step `done` to the last step. The step alone is the position in the data."""
     run.meter.begin(run.curve)
     while run.done < run.plan.steps:
         one_step(run)
 
-        # once in a while: what the model makes of text it never sees
+        # periodically: the loss on text that is never trained on
         if run.plan.validates(run.done):
             held_out = validation_loss(run)
             run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.TRAINER))
         run.meter.show(run.curve.last())
 
-        # once in a while: a place to go on from
+        # periodically: a checkpoint
         if run.plan.saves(run.done):
             save(run)
     check_weights(run)
@@ -56,64 +56,69 @@ def train(run: TrainingRun) -> None:
 
 
 def check_weights(run: TrainingRun) -> None:
-    """Every worker looks at its own weights, and all of them stop together: one pass over the weights.
+    """Check the weights of every worker, in one pass; if any is not finite, all workers stop together.
 
     Raises: StageFailed when a weight is infinite or not a number.
     """
     engine = run.engine
-    wrong = not finite.all_finite(held.tensor.detach() for held in engine.owned)
-    if engine.total(torch.tensor(float(wrong), device=engine.setting.device)).item():
+    is_wrong = not finite.all_finite(parameter.tensor.detach() for parameter in engine.owned)
+    if engine.total(torch.tensor(float(is_wrong), device=engine.setting.device)).item():
         raise finite.diverged(run.done, finite.TRAINER)
 
 
 def one_step(run: TrainingRun) -> None:
-    """Every worker adds up the gradient of its rows, they meet, and the weights move once."""
+    """Every worker accumulates the gradient of its rows, the gradients are summed, and the weights are updated once."""
     engine, plan, setting, loss_module = run.engine, run.plan, run.engine.setting, run.engine.loss_module
     batch, targets = run.feed.batch(run.done, setting.device, rank=setting.rank, world=setting.world)
-    counted = engine.total(targets.float().to(setting.device)).clamp_min(1)
+    target_count = engine.total(targets.float().to(setting.device)).clamp_min(1)
     if run.feed.begins_streams(run.done):
         loss_module.carried.clear()
 
     loss = torch.zeros((), device=setting.device)
     for index in range(plan.micro_batches):
-        some = slice(index * plan.micro_rows, (index + 1) * plan.micro_rows)
+        rows = slice(index * plan.micro_rows, (index + 1) * plan.micro_rows)
         loss_module.slot = index
         last = index == plan.micro_batches - 1
-        loss += engine.backward({k: v[some] for k, v in batch.items()}, scale=1 / counted, last=last)
+        loss += engine.backward(
+            {name: tensor[rows] for name, tensor in batch.items()}, scale=1 / target_count, last=last
+        )
     norm, rate = engine.step(run.done, factor(run.done, plan.steps, run.section.schedule))
 
-    numbers, run.done = run.feed.numbers(run.done), run.done + 1
-    # one wait for the device a step: the loss and the norm are read here and nowhere else
-    mean, length = (engine.total(loss) / counted).item(), norm.item()
+    numbers = run.feed.numbers(run.done)
+    run.done += 1
+    # one host-device sync a step: the loss and the norm are read here and nowhere else
+    mean = (engine.total(loss) / target_count).item()
+    gradient_norm = norm.item()
     finite.checked(mean, "the loss", step=run.done, advice=finite.TRAINER)
-    finite.checked(length, "the norm of the gradient", step=run.done, advice=finite.TRAINER)
-    row = {"learning_rate": rate, "gradient_norm": length, "rows": batches.fingerprint(numbers)}
-    run.curve.add(step=run.done, loss=mean, **row)
+    finite.checked(gradient_norm, "the norm of the gradient", step=run.done, advice=finite.TRAINER)
+    run.curve.add(
+        step=run.done, loss=mean, learning_rate=rate, gradient_norm=gradient_norm, rows=batches.fingerprint(numbers)
+    )
 
 
 @torch.no_grad()
 def validation_loss(run: TrainingRun) -> float:
-    """Nats a target over the same held-out rows every time, spread evenly over the split."""
+    """Nats a target over held-out rows, spread evenly over the split; the same rows every time."""
     engine, setting, held_out = run.engine, run.engine.setting, run.feed.held_out
     total, group = len(held_out), engine.loss_module.objective.group
-    wanted = min(total, max(group, run.section.validate_tokens // held_out.tokens.shape[1]))
-    numbers = np.arange(wanted) * total // wanted
-    # every worker makes as many calls (ZeRO 3 meets in each): the last ones may get rows without tokens
-    each = -(-wanted // (setting.world * group)) * group
-    padded = np.concatenate([numbers, np.full(each * setting.world - wanted, -1)])
+    count = min(total, max(group, run.section.validate_tokens // held_out.tokens.shape[1]))
+    numbers = np.arange(count) * total // count
+    # every worker makes the same number of calls (ZeRO 3 communicates in each): the last ones may get empty rows
+    worker_rows = -(-count // (setting.world * group)) * group
+    padded = np.concatenate([numbers, np.full(worker_rows * setting.world - count, -1)])
     engine.loss_module.eval()
     sums = torch.zeros(2, device=setting.device)
-    mine = batches.share(padded, rank=setting.rank, world=setting.world)
-    for first in range(0, each, run.plan.micro_rows):
-        batch, targets = run.feed.validation(mine[first : first + run.plan.micro_rows], setting.device)
+    own_rows = batches.share(padded, rank=setting.rank, world=setting.world)
+    for first in range(0, worker_rows, run.plan.micro_rows):
+        batch, targets = run.feed.validation(own_rows[first : first + run.plan.micro_rows], setting.device)
         sums += torch.stack([engine.forward(batch).float(), targets.float().to(setting.device)])
     engine.loss_module.train()
-    loss, counted = engine.total(sums).tolist()
-    return float(loss / max(counted, 1))
+    loss, target_count = engine.total(sums).tolist()
+    return float(loss / max(target_count, 1))
 
 
 def save(run: TrainingRun) -> None:
-    """A checkpoint after `done` steps: every worker writes its own, then worker 0 makes it count."""
+    """Write a checkpoint after `done` steps: every worker writes its file, then worker 0 marks it as complete."""
     check_weights(run)
     setting = run.engine.setting
     curve = {"curve": run.curve.columns} if setting.rank == 0 else {}

@@ -1,7 +1,7 @@
-"""Packed rows as one memory-mapped array: a host unpacks a split's shards once, into a scratch file named by digest.
+"""Packed rows as one memory-mapped array: a host unpacks the shards of a split once, into a scratch file.
 
-Reading a row is then an index (280,000 rows/s measured, against 67,000 from Parquet row groups). The file may vanish
-between runs; processes that start together wait for the first one to write it.
+Reading a row is then an index (280,000 rows/s measured, against 67,000 from Parquet row groups). The file is
+named by digest and may be deleted between runs; processes that start together wait for the first one to write it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +23,16 @@ from pipeline.core.files import read_json, replacing, write_json
 from pipeline.core.shards import batches, rows
 from training.spec import TrainingSpec
 
+# token ids are uint16 or uint32, by the size of the vocabulary; lengths are int32
+Integers = NDArray[np.uint16 | np.uint32 | np.int32]
+MappedIntegers = np.memmap[tuple[int, ...], np.dtype[np.uint16 | np.uint32 | np.int32]]
+
 
 @dataclass(frozen=True)
 class PackedRows:
     """The rows of a split: `tokens` rows × length, of which the first `lengths[i]` of row i count."""
 
-    tokens: NDArray[Any]
+    tokens: Integers
     lengths: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -42,29 +45,29 @@ class PackedRows:
 
 
 def open_rows(files: Sequence[Path], *, length: int, name: str, scratch: Path) -> PackedRows:
-    """The rows of these shards, in this order. `name` says what they are (split and digest) and names the scratch file.
+    """The rows of these shards, in this order. `name` (split and digest) names the scratch file.
 
     Raises: StageFailed when there are no rows, or the disk has no room for them.
     """
     folder = scratch / "rows"
     folder.mkdir(parents=True, exist_ok=True)
-    described = folder / f"{name}.json"
+    description = folder / f"{name}.json"
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not described.exists():
+        if not description.exists():
             try:
                 _expand(files, length, folder / name)
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                raise StageFailed(f"{folder}: too little disk to unpack the training rows. Free some space.") from error
-    shape = read_json(described)
+                raise StageFailed(f"{folder}: too little disk space to unpack the training rows. Free some.") from error
+    shape = read_json(description)
     tokens = np.memmap(folder / f"{name}.tokens", shape["dtype"], "r", shape=(shape["rows"], shape["length"]))
     return PackedRows(tokens, np.memmap(folder / f"{name}.lengths", np.int32, "r", shape=(shape["rows"],)))
 
 
 def split_rows(spec: TrainingSpec) -> dict[str, PackedRows]:
-    """The rows of each split that a worker is given."""
+    """The rows of each split in a worker's spec."""
     files = {"train": spec.train, "validation": spec.validation}
     return {
         split: open_rows(paths, length=spec.length, name=f"{split}-{spec.digest[:16]}", scratch=spec.scratch)
@@ -76,13 +79,13 @@ def _expand(files: Sequence[Path], length: int, target: Path) -> None:
     total = sum(rows(path) for path in files)
     if not total:
         raise StageFailed(
-            f"{target.name}: there are no rows to train on. Look at what pack kept, or lower pack.length."
+            f"{target.name}: there are no rows to train on. Check the counts of the pack stage, or lower pack.length."
         )
     dtype = _dtype(files[0])
     tokens_path, lengths_path = (target.with_name(f"{target.name}.{kind}") for kind in ("tokens", "lengths"))
     with replacing(tokens_path) as tokens_beside, replacing(lengths_path) as lengths_beside:
-        tokens = _room(tokens_beside, dtype, (total, length))
-        lengths = _room(lengths_beside, "int32", (total,))
+        tokens = _preallocated(tokens_beside, dtype, (total, length))
+        lengths = _preallocated(lengths_beside, "int32", (total,))
         first = 0
         for path in files:
             for table in batches(path, ["tokens"]):
@@ -91,25 +94,25 @@ def _expand(files: Sequence[Path], length: int, target: Path) -> None:
                 first = last
         tokens.flush()
         lengths.flush()
-    # last: its being there says that the other two are whole
+    # written last: its presence means that the other two are complete
     write_json(target.with_name(f"{target.name}.json"), {"rows": total, "length": length, "dtype": dtype})
 
 
-def _room(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    """A writable array in a new file whose blocks are there: a full disk is an error now, not a bus error later."""
+def _preallocated(path: Path, dtype: str, shape: tuple[int, ...]) -> MappedIntegers:
+    """A writable array in a new, fully allocated file: a full disk is an error now, not a bus error later."""
     with path.open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, np.dtype(dtype).itemsize * prod(shape))
     return np.memmap(path, dtype, "r+", shape=shape)
 
 
-def _fill(target: NDArray[Any], column: pa.ChunkedArray) -> NDArray[np.int32]:
+def _fill(target: Integers, column: pa.ChunkedArray) -> NDArray[np.int32]:
     """Write rows of up to `target.shape[1]` tokens, the rest zero; returns their lengths."""
-    rows_here = column.combine_chunks()
-    lengths: NDArray[np.int32] = rows_here.value_lengths().to_numpy().astype(np.int32)
-    # a row longer than the model's context is our mistake: the check before any work compares them
+    lists = column.combine_chunks()
+    lengths: NDArray[np.int32] = lists.value_lengths().to_numpy().astype(np.int32)
+    # a longer row is our mistake: the check before any work compares rows with the model's context
     assert lengths.max() <= target.shape[1]
-    counted = np.arange(target.shape[1]) < lengths[:, None]
-    target[counted] = rows_here.flatten().to_numpy()
+    has_token = np.arange(target.shape[1]) < lengths[:, None]
+    target[has_token] = lists.flatten().to_numpy()
     return lengths
 
 

@@ -1,4 +1,4 @@
-"""How a run is cut: steps, rows a batch, rows a worker computes at once, and when it validates and saves."""
+"""The plan of a run: steps, rows a batch, rows a worker computes at once, and when it validates and saves."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class StepPlan:
     save_every: int
 
     def validates(self, step: int) -> bool:
-        """Whether the held-out loss is taken after `step` steps."""
+        """Whether the held-out loss is computed after `step` steps."""
         return step % self.validate_every == 0 or step == self.steps
 
     def saves(self, step: int) -> bool:
-        """Whether a checkpoint is written after `step` steps; the last ones end in the model itself."""
+        """Whether a checkpoint is written after `step` steps; after the last step the model itself is saved."""
         return step % self.save_every == 0 and step < self.steps
 
 
@@ -40,12 +40,12 @@ def plan_steps(
         raise UserError(f"pretrain: {problem}")
     batch_rows = section.batch_tokens // length
     steps = section.steps_at(precision, rows=rows, batch_rows=batch_rows)
-    each = batch_rows // world
-    fits = max(group, micro_tokens // length)
-    # the largest even cut that fits: batches are small powers of two in practice
-    micro_rows = max(count for count in range(group, min(each, fits) + 1, group) if each % count == 0)
+    worker_rows = batch_rows // world
+    most = min(worker_rows, max(group, micro_tokens // length))
+    # the largest divisor within the limit: batches are small powers of two in practice
+    micro_rows = max(count for count in range(group, most + 1, group) if worker_rows % count == 0)
     return StepPlan(
-        steps, batch_rows, micro_rows, each // micro_rows, _every(section.validate_every, steps),
+        steps, batch_rows, micro_rows, worker_rows // micro_rows, _every(section.validate_every, steps),
         _every(section.save_every, steps),
     )  # fmt: skip
 

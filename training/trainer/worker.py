@@ -1,6 +1,6 @@
-"""The trainer of models with gradients, as one process of a gang (training/worker.py).
+"""The trainer of models with gradients: one process of a gang (training/worker.py).
 
-Plain python, torchrun, the local launcher and Ray Train enter here:
+Plain Python, torchrun, the local launcher and Ray Train start here:
     python -m training.trainer.worker SPEC.json
     torchrun --nproc-per-node 2 -m training.trainer.worker SPEC.json
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from pipeline.core.files import JsonValue
 from training import worker
 from training.engines import device as devices
 from training.finite import check_saved
@@ -25,7 +25,7 @@ from training.worker import ModelCounts
 
 
 class GradientTrainer:
-    """A model under an objective, moved by an optimizer."""
+    """Trains a model under an objective with an optimizer."""
 
     def device(self) -> torch.device:
         return devices.device()
@@ -52,7 +52,7 @@ class GradientTrainer:
         dist.barrier()
 
 
-def work(spec: Mapping[str, Any], report: worker.Report) -> None:
+def work(spec: Mapping[str, JsonValue], report: worker.Report) -> None:
     """Train a model as one worker; `spec` is a TrainingSpec as JSON."""
     worker.work(GradientTrainer(), spec, report)
 

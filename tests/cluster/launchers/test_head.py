@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cluster.launchers import launcher
-from cluster.launchers.head import Head
+from cluster.launchers.head import RayHead
 from pipeline.core.errors import StageFailed
 from pipeline.core.job import ClusterOptions, Job
 
@@ -26,7 +26,7 @@ def folders() -> set[Path]:
 def test_a_ray_that_does_not_start_is_one_sentence(tmp_path: Path) -> None:
     cpus: Any = "many"
     with (
-        Head(cpus, tmp_path / "ray.log") as head,
+        RayHead(cpus, tmp_path / "ray.log") as head,
         pytest.raises(StageFailed, match=r"ray\.log\. cluster\.launcher=loc"),
     ):
         head.address()
@@ -34,7 +34,7 @@ def test_a_ray_that_does_not_start_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_what_was_never_asked_for_is_never_started(tmp_path: Path) -> None:
-    with Head(2, tmp_path / "ray.log"):
+    with RayHead(2, tmp_path / "ray.log"):
         pass
     assert not (tmp_path / "ray.log").exists()
 
@@ -42,7 +42,7 @@ def test_what_was_never_asked_for_is_never_started(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_stages_join_one_ray_and_it_leaves_nothing_behind(members: str, job: Job, tmp_path: Path) -> None:
     before = folders()
-    with Head(2, tmp_path / "ray.log") as head:
+    with RayHead(2, tmp_path / "ray.log") as head:
         ray = launcher(ClusterOptions(launcher="ray", workers=2, head=head.address()))
         ray.gang(f"{members}:say", {"folder": str(tmp_path)}, processes=2, job=job)
         assert (tmp_path / "rank-1").read_text() == "1 of 2, 1 thread"
@@ -57,8 +57,8 @@ def test_stages_join_one_ray_and_it_leaves_nothing_behind(members: str, job: Job
 def test_it_ends_with_whoever_started_it_and_starts_again_when_it_was_killed(tmp_path: Path) -> None:
     before = folders()
     code = (
-        "import sys\nfrom pathlib import Path\nfrom cluster.launchers.head import Head\n"
-        f"head = Head(2, Path({str(tmp_path / 'ray.log')!r}))\nfirst = head.address()\n"
+        "import sys\nfrom pathlib import Path\nfrom cluster.launchers.head import RayHead\n"
+        f"head = RayHead(2, Path({str(tmp_path / 'ray.log')!r}))\nfirst = head.address()\n"
         "assert head.address() == first\nhead._process.kill()\nhead._process.wait()\n"
         "print(first != head.address(), flush=True)\nsys.stdin.read()"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.launchers.network import interface_of, interfaces_here, socket_settings
+from cluster.launchers.network import interface_of, local_interfaces, socket_settings
 
 INTERFACES = {
     "lo": ["127.0.0.1", "::1"],
@@ -39,6 +39,6 @@ def test_nothing_is_set_where_no_interface_has_the_address() -> None:
 
 
 def test_the_loopback_interface_of_this_host_is_found() -> None:
-    name = interface_of("127.0.0.1", interfaces_here())
+    name = interface_of("127.0.0.1", local_interfaces())
     assert name is not None
     assert name.startswith("lo")

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from cluster.launchers import launcher
-from cluster.launchers.requirements import gpu_problems, places, problems, visible_gpus, why_no_answer, why_no_place
+from cluster.launchers.requirements import (
+    address_problem,
+    capacity_problem,
+    count_places,
+    gpu_problems,
+    problems,
+    visible_gpus,
+)
 from pipeline.core.errors import UserError
 from pipeline.core.job import ClusterOptions, Job
 
@@ -63,34 +70,34 @@ def test_an_address_where_nobody_listens_is_named(closed: str) -> None:
 
 @pytest.mark.parametrize("address", ["no-such-host.invalid:6379", "127.0.0.1:99999"])
 def test_an_address_that_cannot_be_reached_is_named(address: str) -> None:
-    why = why_no_answer(address)
+    why = address_problem(address)
     assert why is not None
     assert why.startswith(f"no Ray answers at {address} (")
 
 
 def test_an_address_that_answers_or_that_ray_looks_up_is_no_problem() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert why_no_answer(f"127.0.0.1:{server.getsockname()[1]}") is None
-    assert why_no_answer("auto") is None
+        assert address_problem(f"127.0.0.1:{server.getsockname()[1]}") is None
+    assert address_problem("auto") is None
 
 
 def test_workers_find_places_on_whole_nodes() -> None:
-    assert places(NODES, {"CPU": 2.0, "GPU": 0.0}) == 3
-    assert places(NODES, {"CPU": 1.0, "GPU": 1.0}) == 2
-    assert places(NODES, {"CPU": 8.0}) == 0
+    assert count_places(NODES, {"CPU": 2.0, "GPU": 0.0}) == 3
+    assert count_places(NODES, {"CPU": 1.0, "GPU": 1.0}) == 2
+    assert count_places(NODES, {"CPU": 8.0}) == 0
 
 
 def test_more_than_the_ray_cluster_has_is_said_with_what_it_has() -> None:
-    assert why_no_place(NODES, {"CPU": 2.0}, workers=3, growth=None) is None
-    assert why_no_place(NODES, {"CPU": 2.0, "GPU": 2.0}, workers=4, growth=None) == (
+    assert capacity_problem(NODES, {"CPU": 2.0}, workers=3, growth=None) is None
+    assert capacity_problem(NODES, {"CPU": 2.0, "GPU": 2.0}, workers=4, growth=None) == (
         "cluster.workers: 4 workers of 2 CPUs and 2 GPUs each; the Ray cluster has room for 1 (7 CPUs and 2 GPUs on "
         "2 nodes). Ask for less, or add nodes to the cluster."
     )
 
 
 def test_a_cluster_that_can_grow_is_waited_for() -> None:
-    assert why_no_place(NODES, {"CPU": 2.0}, workers=9, growth={"CPU": 18.0}) is None
-    assert why_no_place(NODES, {"CPU": 2.0}, workers=9, growth={"CPU": 17.0}) is not None
+    assert capacity_problem(NODES, {"CPU": 2.0}, workers=9, growth={"CPU": 18.0}) is None
+    assert capacity_problem(NODES, {"CPU": 2.0}, workers=9, growth={"CPU": 17.0}) is not None
 
 
 def test_a_gang_for_a_ray_that_does_not_answer_fails_at_once(members: str, job: Job, closed: str) -> None:

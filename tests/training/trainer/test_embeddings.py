@@ -19,7 +19,7 @@ from pipeline.tokenizers import reference_encoder
 from pipeline.tokenizers.bpe import BytePair
 from training.models.base import build
 from training.models.saved import save
-from training.trainer.embeddings import by_words, mapped, token_counts
+from training.trainer.embeddings import average_by_words, token_counts, transfer_embeddings
 from training.trainer.initial import take_embeddings
 
 VOCABULARY = 308  # pieces that BPE finds in so little text
@@ -70,14 +70,14 @@ def make_artifact(tmp_path: Path) -> Callable[..., Path]:
 def test_a_piece_that_is_a_word_takes_its_vector_and_others_the_mean_of_their_words(tokenizer: Path) -> None:
     learned = torch.arange(len(WORDS) * 2, dtype=torch.float32).view(-1, 2)
     vocabulary = {word: at for at, word in enumerate(WORDS)}
-    vectors, known = by_words(learned, vocabulary, torch.tensor(COUNTS), tokenizer)
+    vectors, has_vector = average_by_words(learned, vocabulary, torch.tensor(COUNTS), tokenizer)
     reference = reference_encoder.load(tokenizer)
     (cat,) = reference.encode_text(" cat")
-    assert known[cat] and torch.equal(vectors[cat], learned[WORDS.index("cat")])
+    assert has_vector[cat] and torch.equal(vectors[cat], learned[WORDS.index("cat")])
     for piece in reference.encode_text("今天"):
-        assert known[piece], "pieces of a Chinese word find a vector too"
+        assert has_vector[piece], "pieces of a Chinese word find a vector too"
     unknown = reference.encode_text("Q")[0]
-    assert not known[unknown] and not vectors[unknown].any()
+    assert not has_vector[unknown] and not vectors[unknown].any()
 
 
 def test_the_vectors_reach_the_embedding_in_the_size_the_model_draws(
@@ -100,7 +100,7 @@ def test_vectors_of_another_width_language_or_kind_are_refused(
         take_embeddings(model, make_artifact(width=6), tokenizer, shards, languages={"zh": 9}, least=0.3)
     with pytest.raises(UserError, match="learned from en, this corpus is in zh"):
         take_embeddings(model, make_artifact(languages={"en": 5}), tokenizer, shards, languages={"zh": 9}, least=0.3)
-    with pytest.raises(UserError, match="of the training tokens find a vector"):
+    with pytest.raises(UserError, match="of the training tokens have a vector"):
         take_embeddings(model, make_artifact(), tokenizer, shards, languages={"zh": 9}, least=1.0)
 
 
@@ -109,8 +109,8 @@ def test_pieces_of_another_tokenizer_are_no_words(
 ) -> None:
     artifact = make_artifact()
     (artifact / "model" / "tokenizer.json").write_text(BytePair().train(TEXTS, 300), encoding="utf-8")
-    with pytest.raises(UserError, match="pieces of another tokenizer, which are no words"):
-        mapped(artifact, tokenizer, shards, width=8)
+    with pytest.raises(UserError, match="tokens of another tokenizer, which are not words"):
+        transfer_embeddings(artifact, tokenizer, shards, width=8)
 
 
 def test_tokens_are_counted_over_all_shards(tokenizer: Path, shards: list[Path]) -> None:

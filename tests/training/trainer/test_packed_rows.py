@@ -21,10 +21,10 @@ CPU = torch.device("cpu")
 OPEN = """
 import sys
 from pathlib import Path
-from training.trainer import stream
-expand, calls = stream._expand, []
-stream._expand = lambda *arguments: (calls.append(1), expand(*arguments))
-rows = stream.open_rows([Path(p) for p in sys.argv[2:]], length=16, name="train-x", scratch=Path(sys.argv[1]))
+from training.trainer import packed_rows
+expand, calls = packed_rows._expand, []
+packed_rows._expand = lambda *arguments: (calls.append(1), expand(*arguments))
+rows = packed_rows.open_rows([Path(p) for p in sys.argv[2:]], length=16, name="train-x", scratch=Path(sys.argv[1]))
 print(len(calls), len(rows), int(rows.tokens.sum()))
 """
 

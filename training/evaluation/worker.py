@@ -42,7 +42,7 @@ class WorkSpec(EvaluationSpec):
     result: str
 
 
-class Numerics(TypedDict):
+class ItemNumerics(TypedDict):
     """What decides the last bits of a score."""
 
     device: str
@@ -74,11 +74,11 @@ def work(spec: WorkSpec) -> None:
     Progress(spec["progress"], "evaluate").add("evaluate")
 
 
-def numerics(device: torch.device, threads: int) -> Numerics:
+def numerics(device: torch.device, threads: int) -> ItemNumerics:
     return {"device": describe(device), "precision": "fp32", "threads": threads, "torch": torch.__version__}
 
 
-def read_result(spec: WorkSpec) -> tuple[JsonValue, Numerics]:
+def read_result(spec: WorkSpec) -> tuple[JsonValue, ItemNumerics]:
     """The result that `work` wrote, and its numerics."""
     stored = read_json(Path(spec["result"]))
     return stored["result"], stored["numerics"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.core.config import Component
     from training.evaluation.base import TaskResult
     from training.evaluation.held_out import HeldOut
-    from training.evaluation.worker import EvaluationSpec, Numerics, WorkSpec
+    from training.evaluation.worker import EvaluationSpec, ItemNumerics, WorkSpec
 
 WORK = "training.evaluation.worker:work"
 RESULTS = "pieces"  # under the draft: not published
@@ -50,7 +50,7 @@ def run(job: Job) -> StageOutput:
         task.merge(held_out, [result for result, _ in task_results])
         for task, task_results in zip(tasks, results, strict=True)
     ]
-    return _outcome(job, merged, [numerics for task_results in results for _, numerics in task_results])
+    return _output(job, merged, [numerics for task_results in results for _, numerics in task_results])
 
 
 def _shared_spec(job: Job, held_out: HeldOut, seed: int) -> EvaluationSpec:
@@ -95,7 +95,7 @@ def _work(job: Job, specs: Sequence[WorkSpec]) -> None:
         job.launch().tasks(WORK, [dict(spec) for spec in unfinished], job=job)
 
 
-def _outcome(job: Job, results: Sequence[TaskResult], numerics: Sequence[Numerics]) -> StageOutput:
+def _output(job: Job, results: Sequence[TaskResult], numerics: Sequence[ItemNumerics]) -> StageOutput:
     files: dict[str, object] = {"scores.json": [score.to_dict() for result in results for score in result.scores]}
     counts: dict[str, int] = {}
     for result in results:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.filters.base import Filter, Rule
-from pipeline.filters.section import Length as Options
 
 
 class Length(Filter):
     """Gopher's first rule; see `section.Length`."""
-
-    Options = Options
 
     def rules(self) -> Sequence[Rule]:
         return [self.rule("min_units", "units"), self.rule("max_units", "units")]

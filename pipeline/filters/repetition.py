@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.filters import section
 from pipeline.filters.base import Filter, Rule
-from pipeline.filters.section import Repetition as Options
 
 
 class Repetition(Filter):
     """Every option is a rule over the signal of the same name (`pipeline.kernels.signals`), in the section's order."""
 
-    Options = Options
-
     def rules(self) -> Sequence[Rule]:
-        return [self.rule(option, option[len("max_") :]) for option in Options.model_fields]
+        return [self.rule(option, option[len("max_") :]) for option in section.Repetition.model_fields]

@@ -28,7 +28,7 @@ from pipeline.tokenizers import TOKENIZERS, id_hash, tokenizer_file
 from pipeline.tokenizers.base import Encoded, TokenizerOptions, TokenizerTrainer
 from pipeline.tokenizers.packed_rows import occurrences
 from pipeline.tokenizers.section import DEFAULT_OPTIONS, PLUGIN_OPTIONS
-from pipeline.tokenizers.verified_encoder import EncodersDiffer, encoder
+from pipeline.tokenizers.verified_encoder import EncodersDiffer, VerifiedEncoder
 
 UNKNOWN = "unknown"  # the language of a document without one
 DRAWN = pa.schema([("language", pa.string()), ("number", pa.int64()), ("text", pa.large_string())])
@@ -174,7 +174,7 @@ def _sample(
 
 def _stats(json_text: str, corpus: dict[str, dict[str, int]], sample: Sample) -> dict[str, Any]:
     """Bytes per token, all together and by language, on the sample; how large it is, and how much of it is unknown."""
-    verified = encoder(json_text)
+    verified = VerifiedEncoder(json_text)
     reference = verified.reference
     try:
         sums = _measured(sample, sorted(corpus), reference.unknown, verified.encode)

@@ -1,7 +1,7 @@
-"""Texts on which tokenizers disagree: a fast encoder must give the reference's ids on all of them before it is used.
+"""Texts on which tokenizers differ: a fast encoder is used only if it gives the ids of the reference on all of them.
 
-Each family is a mistake that some library makes: white space beyond ASCII, runs of blanks, marks that combine,
-apostrophes, characters newer than a library's Unicode, text that spells a special token. 170 kB, 50 ms of it.
+Each family tests for a mistake of some library: white space beyond ASCII, runs of blanks, combining marks, apostrophes,
+characters newer than a library's Unicode, text that spells a special token. 170 kB, encoded in 50 ms.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-# spelled by number where a reader could not see them
+# written as numbers because they are invisible
 SPACES = "".join(map(chr, [9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xA0, 0x1680, 0x2003, 0x2028, 0x2029, 0x202F]))
 INVISIBLE = "".join(map(chr, [0, 7, 0x7F, 0xAD, 0x200B, 0x200D, 0x200E, 0x202E, 0x205F, 0x3000, 0xFE0F, 0xFEFF]))
 
@@ -36,7 +36,7 @@ PIECES = tuple(SPACES) + tuple(INVISIBLE) + (
 
 
 def texts(special: Sequence[str] = ()) -> list[str]:
-    """Every text of every family, the same each time; `special` are added tokens to spell in the middle of others."""
+    """The texts of every family, always the same; `special` are added tokens to insert into the texts."""
     return [*PLAIN, *_long_runs(), *_marks(), *_code_points(), *_mixtures(special)]
 
 
@@ -54,14 +54,14 @@ def _marks() -> Iterator[str]:
 
 
 def _code_points() -> Iterator[str]:
-    """Code points of the whole range between letters, digits, blanks: where a library's classes show."""
-    every = [c for c in range(0x20, 0x110000, 61) if not 0xD800 <= c < 0xE000]
+    """Code points of the whole range between letters, digits and blanks: libraries classify them differently."""
+    code_points = [c for c in range(0x20, 0x110000, 61) if not 0xD800 <= c < 0xE000]
     for before, after in (("a", ""), (" ", ""), ("1", " "), (".", "\n"), ("'", "中")):
-        yield "".join(f"{before}{chr(c)}{after}" for c in every[:: 5 if before != "a" else 2])
+        yield "".join(f"{before}{chr(c)}{after}" for c in code_points[:: 5 if before != "a" else 2])
 
 
 def _mixtures(special: Sequence[str]) -> Iterator[str]:
-    draw = random.Random(20_261_124)
+    rng = random.Random(20_261_124)
     pieces = (*PIECES, *special)
     for _ in range(1_000):
-        yield "".join(draw.choices(pieces, k=draw.choice((1, 2, 3, 4, 6, 9, 15, 40))))
+        yield "".join(rng.choices(pieces, k=rng.choice((1, 2, 3, 4, 6, 9, 15, 40))))

@@ -1,6 +1,6 @@
-"""What a tokenizer of ours is: a kind that can be trained, and an encoder from a text column to one flat array of ids.
+"""The base classes of the folder: `TokenizerTrainer` learns a tokenizer, `Encoder` turns a column of text into ids.
 
-The artifact is always one Hugging Face `tokenizer.json`, so whatever reads those reads ours.
+The artifact is always one Hugging Face `tokenizer.json`, so every program that reads that format reads ours.
 """
 
 from __future__ import annotations
@@ -31,17 +31,19 @@ class Encoded:
 
 
 class Encoder(ABC):
-    """Encodes columns. Two encoders of one tokenizer.json give the same ids, always; they differ in speed alone."""
+    """Encodes columns. Two encoders of the same tokenizer.json always give the same ids; only their speed differs."""
 
     @abstractmethod
     def encode(self, column: pa.LargeStringArray) -> Encoded:
-        """The ids of a column of texts (no nulls), without any token that a template would add."""
+        """Return the ids of a column of texts (without nulls); no tokens of a template are added."""
 
 
 @dataclass(frozen=True)
 class TokenizerOptions:
-    """What a kind may be told beside its size; None is the kind's own default. `specials` follow its own special ones;
-    `path` is of the file that the kind `file` takes."""
+    """The options of a tokenizer beside its vocabulary size; None stands for the default of its kind.
+
+    `specials` follow the special tokens that the kind has itself; `path` is the file that the kind `file` reads.
+    """
 
     specials: tuple[str, ...] = ()
     min_count: int | None = None
@@ -50,14 +52,15 @@ class TokenizerOptions:
 
 
 class TokenizerTrainer(ABC):
-    """A kind of tokenizer that can be trained: the class a name in YAML stands for."""
+    """Trains tokenizers of one kind: the class that `tokenizer.kind` in the YAML names."""
 
     def __init__(self, options: TokenizerOptions | None = None) -> None:
         self.options = options or TokenizerOptions()
 
     @abstractmethod
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
-        """Learn at most `vocabulary` pieces from `texts`; the content of tokenizer.json, end of text being id 0.
+        """Learn at most `vocabulary` tokens from `texts` and return the content of tokenizer.json.
 
-        The same texts in the same order give the same bytes, in any process (tried: tests/pipeline/tokenizers).
+        End of text has id 0. The same texts in the same order must give the same bytes in every process (each kind has
+        a test of this in tests/pipeline/tokenizers).
         """

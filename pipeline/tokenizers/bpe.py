@@ -13,7 +13,7 @@ from pipeline.tokenizers.special_tokens import BUILT_IN_SPECIALS
 
 
 class BytePair(TokenizerTrainer):
-    """BPE over bytes, split by the GPT-2 expression (Radford et al. 2019): any text can be spelled, none is unknown.
+    """BPE over bytes, split by the expression of GPT-2 (Radford et al. 2019): it can encode any text.
 
     Special tokens: `<|endoftext|>`, then those of the options (fill-in-the-middle, [MASK] …).
     """
@@ -26,7 +26,7 @@ class BytePair(TokenizerTrainer):
         trainer = trainers.BpeTrainer(
             vocab_size=vocabulary,
             special_tokens=[*BUILT_IN_SPECIALS["bpe"], *self.options.specials],
-            # all 256 bytes, whether the sample holds them or not; the trainer sorts them
+            # all 256 bytes, including those that the sample lacks; the trainer sorts them
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )

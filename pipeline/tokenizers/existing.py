@@ -1,4 +1,4 @@
-"""The kind `file`: a tokenizer.json as it is, for training that goes on from a saved model."""
+"""The kind `file`: an existing tokenizer.json, for training that continues from a saved model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pipeline.tokenizers.base import TokenizerTrainer
 
 
 class ExistingTokenizer(TokenizerTrainer):
-    """Learns nothing: what lies at the options' `path`, with what ends a text said in it (`tokenizer_file`)."""
+    """Learns nothing: returns the tokenizer at `options.path` (`tokenizer_file` adds its end of text where needed)."""
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
         if self.options.path is None:
-            raise UserError("tokenizer.path: is missing. Write the folder or the tokenizer.json to be taken.")
-        found = tokenizer_file.read(self.options.path)
-        reference_encoder.load(found.path)  # says so if the library cannot read it
-        return found.json_text
+            raise UserError("tokenizer.path: is missing. Write the path of a folder or of a tokenizer.json.")
+        file = tokenizer_file.read(self.options.path)
+        reference_encoder.load(file.path)  # raises UserError if the library cannot read the file
+        return file.json_text

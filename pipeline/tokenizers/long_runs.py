@@ -1,32 +1,33 @@
-"""Bounds on runs of text that no split cuts: training and WordPiece take the square of a word's length, or its cube.
+"""Limits the length of words: the time of training and of WordPiece grows with the square or cube of a word's length.
 
-A run of letters without a blank may be as long as a document: a sequence of a genome, Thai, a table of digits. BPE
-merges a word of 400,000 letters for hours. `cut` gives training such a run in stretches; what it learns of them is the
-same but for the pieces that would cross a cut. `split` does so in a tokenizer.json, for WordPiece, in any library.
+A run of letters without a blank may be as long as a document: a genome sequence, Thai, a table of digits. Training BPE
+on a word of 400,000 letters takes hours. `cut` passes such a run to training in parts; only tokens that would cross a
+cut are not learned. `split` does the same inside a tokenizer.json, for WordPiece, so it works in any library.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import tokenizers
 from tokenizers import pre_tokenizers
 
-# characters. Words of prose are shorter in every language, and 400,000 letters cost as much as prose (0.6 CPU-seconds)
-TRAINING = 256
-# of a word, as in BERT, where a longer one is unknown as a whole (Devlin et al. 2019)
-WORDPIECE = 100
+from pipeline.tokenizers.tokenizer_json import TokenizerJson
+
+# words of prose are shorter in every language; 400,000 letters then cost as much as prose (0.6 CPU-seconds)
+TRAINING_CHARACTERS = 256
+# as in BERT, where a longer word becomes one unknown token (Devlin et al. 2019)
+WORDPIECE_CHARACTERS = 100
 
 
 def split(limit: int) -> pre_tokenizers.PreTokenizer:
-    """Cuts a word into stretches of `limit` characters; words that are shorter stay whole. Portable: one expression."""
+    """A pre-tokenizer that cuts words after every `limit` characters. Portable: one regular expression."""
     return pre_tokenizers.Split(tokenizers.Regex(f".{{{limit}}}"), "isolated")
 
 
-def limit_of(first: str, pre_tokenizer: Mapping[str, Any] | None) -> int | None:
-    """The limit of a parsed pre_tokenizer that is `split` after one of the type `first`; None for any other."""
+def limit_of(first: str, pre_tokenizer: TokenizerJson | None) -> int | None:
+    """The limit of a parsed pre_tokenizer that is `first` followed by `split`; None for any other."""
     parts = (pre_tokenizer or {}).get("pretokenizers", [])
     if len(parts) != 2 or parts[0]["type"] != first or parts[1]["type"] != "Split":
         return None
@@ -34,17 +35,17 @@ def limit_of(first: str, pre_tokenizer: Mapping[str, Any] | None) -> int | None:
     return int(limit[1]) if limit and parts[1]["behavior"] == "Isolated" and not parts[1]["invert"] else None
 
 
-def cut(texts: Iterable[str], splitter: pre_tokenizers.PreTokenizer, limit: int = TRAINING) -> Iterator[str]:
-    """The texts, in parts where they hold a run of more than `limit` characters that `splitter` leaves whole."""
+def cut(texts: Iterable[str], splitter: pre_tokenizers.PreTokenizer, limit: int = TRAINING_CHARACTERS) -> Iterator[str]:
+    """The texts, cut where `splitter` leaves a run of more than `limit` characters."""
     for text in texts:
-        if _may_hold(text, limit):
+        if _may_have_long_run(text, limit):
             yield from _parts(text, splitter, limit)
         else:
             yield text
 
 
-def _may_hold(text: str, limit: int) -> bool:
-    """Whether more than `limit` characters stand together without white space, or as white space."""
+def _may_have_long_run(text: str, limit: int) -> bool:
+    """Whether more than `limit` characters follow each other without white space, or all as white space."""
     if len(text) <= limit:
         return False
     words = text.split()
@@ -57,7 +58,7 @@ def _may_hold(text: str, limit: int) -> bool:
 def _parts(text: str, splitter: pre_tokenizers.PreTokenizer, limit: int) -> Iterator[str]:
     begin = 0
     for _, (start, end) in splitter.pre_tokenize_str(text):
-        for at in range(start + limit, end, limit):
-            yield text[begin:at]
-            begin = at
+        for position in range(start + limit, end, limit):
+            yield text[begin:position]
+            begin = position
     yield text[begin:]

@@ -1,6 +1,6 @@
-"""How a tokenizer folds text before it looks pieces up: the normalizer of a tokenizer.json, and nothing else of it.
+"""The normalizer of a tokenizer.json as a function: how a tokenizer changes text before it looks tokens up.
 
-For words that come alone (the questions of an evaluation): encoding would part what is one word in the vocabulary.
+For single words (the questions of an evaluation), where encoding would split what is one word of the vocabulary.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import tokenizers
 
 
 def load_normalizer(path: Path) -> Callable[[str], str]:
-    """The normalizer of a tokenizer.json as a function; text as it is where there is none."""
+    """The normalizer of a tokenizer.json; without one the function returns its text unchanged."""
     normalizer = tokenizers.Tokenizer.from_file(str(path)).normalizer
     if normalizer is None:
         return str
 
-    def fold(text: str) -> str:
+    def normalize(text: str) -> str:
         return str(normalizer.normalize_str(text))
 
-    return fold
+    return normalize

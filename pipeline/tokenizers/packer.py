@@ -1,11 +1,10 @@
-"""What packs documents: an encoder of the fast path or of the reference, one a thread, and the type of its tokens."""
+"""The encoder that the stage `pack` uses: the fast or the reference encoder, one per thread, and its token type."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +14,16 @@ from pipeline.tokenizers import verification_sample
 from pipeline.tokenizers.base import Encoded, Encoder
 from pipeline.tokenizers.packed_rows import occurrences, with_end_of_text
 from pipeline.tokenizers.reference_encoder import load
-from pipeline.tokenizers.verified_encoder import EncodersDiffer, VerifiedEncoder, encoder
+from pipeline.tokenizers.verified_encoder import EncodersDiffer, VerifiedEncoder
 
-FAST, REFERENCE = "fast", "reference"  # the path that every file is encoded by
+# which encoder encodes every file
+FAST = "fast"
+REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
 class Packer:
-    """An encoder of one path, and what packing asks of its tokenizer."""
+    """A fast or reference encoder, and the facts about its tokenizer that packing needs."""
 
     encoder: Encoder
     end_of_text: int
@@ -31,9 +32,9 @@ class Packer:
     sentence: int | None = None
 
     def encode(self, batch: pa.Table, verify: int) -> Encoded:
-        """The ids of a batch; those of documents numbered up to `verify` are compared with the reference's.
+        """Encode a batch; documents whose id hash is at most `verify` are also compared with the reference.
 
-        Raises: EncodersDiffer when they differ, or when this process has no fast path.
+        Raises: EncodersDiffer when the ids differ, or when this process has no fast encoder.
         """
         column = batch["text"].combine_chunks()
         if not isinstance(self.encoder, VerifiedEncoder):
@@ -41,18 +42,18 @@ class Packer:
         elif self.encoder.fallback is not None:
             raise EncodersDiffer(self.encoder.fallback)
         else:
-            chosen = verification_sample.selected(batch["id"].combine_chunks(), verify)
-            encoded = self.encoder.encode(column, chosen)
+            selected = verification_sample.selected(batch["id"].combine_chunks(), verify)
+            encoded = self.encoder.encode(column, selected)
         return with_end_of_text(encoded, self.end_of_text, self.dtype)
 
-    def counted(self, encoded: Encoded) -> dict[str, NDArray[np.int64]]:
-        """By name, how many of a document's tokens say more than text: nothing for a tokenizer without such tokens."""
-        named = {"unknown": self.unknown, "sentences": self.sentence}
-        return {name: occurrences(encoded, token) for name, token in named.items() if token is not None}
+    def count_markers(self, encoded: Encoded) -> dict[str, NDArray[np.int64]]:
+        """The number of unknown tokens and of sentences in each document, where the tokenizer has such tokens."""
+        markers = {"unknown": self.unknown, "sentences": self.sentence}
+        return {name: occurrences(encoded, token) for name, token in markers.items() if token is not None}
 
     @property
     def fallback(self) -> str | None:
-        """Why this process has no fast path; None where it has one, or where none was asked for."""
+        """The reason why this process has no fast encoder; None where it has one, or where it is not to use one."""
         return self.encoder.fallback if isinstance(self.encoder, VerifiedEncoder) else None
 
     @property
@@ -60,14 +61,15 @@ class Packer:
         return self.encoder.name if isinstance(self.encoder, VerifiedEncoder) else "tokenizers"
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype[np.unsignedinteger]:
+        """uint16 where every id fits, otherwise uint32."""
         return np.dtype(np.uint16 if self.vocabulary <= 1 << 16 else np.uint32)
 
 
 @lru_cache(maxsize=64)
-def load_packer(path: Path, path_name: str, thread: int) -> Packer:
-    """One encoder a thread, kept from file to file: its word cache makes the second file faster than the first."""
-    verified = encoder(path.read_text(encoding="utf-8")) if path_name == FAST else None
+def load_packer(path: Path, encoder_choice: str, thread: int) -> Packer:
+    """The packer of a thread, reused from file to file: its word cache makes the second file faster than the first."""
+    verified = VerifiedEncoder(path.read_text(encoding="utf-8")) if encoder_choice == FAST else None
     reference = load(path) if verified is None else verified.reference
-    chosen = reference if verified is None else verified
-    return Packer(chosen, reference.end_of_text, reference.vocabulary, reference.unknown, reference.sentence)
+    encoder = reference if verified is None else verified
+    return Packer(encoder, reference.end_of_text, reference.vocabulary, reference.unknown, reference.sentence)

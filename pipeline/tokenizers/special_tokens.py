@@ -1,12 +1,12 @@
-"""Special tokens by name, and which each kind has by itself. Imports nothing: sections read this."""
+"""The names of special tokens, and the special tokens of each kind. Sections read it, so it imports nothing."""
 
 from __future__ import annotations
 
 END_OF_TEXT = "<|endoftext|>"  # id 0 of every tokenizer that we train
-UNKNOWN = "<unk>"  # of the kind `word`: a word that the vocabulary lacks
-END_OF_SENTENCE = "</s>"  # of the kind `word`: the end of a sentence
+UNKNOWN = "<unk>"  # kind `word`: a word that is not in the vocabulary
+END_OF_SENTENCE = "</s>"  # kind `word`
 BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # Devlin et al. 2019
-CONTINUATION = "##"  # of the kind `wordpiece`: before a piece that stands inside a word
+CONTINUATION = "##"  # kind `wordpiece`: the prefix of a token that continues a word
 
 # in the order of their ids
 BUILT_IN_SPECIALS: dict[str, tuple[str, ...]] = {

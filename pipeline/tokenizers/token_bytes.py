@@ -1,8 +1,8 @@
-"""The bytes of every token: what makes text of tokens, and loss comparable between vocabularies and languages.
+"""The bytes of every token: they turn tokens into text, and make losses comparable between vocabularies and languages.
 
-Reads tokenizer.json itself; one table a process, about 0.1 s for 100,000 pieces. Pieces of byte-level BPE are the text
-byte for byte (`exact`). Those of other kinds are the text as well as their kind keeps it: a piece that begins a word of
-letters has a blank before it, a Chinese word and a mark have none.
+Reads tokenizer.json itself; one table a process, about 0.1 s for 100,000 tokens. The tokens of byte-level BPE are the
+text byte for byte (`exact`). Those of other kinds are the text as far as their kind preserves it: a token that begins a
+word of letters has a blank before it, a Chinese word or a punctuation mark has none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,8 @@ from pipeline.core.files import read_json
 from pipeline.text.unicode import CONNECTOR, DIGIT, LETTER
 from pipeline.text.words import kind_of
 from pipeline.tokenizers import tokenizer_json
-from pipeline.tokenizers.special_tokens import END_OF_SENTENCE
+from pipeline.tokenizers.special_tokens import CONTINUATION, END_OF_SENTENCE
+from pipeline.tokenizers.tokenizer_json import TokenizerJson
 
 BLANK = "\u2581"  # what SentencePiece writes for a blank
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -28,92 +28,94 @@ BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 @dataclass(frozen=True)
 class TokenBytes:
-    """`spelled[i]` is the bytes of token i; `end_of_text` ends a document and spells nothing there.
+    """`by_id[i]` is the bytes of token i; `end_of_text` follows each document and stands for no text there.
 
-    `exact`: the bytes are the text's own. `unknown` stands for text that is lost; it counts for no bytes.
+    `exact`: the bytes are those of the text. `unknown` is the id that stands for lost text; its size counts as 0.
     """
 
-    spelled: tuple[bytes, ...]
+    by_id: tuple[bytes, ...]
     end_of_text: int
     exact: bool = True
     unknown: int | None = None
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """How many bytes each token spells; 0 for the unknown, so that what is lost never flatters a loss."""
-        found = np.fromiter(map(len, self.spelled), np.int64, len(self.spelled))
+        """The number of bytes of each token; 0 for the unknown token, so that lost text never improves a loss."""
+        sizes = np.fromiter(map(len, self.by_id), np.int64, len(self.by_id))
         if self.unknown is not None:
-            found[self.unknown] = 0
-        return found
+            sizes[self.unknown] = 0
+        return sizes
 
     def text(self, tokens: Sequence[int] | NDArray[np.int64]) -> bytes:
-        """The bytes that the tokens spell, end to end."""
-        return b"".join([self.spelled[token] for token in tokens])
+        """The bytes of the tokens, end to end."""
+        return b"".join([self.by_id[token] for token in tokens])
 
 
 def load(path: Path) -> TokenBytes:
-    """The pieces of a tokenizer.json of any kind.
+    """The bytes of the tokens of a tokenizer.json of any kind.
 
-    Raises: UserError when none ends a document.
+    Raises: UserError when no token marks the end of a text.
     """
     return from_json(read_json(path), path.name)
 
 
-def from_json(tree: dict[str, Any], name: str = "tokenizer.json") -> TokenBytes:
-    """The pieces of a parsed tokenizer.json."""
-    end, added = tokenizer_json.end_of_text_id(tree, name), tokenizer_json.added_tokens(tree)
-    known = tokenizer_json.token_ids(tree)
-    spelled = [b""] * (max(known.values()) + 1)
-    for piece, text in _spelled(tree, [piece for piece in known if piece not in added]):
-        spelled[known[piece]] = text
-    for piece, token in added.items():
-        spelled[token] = piece.encode()
-    if tree["model"].get("type") == "WordLevel" and END_OF_SENTENCE in known:
-        spelled[known[END_OF_SENTENCE]] = b"\n"
-    return TokenBytes(tuple(spelled), end, _is_exact(tree), tokenizer_json.unknown_id(tree))
+def from_json(tokenizer: TokenizerJson, name: str = "tokenizer.json") -> TokenBytes:
+    """The bytes of the tokens of a parsed tokenizer.json."""
+    end_of_text = tokenizer_json.end_of_text_id(tokenizer, name)
+    added = tokenizer_json.added_tokens(tokenizer)
+    ids = tokenizer_json.token_ids(tokenizer)
+    by_id = [b""] * (max(ids.values()) + 1)
+    for token, text in _texts(tokenizer, [token for token in ids if token not in added]):
+        by_id[ids[token]] = text
+    for token, token_id in added.items():
+        by_id[token_id] = token.encode()
+    if tokenizer["model"].get("type") == "WordLevel" and END_OF_SENTENCE in ids:
+        by_id[ids[END_OF_SENTENCE]] = b"\n"
+    return TokenBytes(tuple(by_id), end_of_text, _is_exact(tokenizer), tokenizer_json.unknown_id(tokenizer))
 
 
-def _spelled(tree: dict[str, Any], pieces: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    model = tree["model"]
-    if _is_byte_level(tree):
-        byte_of = {character: value for value, character in enumerate(_alphabet())}
-        for piece in pieces:
-            yield piece, bytes(byte_of[character] for character in piece)
+def _texts(tokenizer: TokenizerJson, tokens: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Each token with its bytes, by the rules of the type of model."""
+    model = tokenizer["model"]
+    if _is_byte_level(tokenizer):
+        byte_of = {character: value for value, character in enumerate(_byte_characters())}
+        for token in tokens:
+            yield token, bytes(byte_of[character] for character in token)
     elif model.get("type") == "WordPiece":
-        inside = model.get("continuing_subword_prefix") or "##"
-        for piece in pieces:
-            yield piece, piece.removeprefix(inside).encode() if piece.startswith(inside) else _as_word(piece)
+        prefix = model.get("continuing_subword_prefix") or CONTINUATION
+        for token in tokens:
+            yield token, token.removeprefix(prefix).encode() if token.startswith(prefix) else _word_text(token)
     elif model.get("type") == "WordLevel":
-        yield from ((piece, _as_word(piece)) for piece in pieces)
+        yield from ((token, _word_text(token)) for token in tokens)
     else:
-        for piece in pieces:
-            byte = BYTE.fullmatch(piece)
-            yield piece, bytes([int(byte[1], 16)]) if byte else piece.replace(BLANK, " ").encode()
+        for token in tokens:
+            byte = BYTE.fullmatch(token)
+            yield token, bytes([int(byte[1], 16)]) if byte else token.replace(BLANK, " ").encode()
 
 
-def _as_word(piece: str) -> bytes:
-    """With the blank that stands before a word in scripts that have blanks."""
-    apart = kind_of(piece[:1] or " ") in (LETTER, DIGIT, CONNECTOR)
-    return f" {piece}".encode() if apart else piece.encode()
+def _word_text(token: str) -> bytes:
+    """The token, after a blank where its script separates words by blanks."""
+    has_blank = kind_of(token[:1] or " ") in (LETTER, DIGIT, CONNECTOR)
+    return f" {token}".encode() if has_blank else token.encode()
 
 
-def _is_exact(tree: dict[str, Any]) -> bool:
-    """Byte-level, and neither changed nor preceded by a blank of its own."""
-    split = tree.get("pre_tokenizer") or {}
-    blank = any(part.get("add_prefix_space") for part in split.get("pretokenizers", [split]))
-    return _is_byte_level(tree) and tree.get("normalizer") is None and not blank
+def _is_exact(tokenizer: TokenizerJson) -> bool:
+    """Byte-level BPE that neither normalizes text nor adds a blank before it."""
+    split = tokenizer.get("pre_tokenizer") or {}
+    adds_blank = any(part.get("add_prefix_space") for part in split.get("pretokenizers", [split]))
+    return _is_byte_level(tokenizer) and tokenizer.get("normalizer") is None and not adds_blank
 
 
-def _is_byte_level(tree: dict[str, Any]) -> bool:
-    decoder = tree.get("decoder") or {}
+def _is_byte_level(tokenizer: TokenizerJson) -> bool:
+    decoder = tokenizer.get("decoder") or {}
     parts = decoder.get("decoders", [decoder]) if decoder.get("type") == "Sequence" else [decoder]
-    return tree["model"].get("type") == "BPE" and [part.get("type") for part in parts] == ["ByteLevel"]
+    return tokenizer["model"].get("type") == "BPE" and [part.get("type") for part in parts] == ["ByteLevel"]
 
 
-def _alphabet() -> list[str]:
-    """The character that stands for each byte in byte-level BPE (Radford et al. 2019): itself where it can be printed,
-    else the next free one from U+0100 on."""
+def _byte_characters() -> list[str]:
+    """The character that byte-level BPE writes for each byte (Radford et al. 2019): the byte's own where it can be
+    printed, otherwise the next free one from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    unprinted = [value for value in range(256) if value not in printable]
-    moved = {value: chr(0x100 + at) for at, value in enumerate(unprinted)}
-    return [moved.get(value, chr(value)) for value in range(256)]
+    unprintable = [value for value in range(256) if value not in printable]
+    substitutes = {value: chr(0x100 + index) for index, value in enumerate(unprintable)}
+    return [substitutes.get(value, chr(value)) for value in range(256)]

@@ -1,7 +1,7 @@
-"""Token streams on disk between encoding and packing: a flat file of tokens, and beside it its documents.
+"""Token streams on disk between encoding and packing: a flat file of tokens, and a file of their documents.
 
-<stem>.tokens holds the ids end to end, little-endian; <stem>.documents (Arrow) an id and a token count a document. Any
-stretch can be read alone, so rows that cross files are cut without holding a file in memory.
+<stem>.tokens contains the ids end to end, little-endian; <stem>.documents (Arrow) has the id and the number of tokens
+of each document. Any range can be read by itself, so rows that cross files are cut without a whole file in memory.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ DOCUMENTS = pa.schema([("id", pa.string()), ("tokens", pa.int64())])
 
 
 class StreamWriter:
-    """`with StreamWriter(folder, stem) as stream: stream.write(...)`; both files appear when the block ends well."""
+    """`with StreamWriter(folder, stem) as stream: stream.write(...)`; both files appear when the block succeeds."""
 
     def __init__(self, folder: Path, stem: str) -> None:
-        self.folder, self.stem, self.tokens = folder, stem, 0
+        self.folder = folder
+        self.stem = stem
+        self.tokens = 0
 
     def __enter__(self) -> StreamWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +40,7 @@ class StreamWriter:
         return self
 
     def write(self, tokens: NDArray[np.unsignedinteger], ids: pa.Array, sizes: NDArray[np.int64]) -> None:
-        """Documents in order: their tokens end to end, their ids, how many tokens each has."""
+        """Append documents in order: their tokens end to end, their ids, the number of tokens of each."""
         self._tokens.write(np.ascontiguousarray(tokens).view(np.uint8).data)
         self._documents.write_batch(pa.record_batch([ids, pa.array(sizes, pa.int64())], schema=DOCUMENTS))
         self.tokens += len(tokens)
@@ -51,29 +53,32 @@ class StreamWriter:
 
 @dataclass(frozen=True)
 class StreamRange:
-    """`take` tokens of a stream from `skip` on."""
+    """`take` tokens of the stream `stem`, starting at token `skip`."""
 
     stem: str
     skip: int
     take: int
 
 
-def read_ranges(folder: Path, wanted: list[StreamRange], dtype: np.dtype[np.unsignedinteger]) -> TokenSpan:
-    """Pieces laid end to end, with the documents that overlap them."""
-    tokens, ids, starts, at = [], [], [], 0
-    for piece in wanted:
-        token_path, document_path = _paths(folder, piece.stem)
-        found = np.fromfile(token_path, dtype, piece.take, offset=piece.skip * dtype.itemsize)
+def read_ranges(folder: Path, ranges: list[StreamRange], dtype: np.dtype[np.unsignedinteger]) -> TokenSpan:
+    """The tokens of several ranges, end to end, with the documents that overlap them."""
+    tokens: list[NDArray[np.unsignedinteger]] = []
+    ids: list[pa.Array] = []
+    starts: list[NDArray[np.int64]] = []
+    position = 0
+    for part in ranges:
+        token_path, document_path = _paths(folder, part.stem)
+        part_tokens = np.fromfile(token_path, dtype, part.take, offset=part.skip * dtype.itemsize)
         with pa.memory_map(str(document_path)) as source:
             documents = pa.ipc.open_file(source).read_all()
         ends = np.cumsum(documents["tokens"].to_numpy())
-        first = int(np.searchsorted(ends, piece.skip, side="right"))
-        last = int(np.searchsorted(ends, piece.skip + piece.take, side="left")) + 1
+        first = int(np.searchsorted(ends, part.skip, side="right"))
+        last = int(np.searchsorted(ends, part.skip + part.take, side="left")) + 1
         begins = np.concatenate([[0], ends[:-1]])[first:last]
-        tokens.append(found)
+        tokens.append(part_tokens)
         ids.append(documents["id"].slice(first, last - first).combine_chunks())
-        starts.append(begins - piece.skip + at)
-        at += len(found)
+        starts.append(begins - part.skip + position)
+        position += len(part_tokens)
     return TokenSpan(np.concatenate(tokens), pa.concat_arrays(ids), np.concatenate(starts))
 
 

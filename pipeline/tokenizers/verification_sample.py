@@ -1,8 +1,8 @@
-"""Which documents are encoded twice, by the fast path and by the reference: decided by their ids alone.
+"""Selects the documents that are encoded by the fast encoder and by the reference, to compare their ids.
 
-A document is selected when its keyed hash is below a threshold that the whole corpus settles: about one in a thousand,
-and in a small corpus the documents with the smallest numbers, up to 64 of them or 128 kB. So the same documents are
-compared whatever the number of workers, the order of arrival, or the attempt.
+A document is selected when the hash of its id is at most a threshold computed from the whole corpus: about one document
+in a thousand, and in a small corpus the documents with the smallest hashes, up to 64 documents or 128 kB. The same
+documents are therefore compared whatever the number of workers, the order of arrival, or the attempt.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 from pipeline.tokenizers import id_hash
 
 SHARE = 1e-3
-LEAST_DOCUMENTS, LEAST_BYTES = 64, 128 << 10
+LEAST_DOCUMENTS = 64
+LEAST_BYTES = 128 << 10
 PURPOSE = "verification"
 
 
-def smallest(ids: pa.Array, known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The smallest numbers of documents, of `ids` and of those `known` before: what `threshold` needs of a file."""
-    return np.sort(np.concatenate([known, id_hash.hash_ids(ids, PURPOSE)]))[:LEAST_DOCUMENTS]
+def smallest(ids: pa.Array, previous: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The smallest hashes among those of `ids` and the `previous` ones: what `threshold` needs from a file."""
+    return np.sort(np.concatenate([previous, id_hash.hash_ids(ids, PURPOSE)]))[:LEAST_DOCUMENTS]
 
 
-def threshold(numbers: Iterable[int], mean_bytes: float) -> int:
-    """The largest number that is compared, from the smallest of all files and the mean size of a document."""
-    ordered = sorted(numbers)
+def threshold(hashes: Iterable[int], mean_bytes: float) -> int:
+    """The largest hash that is selected, from the smallest hashes of all files and the mean size of a document."""
+    ordered = sorted(hashes)
     count = min(LEAST_DOCUMENTS, max(1, int(LEAST_BYTES / max(mean_bytes, 1))))
     return max([int(SHARE * id_hash.HASH_RANGE), *ordered[:count]])
 

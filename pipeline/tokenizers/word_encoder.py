@@ -1,6 +1,6 @@
-"""Columns of text as words: `Counter` counts them, `WordEncoder` gives their ids. What a word is, says `text.words`.
+"""Columns of text as words: `WordCounter` counts them, `WordEncoder` encodes them. `text.words` defines what a word is.
 
-Native (`pipeline.kernels.vocabulary`), memory bounded by the column and the distinct words. MB a CPU-second: README.
+Native code (`pipeline.kernels.vocabulary`); memory grows with the column and the distinct words. Speed: README.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ FIRST_WORDS, FIRST_POINTS = 1 << 16, 1 << 20
 
 
 class WordEncoder(Encoder):
-    """A vocabulary and the rules of words; `words[i]` has the id i, and those below `first` are special.
+    """A vocabulary and the rules by which text is split; `words[i]` has the id i, and ids below `first` are special.
 
-    `segmenter` is what the vocabulary was made with: another version gives other words, and is refused.
+    `segmenter` is the version that made the vocabulary: another version gives other words and is refused.
     """
 
     def __init__(
         self, words: Sequence[str], first: int, *, unknown: int, sentence: int, lowercase: bool, segmenter: str
     ) -> None:
-        self._words, self._first, self._unknown, self._sentence = words, first, unknown, sentence
+        self._words = words
+        self._first = first
+        self._unknown = unknown
+        self._sentence = sentence
         self._tables = tables(lowercase=lowercase)
         self._segmenter = segmenter
         self._vocabulary: WordTable | None = None
@@ -43,26 +46,31 @@ class WordEncoder(Encoder):
         ids, ends = np.empty(most, np.uint32), np.empty(len(offsets), np.int64)
         run, room, found = _scratch(offsets)
         vocabulary.encode_all(
-            data, offsets, self._tables, segment.dictionary(), run, room, self._known(), found,
+            data, offsets, self._tables, segment.dictionary(), run, room, self._load_vocabulary(), found,
             self._unknown, self._sentence, ids, ends,
         )  # fmt: skip
         return Encoded(ids[: ends[-1]].copy(), ends)
 
     def encode_beginning(self, text: str) -> list[int]:
-        """The ids of the beginning of a text: a last sentence that has not ended is left open."""
-        found, goes_on = (self.encode(pa.array([one], pa.large_string())).ids.tolist() for one in (text, f"{text} a"))
-        open_ended = found.count(self._sentence) == goes_on.count(self._sentence) and found[-1:] == [self._sentence]
-        return list(found[:-1] if open_ended else found)
+        """The ids of the beginning of a text: an unfinished last sentence gets no end of sentence."""
+        ids = self._encode_text(text)
+        continued_ids = self._encode_text(f"{text} a")
+        is_unfinished = ids.count(self._sentence) == continued_ids.count(self._sentence)
+        return ids[:-1] if is_unfinished and ids[-1:] == [self._sentence] else ids
 
-    def _known(self) -> WordTable:
-        """Made when first needed: whoever asks for a size alone needs no jieba."""
+    def _encode_text(self, text: str) -> list[int]:
+        ids: list[int] = self.encode(pa.array([text], pa.large_string())).ids.tolist()
+        return ids
+
+    def _load_vocabulary(self) -> WordTable:
+        """Created on first use, so that reading the size of a vocabulary does not require jieba."""
         if self._vocabulary is None:
-            here = chinese_words.identity()
-            if here != self._segmenter:
+            installed = chinese_words.identity()
+            if installed != self._segmenter:
                 version = self._segmenter.split()[1].rstrip(",")
                 raise UserError(
-                    f"tokenizer.json: its words were made with {self._segmenter}; here is {here}. "
-                    f"Install that: pip install jieba=={version}"
+                    f"tokenizer.json: its words were made with {self._segmenter}, but {installed} is installed. "
+                    f"Install the former: pip install jieba=={version}"
                 )
             self._vocabulary = vocabulary.word_table(self._words, self._first)
             self._words = ()
@@ -70,7 +78,7 @@ class WordEncoder(Encoder):
 
 
 class WordCounter:
-    """How often each word occurs in all columns that it was given."""
+    """Counts how often each word occurs in all columns added so far."""
 
     def __init__(self, *, lowercase: bool) -> None:
         self._tables = tables(lowercase=lowercase)
@@ -83,15 +91,15 @@ class WordCounter:
         data, offsets = columns.buffers(column)
         run, room, found = _scratch(offsets)
         self._counted.state[vocabulary.DOCUMENT] = 0
-        wants = vocabulary.MORE_WORDS
-        while wants != vocabulary.DONE:
-            wants = vocabulary.count_all(
+        status = vocabulary.MORE_WORDS
+        while status != vocabulary.DONE:
+            status = vocabulary.count_all(
                 data, offsets, self._tables, segment.dictionary(), run, room, self._counted, found
             )
-            self._counted = _grown(self._counted, wants)
+            self._counted = _grow(self._counted, status)
 
     def most_frequent(self, number: int, min_count: int) -> list[str]:
-        """At most `number` words that occur `min_count` times, by falling count; of equal ones the first by bytes."""
+        """At most `number` words that occur `min_count` times, by falling count; ties are ordered by bytes."""
         distinct = int(self._counted.state[vocabulary.DISTINCT])
         counts = self._counted.occurrences[:distinct]
         candidates = np.flatnonzero(counts >= max(min_count, 1))
@@ -109,11 +117,11 @@ class WordCounter:
 
 @cache
 def tables(*, lowercase: bool) -> unicode.Tables:
-    """The tables by which words are folded; without `lowercase` they stay as they are written."""
-    known = unicode.tables()
+    """The tables for normalizing words; without `lowercase` words stay as they are written."""
+    default = unicode.tables()
     same = np.arange(unicode.CODE_POINTS, dtype=np.int32)
     same.flags.writeable = False
-    return known if lowercase else known._replace(fold=same)
+    return default if lowercase else default._replace(fold=same)
 
 
 def _scratch(offsets: columns.Offsets) -> tuple[segment.HanRun, passes.WordSpans, Ints]:
@@ -122,21 +130,24 @@ def _scratch(offsets: columns.Offsets) -> tuple[segment.HanRun, passes.WordSpans
     return segment.han_run(largest), room, np.empty(len(room.hash), np.int32)
 
 
-def _grown(counted: WordCounts, wants: int) -> WordCounts:
-    """Twice the room in what is full."""
-    if wants == vocabulary.MORE_POINTS:
-        return counted._replace(points=_twice(counted.points))
-    if wants == vocabulary.MORE_WORDS:
+def _grow(counted: WordCounts, status: int) -> WordCounts:
+    """Double the arrays that are full."""
+    if status == vocabulary.MORE_POINTS:
+        return counted._replace(points=_doubled(counted.points))
+    if status == vocabulary.MORE_WORDS:
         words = 2 * len(counted.hash)
         table, distinct = vocabulary.empty_slots(words), counted.state[vocabulary.DISTINCT]
         vocabulary.reindex(table, counted.hash, distinct)
         return counted._replace(
-            table=table, hash=_twice(counted.hash), ends=_twice(counted.ends), occurrences=_twice(counted.occurrences)
+            table=table,
+            hash=_doubled(counted.hash),
+            ends=_doubled(counted.ends),
+            occurrences=_doubled(counted.occurrences),
         )
     return counted
 
 
-def _twice(array: np.ndarray) -> np.ndarray:
+def _doubled(array: np.ndarray) -> np.ndarray:
     grown = np.empty(2 * len(array), array.dtype)
     grown[: len(array)] = array
     return grown

@@ -1,30 +1,32 @@
-"""The kind `word`: one id a word, by falling count; for word vectors and for recurrent models of words.
+"""The kind `word`: one id per word, ordered by falling count; for word vectors and for recurrent models of words.
 
-Words are those of `text.words` (of Han, jieba's), lower-cased unless told otherwise, without punctuation; `</s>`
-follows each sentence, `<unk>` stands for what the vocabulary lacks. As a tokenizer.json it is a WordLevel model over
-text that was parted by blanks, so `transformers` loads it for such text; `model.words` says how we part it.
+Words are those of `text.words` (for Han characters, those of jieba), lower-cased by default, without punctuation;
+`</s>` follows each sentence, and `<unk>` stands for words that are not in the vocabulary. The tokenizer.json is a
+WordLevel model over text split at blanks, so `transformers` can load it for such text; `model.words` records how we
+split text into words.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 
+from pipeline.core.files import JsonObject
 from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers.base import TokenizerTrainer
 from pipeline.tokenizers.special_tokens import BUILT_IN_SPECIALS, END_OF_SENTENCE, UNKNOWN
+from pipeline.tokenizers.tokenizer_json import TokenizerJson
 from pipeline.tokenizers.word_encoder import WordCounter, WordEncoder
 
-RULES = "words"  # the key of the model in tokenizer.json
+RULES = "words"  # our key in `model` of tokenizer.json
 MIN_COUNT = 5
 BATCH_BYTES = 8 << 20
 
 
 class WordLevel(TokenizerTrainer):
-    """Words that occur `min_count` times (5), the most frequent ones; ids 0 to 2 are `<|endoftext|> <unk> </s>`."""
+    """The most frequent words that occur at least `min_count` times (5); ids 0 to 2 are `<|endoftext|> <unk> </s>`."""
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
         options = self.options
@@ -34,20 +36,20 @@ class WordLevel(TokenizerTrainer):
         for column in _columns(texts):
             counter.add(column)
         min_count = MIN_COUNT if options.min_count is None else options.min_count
-        # a word that a special token bears is no word: an id has one piece
+        # a word with the name of a special token is left out: a name has one id
         words = [word for word in counter.most_frequent(max(0, vocabulary), min_count) if word not in special]
         words = words[: max(0, vocabulary - len(special))]
         return _tokenizer_json(special, words, lowercase=lowercase)
 
 
-def encoder_of(tree: dict[str, Any]) -> WordEncoder | None:
-    """The encoder that a parsed tokenizer.json of this kind asks for; None for one of another kind."""
-    rules: dict[str, Any] | None = tree["model"].get(RULES)
-    if tree["model"].get("type") != "WordLevel" or not isinstance(rules, dict):
+def encoder_of(tokenizer: TokenizerJson) -> WordEncoder | None:
+    """The encoder for a parsed tokenizer.json of this kind; None for another kind."""
+    rules: JsonObject | None = tokenizer["model"].get(RULES)
+    if tokenizer["model"].get("type") != "WordLevel" or not isinstance(rules, dict):
         return None
-    vocabulary: dict[str, int] = tree["model"]["vocab"]
+    vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
     return WordEncoder(
-        sorted(vocabulary, key=vocabulary.__getitem__), len(tree["added_tokens"]), unknown=vocabulary[UNKNOWN],
+        sorted(vocabulary, key=vocabulary.__getitem__), len(tokenizer["added_tokens"]), unknown=vocabulary[UNKNOWN],
         sentence=vocabulary[END_OF_SENTENCE], lowercase=rules["lowercase"], segmenter=rules["segmenter"],
     )  # fmt: skip
 
@@ -67,7 +69,7 @@ def _columns(texts: Iterable[str]) -> Iterator[pa.LargeStringArray]:
 def _tokenizer_json(special: Sequence[str], words: Sequence[str], *, lowercase: bool) -> str:
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     rules = {"lowercase": lowercase, "segmenter": chinese_words.identity(), "unicode": unicode.version()}
-    tree = {
+    tokenizer = {
         "version": "1.0", "truncation": None, "padding": None,
         "added_tokens": [{"id": i, "content": content, **flags} for i, content in enumerate(special)],
         "normalizer": _normalizer() if lowercase else None,
@@ -77,10 +79,10 @@ def _tokenizer_json(special: Sequence[str], words: Sequence[str], *, lowercase: 
             "vocab": {word: i for i, word in enumerate((*special, *words))}, "unk_token": UNKNOWN,
         },
     }  # fmt: skip
-    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
 
 
-def _normalizer() -> dict[str, Any]:
-    """How words are folded, as far as a tokenizer.json can say it: for other programs, and words that come alone."""
+def _normalizer() -> JsonObject:
+    """How words are normalized, as far as tokenizer.json can express it: for other programs and for single words."""
     apostrophe = {"type": "Replace", "pattern": {"String": "\u2019"}, "content": "'"}
     return {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, apostrophe]}

@@ -1,11 +1,11 @@
-"""The kind `wordpiece`: BERT's pieces of words (Devlin et al. 2019; Schuster and Nakajima 2012), cased by default.
+"""The kind `wordpiece`: the WordPiece of BERT (Devlin et al. 2019; Schuster and Nakajima 2012), cased by default.
 
-BERT's normalizer and split, as the library has them: every Han character stands alone, marks too. The library numbers
-characters in an order that differs from process to process, and by it settles which pair is merged first; so every
-character of the sample, alone and inside a word, is handed to it as a special token, sorted, and stripped of that flag
-afterwards. A word of more than 100 characters, which BERT takes for unknown as a whole, is cut after every hundredth:
-what follows a cut is a word of its own. So text without blanks (Thai, Khmer, long names) is spelled by its pieces, and
-the search for the longest piece stays linear in the length of a run. About 1 MB a CPU-second.
+It uses the library's normalizer and split for BERT: each Han character and each punctuation mark is a word. The library
+numbers characters in an order that differs between processes, and this order decides ties between merges. Therefore
+every character of the sample, alone and inside a word, is passed to it as a special token, in sorted order, and the
+flag is removed afterwards. A word of more than 100 characters, which would be unknown in BERT, is cut after every
+hundredth; each part is a word. Text without blanks (Thai, Khmer, long names) can thus be encoded, and the search for
+the longest token stays linear in the length of a run. About 1 MB a CPU-second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tokenizers
@@ -23,46 +22,50 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from pipeline.tokenizers import long_runs
 from pipeline.tokenizers.base import TokenizerTrainer
 from pipeline.tokenizers.special_tokens import BERT_SPECIALS, BUILT_IN_SPECIALS, CONTINUATION
+from pipeline.tokenizers.tokenizer_json import TokenizerJson
 
-# of the vocabulary that single characters may take; the rarest go first. Some 8,000 characters write 16 MB of Chinese.
-CHARACTERS = 0.5
+# the largest share of the vocabulary for single characters; 16 MB of Chinese have about 8,000 different ones
+CHARACTER_SHARE = 0.5
 BATCH_CHARACTERS = 1 << 22
+CODE_POINTS = 0x110000
 
 
 class WordPiece(TokenizerTrainer):
-    """Pieces of words, `##` before one inside a word. Ids 0 to 5: `<|endoftext|> [PAD] [UNK] [CLS] [SEP] [MASK]`."""
+    """Tokens that are parts of words, prefixed by `##` inside a word. Ids 0 to 5: `<|endoftext|> [PAD] [UNK] [CLS]
+    [SEP] [MASK]`."""
 
     def train(self, texts: Iterable[str], vocabulary: int) -> str:
-        sample, special = list(texts), [*BUILT_IN_SPECIALS["wordpiece"], *self.options.specials]
-        tokenizer = _bare(lowercase=bool(self.options.lowercase))
-        found = _alphabet(tokenizer, sample)
-        kept = found.most_frequent(min(int(CHARACTERS * vocabulary), vocabulary - len(special)))
+        sample = list(texts)
+        specials = [*BUILT_IN_SPECIALS["wordpiece"], *self.options.specials]
+        tokenizer = _untrained(lowercase=bool(self.options.lowercase))
+        alphabet = _alphabet(tokenizer, sample)
+        kept = alphabet.most_frequent(min(int(CHARACTER_SHARE * vocabulary), vocabulary - len(specials)))
         trainer = trainers.WordPieceTrainer(
-            # those that are stripped afterwards leave room for others
-            vocab_size=vocabulary + len(found.pieces) - len(kept),
-            special_tokens=[*special, *found.pieces],
+            # the characters that are removed afterwards do not count
+            vocab_size=vocabulary + len(alphabet.tokens) - len(kept),
+            special_tokens=[*specials, *alphabet.tokens],
             continuing_subword_prefix=CONTINUATION,
             show_progress=False,
         )
         tokenizer.train_from_iterator(long_runs.cut(sample, tokenizer.pre_tokenizer), trainer)
-        return _stripped(tokenizer, special, {*found.pieces} - {*kept})
+        return _finish(tokenizer, specials, {*alphabet.tokens} - {*kept})
 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """Single characters, sorted, those inside a word with `##` before them; how often each occurs."""
+    """Tokens of one character, sorted, with `##` before those inside a word, and how often each occurs."""
 
-    pieces: list[str]
+    tokens: list[str]
     counts: list[int]
 
     def most_frequent(self, number: int) -> list[str]:
         """At most `number` of them."""
-        order = sorted(range(len(self.pieces)), key=lambda at: (-self.counts[at], self.pieces[at]))
-        return [self.pieces[at] for at in order[: max(0, number)]]
+        order = sorted(range(len(self.tokens)), key=lambda index: (-self.counts[index], self.tokens[index]))
+        return [self.tokens[index] for index in order[: max(0, number)]]
 
 
-def _bare(*, lowercase: bool) -> tokenizers.Tokenizer:
-    """All but the vocabulary, and the template, which needs ids."""
+def _untrained(*, lowercase: bool) -> tokenizers.Tokenizer:
+    """The tokenizer without a vocabulary, and without the template, which needs ids."""
     tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token=BERT_SPECIALS[1]))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -71,47 +74,50 @@ def _bare(*, lowercase: bool) -> tokenizers.Tokenizer:
 
 
 def _alphabet(tokenizer: tokenizers.Tokenizer, sample: Sequence[str]) -> Alphabet:
-    """Every character that begins a word of the sample or stands inside one, as the library parts words."""
-    alone, inside = np.zeros(0x110000, np.int64), np.zeros(0x110000, np.int64)
-    joins = np.full(0x110000, -1, np.int8)
+    """Every character that begins a word of the sample or continues one, as the library splits words."""
+    begins = np.zeros(CODE_POINTS, np.int64)
+    continues = np.zeros(CODE_POINTS, np.int64)
+    classes = np.full(CODE_POINTS, -1, np.int8)
     for text in _batches(sample):
         points = np.frombuffer(tokenizer.normalizer.normalize_str(text).encode("utf-32-le"), np.uint32)
-        for point in np.unique(points[joins[points] < 0]).tolist():
-            joins[point] = _joins(tokenizer, chr(point))
-        kinds = joins[points]
-        goes_on = np.zeros(len(points), np.bool_)
-        goes_on[1:] = (kinds[1:] == JOINED) & (kinds[:-1] == JOINED)
-        goes_on &= _place_in_word(goes_on) % long_runs.WORDPIECE != 0
-        inside += np.bincount(points[goes_on], minlength=len(inside))
-        alone += np.bincount(points[~goes_on & (kinds != DROPPED)], minlength=len(alone))
-    return _listed(alone, inside)
+        for point in np.unique(points[classes[points] < 0]).tolist():
+            classes[point] = _character_class(tokenizer, chr(point))
+        point_classes = classes[points]
+        is_inside = np.zeros(len(points), np.bool_)
+        is_inside[1:] = (point_classes[1:] == JOINED) & (point_classes[:-1] == JOINED)
+        is_inside &= _position_in_word(is_inside) % long_runs.WORDPIECE_CHARACTERS != 0
+        continues += np.bincount(points[is_inside], minlength=len(continues))
+        begins += np.bincount(points[~is_inside & (point_classes != DROPPED)], minlength=len(begins))
+    return _alphabet_of(begins, continues)
 
 
-def _place_in_word(goes_on: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many characters of its word stand before each."""
-    places = np.arange(len(goes_on))
-    return places - np.maximum.accumulate(np.where(goes_on, 0, places))
+def _position_in_word(is_inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The number of characters of the same word before each character."""
+    positions = np.arange(len(is_inside))
+    return positions - np.maximum.accumulate(np.where(is_inside, 0, positions))
 
 
-def _listed(alone: NDArray[np.int64], inside: NDArray[np.int64]) -> Alphabet:
-    # what stands inside words alone is listed too, as the library does: some other text may begin a word with it
-    counted = {chr(point): int(alone[point]) for point in np.flatnonzero(alone + inside).tolist()}
-    counted |= {CONTINUATION + chr(point): int(inside[point]) for point in np.flatnonzero(inside).tolist()}
-    pieces = sorted(counted)
-    return Alphabet(pieces, [counted[piece] for piece in pieces])
+def _alphabet_of(begins: NDArray[np.int64], continues: NDArray[np.int64]) -> Alphabet:
+    """The alphabet from how often each code point begins and continues a word."""
+    # characters that only continue words are listed as first characters too, like in the library: other texts may begin
+    # a word with them
+    counts = {chr(point): int(begins[point]) for point in np.flatnonzero(begins + continues).tolist()}
+    counts |= {CONTINUATION + chr(point): int(continues[point]) for point in np.flatnonzero(continues).tolist()}
+    tokens = sorted(counts)
+    return Alphabet(tokens, [counts[token] for token in tokens])
 
 
-DROPPED, JOINED, APART = range(3)  # white space; letters and digits; marks and Han characters
+DROPPED, JOINED, SEPARATE = range(3)  # white space; letters and digits; punctuation and Han characters
 
 
-def _joins(tokenizer: tokenizers.Tokenizer, character: str) -> int:
-    """What the library does with a character between two letters."""
+def _character_class(tokenizer: tokenizers.Tokenizer, character: str) -> int:
+    """How the library treats a character between two letters."""
     parts = [part for part, _ in tokenizer.pre_tokenizer.pre_tokenize_str(f"a{character}a")]
-    return {1: JOINED, 2: DROPPED, 3: APART}[len(parts)]
+    return {1: JOINED, 2: DROPPED, 3: SEPARATE}[len(parts)]
 
 
 def _batches(sample: Sequence[str]) -> Iterator[str]:
-    """The sample in strings of some size, a line break between texts: what begins a text begins a word."""
+    """The sample in larger strings, with a line break between texts, so that a text begins with a new word."""
     batch: list[str] = []
     size = 0
     for text in sample:
@@ -123,16 +129,19 @@ def _batches(sample: Sequence[str]) -> Iterator[str]:
     yield "\n".join(batch)
 
 
-def _stripped(tokenizer: tokenizers.Tokenizer, special: Sequence[str], dropped: set[str]) -> str:
-    """tokenizer.json with its true special tokens alone, without the characters that found no room, ids closed up."""
-    tree: dict[str, Any] = json.loads(tokenizer.to_str())
-    learned: dict[str, int] = tree["model"]["vocab"]
-    pieces = [piece for piece in sorted(learned, key=learned.__getitem__) if piece not in dropped]
-    tree["model"]["vocab"] = {piece: at for at, piece in enumerate(pieces)}
-    tree["added_tokens"] = [token for token in tree["added_tokens"] if token["content"] in special]
-    made = tokenizers.Tokenizer.from_str(json.dumps(tree, ensure_ascii=False))
-    one, two = "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"
-    marks = [(name, pieces.index(name)) for name in ("[CLS]", "[SEP]")]
-    made.pre_tokenizer = pre_tokenizers.Sequence([made.pre_tokenizer, long_runs.split(long_runs.WORDPIECE)])
-    made.post_processor = processors.TemplateProcessing(single=one, pair=two, special_tokens=marks)
-    return str(made.to_str())
+def _finish(tokenizer: tokenizers.Tokenizer, specials: Sequence[str], dropped: set[str]) -> str:
+    """tokenizer.json with only the true special tokens, without the dropped characters, and with consecutive ids."""
+    trained: TokenizerJson = json.loads(tokenizer.to_str())
+    ids: dict[str, int] = trained["model"]["vocab"]
+    tokens = [token for token in sorted(ids, key=ids.__getitem__) if token not in dropped]
+    trained["model"]["vocab"] = {token: token_id for token_id, token in enumerate(tokens)}
+    trained["added_tokens"] = [token for token in trained["added_tokens"] if token["content"] in specials]
+    finished = tokenizers.Tokenizer.from_str(json.dumps(trained, ensure_ascii=False))
+    cut_long_words = long_runs.split(long_runs.WORDPIECE_CHARACTERS)
+    finished.pre_tokenizer = pre_tokenizers.Sequence([finished.pre_tokenizer, cut_long_words])
+    finished.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, tokens.index(name)) for name in ("[CLS]", "[SEP]")],
+    )
+    return str(finished.to_str())

@@ -30,7 +30,7 @@ from measured import DATA, measure, table
 from pipeline.text import words
 from pipeline.tokenizers import TOKENIZERS, verification_sample
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
-from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.verified_encoder import VerifiedEncoder
 
 TOY = "--vocabulary 600"  # the arguments with which the tests run this file
 
@@ -55,7 +55,7 @@ def seconds(run: Callable[[], object]) -> float:
 def ours(json_text: str, texts: list[pa.LargeStringArray]) -> tuple[float, list[float]]:
     """Seconds to load, and of each pass; every id is compared afterwards."""
     start = time.process_time()
-    chosen = encoder(json_text)
+    chosen = VerifiedEncoder(json_text)
     chosen.encode(texts[0].slice(0, 0))  # compiled loops and the dictionary are read now
     load = time.process_time() - start
     names = [pa.array([f"{at:06d}-{row:06d}" for row in range(len(column))]) for at, column in enumerate(texts)]

@@ -18,7 +18,7 @@ from enlarge import read
 from measured import DATA, table
 
 from pipeline.tokenizers.bpe import BytePair
-from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.verified_encoder import VerifiedEncoder
 
 TOY = "--vocabulary 400 --megabytes 1"  # the arguments with which the tests run this file
 
@@ -61,7 +61,9 @@ def main() -> None:
             cpu, wall = time.process_time(), time.monotonic()
             json_text = BytePair().train(taken, vocabulary)
             cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-            rows.append([f"{vocabulary:,}", megabytes, size / len(encoder(json_text).encode(held).ids), cpu, wall])
+            rows.append(
+                [f"{vocabulary:,}", megabytes, size / len(VerifiedEncoder(json_text).encode(held).ids), cpu, wall]
+            )
     total = sum(len(text.encode()) for text in documents) / 1e6
     header = ["pieces", "sample, MB", "bytes per token, held out", "CPU-s", "wall, s"]
     table(f"Byte-level BPE by size of its sample; {len(documents):,} documents, {total:.0f} MB", header, rows)

@@ -51,7 +51,7 @@ class SentenceShuffling(Augmentation):
         if self.end_of_sentence is not None:
             stops = np.flatnonzero(text == self.end_of_sentence) + 1
         else:
-            ends = np.cumsum([len(self.pieces.spelled[token]) for token in text])
+            ends = np.cumsum([len(self.pieces.by_id[token]) for token in text])
             stops = np.searchsorted(ends, _sentence_ends(self.pieces.text(text)), side="left") + 1
         return np.unique(np.append(stops[stops < len(text)], len(text)))
 

@@ -57,7 +57,7 @@ def generate(
     for token in generate_tokens(model, prompt_tokens, sampling, seed=seed):
         if token == end_of_text:
             break
-        if text := decoder.decode(tokenizer.token_bytes.spelled[token]):
+        if text := decoder.decode(tokenizer.token_bytes.by_id[token]):
             yield text
     if text := decoder.decode(b"", final=True):
         yield text

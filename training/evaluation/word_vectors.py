@@ -76,7 +76,7 @@ def read_vocabulary(tokenizer: Path) -> EmbeddingVocabulary:
 def _texts(words: Sequence[str], ids: Sequence[int], tree: JsonObject, *, tokenizer: Path) -> tuple[str, ...]:
     """What the pieces spell; bytes that are not whole characters keep the name of the piece."""
     if tree["model"]["type"] == "BPE" and "ByteLevel" in str(tree.get("decoder")):
-        spelled = token_bytes.load(tokenizer).spelled
+        spelled = token_bytes.load(tokenizer).by_id
         texts = [spelled[token].decode("utf-8", "replace") for token in ids]
         return tuple(word if "\ufffd" in text else text for word, text in zip(words, texts, strict=True))
     # U+2581 is how SentencePiece writes a space

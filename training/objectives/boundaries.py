@@ -36,7 +36,7 @@ class BoundaryReader:
 
     def __init__(self, tokenizer: Path, special: TokenRow) -> None:
         # a piece that spells nothing becomes a line break too: every token has a position in the text
-        spelled = [text or SEPARATOR for text in token_bytes.load(tokenizer).spelled]
+        spelled = [text or SEPARATOR for text in token_bytes.load(tokenizer).by_id]
         for token in special.tolist():
             spelled[token] = SEPARATOR
         self._spelled = spelled

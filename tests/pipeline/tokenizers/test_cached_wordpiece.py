@@ -1,4 +1,4 @@
-"""WordPiece with a memory of pieces: the library's ids on every text, whatever the memory held before."""
+"""WordPiece with a cache of pieces gives the ids of the library on every text, whatever the cache contains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.tokenizers import adversarial, cached_wordpiece
 from pipeline.tokenizers.base import Encoded, TokenizerOptions
 from pipeline.tokenizers.cached_wordpiece import CachedWordPiece
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
-from pipeline.tokenizers.verified_encoder import encoder, unsupported_reason
+from pipeline.tokenizers.verified_encoder import VerifiedEncoder, unsupported_reason
 from pipeline.tokenizers.wordpiece import WordPiece
 
 TEXTS = [
@@ -42,8 +42,8 @@ def same(one: Encoded, other: Encoded) -> bool:
 
 
 def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
-    chosen, texts = encoder(trained), column(adversarial.texts(ReferenceEncoder(trained).specials))
-    assert (chosen.fallback, chosen.name) == (None, "memory of pieces")
+    chosen, texts = VerifiedEncoder(trained), column(adversarial.texts(ReferenceEncoder(trained).specials))
+    assert (chosen.fallback, chosen.name) == (None, "cache of pieces")
     assert same(chosen.encode(texts), chosen.reference.encode(texts))
     assert chosen.fallback is None
 
@@ -65,8 +65,8 @@ def test_a_slice_and_a_second_pass_encode_as_the_first(trained: str) -> None:
 def test_a_full_memory_is_emptied_and_a_text_too_large_for_it_goes_to_the_library(
     trained: str, pieces: int, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cached_wordpiece, "MOST_PIECES", pieces)
-    monkeypatch.setattr(cached_wordpiece, "MOST_BYTES", size)
+    monkeypatch.setattr(cached_wordpiece, "CACHE_PIECES", pieces)
+    monkeypatch.setattr(cached_wordpiece, "CACHE_BYTES", size)
     texts = column([*TEXTS, "", "iron", " ".join(f"word{n}" for n in range(60)), *TEXTS])
     assert same(CachedWordPiece(trained).encode(texts), ReferenceEncoder(trained).encode(texts))
 
@@ -89,4 +89,4 @@ def test_what_would_not_be_cut_so_is_refused(trained: str, path: tuple[Any, ...]
         here = here[key]
     here[path[-1]] = value
     assert unsupported_reason(tree)
-    assert encoder(json.dumps(tree)).fallback
+    assert VerifiedEncoder(json.dumps(tree)).fallback

@@ -14,7 +14,7 @@ from tokenizers import models, pre_tokenizers
 from pipeline.tokenizers.base import Encoded, TokenizerOptions, TokenizerTrainer
 from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
-from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.verified_encoder import VerifiedEncoder
 from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 
@@ -52,7 +52,7 @@ def special_ids(json_text: str) -> set[int]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_text_gives_the_id_of_a_special_token_on_either_path(kind: TokenizerTrainer) -> None:
     json_text = kind.train(TEXTS * 20, 500)
-    verified = encoder(json_text)
+    verified = VerifiedEncoder(json_text)
     assert verified.fallback is None
     encoded = verified.encode(column(TEXTS))
     assert not special_ids(json_text) & set(encoded.ids.tolist())
@@ -108,7 +108,7 @@ def test_ordinary_added_tokens_keep_their_ids_after_special_ones() -> None:
     tree["added_tokens"] += [
         {"id": size + at, "content": name, "special": special, **FLAGS} for at, (name, special) in enumerate(names)
     ]
-    verified = encoder(json.dumps(tree))
+    verified = VerifiedEncoder(json.dumps(tree))
     assert verified.fallback is None
     texts = column(["a<tool>b", "<|end|>", "x|end|y <|endoftext|>"])
     encoded = verified.encode(texts)

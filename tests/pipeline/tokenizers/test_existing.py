@@ -80,9 +80,9 @@ def test_the_hash_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("special", "config", "told"),
     [
-        ((), None, "does not say what ends a text"),
-        ((), {"bos_token": "iron"}, "does not say what ends a text"),
-        (("</s>",), {"eos_token": "<eos>"}, "eos_token '<eos>' is no piece of tokenizer.json"),
+        ((), None, "no token marks the end of a text"),
+        ((), {"bos_token": "iron"}, "no token marks the end of a text"),
+        (("</s>",), {"eos_token": "<eos>"}, "eos_token '<eos>' is not a token of tokenizer.json"),
     ],
 )
 def test_a_file_that_does_not_say_its_end_is_refused(
@@ -95,7 +95,7 @@ def test_a_file_that_does_not_say_its_end_is_refused(
 def test_what_is_not_there_or_no_tokenizer_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is neither a folder nor"):
         tokenizer_file.read(str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="holds no tokenizer.json.*save_pretrained"):
+    with pytest.raises(UserError, match="contains no tokenizer.json.*save_pretrained"):
         tokenizer_file.read(str(tmp_path))
     for content in ("{", "[]", "{}", '{"model": {"vocab": []}}'):
         (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")

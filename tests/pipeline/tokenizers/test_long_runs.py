@@ -16,7 +16,7 @@ from tokenizers import pre_tokenizers
 from pipeline.tokenizers import long_runs
 from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
 from pipeline.tokenizers.bpe import BytePair
-from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.verified_encoder import VerifiedEncoder
 from pipeline.tokenizers.word_level import WordLevel
 from pipeline.tokenizers.wordpiece import WordPiece
 
@@ -42,7 +42,7 @@ def runs(name: str, size: int, count: int = 12) -> list[str]:
 def test_wordpiece_knows_every_character_of_a_long_run_on_both_paths(name: str, lowercase: bool) -> None:
     texts = [*runs(name, 700), *runs(name, 99, 3), *runs(name, 101, 3), "ordinary words stand beside 铁匠 them"]
     json_text = WordPiece(TokenizerOptions(lowercase=lowercase)).train(texts, 400)
-    verified = encoder(json_text)
+    verified = VerifiedEncoder(json_text)
     assert verified.fallback is None
     column = pa.array(texts, pa.large_string())
     encoded, right = verified.encode(column), verified.reference.encode(column)
@@ -57,7 +57,7 @@ def test_wordpiece_knows_every_character_of_a_long_run_on_both_paths(name: str, 
 def test_a_long_run_of_wordpiece_takes_time_in_its_length() -> None:
     """Tried to the letter: its pieces are those of its hundreds, each by itself."""
     (text,) = runs("th", 50_000, 1)
-    reference = encoder(WordPiece().train(runs("th", 90), 400)).reference
+    reference = VerifiedEncoder(WordPiece().train(runs("th", 90), 400)).reference
     hundreds = pa.array([text[at : at + 100] for at in range(0, len(text), 100)], pa.large_string())
     assert reference.encode_text(text) == reference.encode(hundreds).ids.tolist()
 
@@ -67,7 +67,7 @@ def test_a_word_of_a_hundred_characters_is_whole() -> None:
     tree = json.loads(WordPiece().train([word] * 9 + [word + "ij"] * 9, 300))
     vocabulary = tree["model"]["vocab"]
     assert word in vocabulary
-    reference = encoder(json.dumps(tree)).reference
+    reference = VerifiedEncoder(json.dumps(tree)).reference
     assert reference.encode_text(word + "ij")[0] == vocabulary[word]
     assert reference.encode_text(word) == [vocabulary[word]]
 
@@ -76,7 +76,7 @@ def test_a_word_of_a_hundred_characters_is_whole() -> None:
 def test_a_run_as_long_as_a_corpus_is_trained_on_and_encoded(kind: TokenizerTrainer) -> None:
     """Twice as many letters in one word took eight times as long: the test ends, that is what it shows."""
     texts = ["Some ordinary text about a river and a stone."] * 30 + runs("dna", 100_000, 1) + ["铁" * 300_000]
-    verified = encoder(kind.train(texts, 400))
+    verified = VerifiedEncoder(kind.train(texts, 400))
     column = pa.array(texts, pa.large_string())
     encoded = verified.encode(column, np.ones(len(texts), np.bool_))
     assert len(encoded) == len(texts)
@@ -100,7 +100,7 @@ def test_parts_are_the_text_and_hold_no_run_beyond_the_limit(splitter: Any) -> N
     for text in TEXTS:
         parts = list(long_runs.cut([text], splitter))
         assert "".join(parts) == text
-        assert max(lengths(parts, splitter), default=0) <= long_runs.TRAINING
+        assert max(lengths(parts, splitter), default=0) <= long_runs.TRAINING_CHARACTERS
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_pieces_of_other_kinds_spell_what_these_keep(
     assert text.replace(" '", "'").replace("' s", "'s") == spelled
     assert not found.exact
     assert found.unknown == reference.unknown == reference.special(unknown)
-    assert found.sizes[found.unknown] == 0 and found.spelled[found.unknown] == unknown.encode()
-    assert found.sizes.sum() == sum(map(len, found.spelled)) - len(unknown)
+    assert found.sizes[found.unknown] == 0 and found.by_id[found.unknown] == unknown.encode()
+    assert found.sizes.sum() == sum(map(len, found.by_id)) - len(unknown)
     assert found.end_of_text == 0
 
 
@@ -82,5 +82,5 @@ def test_a_tokenizer_without_an_end_of_text_is_refused(tmp_path: Path) -> None:
     tree = json.loads(BytePair().train(TEXTS, 300))
     del tree["model"]["vocab"]["<|endoftext|>"]
     path = written(tmp_path, json.dumps({**tree, "added_tokens": []}))
-    with pytest.raises(UserError, match="tokenizer.json: no piece of it ends a text"):
+    with pytest.raises(UserError, match="tokenizer.json: none of its tokens marks the end of a text"):
         token_bytes.load(path)

@@ -16,7 +16,7 @@ from pipeline.tokenizers.base import Encoded, Encoder, TokenizerOptions
 from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.gigatoken_encoder import GigatokenEncoder
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
-from pipeline.tokenizers.verified_encoder import EncodersDiffer, encoder, unsupported_reason
+from pipeline.tokenizers.verified_encoder import EncodersDiffer, VerifiedEncoder, unsupported_reason
 
 TEXTS = [
     "The smith draws the bloom from the furnace and hammers the slag out of it.",
@@ -56,7 +56,7 @@ def same(one: Encoded, other: Encoded) -> bool:
 def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
     texts = column(adversarial.texts(SPECIAL))
     assert same(GigatokenEncoder(trained).encode(texts), ReferenceEncoder(trained).encode(texts))
-    chosen = encoder(trained)
+    chosen = VerifiedEncoder(trained)
     assert chosen.fallback is None
     assert same(chosen.encode(texts), chosen.reference.encode(texts))
 
@@ -80,7 +80,7 @@ def test_specials_of_ones_own_follow_the_end_of_text_and_keep_the_fast_path(with
     reference = ReferenceEncoder(with_specials)
     assert [reference.special(name) for name in ("<|endoftext|>", *SPECIALS)] == list(range(7))
     assert reference.encode_prompt("a铁匠[MASK]")[-2:] == [4, 1]
-    chosen, texts = encoder(with_specials), column(adversarial.texts(SPECIALS))
+    chosen, texts = VerifiedEncoder(with_specials), column(adversarial.texts(SPECIALS))
     assert chosen.fallback is None
     assert same(chosen.encode(texts), reference.encode(texts))
 
@@ -95,13 +95,13 @@ def test_texts_that_spell_specials_encode_as_the_reference_does(with_specials: s
 
 def test_a_long_run_of_one_sign_is_no_trap(trained: str) -> None:
     texts = column([sign * 50_000 for sign in ("a", " ", "中", "\n", "=", "7")])
-    chosen = encoder(trained)
+    chosen = VerifiedEncoder(trained)
     assert same(chosen.encode(texts), chosen.reference.encode(texts))
 
 
 def test_a_slice_of_a_column_encodes_alone(trained: str) -> None:
     whole = column(TEXTS * 3)
-    chosen = encoder(trained)
+    chosen = VerifiedEncoder(trained)
     assert same(chosen.encode(whole.slice(4, 3)), chosen.reference.encode(column((TEXTS * 3)[4:7])))
 
 
@@ -130,7 +130,7 @@ def tampered(json_text: str, *path: Any, value: Any) -> str:
 def test_a_setting_that_the_fast_path_would_ignore_is_refused(trained: str, path: tuple[Any, ...], value: Any) -> None:
     changed = tampered(trained, *path, value=value)
     assert unsupported_reason(json.loads(changed))
-    chosen = encoder(changed)
+    chosen = VerifiedEncoder(changed)
     assert chosen.fallback
     if path[-1] != "dropout":  # which draws lots
         assert same(chosen.encode(column(TEXTS)), ReferenceEncoder(changed).encode(column(TEXTS)))
@@ -151,13 +151,13 @@ def test_a_split_by_one_expression_is_let_through(trained: str) -> None:
 
 
 def test_a_fast_path_that_differs_on_adversarial_text_is_never_used(trained: str) -> None:
-    chosen = encoder(trained, make=lambda text: Wrong(text, sign="İ"))
+    chosen = VerifiedEncoder(trained, create_fast=lambda text: Wrong(text, sign="İ"))
     assert chosen.fallback and "adversarial" in chosen.fallback
     assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
 
 
 def test_a_difference_on_a_verified_document_is_an_error_from_then_on(trained: str) -> None:
-    chosen = encoder(trained, make=lambda text: Wrong(text, sign="铁匠", late=1))
+    chosen = VerifiedEncoder(trained, create_fast=lambda text: Wrong(text, sign="铁匠", late=1))
     assert chosen.fallback is None
     with pytest.raises(EncodersDiffer, match="corpus"):
         chosen.encode(column(TEXTS), np.array([False, True, False]))
@@ -166,7 +166,7 @@ def test_a_difference_on_a_verified_document_is_an_error_from_then_on(trained: s
 
 
 def test_documents_that_are_not_selected_are_not_encoded_twice(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = encoder(trained)
+    chosen = VerifiedEncoder(trained)
     expected = chosen.reference.encode(column(TEXTS))
     monkeypatch.setattr(chosen.reference, "encode", None)
     assert same(chosen.encode(column(TEXTS), np.zeros(len(TEXTS), np.bool_)), expected)
@@ -179,7 +179,7 @@ def test_a_fast_path_that_breaks_is_an_error(trained: str) -> None:
                 raise RuntimeError("panicked")
             return super().encode(column)
 
-    chosen = encoder(trained, make=lambda text: Breaks(text, late=9))
+    chosen = VerifiedEncoder(trained, create_fast=lambda text: Breaks(text, late=9))
     with pytest.raises(EncodersDiffer, match="panicked"):
         chosen.encode(column(TEXTS))
 
@@ -188,12 +188,12 @@ def test_a_fast_path_that_is_not_installed_is_replaced(trained: str) -> None:
     def missing(json_text: str) -> Encoder:
         raise ImportError("No module named 'gigatoken'")
 
-    chosen = encoder(trained, make=missing)
+    chosen = VerifiedEncoder(trained, create_fast=missing)
     assert chosen.fallback and "not installed" in chosen.fallback
 
 
 def test_the_cache_is_built_anew_when_memory_has_grown(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gigatoken_encoder, "FED_BYTES", 1)
+    monkeypatch.setattr(gigatoken_encoder, "REBUILD_BYTES", 1)
     monkeypatch.setattr(gigatoken_encoder, "GROWTH_BYTES", -1 << 40)
     chosen = GigatokenEncoder(trained)
     first, second = chosen.encode(column(TEXTS)), chosen.encode(column(TEXTS))

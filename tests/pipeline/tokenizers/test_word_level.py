@@ -23,7 +23,7 @@ from pipeline.text import words as definition
 from pipeline.tokenizers import adversarial, word_encoder
 from pipeline.tokenizers.base import TokenizerOptions
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
-from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.verified_encoder import VerifiedEncoder
 from pipeline.tokenizers.word_level import WordLevel
 
 TEXTS = [
@@ -101,13 +101,13 @@ def test_ids_are_those_of_the_definition(trained: str, texts: list[str], lowerca
 
 def test_adversarial_texts_encode_as_the_definition_says(trained: str) -> None:
     texts = adversarial.texts(["</s>", "<unk>", "<|endoftext|>"])
-    encoded = encoder(trained).encode(pa.array(texts, pa.large_string()))
+    encoded = VerifiedEncoder(trained).encode(pa.array(texts, pa.large_string()))
     known = vocabulary_of(trained)
     assert encoded.ids.tolist() == [number for text in texts for number in plain_ids(text, known)]
 
 
 def test_a_slice_of_a_column_encodes_alone(trained: str) -> None:
-    whole, chosen = pa.array(TEXTS * 3, pa.large_string()), encoder(trained)
+    whole, chosen = pa.array(TEXTS * 3, pa.large_string()), VerifiedEncoder(trained)
     assert np.array_equal(chosen.encode(whole.slice(4, 3)).ids, chosen.encode(pa.array((TEXTS * 3)[4:7])).ids)
     assert len(chosen.encode(whole.slice(0, 0))) == 0
 

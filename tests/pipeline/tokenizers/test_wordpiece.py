@@ -15,7 +15,7 @@ import tokenizers
 from pipeline.tokenizers.base import TokenizerOptions
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 from pipeline.tokenizers.special_tokens import BERT_SPECIALS
-from pipeline.tokenizers.verified_encoder import encoder
+from pipeline.tokenizers.verified_encoder import VerifiedEncoder
 from pipeline.tokenizers.wordpiece import WordPiece
 
 TEXTS = [
@@ -99,7 +99,7 @@ def test_a_vocabulary_of_more_pieces_than_there_are_has_those_there_are() -> Non
 
 def test_columns_encode_as_texts_do_with_special_tokens_spelled_among_them(trained: str) -> None:
     texts = [*TEXTS, "", "a [MASK] b<|endoftext|>[PAD]", "[UNK]"]
-    chosen = encoder(trained)
+    chosen = VerifiedEncoder(trained)
     encoded = chosen.encode(pa.array(texts, pa.large_string()))
     assert [encoded.document(at).tolist() for at in range(len(texts))] == [
         chosen.reference.encode_text(text) for text in texts

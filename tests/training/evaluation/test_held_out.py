@@ -32,7 +32,7 @@ def test_bytes_that_are_not_predicted_are_those_of_the_rows_first_tokens(corpus:
     total = sum(len(document.text) for document in documents)
     firsts = [row.tokens[0] for row in held_out.rows()]
     unpredicted = sum(
-        len(held_out.token_bytes.spelled[token]) for token in firsts if token != held_out.token_bytes.end_of_text
+        len(held_out.token_bytes.by_id[token]) for token in firsts if token != held_out.token_bytes.end_of_text
     )
     assert sum(document.predicted_bytes for document in documents) == total - unpredicted
 

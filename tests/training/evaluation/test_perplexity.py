@@ -36,7 +36,7 @@ def test_loss_and_bits_per_byte_are_those_of_a_computation_by_hand(corpus: Any) 
             chances = torch.softmax(model.logits(torch.from_numpy(row.tokens)[None])[0].double(), -1)
         nats -= sum(math.log(chances[at, token]) for at, token in enumerate(row.tokens[1:].tolist()))
         targets += len(row.tokens) - 1
-        unpredicted += len(held_out.token_bytes.spelled[row.tokens[0]]) if row.tokens[0] else 0
+        unpredicted += len(held_out.token_bytes.by_id[row.tokens[0]]) if row.tokens[0] else 0
     size = sum(len(text.encode()) for text, _ in corpus.held_out) - unpredicted
     scores = scores_of(corpus)
     assert scores["loss", None].value == pytest.approx(nats / targets, rel=1e-6)

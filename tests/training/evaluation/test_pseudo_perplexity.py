@@ -43,7 +43,7 @@ def by_hand(subject: Subject, every: int) -> tuple[float, int, float]:
     model, special = load(subject.folder), special_tokens.read(subject.held_out.tokenizer)
     nats = size = 0.0
     count, at = 0, -1
-    spelled = [len(piece) for piece in subject.held_out.token_bytes.spelled]
+    spelled = [len(piece) for piece in subject.held_out.token_bytes.by_id]
     sizes = {name: len(text.encode()) for name, text in stored_texts(subject.held_out).items()}
     parts = {
         document.id: sizes[document.id] / max(1, document.spelled_bytes) for document in subject.held_out.documents()

@@ -68,7 +68,7 @@ def test_both_directions_have_figures_that_are_those_of_a_computation_by_hand(ma
         backward += nats(back[0, 1:], tokens[:-1])
         targets += len(tokens) - 1
         spelled = [
-            len(held_out.token_bytes.spelled[at]) if at != held_out.token_bytes.end_of_text else 0 for at in tokens
+            len(held_out.token_bytes.by_id[at]) if at != held_out.token_bytes.end_of_text else 0 for at in tokens
         ]
         firsts, lasts = firsts + spelled[0], lasts + spelled[-1]
     size, scores = sum(len(text.encode()) for text, _ in corpus.held_out), scores_of(corpus)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from cluster.config import LoadedConfig, validate
-from pipeline.core.config import Section, UserPath, problems_of
+from pipeline.core.config import Section, UserPath, collect_problems
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.files import replacing
 from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, set_path
@@ -107,7 +107,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> ComparisonPlan:
     common = [assignment for assignment in overrides if _first(assignment) in OWN]
     for assignment in common:
         set_path(tree, assignment)
-    comparison = problems_of(tree, Comparison)
+    comparison = collect_problems(tree, Comparison)
     if comparison is None:
         raise ConfigError.of(tree.problems)
     _check_names(comparison, tree)

@@ -18,7 +18,7 @@ from cluster.checks import CHECKS, ConfigCheck
 from cluster.entries import pop_names
 from cluster.flow import Flow, FlowStep, flow_of
 from cluster.sections import EntryNames, RunConfig, model_of, stage_table
-from pipeline.core.config import problems_of
+from pipeline.core.config import collect_problems
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.stage import StageSpec
 from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, scalar, set_path
@@ -104,7 +104,7 @@ def validate(tree: YamlTree, path: Path, *, overrides: Sequence[str] = (), specs
     data = tree.data if isinstance(tree.data, dict) else {}
     listed = frozenset(key[0] for key in names if len(key) == 2 and isinstance(data.get(key[0]), list))
     model = model_of(table, listed)
-    config = problems_of(tree, model)
+    config = collect_problems(tree, model)
     sound = config or _sound_sections(tree, model)
     flow = flow_of(sound, table, names, tree, complete=config is not None)
     for check in checks:

@@ -1,7 +1,8 @@
-"""From a YAML tree to typed sections: every mistake is found at once and told with its line.
+"""Turns a YAML tree into typed sections: all mistakes are reported at once, each with its line.
 
-A section is a frozen pydantic model that lives beside its component and imports nothing heavy. A component (a filter,
-an engine, a task) is written as a name, as {name: {options}}, or as {name: x, option: …}; its options are a section.
+A section is a frozen pydantic model that is defined beside its component and imports nothing heavy. A component (a
+filter, an engine, a task) is written as a name, as {name: {options}}, or as {name: x, option: …}; its options are a
+section.
 """
 
 from __future__ import annotations
@@ -25,137 +26,145 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline.core.errors import ConfigError, UserError
-from pipeline.core.files import expand_user
+from pipeline.core.files import JsonObject, JsonValue, expand_user
 from pipeline.core.registry import Registry, did_you_mean
 from pipeline.core.yaml_tree import PathOf, YamlTree
 
 M = TypeVar("M", bound=BaseModel)
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand_user)]
-"""A path as it is written in the YAML; `~` at its beginning is the home folder."""
+"""A path in the YAML; a leading `~` is expanded to the home folder."""
 
 
 class Section(BaseModel):
-    """The base of every section: frozen, unknown keys are errors, defaults are checked too.
+    """The base class of sections: frozen; unknown keys are errors; defaults are validated.
 
-    `ADDED` names options that came after the first artifacts, with the value that means what was done before: while
-    they have it they are left out of what is written down, so that no fingerprint changes.
+    `ADDED` maps options that were added after the first artifacts to the value with the earlier behaviour. An option
+    with that value is not serialised, so that fingerprints do not change.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
-    ADDED: ClassVar[dict[str, Any]] = {}
+    ADDED: ClassVar[JsonObject] = {}
 
     @model_validator(mode="after")
-    def _least_below_most(self) -> Self:
-        """Of two options min_x and max_x the first is not above the second: nothing could be between them."""
+    def _check_ranges(self) -> Self:
+        """Check that no option min_x is above max_x, so that some value satisfies both."""
         inner = []
         for low in type(self).model_fields:
             high = f"max_{low[4:]}"
             if not low.startswith("min_") or high not in type(self).model_fields:
                 continue
-            if conflict := self.conflict(getattr(self, low), getattr(self, high)):
+            conflict = self.conflict(getattr(self, low), getattr(self, high))
+            if conflict is not None:
                 least, most = conflict
-                inner.append(((low,), f"is {least}, above {high} ({most}): nothing lies between them.", ""))
+                inner.append(((low,), f"is {least}, above {high} ({most}): no value satisfies both.", ""))
         if inner:
-            raise PydanticCustomError("component", "{what}", {"what": "wrong options", "inner": inner})
+            raise PydanticCustomError("component", "{message}", {"message": "wrong options", "inner": inner})
         return self
 
-    def conflict(self, low: Any, high: Any) -> tuple[Any, Any] | None:
-        """The values of min_x and max_x if the first is above the second; None if not, or if one is not set."""
-        numbers = isinstance(low, int | float) and isinstance(high, int | float)
-        return (low, high) if numbers and low > high else None
+    def conflict(self, low: object, high: object) -> tuple[object, object] | None:
+        """The values of min_x and max_x if the first is above the second; None otherwise, or if one is not set."""
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            return low, high
+        return None
 
     @model_serializer(mode="wrap")
-    def _without_neutral(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        found: dict[str, Any] = handler(self)
-        return {key: value for key, value in found.items() if key not in self.ADDED or value != self.ADDED[key]}
+    def _serialise(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
+        values: JsonObject = handler(self)
+        return {key: value for key, value in values.items() if key not in self.ADDED or value != self.ADDED[key]}
 
 
 class Component(Section):
-    """A chosen alternative and its options, defaults filled. Serialises as `name` or {name: options}."""
+    """An alternative of a registry and its options, defaults filled in. Serialised as `name` or {name: options}."""
 
     name: str
-    options: dict[str, Any] = {}
+    options: JsonObject = {}
 
     @model_serializer
-    def _plain(self) -> Any:
+    def _serialise_short(self) -> JsonValue:
         return {self.name: self.options} if self.options else self.name
 
 
 @dataclass(frozen=True)
 class NamesAlternative:
-    """Marks a field whose value is the name of an alternative; its options stand beside it."""
+    """Marks a field whose value is the name of an alternative; its options are fields of the same section."""
 
 
 def alternative(registry: Registry[Any]) -> Any:
-    """The type of a field that names one alternative of a registry, or a user's own as "module:Class"."""
+    """The type of a field that names an alternative of a registry, or a plug-in as "module:Class"."""
 
-    def known(name: str) -> str:
+    def check(name: str) -> str:
         try:
-            return registry.known(name)
+            return registry.check_name(name)
         except UserError as error:
-            raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
+            raise _custom_error(str(error)) from error
 
-    return Annotated[str, AfterValidator(known), NamesAlternative()]
+    return Annotated[str, AfterValidator(check), NamesAlternative()]
 
 
 def component(registry: Registry[Any]) -> Any:
-    """The type of a field that takes one alternative of a registry with its options, or a user's own."""
-    return Annotated[Component, BeforeValidator(_normalise(registry))]
+    """The type of a field that holds an alternative of a registry, or a plug-in, with its options."""
+    return Annotated[Component, BeforeValidator(_component_parser(registry))]
 
 
-def _normalise(registry: Registry[Any]) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
+def _component_parser(registry: Registry[Any]) -> Callable[[object], Component]:
+    def parse(value: object) -> Component:
         if isinstance(value, Component):
             return value
         name, options = name_and_options(value)
         try:
             section = registry.section(name)
         except UserError as error:
-            raise PydanticCustomError("component", "{what}", {"what": str(error)}) from error
-        return Component(name=name, options=checked(section, options, name=name).model_dump(mode="json"))
+            raise _custom_error(str(error)) from error
+        return Component(name=name, options=validate_nested(section, options, name=name).model_dump(mode="json"))
 
-    return read
+    return parse
 
 
-def checked(section: type[M], options: Any, *, name: str) -> M:
-    """Validate options that lie within a validator of another section: every mistake keeps its own path."""
+def _custom_error(message: str) -> PydanticCustomError:
+    return PydanticCustomError("component", "{message}", {"message": message})
+
+
+def validate_nested(section: type[M], options: object, *, name: str) -> M:
+    """Validate options inside a validator of another section: every mistake keeps its own path."""
     try:
         return section.model_validate(options)
     except ValidationError as error:
         raise PydanticCustomError(
-            "component", "{what}", {"what": "wrong options", "inner": _details(error, section), "name": name}
+            "component", "{message}", {"message": "wrong options", "inner": _details(error, section), "name": name}
         ) from error
 
 
-def name_and_options(value: Any) -> tuple[str, dict[str, Any]]:
-    """A component as it is written, in any of its spellings."""
+def name_and_options(value: object) -> tuple[str, JsonObject]:
+    """The name and options of a component, in any of the forms in which it may be written."""
     if isinstance(value, str):
         return value, {}
     if isinstance(value, dict) and isinstance(value.get("name"), str):
-        rest = {key: item for key, item in value.items() if key != "name"}
-        inner = rest.pop("options", {}) if set(rest) == {"options"} else rest
-        return value["name"], dict(inner or {})
+        options = {key: item for key, item in value.items() if key != "name"}
+        if set(options) == {"options"}:
+            options = options["options"]
+        return value["name"], dict(options or {})
     if isinstance(value, dict) and len(value) == 1:
         ((name, options),) = value.items()
         if options is None or isinstance(options, dict):
             return str(name), dict(options or {})
-    raise PydanticCustomError("component", "{what}", {"what": "write a name, or one name with its options below it."})
+    raise _custom_error("write a name, or one name with its options below it.")
 
 
 def _details(error: ValidationError, model: type[BaseModel]) -> list[tuple[PathOf, str, str]]:
-    """Every error as (path, what, hint); nested component errors unfolded."""
-    found: list[tuple[PathOf, str, str]] = []
+    """Every error as (path, message, hint); the errors of nested components are listed one by one."""
+    details: list[tuple[PathOf, str, str]] = []
     for detail in error.errors(include_url=False):
         path: PathOf = tuple(detail["loc"])
         inner = detail.get("ctx", {}).get("inner")
         if inner is not None:
-            found += [((*path, *below), what, hint) for below, what, hint in inner]
+            details += [((*path, *inner_path), message, hint) for inner_path, message, hint in inner]
         else:
-            found.append((path, *_words(detail, path, model)))
-    return found
+            details.append((path, *_describe(detail, path, model)))
+    return details
 
 
-def _words(detail: ErrorDetails, path: PathOf, model: type[BaseModel]) -> tuple[str, str]:
+def _describe(detail: ErrorDetails, path: PathOf, model: type[BaseModel]) -> tuple[str, str]:
+    """The message and the hint for an error of pydantic."""
     kind = detail["type"]
     if kind == "extra_forbidden":
         return "unknown key.", did_you_mean(str(path[-1]), _fields_at(model, path[:-1]))
@@ -170,27 +179,27 @@ def _words(detail: ErrorDetails, path: PathOf, model: type[BaseModel]) -> tuple[
 
 
 def _fields_at(model: type[BaseModel], path: PathOf) -> list[str]:
-    kind: Any = model
+    """The names of the fields of the section at `path`."""
+    section: type[BaseModel] | None = model
     for part in path:
-        if isinstance(part, str) and isinstance(kind, type) and issubclass(kind, BaseModel):
-            field = kind.model_fields.get(part)
-            kind = _model_in(field.annotation) if field else None
-    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+        if isinstance(part, str) and section is not None:
+            field = section.model_fields.get(part)
+            section = _section_in(field.annotation) if field else None
+    return [] if section is None else list(section.model_fields)
 
 
-def _model_in(annotation: Any) -> Any:
+def _section_in(annotation: object) -> type[BaseModel] | None:
+    """The first section in the annotation of a field, also within a union, a list or a mapping."""
     if isinstance(annotation, type) and not get_origin(annotation):
         return annotation if issubclass(annotation, BaseModel) else None
     if get_origin(annotation) in (Union, types.UnionType, list, tuple, dict, Annotated):
-        for argument in get_args(annotation):
-            found = _model_in(argument)
-            if found is not None:
-                return found
+        sections = (_section_in(argument) for argument in get_args(annotation))
+        return next((section for section in sections if section is not None), None)
     return None
 
 
-def problems_of(tree: YamlTree, model: type[M]) -> M | None:
-    """Validate a tree; mistakes go to `tree.problems`, the model comes back when there is none."""
+def collect_problems(tree: YamlTree, model: type[M]) -> M | None:
+    """Validate a tree and add its mistakes to `tree.problems`; return the model if there is none."""
     data = {} if tree.data is None else tree.data
     if not isinstance(data, dict):
         tree.problem((), "should be a mapping of sections.")
@@ -198,20 +207,20 @@ def problems_of(tree: YamlTree, model: type[M]) -> M | None:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        for path, what, hint in _details(error, model):
-            tree.problem(path, what, hint)
+        for path, message, hint in _details(error, model):
+            tree.problem(path, message, hint)
         return None
 
 
 def validate(tree: YamlTree, model: type[M], extra: Sequence[Callable[[M, YamlTree], None]] = ()) -> M:
-    """The typed configuration, after cross-checks that add to `tree.problems`.
+    """The typed configuration, after the `extra` checks, which may add to `tree.problems`.
 
     Raises: ConfigError with all problems.
     """
-    found = problems_of(tree, model)
-    if found is not None:
+    config = collect_problems(tree, model)
+    if config is not None:
         for check in extra:
-            check(found, tree)
-    if found is None or tree.problems:
+            check(config, tree)
+    if config is None or tree.problems:
         raise ConfigError.of(tree.problems)
-    return found
+    return config

@@ -1,6 +1,6 @@
-"""Names in YAML and what they stand for: one entry is a name, the section of its options, its class.
+"""Registries of alternatives: an entry is a name in YAML, the section of its options, and its class.
 
-A table holds import strings, so that a name costs no import until used, and its section none of its code.
+Entries are import strings, so nothing is imported until a name is used, and a section is loaded without its code.
 """
 
 from __future__ import annotations
@@ -8,24 +8,25 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
 
 from pipeline.core.errors import UserError
+from pipeline.core.files import JsonObject
 
 OURS = frozenset({"cluster", "pipeline", "training"})
 SECTION = "pipeline.core.config:Section"
 T = TypeVar("T")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "Did you mean 'x'?" for the closest known word, or the list of them, or nothing."""
-    names = sorted(known)
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """ "Did you mean 'x'?" for the closest candidate, otherwise the list of candidates, if there are any."""
+    names = sorted(candidates)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
@@ -33,9 +34,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def load(target: str) -> Any:
-    """The object behind "module:attribute".
+    """The object that "module:attribute" names.
 
-    Raises: UserError when the module or the attribute is not there.
+    Raises: UserError when the module or the attribute does not exist.
     """
     module_name, _, attribute = target.partition(":")
     if not attribute:
@@ -47,7 +48,7 @@ def load(target: str) -> Any:
 
 
 def _import(module: str, target: str) -> ModuleType:
-    """The module; a user's own that is missing or fails while it is imported is an error of the input."""
+    """Import a module; a module of the user that is missing or fails while it is imported is an error of the input."""
     try:
         return importlib.import_module(module)
     except UserError:
@@ -61,16 +62,16 @@ def _import(module: str, target: str) -> ModuleType:
 
 
 def add_plugin_folder(folder: Path) -> None:
-    """Let "module:Class" find modules in `folder`; appended last, so it can never shadow a package of ours."""
+    """Let "module:Class" find modules in `folder`; it is searched last, so it cannot shadow our packages."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a table: a name in YAML, the section of its options (pydantic alone), its class. Import strings both.
+    """A name in YAML, and the import strings of the section of its options (pydantic only) and of its class.
 
-    Without a class, other code does what the name says; without a section, there is nothing to say.
+    Without a class, the name is handled by other code; without a section, there are no options.
     """
 
     name: str
@@ -78,22 +79,22 @@ class Entry:
     code: str = ""
 
 
-class Chosen(Protocol):
-    """A name with its options, as `config.Component` holds them."""
+class NamedOptions(Protocol):
+    """A name with options, such as `config.Component`."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def options(self) -> dict[str, Any]: ...
+    def options(self) -> JsonObject: ...
 
 
 @dataclass(frozen=True)
 class Registry(Generic[T]):
-    """The alternatives of one kind, by name; and a user's own, as "module:Class".
+    """The alternatives of one kind by name, and plug-ins as "module:Class".
 
-    `base`: what a class of a user's own derives from (import string); `functions`: a plain function will do too;
-    `options`: the section of one that names no `Options`.
+    `base`: the import string of the class from which a plug-in must derive; `functions`: whether a plug-in may be a
+    plain function; `options`: the section of a plug-in without `Options`.
     """
 
     kind: str
@@ -108,10 +109,10 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         return any(entry.name == name for entry in self.entries)
 
-    def known(self, name: str) -> str:
-        """The name, if it is registered or "module:Class" of a user's own that can be loaded.
+    def check_name(self, name: str) -> str:
+        """Return the name if it is registered, or is "module:Class" of a plug-in that can be loaded.
 
-        Raises: UserError for any other.
+        Raises: UserError for any other name.
         """
         if name in self:
             return name
@@ -121,12 +122,12 @@ class Registry(Generic[T]):
         return name
 
     def target(self, name: str) -> str:
-        """The import string of an alternative's class, or of a user's own."""
+        """The import string of the class of an alternative, or of a plug-in."""
         entry = self._entry(name)
         return name if entry is None else entry.code
 
     def section(self, name: str) -> type[BaseModel]:
-        """The section of an alternative's options; loads a user's own code, and none of ours."""
+        """The section of the options of an alternative; loads the code of a plug-in, but none of ours."""
         entry = self._entry(name)
         if entry is not None:
             section: type[BaseModel] = load(entry.section)
@@ -138,28 +139,28 @@ class Registry(Generic[T]):
         return load(self.options) if options is None else options
 
     def load(self, name: str) -> type[T]:
-        """The class of an alternative (or a user's function); imports it now."""
+        """Import and return the class of an alternative, or the class or function of a plug-in."""
         entry = self._entry(name)
         if entry is not None and not entry.code:
-            raise UserError(f"{self.kind} '{name}' has no class of its own: it goes with word vectors alone.")
+            raise UserError(f"{self.kind} '{name}' has no class of its own: it can only be used with word vectors.")
         target: type[T] = self._plugin(name) if entry is None else load(entry.code)
         return target
 
-    def create(self, chosen: Chosen, *more: Any) -> T:
-        """The object of a component: its class, given its options as their section and then `more`.
+    def create(self, component: NamedOptions, *arguments: object) -> T:
+        """Create the object of a component: call its class with its section of options and then `arguments`.
 
-        Where the class is the section itself, that section is the object.
+        Where the class is the section itself, the section is the object.
         """
-        code: Any = self.load(chosen.name)
-        options: Any = self.section(chosen.name).model_validate(chosen.options)
-        same = isinstance(code, type) and isinstance(options, code)
-        created: T = options if same else code(options, *more)
-        return created
+        code = cast(Callable[..., T], self.load(component.name))
+        options = self.section(component.name).model_validate(component.options)
+        if isinstance(code, type) and isinstance(options, code):
+            return cast(T, options)
+        return code(options, *arguments)
 
     def _entry(self, name: str) -> Entry | None:
         entry = next((entry for entry in self.entries if entry.name == name), None)
         if entry is None:
-            self.known(name)
+            self.check_name(name)
         return entry
 
     def _plugin(self, name: str) -> Any:
@@ -169,5 +170,5 @@ class Registry(Generic[T]):
         if self.functions and callable(target) and not isinstance(target, type):
             return target
         module, _, base = self.base.partition(":")
-        how = " or write a plain function" if self.functions else ""
-        raise UserError(f"{name}: is no {self.kind}. Let it derive from {base} of {module}{how}.")
+        alternative = ", or write a plain function" if self.functions else ""
+        raise UserError(f"{name}: is not a valid {self.kind}. Derive it from {base} of {module}{alternative}.")

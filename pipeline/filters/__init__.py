@@ -1,6 +1,6 @@
-"""Filters: signals of a document, and rules over them that say who goes, by which rule, with which value.
+"""Filters: rules over the signals of a document that decide which documents are dropped, by which rule and value.
 
-A new filter is a file beside `quality.py` with its section and its class, and a line here.
+To add a filter, write a file beside `quality.py` with its section and its class, and add a line here.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What every filter is: signals, and rules over them. A rule drops a document whose value lies beyond its threshold; a
-value on the threshold stays, and a value that is NaN was not measured: the rule is skipped.
+"""The base classes of filters. A filter has rules over signals: a rule drops a document whose value is beyond a
+threshold. A value equal to the threshold is kept; NaN means that the signal was not measured, so the rule is skipped.
 
-Subclass `Filter`. The signals of `pipeline.kernels.signals` are measured for every document in any case; a filter adds
-those of its own. A plain function of a user's own on one document plugs in as "my_pkg.filters:polite", or, with
-options, as a subclass of `DocumentFilter`: mapped over the column, slower by the cost of Python, counted as well.
+Subclass `Filter`. The signals of `pipeline.kernels.signals` are always measured for every document; a filter may add
+its own. Users may also name a plain function of one document ("my_pkg.filters:polite") or, to have options, a subclass
+of `DocumentFilter`. Both run once per document, so they are slower by the cost of Python, and are counted like ours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,28 @@ import pyarrow as pa
 
 from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonValue
 from pipeline.core.records import to_rows
 from pipeline.core.registry import Registry
 from pipeline.filters.limits import CHARACTERS, WORDS, limit_fields
 
 Floats = npt.NDArray[np.float64]
-DocumentRow = Mapping[str, Any]
+
+
+class DocumentRow(TypedDict):
+    """A document as a filter of the user sees it; `metadata` are pairs of key and value."""
+
+    id: str
+    source_id: str
+    text: str
+    source: str
+    url: str | None
+    language: str | None
+    metadata: list[tuple[str, str]]
+
+
+KeepFunction = Callable[[DocumentRow], bool | float]
+"""Says whether to keep a document, or how good it is, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,7 @@ class Rule:
 
 
 class Filter(ABC):
-    """`name` is what the YAML calls it; it begins the names of its rules."""
+    """A named set of rules; the `name` of the filter in the YAML begins the names of its rules."""
 
     Options: type[Section] = Section
 
@@ -47,64 +63,64 @@ class Filter(ABC):
         self.name, self.options = name, options
 
     def signals(self, documents: pa.Table) -> dict[str, Floats]:
-        """What this filter measures itself, by column name; the text is cleaned already."""
+        """The signals that this filter measures itself, by column name; the text is already cleaned."""
         return {}
 
     def signal_names(self) -> Sequence[str]:
-        """The columns that `signals` gives, known before any document is."""
+        """The names of the columns that `signals` returns, for any documents."""
         return []
 
     @abstractmethod
     def rules(self) -> Sequence[Rule]:
-        """In the order in which they are tried: the first that fails is the reason."""
+        """The rules in the order in which they are applied: the first that fails is the reason for the drop."""
 
     def rule(self, option: str, signal: str) -> Rule:
-        """The rule of an option called min_… or max_…: its threshold is the option's value."""
+        """The rule of an option named min_… or max_…: its threshold is the value of the option."""
         limits: Mapping[str, float | None] = getattr(self.options, option)
         return Rule(f"{self.name}.{option}", signal, "min" if option.startswith("min_") else "max", limits)
 
 
 class DocumentFilter(Filter):
-    """A filter of a user's own that looks at one document: `keep` says yes or no, or how good it is, from 0 to 1.
+    """A filter of the user that looks at one document at a time.
 
-    `keep` reads any of its options; a changed one measures every document again.
+    `keep` may read any option of the filter; if an option changes, every document is measured again.
     """
 
-    least = 0.5
+    least = 0.5  # the smallest score that is kept
 
     @abstractmethod
     def keep(self, document: DocumentRow) -> bool | float:
-        """`document` holds id, source_id, text, source, url, language, and metadata as (key, value) pairs."""
+        """Say whether to keep a document, or how good it is, from 0 to 1."""
 
     def signal_names(self) -> Sequence[str]:
         return [self.name]
 
     def signals(self, documents: pa.Table) -> dict[str, Floats]:
-        values = [self._value(document) for document in to_rows(documents)]
+        values = [self._score(document) for document in cast(list[DocumentRow], to_rows(documents))]
         return {self.name: np.array(values, np.float64)}
 
     def rules(self) -> Sequence[Rule]:
         return [Rule(self.name, self.name, "min", {WORDS: self.least, CHARACTERS: self.least})]
 
-    def _value(self, document: DocumentRow) -> float:
+    def _score(self, document: DocumentRow) -> float:
         try:
             value = float(self.keep(document))
         except Exception as error:
             if _is_limit(error, self):
                 raise
-            what = f"{type(error).__name__}: {error}"
-            raise StageFailed(f"filter {self.name}: failed on document {document['id']}: {what}") from error
+            message = f"{type(error).__name__}: {error}"
+            raise StageFailed(f"filter {self.name}: failed on document {document['id']}: {message}") from error
         if math.isnan(value):
             raise StageFailed(
-                f"filter {self.name}: gave no number for document {document['id']}. Return a bool or 0…1."
+                f"filter {self.name}: returned NaN for document {document['id']}. Return a bool or a number, 0 to 1."
             )
         return value
 
 
 class FunctionFilter(DocumentFilter):
-    """A user's plain function on one document."""
+    """A plain function of the user as a filter."""
 
-    def __init__(self, name: str, function: Callable[[DocumentRow], bool | float]) -> None:
+    def __init__(self, name: str, function: KeepFunction) -> None:
         super().__init__(name, Section())
         self.function = function
 
@@ -112,60 +128,60 @@ class FunctionFilter(DocumentFilter):
         return self.function(document)
 
 
-def build_filter(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
-    """The filter that a component of the YAML names; its options were checked when the YAML was read."""
-    code: Any = registry.load(name)
-    if not _is_class(code):
-        return FunctionFilter(name, code)
-    created: Filter = code(name, registry.section(name).model_validate(options))
-    return created
+def build_filter(registry: Registry[Filter], name: str, options: Mapping[str, JsonValue]) -> Filter:
+    """The filter that a component of the YAML names; its options were validated when the YAML was read."""
+    filter_class = _load(registry, name)
+    if isinstance(filter_class, FunctionFilter):
+        return filter_class
+    return filter_class(name, cast(Section, registry.section(name).model_validate(options)))
 
 
-def build_measuring_filter(registry: Registry[Filter], name: str, options: Mapping[str, Any]) -> Filter:
-    """The filter as the stage `signals` uses it: without the limits of its rules, which may change without measuring.
+def build_measuring_filter(registry: Registry[Filter], name: str, options: Mapping[str, JsonValue]) -> Filter:
+    """The filter as the stage `signals` uses it: without the limits of its rules, so that they may change later.
 
-    What reads one of them while it measures fails (`measure`): a changed limit would leave its signal stale.
+    Reading a limit while measuring is an error (`measure`): a changed limit would leave the signal stale.
     """
-    code: Any = registry.load(name)
-    if not _is_class(code):
-        return FunctionFilter(name, code)
+    filter_class = _load(registry, name)
+    if isinstance(filter_class, FunctionFilter):
+        return filter_class
     limits = limit_fields(registry.section(name))
     unset = {limit: {WORDS: None, CHARACTERS: None} for limit in limits}
-    section = registry.section(name).model_validate({**options, **unset})
+    section = cast(Section, registry.section(name).model_validate({**options, **unset}))
     for limit in limits:
         del section.__dict__[limit]
     try:
-        created: Filter = code(name, section)
+        return filter_class(name, section)
     except AttributeError as error:
         if error.name not in limits:
             raise
-        raise _reads_limit(name, error) from error
-    return created
+        raise _limit_error(name, error) from error
 
 
-def _is_class(code: object) -> bool:
-    return isinstance(code, type)
+def _load(registry: Registry[Filter], name: str) -> type[Filter] | FunctionFilter:
+    """The class of a filter, or a plain function of the user as a filter."""
+    code = registry.load(name)
+    return code if isinstance(code, type) else FunctionFilter(name, cast(KeepFunction, code))
 
 
-def measure(one: Filter, documents: pa.Table) -> dict[str, Floats]:
-    """The filter's own signals.
+def measure(measuring: Filter, documents: pa.Table) -> dict[str, Floats]:
+    """The signals that the filter measures itself.
 
     Raises: StageFailed when they depend on a limit of its rules.
     """
     try:
-        return one.signals(documents)
+        return measuring.signals(documents)
     except AttributeError as error:
-        if _is_limit(error, one):
-            raise _reads_limit(one.name, error) from error
+        if _is_limit(error, measuring):
+            raise _limit_error(measuring.name, error) from error
         raise
 
 
-def _is_limit(error: Exception, one: Filter) -> bool:
-    return isinstance(error, AttributeError) and error.name in limit_fields(type(one.options))
+def _is_limit(error: Exception, measuring: Filter) -> bool:
+    return isinstance(error, AttributeError) and error.name in limit_fields(type(measuring.options))
 
 
-def _reads_limit(name: str, error: AttributeError) -> StageFailed:
+def _limit_error(name: str, error: AttributeError) -> StageFailed:
     return StageFailed(
-        f"filter {name}: what it measures reads {error.name}, a limit of its rules. Read it in rules() alone, or "
-        "declare it with another type than Limits: then a changed value measures again."
+        f"filter {name}: its signals read {error.name}, a limit of its rules. Read it only in rules(), or declare it "
+        "with another type than Limits: then documents are measured again when its value changes."
     )

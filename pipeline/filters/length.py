@@ -1,4 +1,4 @@
-"""Too short to teach anything, or longer than wanted: counted in units (words; characters in Chinese and its like)."""
+"""The filter `length`: texts that are too short or too long, counted in units (words, or characters in Chinese)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.filters.base import Filter, Rule
 
 
 class Length(Filter):
-    """Gopher's first rule; see `section.Length`."""
+    """The first rule of Gopher; see `section.Length`."""
 
     def rules(self) -> Sequence[Rule]:
         return [self.rule("min_units", "units"), self.rule("max_units", "units")]

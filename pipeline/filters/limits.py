@@ -1,15 +1,15 @@
-"""A threshold by language. In YAML a number is for every language; a mapping changes only what it names; null is off.
+"""Thresholds by language. In YAML a number applies to every language, a mapping only to its keys, and null is off.
 
 Keys are language tags (zh, zh-Hant, en …), `words` for all other languages written with spaces, and `characters` for
-those counted by character. Null is off for those it is said of; where no key answers, the rule is skipped and counted:
-so a limit that was found on one language judges no other.
+those counted by character. Null switches the rule off for its key; a language that no key covers skips the rule, which
+is counted. A limit that was derived from one language is therefore not applied to another.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from pydantic import BaseModel, ValidationInfo, field_validator
 
@@ -22,34 +22,34 @@ _TAG = re.compile(r"[a-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 class Thresholds(Section):
-    """A section in which every field of the type `Limits` is a threshold by language, and any other what it says.
+    """A section whose fields of the type `Limits` are thresholds by language; other fields are ordinary options.
 
-    What the YAML leaves out of a threshold keeps the field's default. `MEASURES`: whether the filter has signals of its
-    own (a test holds it against `signal_names`): said here, so that the plan need not load the filter.
+    Keys that the YAML leaves out of a threshold keep their defaults. `MEASURES`: whether the filter has signals of its
+    own (a test compares it with `signal_names`); it is stated here so that planning need not load the filter.
     """
 
     MEASURES: ClassVar[bool] = False
 
     @field_validator("*", mode="before")
     @classmethod
-    def _over_default(cls, value: Any, info: ValidationInfo) -> Any:
+    def _merge_with_default(cls, value: object, info: ValidationInfo) -> object:
         if info.field_name not in limit_fields(cls):
             return value
         if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return {WORDS: value, CHARACTERS: value}
         if not isinstance(value, Mapping):
             raise ValueError("write a number, null, or a mapping from languages to numbers")
-        given = {_key(key): item for key, item in value.items()}
+        overrides = {_parse_key(key): item for key, item in value.items()}
         default = cls.model_fields[str(info.field_name)].get_default() or {}
-        # `words` is said of every language written with spaces, those with a default of their own among them
-        return {key: item for key, item in default.items() if _class_of(key) not in given} | given
+        # `words` covers every language written with spaces, including those with a default of their own
+        return {key: item for key, item in default.items() if _unit_of(key) not in overrides} | overrides
 
-    def conflict(self, low: Any, high: Any) -> tuple[Any, Any] | None:
-        """The limits of the first language of which nothing could be between them."""
+    def conflict(self, low: object, high: object) -> tuple[object, object] | None:
+        """The limits of the first language for which no value satisfies both."""
         if not (isinstance(low, Mapping) and isinstance(high, Mapping)):
             return super().conflict(low, high)
         for key in (*low, *(key for key in high if key not in low)):
-            language, unit = (None, key) if key in (WORDS, CHARACTERS) else (key, _class_of(key))
+            language, unit = (None, key) if key in (WORDS, CHARACTERS) else (key, _unit_of(key))
             least, most = (limits.get(limit_key(limits, language, unit) or "") for limits in (low, high))
             if least is not None and most is not None and least > most:
                 return f"{least:g} for {key}", f"{most:g}"
@@ -57,11 +57,11 @@ class Thresholds(Section):
 
 
 def limit_fields(section: type[BaseModel]) -> frozenset[str]:
-    """The options of a filter that are limits of its rules: the rules read them, what is measured cannot."""
+    """The options of a filter that are limits of its rules: rules may read them, signals may not."""
     return frozenset(name for name, field in section.model_fields.items() if field.annotation == Limits)
 
 
-def _key(key: Any) -> str:
+def _parse_key(key: object) -> str:
     if key in (WORDS, CHARACTERS):
         return str(key)
     tag = canonical(str(key))
@@ -70,11 +70,12 @@ def _key(key: Any) -> str:
     return tag
 
 
-def _class_of(key: str) -> str:
-    """The key that stands for all languages written as this one is."""
+def _unit_of(key: str) -> str:
+    """The key that stands for all languages counted by the same unit as this one."""
     return CHARACTERS if key == CHARACTERS or is_counted_by_character(key) else WORDS
 
 
 def limit_key(limits: Mapping[str, float | None], language: str | None, unit: str) -> str | None:
-    """The key that answers for a language whose texts are counted by `unit` (WORDS or CHARACTERS); None for none."""
+    """The key that applies to a language whose texts are counted by `unit` (WORDS or CHARACTERS); None if there is
+    none."""
     return next((key for key in (*fallbacks(language), unit) if key in limits), None)

@@ -1,4 +1,4 @@
-"""Text that says the same again and again: lines, paragraphs, and runs of two to ten units (Gopher, table A1)."""
+"""The filter `repetition`: repeated lines, paragraphs, and n-grams of two to ten units (Gopher, table A1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.filters.base import Filter, Rule
 
 
 class Repetition(Filter):
-    """Every option is a rule over the signal of the same name (`pipeline.kernels.signals`), in the section's order."""
+    """Each option is a rule over the signal of the same name (`pipeline.kernels.signals`), in the section's order."""
 
     def rules(self) -> Sequence[Rule]:
         return [self.rule(option, option[len("max_") :]) for option in section.Repetition.model_fields]

@@ -1,9 +1,9 @@
-"""Rules applied to a batch: who goes, by which rule first, with which value; who failed what; which rule was skipped.
+"""Applies rules to a batch: which documents are dropped, by which rule and value; failures and skips of every rule.
 
-A document is judged by its language's thresholds if its text is written as that language is, by words or by characters;
-a tag that the text contradicts (a list of URLs said to be Chinese, a Chinese page said to be English) is not believed:
-`resolve` takes what the script says instead. A rule without a limit for the language is skipped. About 5 GB of text a
-CPU-second.
+The thresholds of a language apply to a document if its text is written like that language, in words or in characters.
+A tag that contradicts the text (a list of URLs tagged as Chinese, a Chinese page tagged as English) is not used:
+`resolve_languages` replaces it by what the script indicates. A rule without a limit for the language is skipped. About
+5 GB of text a CPU-second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.text.language import canonical, fallbacks, is_counted_by_character
 
 Ints = npt.NDArray[np.int64]
 
-# Chinese pages with code and formulas keep 0.34 of their units (0.1 % of them less); an English page quotes a few
+# Chinese pages with code and formulas have at least 0.34 (0.1 % of them less); English pages quote a few characters
 CHARACTER_SHARE = 0.2
 FUNCTION_WORDS = "function_words"
 KEPT = -1
@@ -31,10 +31,10 @@ KEPT = -1
 
 @dataclass(frozen=True)
 class RuleResults:
-    """`first[d]`: the number of the first rule that document d fails, KEPT for none; its value and threshold.
+    """`first[d]`: the index of the first rule that document d fails (KEPT if none), with its value and threshold.
 
-    `failed`: documents that failed each rule, first or not. `skipped`: by rule and language, documents that a rule
-    could not judge: no threshold or no list for the language.
+    `failed`: the number of documents that fail each rule, first or not. `skipped`: by rule and language, the number of
+    documents for which a rule was skipped, because the language has no threshold or no list of words.
     """
 
     first: Ints
@@ -47,76 +47,78 @@ class RuleResults:
 def resolve_languages(
     languages: Sequence[str | None], signals: Mapping[str, Floats], texts: pa.ChunkedArray
 ) -> tuple[list[str | None], dict[str, Floats]]:
-    """Languages and signals with what a text contradicts set right: the tag by its script, and no function words.
+    """Languages and signals, corrected where the text contradicts its tag: the tag by script, function words to NaN.
 
-    What is said to be Chinese and has no letters but Latin ones is judged as English: in Chinese corpora these are
-    English pages, lists of addresses and of numbers, on which both languages' limits were found (README).
+    Text tagged as Chinese whose letters are all Latin counts as English: in Chinese corpora these are English pages,
+    lists of addresses and of numbers, and the limits of both languages were derived with them (README).
     """
-    believed, values = list(languages), dict(signals)
+    resolved = list(languages)
+    values = dict(signals)
     by_characters = (signals["own_units"] >= CHARACTER_SHARE).tolist()
-    wrong = [at for at, tag in enumerate(believed) if is_counted_by_character(tag) is not by_characters[at]]
+    wrong = [row for row, tag in enumerate(resolved) if is_counted_by_character(tag) is not by_characters[row]]
     if not wrong:
-        return believed, values
+        return resolved, values
     scripts = column.languages(texts.take(pa.array(wrong)).combine_chunks()).to_pylist()
-    for at, script in zip(wrong, scripts, strict=True):
-        chinese = "zh" in fallbacks(believed[at])
-        believed[at] = "en" if chinese and script in (None, "und-Latn") else script
-    if FUNCTION_WORDS in values:  # counted by the list of the language that it is not
+    for row, script in zip(wrong, scripts, strict=True):
+        is_chinese = "zh" in fallbacks(resolved[row])
+        resolved[row] = "en" if is_chinese and script in (None, "und-Latn") else script
+    if FUNCTION_WORDS in values:  # they were counted with the list of the wrong language
         values[FUNCTION_WORDS] = values[FUNCTION_WORDS].copy()
         values[FUNCTION_WORDS][wrong] = np.nan
-    return believed, values
+    return resolved, values
 
 
 def apply_rules(rules: Sequence[Rule], signals: Mapping[str, Floats], languages: Sequence[str | None]) -> RuleResults:
-    """Judge every document of a batch; `signals` are its columns, `languages` its tags."""
-    groups, group_of = group(languages, signals["own_units"])
+    """Apply the rules to every document of a batch; `signals` are its columns, `languages` its tags."""
+    groups, group_of = group_documents(languages, signals["own_units"])
     documents = len(group_of)
     first = np.full(documents, KEPT)
-    value, threshold = np.full(documents, np.nan), np.full(documents, np.nan)
+    value = np.full(documents, np.nan)
+    threshold = np.full(documents, np.nan)
     failed: Counter[str] = Counter()
     skipped: dict[str, Counter[str]] = {}
     for number, rule in enumerate(rules):
         if all(limit is None for limit in rule.limits.values()):
-            continue  # switched off
+            continue  # the rule is off
         keys = [limit_key(rule.limits, *group) for group in groups]
-        limits = np.array([_number(rule.limits, key) for key in keys], np.float64)[group_of]
+        limits = np.array([_limit(rule.limits, key) for key in keys], np.float64)[group_of]
         measured = signals[rule.signal]
-        # comparisons with NaN are false: neither a missing limit nor a missing value drops anything
+        # comparisons with NaN are false, so a missing limit or a missing value drops nothing
         fails = measured < limits if rule.side == "min" else measured > limits
         failed[rule.name] += int(fails.sum())
-        lacking = np.array([key is None for key in keys], bool)[group_of] | (np.isnan(measured) & ~np.isnan(limits))
-        _count_skipped(skipped, rule, groups, group_of[lacking])
+        unmeasured = np.array([key is None for key in keys], bool)[group_of] | (np.isnan(measured) & ~np.isnan(limits))
+        _count_skipped(skipped, rule, groups, group_of[unmeasured])
         new = fails & (first == KEPT)
         first[new], value[new], threshold[new] = number, measured[new], limits[new]
     return RuleResults(first, value, threshold, +failed, skipped)
 
 
-def group(languages: Sequence[str | None], own_units: Floats) -> tuple[list[tuple[str | None, str]], Ints]:
-    """Documents by (believed language or None, WORDS or CHARACTERS): the groups, and which one each document is in."""
-    known: dict[tuple[str | None, bool], tuple[str | None, str]] = {}
+def group_documents(languages: Sequence[str | None], own_units: Floats) -> tuple[list[tuple[str | None, str]], Ints]:
+    """Group documents by language (None if the text contradicts it) and unit: the groups, and each document's group."""
+    group_of_key: dict[tuple[str | None, bool], tuple[str | None, str]] = {}
     numbers: dict[tuple[str | None, str], int] = {}
     group_of = np.empty(len(own_units), np.int64)
-    for at, key in enumerate(zip(languages, (own_units >= CHARACTER_SHARE).tolist(), strict=True)):
-        if key not in known:
-            tag, characters = key
-            believed = canonical(tag) if is_counted_by_character(tag) == characters else None
-            known[key] = (believed, CHARACTERS if characters else WORDS)
-        group_of[at] = numbers.setdefault(known[key], len(numbers))
+    for row, key in enumerate(zip(languages, (own_units >= CHARACTER_SHARE).tolist(), strict=True)):
+        if key not in group_of_key:
+            tag, in_characters = key
+            language = canonical(tag) if is_counted_by_character(tag) == in_characters else None
+            group_of_key[key] = (language, CHARACTERS if in_characters else WORDS)
+        group_of[row] = numbers.setdefault(group_of_key[key], len(numbers))
     return list(numbers), group_of
 
 
-def _number(limits: Mapping[str, float | None], key: str | None) -> float:
-    limit = None if key is None else limits[key]
-    return np.nan if limit is None else limit
+def _limit(limits: Mapping[str, float | None], key: str | None) -> float:
+    value = None if key is None else limits[key]
+    return np.nan if value is None else value
 
 
 def _count_skipped(
     skipped: dict[str, Counter[str]],
     rule: Rule,
     groups: Sequence[tuple[str | None, str]],
-    lacking: Ints,
+    unmeasured: Ints,
 ) -> None:
-    counts = np.bincount(lacking, minlength=len(groups)).tolist()
+    counts = np.bincount(unmeasured, minlength=len(groups)).tolist()
     for (language, unit), count in zip(groups, counts, strict=True):
         if count:
             skipped.setdefault(rule.name, Counter())[language or f"any, by {unit}"] += count

@@ -1,17 +1,18 @@
-"""The `clean` section and what each filter may be told. Pydantic alone, so that `check` and `plan` stay light.
+"""The YAML section `clean` and the options of each filter. Imports only pydantic, so that `check` and `plan` stay fast.
 
-Two stages read the one section: `signals` (cleaners, what is measured) and `clean` (rules, thresholds), so that a
-changed threshold measures nothing again. Where the thresholds come from, and what they keep: README.md.
+Two stages read this section: `signals` (cleaners and measuring filters) and `clean` (rules and thresholds), so nothing
+is measured again when a threshold changes. README.md has the sources of the thresholds and what they keep.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
 from pipeline.cleaners import CLEANERS
 from pipeline.core.config import Component, Section, component
+from pipeline.core.files import JsonObject
 from pipeline.core.plugins import plugin_names
 from pipeline.filters import FILTERS
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
@@ -19,9 +20,10 @@ from pipeline.text.unicode import version
 
 
 class Length(Thresholds):
-    """Units: words, or characters in Chinese and its like. Twenty: the shortest regular poem.
+    """Lengths in units: words, or characters in Chinese and similar languages. 20: the shortest regular poem.
 
-    Gopher also drops above 100,000 words: `max_units: 100000`. Off here, so that a whole book comes through.
+    Gopher also drops documents of more than 100,000 words (`max_units: 100000`). It is off here, so that whole books
+    are kept.
     """
 
     min_units: Limits = {"words": 50, "characters": 20}
@@ -29,10 +31,10 @@ class Length(Thresholds):
 
 
 class Quality(Thresholds):
-    """Gopher's quality rules (Rae et al. 2021, A.1.1), and three of ours: capitals, misread bytes, few words often.
+    """The quality rules of Gopher (Rae et al. 2021, A.1.1), and three of ours: capitals, misread bytes, repeated words.
 
-    What counts signs and lines is for every language. How long words are, which are frequent and how they are written
-    differs from language to language: those limits are of English and Chinese, on which they were found.
+    Limits on signs and lines apply to every language. The length of words, which words are frequent and how words are
+    written differ between languages: those limits apply only to English and Chinese, from which they were derived.
     """
 
     max_broken_characters: Limits = {"words": 0.005, "characters": 0.005}
@@ -42,18 +44,19 @@ class Quality(Thresholds):
     max_ellipses: Limits = {"words": 0.1, "characters": 0.1}
     max_bullet_lines: Limits = {"words": 0.9, "characters": 0.9}
     max_ellipsis_lines: Limits = {"words": 0.3, "characters": 0.3}
-    # a table of numbers is one in any language: of 831 texts in 19 others the least has 0.90
+    # tables of numbers look alike in every language: of 831 texts in 19 other languages the minimum is 0.90
     min_letter_units: Limits = {"en": 0.8, "zh": 0.8, "words": 0.3, "characters": 0.3}
     min_function_words: Limits = {"en": 2, "zh": 1}
     max_upper_letters: Limits = {"en": 0.7, "zh": 0.7}
-    # of keywords again and again, in any language: of the same 831 texts the most has 0.04 (Thai, by character)
+    # keyword spam, in every language: of the same 831 texts the maximum is 0.04 (Thai, by character)
     max_unit_concentration: Limits = {"words": 0.1, "characters": 0.1}
 
 
 class Repetition(Thresholds):
-    """Gopher's repetition rules (table A1). n-grams of characters repeat more than those of words: measured values.
+    """The repetition rules of Gopher (table A1). n-grams of characters repeat more than those of words, so their limits
+    were measured.
 
-    Repeated lines and paragraphs are for every language; n-grams of the words of a language are its own (as `Quality`).
+    Limits on repeated lines and paragraphs apply to every language; limits on n-grams only to one (see `Quality`).
     """
 
     max_duplicate_lines: Limits = {"words": 0.30, "characters": 0.50}
@@ -82,8 +85,8 @@ else:
 
 
 class Clean(Section):
-    """Cleaners in their order, then filters; the first rule that fails is the reason. `keep_rejected_text`: characters
-    of a rejected document that are kept to look at, null for all."""
+    """Cleaners and filters in their order; the first rule that fails is the reason. `keep_rejected_text`: the number of
+    characters of a rejected document that are stored for inspection, null for all."""
 
     cleaners: list[AnyCleaner] = [Component(name="unicode")]
     filters: list[AnyFilter] = ["length", "quality", "repetition"]  # type: ignore[list-item]
@@ -91,55 +94,60 @@ class Clean(Section):
 
     @field_validator("cleaners", "filters")
     @classmethod
-    def _once(cls, chosen: list[Component]) -> list[Component]:
-        names = [one.name for one in chosen]
+    def _check_unique(cls, components: list[Component]) -> list[Component]:
+        names = [component.name for component in components]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"'{name}' is named twice")
-        return chosen
+        return components
 
 
 def measuring_plugins(section: Clean) -> list[str]:
-    """The plug-ins that decide what the stage `signals` makes."""
+    """The plug-ins that affect the result of the stage `signals`."""
     return list(plugin_names([section.cleaners, _measuring(section)]))
 
 
 def rules_plugins(section: Clean) -> list[str]:
-    """The plug-ins that decide what the stage `clean` makes."""
+    """The plug-ins that affect the result of the stage `clean`."""
     return list(plugin_names(section.filters))
 
 
-def signals_params(section: Clean, seed: int) -> dict[str, Any]:
-    """What the measured text and signals depend on: cleaners, filters that measure, without their limits, tables.
+def signals_params(section: Clean, seed: int) -> JsonObject:
+    """What cleaned text and signals depend on: cleaners, measuring filters without their limits, Unicode tables.
 
-    The signals of `pipeline.kernels.signals` are measured in any case, so a filter that only reads those is left out.
+    The signals of `pipeline.kernels.signals` are always measured, so a filter that only reads those is left out.
     """
     return {
-        "cleaners": [_plain(one) for one in section.cleaners],
-        "filters": [_plain(_without_limits(one)) for one in _measuring(section)],
-        "sources": {},  # where the first artifacts had the plug-ins' sources: kept, so that they stay good
+        "cleaners": [_to_json(cleaner) for cleaner in section.cleaners],
+        "filters": [_to_json(_without_limits(component)) for component in _measuring(section)],
+        "sources": {},  # earlier versions stored the sources of plug-ins here; kept so that fingerprints do not change
         "unicode": version(),
     }
 
 
-def rules_params(section: Clean, seed: int) -> dict[str, Any]:
-    """What the choice depends on, given the signals: filters and thresholds."""
+def rules_params(section: Clean, seed: int) -> JsonObject:
+    """What the decisions depend on, beside the signals: filters and thresholds."""
     return {
-        "filters": [_plain(one) for one in section.filters],
+        "filters": [_to_json(component) for component in section.filters],
         "keep_rejected_text": section.keep_rejected_text,
         "sources": {},  # as above
     }
 
 
 def _measuring(section: Clean) -> list[Component]:
-    """The filters with signals of their own. What one of a user's own measures is not known before it runs."""
-    return [one for one in section.filters if ":" in one.name or getattr(FILTERS.section(one.name), "MEASURES", False)]
+    """The filters with signals of their own; every plug-in counts, since its signals are unknown before it runs."""
+    return [component for component in section.filters if ":" in component.name or _measures(component.name)]
 
 
-def _plain(one: Component) -> dict[str, Any]:
-    return {"name": one.name, "options": one.options}
+def _measures(name: str) -> bool:
+    return bool(getattr(FILTERS.section(name), "MEASURES", False))
 
 
-def _without_limits(one: Component) -> Component:
-    limits = limit_fields(FILTERS.section(one.name))
-    return Component(name=one.name, options={key: value for key, value in one.options.items() if key not in limits})
+def _to_json(component: Component) -> JsonObject:
+    return {"name": component.name, "options": component.options}
+
+
+def _without_limits(component: Component) -> Component:
+    limits = limit_fields(FILTERS.section(component.name))
+    options = {key: value for key, value in component.options.items() if key not in limits}
+    return Component(name=component.name, options=options)

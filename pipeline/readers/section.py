@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.core.config import NamesAlternative, Section, UserPath, checked
+from pipeline.core.config import NamesAlternative, Section, UserPath, validate_nested
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
 from pipeline.readers import READERS
@@ -98,7 +98,7 @@ def _validate_source(value: object) -> object:
         section = READERS.section(str(value["reader"]))
     except UserError as error:
         raise PydanticCustomError("component", "{message}", {"message": str(error)}) from error
-    return checked(section, _expand_text_shorthand(value), name=str(value["reader"]))
+    return validate_nested(section, _expand_text_shorthand(value), name=str(value["reader"]))
 
 
 def _expand_text_shorthand(value: dict[str, object]) -> dict[str, object]:

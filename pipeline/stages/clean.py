@@ -1,8 +1,8 @@
-"""clean: rules over the signals decide who stays: parts/ (kept) and rejected/ (who went, by which rule and value).
+"""clean: rules over the signals decide which documents stay in parts/ and which go to rejected/, with rule and value.
 
 Text is read and written, nothing is measured: about 180 MB of text a CPU-second. The first rule that fails, in the
-order of the filters, is the reason; `counts.failed` says how many failed each rule, first or not, and `counts.skipped`
-by rule and language how many documents a rule could not judge.
+order of the filters, is the reason. `counts.failed` has the number of documents that fail each rule, first or not, and
+`counts.skipped`, by rule and language, the number of documents for which a rule was skipped.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
@@ -39,7 +40,8 @@ class MeasuredDocuments(TypedDict):
 
 
 class TaskCounts(TypedDict):
-    """Documents by rule (dropped by it first; failed at all), by rule and language (skipped), by side and language."""
+    """Numbers of documents by rule (`dropped`: the first to fail), by rule and language, by side ("in", "out") and
+    language."""
 
     dropped: dict[str, int]
     failed: dict[str, int]
@@ -48,89 +50,92 @@ class TaskCounts(TypedDict):
     text_bytes: dict[str, int]
 
 
-Rows = TypedDict("Rows", {"in": int, "out": int})
-"""Documents read and kept."""
+RowTotals = TypedDict("RowTotals", {"in": int, "out": int})
+"""The numbers of documents that were read and kept."""
 
 
-class ChosenFile(TaskCounts, Rows):
-    """What became of a file: its kept and its rejected documents, as files and as numbers."""
+class FilteredFile(TaskCounts, RowTotals):
+    """The result of a task: the files of kept and of rejected documents, and their counts."""
 
     files: list[EntryFields]
 
 
 def run(job: Job) -> StageOutput:
-    """Judge every document; the artifact is parts/ and rejected/."""
+    """Apply the rules to every document; the artifact is parts/ and rejected/."""
     parts, measured = (job.inputs.files("documents", prefix) for prefix in ("parts/", "signals/"))
     pairs = list(zip(parts, measured, strict=True))
     tasks = [
-        Task(f"{at:06d}", part.stat().st_size, MeasuredDocuments(part=str(part), signals=str(signals)))
-        for at, (part, signals) in enumerate(pairs)
+        Task(f"{n:06d}", part.stat().st_size, MeasuredDocuments(part=str(part), signals=str(signals)))
+        for n, (part, signals) in enumerate(pairs)
     ]
-    results = run_tasks(job, STEP, tasks, choose_file)
+    results = run_tasks(job, STEP, tasks, filter_file)
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
     return StageOutput(number(job.folder, entries), _counts(results))
 
 
-def choose_file(job: Job, task: Task[MeasuredDocuments]) -> ChosenFile:
-    """One task: the row groups of a file and of its signals, side by side."""
+def filter_file(job: Job, task: Task[MeasuredDocuments]) -> FilteredFile:
+    """One task: read the row groups of a file together with their signals, and split them into kept and rejected."""
     rules = rules_of(job.params)
-    tally = _Tally()
-    part, signals = Path(task.payload["part"]), Path(task.payload["signals"])
+    counter = _TaskCounter()
+    part = Path(task.payload["part"])
+    signals = Path(task.payload["signals"])
     columns = list(dict.fromkeys(["id", "own_units", *(rule.signal for rule in rules)]))
     kept = ShardWriter(job.folder, "parts", task.key, DOCUMENTS)
     rejected = ShardWriter(job.folder, "rejected", task.key, REJECTED)
     with kept, rejected:
         for table, measured in zip(batches(part), batches(signals, columns), strict=True):
             if not table["id"].equals(measured["id"]):
-                raise StageFailed(f"clean: {part.name}: text and signals are not of the same documents; run --force.")
-            _all_measured(rules, measured.schema.names)
+                raise StageFailed(
+                    f"clean: {part.name}: text and signals belong to different documents. Run again with --force."
+                )
+            _check_measured(rules, measured.schema.names)
             values = {name: measured[name].to_numpy() for name in columns[1:]}
             languages, values = resolve_languages(table["language"].to_pylist(), values, table["text"])
-            verdict = apply_rules(rules, values, languages)
-            stays = pa.array(verdict.first == KEPT)
-            staying = table.filter(stays)
-            kept.write(staying)
-            leaving = table.filter(pc.invert(stays))
-            rejected.write(rejections(leaving, verdict, rules, job.params["keep_rejected_text"]))
-            tally.add(table, staying, verdict, rules)
+            results = apply_rules(rules, values, languages)
+            passes = pa.array(results.first == KEPT)
+            kept_rows = table.filter(passes)
+            kept.write(kept_rows)
+            rejected_rows = table.filter(pc.invert(passes))
+            rejected.write(rejections(rejected_rows, results, rules, job.params["keep_rejected_text"]))
+            counter.add(table, kept_rows, results, rules)
     entries = [writer.entry.to_dict() for writer in (kept, rejected) if writer.entry]
-    return {"files": entries, "in": kept.rows + rejected.rows, "out": kept.rows, **tally.counts()}
+    return {"files": entries, "in": kept.rows + rejected.rows, "out": kept.rows, **counter.counts()}
 
 
-def rules_of(params: dict[str, Any]) -> list[Rule]:
-    """Every rule, in the order in which they are tried."""
-    filters = (build_filter(FILTERS, one["name"], one["options"]) for one in params["filters"])
-    return [rule for one in filters for rule in one.rules()]
+def rules_of(params: JsonObject) -> list[Rule]:
+    """Every rule, in the order in which they are applied."""
+    filters = (build_filter(FILTERS, entry["name"], entry["options"]) for entry in params["filters"])
+    return [rule for built in filters for rule in built.rules()]
 
 
-def _all_measured(rules: list[Rule], names: list[str]) -> None:
+def _check_measured(rules: list[Rule], names: list[str]) -> None:
     for rule in rules:
         if rule.signal not in names:
             raise StageFailed(
-                f"clean: the rule {rule.name} reads the signal {rule.signal}, which nothing measures. Name it in the "
-                "filter's signal_names(), and set MEASURES in the section of a built-in filter."
+                f"clean: the rule {rule.name} reads the signal {rule.signal}, which no filter measures. Add it to "
+                "signal_names() of the filter; in a built-in filter, also set MEASURES in its section."
             )
 
 
-def rejections(leaving: pa.Table, verdict: RuleResults, rules: list[Rule], keep_text: int | None) -> pa.Table:
-    """Rows of rejected/: the reason, its value and threshold, and how the text begins."""
-    gone = verdict.first != KEPT
-    text = leaving["text"] if keep_text is None else pc.utf8_slice_codeunits(leaving["text"], 0, keep_text)
+def rejections(rejected: pa.Table, results: RuleResults, rules: list[Rule], keep_text: int | None) -> pa.Table:
+    """The rows of rejected/: the rule, the value, the threshold, and the beginning of the text."""
+    is_rejected = results.first != KEPT
+    text = rejected["text"] if keep_text is None else pc.utf8_slice_codeunits(rejected["text"], 0, keep_text)
     names = np.array([rule.name for rule in rules], object)
     columns = {
-        "id": leaving["id"],
-        "source_id": leaving["source_id"],
-        "stage": pa.array(["clean"] * leaving.num_rows, pa.string()),
-        "rule": pa.array(names[verdict.first[gone]] if len(names) else [], pa.string()),
-        "value": pa.array(verdict.value[gone]),
-        "threshold": pa.array(verdict.threshold[gone]),
+        "id": rejected["id"],
+        "source_id": rejected["source_id"],
+        "stage": pa.array(["clean"] * rejected.num_rows, pa.string()),
+        "rule": pa.array(names[results.first[is_rejected]] if len(names) else [], pa.string()),
+        "value": pa.array(results.value[is_rejected]),
+        "threshold": pa.array(results.threshold[is_rejected]),
         "text": text,
     }
     return pa.table(columns).cast(REJECTED)
 
 
-class _Tally:
-    """What a task counts beside its rows; JSON-able."""
+class _TaskCounter:
+    """Adds up the counts of a task."""
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
@@ -139,15 +144,15 @@ class _Tally:
         self.languages: dict[str, Counter[str]] = {"in": Counter(), "out": Counter()}
         self.text_bytes: Counter[str] = Counter()
 
-    def add(self, table: pa.Table, staying: pa.Table, verdict: RuleResults, rules: list[Rule]) -> None:
-        for at, rule in enumerate(rules):
-            self.dropped[rule.name] += int((verdict.first == at).sum())
-        self.failed.update(verdict.failed)
-        for name, counts in verdict.skipped.items():
+    def add(self, table: pa.Table, kept: pa.Table, results: RuleResults, rules: list[Rule]) -> None:
+        for index, rule in enumerate(rules):
+            self.dropped[rule.name] += int((results.first == index).sum())
+        self.failed.update(results.failed)
+        for name, counts in results.skipped.items():
             self.skipped.setdefault(name, Counter()).update(counts)
-        for side, rows in (("in", table), ("out", staying)):
-            for found in rows["language"].value_counts().to_pylist():
-                self.languages[side][found["values"] or "unknown"] += found["counts"]
+        for side, rows in (("in", table), ("out", kept)):
+            for entry in rows["language"].value_counts().to_pylist():
+                self.languages[side][entry["values"] or "unknown"] += entry["counts"]
             _, offsets = buffers(rows["text"])
             self.text_bytes[side] += int(offsets[-1] - offsets[0])
 
@@ -158,8 +163,8 @@ class _Tally:
         }  # fmt: skip
 
 
-def _counts(results: list[ChosenFile]) -> StageCounts:
-    """Figures of all tasks, keys sorted; rules that dropped nothing are left out."""
+def _counts(results: list[FilteredFile]) -> StageCounts:
+    """The sums over all tasks, with sorted keys; rules that dropped nothing are left out."""
     skipped = {
         name: _sum(result["skipped"].get(name, {}) for result in results)
         for name in sorted({name for result in results for name in result["skipped"]})

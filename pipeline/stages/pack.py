@@ -27,10 +27,10 @@ from pipeline.beam.task import Task
 from pipeline.core.counts import ByLanguage, SplitCounts, StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import write_json
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, batches, column_bytes, entry_of, number
 from pipeline.core.shards import rows as row_count
-from pipeline.core.job import Job, StageOutput
 from pipeline.tokenizers import verification_sample
 from pipeline.tokenizers.id_hash import HASH_RANGE, hash_ids
 from pipeline.tokenizers.pack_tasks import (

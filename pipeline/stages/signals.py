@@ -1,15 +1,15 @@
-"""signals: every document cleaned, and its signals measured beside it: parts/ and signals/, the same rows in both.
+"""signals: cleans every document and measures its signals: parts/ and signals/ have the same rows.
 
-Nothing is dropped here, so thresholds can change without this work being done again. One task a file, in threads (the
-kernels hold no GIL; processes where a plug-in is Python); memory is a row group and its largest document, a worker.
-Cost: about 50 MB of text a CPU-second, reading and writing Parquet included.
+Nothing is dropped, so thresholds can change without measuring again. There is one task per file, in threads (kernels
+release the GIL), or in processes where a plug-in runs Python. Memory: a row group and its largest document per worker.
+Cost: about 50 MB of text a CPU-second, including reading and writing Parquet.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,12 @@ from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
 from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Filter, build_measuring_filter, measure
+from pipeline.filters.base import Filter, Floats, build_measuring_filter, measure
 from pipeline.kernels import column
 from pipeline.kernels.signals import NAMES
 
@@ -39,7 +40,7 @@ class DocumentFile(TypedDict):
 
 
 class MeasuredFile(TypedDict):
-    """A file of text and one of signals; how many documents each cleaner changed; bytes of text before and after."""
+    """A file of text and a file of signals; documents changed by each cleaner; bytes of text before and after."""
 
     files: list[EntryFields]
     rows: int
@@ -50,16 +51,17 @@ class MeasuredFile(TypedDict):
 def run(job: Job) -> StageOutput:
     """Clean and measure every file of the documents; the artifact is parts/ and signals/."""
     paths = job.inputs.files("documents", "parts/")
-    tasks = [Task(f"{at:06d}", path.stat().st_size, DocumentFile(path=str(path))) for at, path in enumerate(paths)]
-    own = any(":" in one["name"] for one in (*job.params["cleaners"], *job.params["filters"]))
-    results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if own else "threads")
+    tasks = [Task(f"{n:06d}", path.stat().st_size, DocumentFile(path=str(path))) for n, path in enumerate(paths)]
+    has_plugin = any(":" in entry["name"] for entry in (*job.params["cleaners"], *job.params["filters"]))
+    results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if has_plugin else "threads")
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
     return StageOutput(number(job.folder, entries), _counts(results))
 
 
 def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
-    """One task: the row groups of a file, each cleaned, measured and written before the next is read."""
-    cleaners, filters = cleaners_of(job.params), own_filters_of(job.params)
+    """One task: clean, measure and write each row group of a file before reading the next."""
+    cleaners = cleaners_of(job.params)
+    filters = measuring_filters_of(job.params)
     schema = signals_schema(filters)
     changed: Counter[str] = Counter()
     sizes = [0, 0]
@@ -69,50 +71,50 @@ def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
         for table in batches(Path(task.payload["path"])):
             cleaned = clean_text(table, cleaners, changed)
             parts.write(cleaned)
-            signals.write(measured(cleaned, filters, schema))
+            signals.write(measure_signals(cleaned, filters, schema))
             sizes[0] += text_bytes(table)
             sizes[1] += text_bytes(cleaned)
     entries = [writer.entry.to_dict() for writer in (parts, signals) if writer.entry]
     return {"files": entries, "rows": parts.rows, "changed": dict(changed), "text_bytes": sizes}
 
 
-def cleaners_of(params: dict[str, Any]) -> list[tuple[str, Cleaner]]:
-    """The cleaners by name, in their order."""
-    return [(one["name"], cleaner_of(CLEANERS, one["name"], one["options"])) for one in params["cleaners"]]
+def cleaners_of(params: JsonObject) -> list[tuple[str, Cleaner]]:
+    """The names and cleaners, in their order."""
+    return [(entry["name"], cleaner_of(CLEANERS, entry["name"], entry["options"])) for entry in params["cleaners"]]
 
 
-def own_filters_of(params: dict[str, Any]) -> list[Filter]:
-    """The filters that measure something of their own."""
-    return [build_measuring_filter(FILTERS, one["name"], one["options"]) for one in params["filters"]]
+def measuring_filters_of(params: JsonObject) -> list[Filter]:
+    """The filters that measure signals themselves."""
+    return [build_measuring_filter(FILTERS, entry["name"], entry["options"]) for entry in params["filters"]]
 
 
 def signals_schema(filters: list[Filter]) -> pa.Schema:
-    """id, then a column a signal; what a filter of the user's adds bears that filter's name."""
-    names = [*NAMES, *(name for one in filters for name in one.signal_names())]
-    for one in filters:
-        for name in one.signal_names():
+    """The column id, then a column per signal; a filter of the user names its signal after itself."""
+    names = [*NAMES, *(name for measuring in filters for name in measuring.signal_names())]
+    for measuring in filters:
+        for name in measuring.signal_names():
             if names.count(name) > 1:
-                raise StageFailed(f"filter {one.name}: its signal {name} has the name of another. Rename it.")
+                raise StageFailed(f"filter {measuring.name}: its signal {name} has the name of another. Rename it.")
     return pa.schema([("id", pa.string()), *((name, pa.float64()) for name in names)])
 
 
 def clean_text(table: pa.Table, cleaners: list[tuple[str, Cleaner]], changed: Counter[str]) -> pa.Table:
-    """The table with its text through every cleaner; `changed` counts the documents that each one changed."""
+    """The table with its text cleaned; `changed` counts the documents that each cleaner changed."""
     text = table["text"].combine_chunks()
     for name, cleaner in cleaners:
-        before, text = text, cleaner.clean(text)
-        if text is not before:
-            changed[name] += pc.sum(pc.not_equal(before, text)).as_py() or 0
+        cleaned = cleaner.clean(text)
+        if cleaned is not text:
+            changed[name] += pc.sum(pc.not_equal(text, cleaned)).as_py() or 0
+        text = cleaned
     return table.set_column(table.schema.get_field_index("text"), "text", text)
 
 
-def measured(table: pa.Table, filters: list[Filter], schema: pa.Schema) -> pa.Table:
-    """The signals of a batch, as they are written."""
-    found: dict[str, Any] = {"id": table["id"]}
-    found.update(column.measure(table["text"].combine_chunks(), table["language"].to_pylist()))
-    for one in filters:
-        found.update(measure(one, table))
-    return pa.table([pa.array(found[name]) if name != "id" else found[name] for name in schema.names], schema=schema)
+def measure_signals(table: pa.Table, filters: list[Filter], schema: pa.Schema) -> pa.Table:
+    """The signals of a batch, in the columns of the schema."""
+    signals: dict[str, Floats] = dict(column.measure(table["text"].combine_chunks(), table["language"].to_pylist()))
+    for measuring in filters:
+        signals.update(measure(measuring, table))
+    return pa.table([table["id"], *(pa.array(signals[name]) for name in schema.names[1:])], schema=schema)
 
 
 def text_bytes(table: pa.Table) -> int:

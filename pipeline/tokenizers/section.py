@@ -1,14 +1,15 @@
-"""The YAML sections `tokenizer:` and `pack:`; pydantic only, so that `check` and `plan` stay light."""
+"""The YAML sections `tokenizer` and `pack`. Imports only pydantic, so that `check` and `plan` stay fast."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import Section, UserPath, alternative
 from pipeline.core.errors import UserError
+from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers import TOKENIZERS, tokenizer_file
@@ -17,34 +18,42 @@ from pipeline.tokenizers.special_tokens import BUILT_IN_SPECIALS, CONTINUATION
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    Kind: TypeAlias = str
+    KindName: TypeAlias = str
 else:
-    Kind = alternative(TOKENIZERS)
+    KindName = alternative(TOKENIZERS)
 
-BYTES = 256  # byte-level pieces: fewer cannot spell every document
-TRAINED = {"vocabulary": 32_000, "sample_bytes": 16_000_000, "specials": []}
-# the options of each kind and their defaults (README says why); a kind of the user's own takes what a trained one may
-DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {
-    "bpe": TRAINED,
-    "wordpiece": {**TRAINED, "lowercase": False},
-    "word": {**TRAINED, "sample_bytes": 256_000_000, "lowercase": True, "min_count": 5},
+BYTES = 256  # the byte tokens of BPE, without which it cannot encode every document
+TRAINED_OPTIONS: JsonObject = {"vocabulary": 32_000, "sample_bytes": 16_000_000, "specials": []}
+# the options of each kind with their defaults; the README gives the reasons
+DEFAULT_OPTIONS: dict[str, JsonObject] = {
+    "bpe": TRAINED_OPTIONS,
+    "wordpiece": {**TRAINED_OPTIONS, "lowercase": False},
+    "word": {**TRAINED_OPTIONS, "sample_bytes": 256_000_000, "lowercase": True, "min_count": 5},
     "file": {"path": None, "sample_bytes": 16_000_000},
 }
-PLUGIN_OPTIONS: dict[str, Any] = {**TRAINED, "lowercase": None, "min_count": None}
+# a kind of the user may have every option of a trained kind
+PLUGIN_OPTIONS: JsonObject = {**TRAINED_OPTIONS, "lowercase": None, "min_count": None}
+
+
+class OptionProblem(NamedTuple):
+    """An option and what is wrong with it."""
+
+    option: str
+    message: str
 
 
 class Tokenizer(Section):
-    """`kind`: a name of the registry or "module:Class"; `sample_bytes` bounds the text that training sees (README).
+    """`kind`: a name of the registry or "module:Class"; `sample_bytes` limits the text used for training (README).
 
-    `specials` follow the kind's own special tokens; `lowercase` is of the kinds wordpiece and word, `min_count` of
-    word, `path` of file: a folder or a tokenizer.json.
+    `specials` follow the special tokens of the kind. `lowercase` is an option of the kinds wordpiece and word,
+    `min_count` of word, and `path`, a folder or a tokenizer.json, of file.
     """
 
-    ADDED: ClassVar[dict[str, Any]] = {
+    ADDED: ClassVar[JsonObject] = {
         "vocabulary": None, "sample_bytes": None, "specials": [], "lowercase": None, "min_count": None, "path": None,
     }  # fmt: skip
 
-    kind: Kind = "bpe"
+    kind: KindName = "bpe"
     vocabulary: PositiveInt | None = None
     sample_bytes: PositiveInt | None = None
     specials: list[str] = []
@@ -54,7 +63,7 @@ class Tokenizer(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _kind_decides(cls, value: Any) -> Any:
+    def _fill_defaults_of_kind(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
         defaults = DEFAULT_OPTIONS.get(str(value.get("kind", "bpe")), PLUGIN_OPTIONS)
@@ -62,7 +71,7 @@ class Tokenizer(Section):
 
     @field_validator("kind")
     @classmethod
-    def _words_can_be_told(cls, kind: str) -> str:
+    def _check_segmenter(cls, kind: str) -> str:
         if kind == "word":
             try:
                 chinese_words.identity()
@@ -71,86 +80,94 @@ class Tokenizer(Section):
         return kind
 
     @model_validator(mode="after")
-    def _options_are_of_the_kind(self) -> Tokenizer:
+    def _check_options(self) -> Tokenizer:
         problems = [
-            *self._foreign(),
-            *self._too_small(),
-            *self._specials_twice(),
-            *self._specials_of_text(),
-            *self._no_file(),
+            *self._options_of_other_kinds(),
+            *self._vocabulary_too_small(),
+            *self._repeated_specials(),
+            *self._one_character_specials(),
+            *self._unreadable_file(),
         ]
         if problems:
-            inner = [((name,), what, "") for name, what in problems]
-            raise PydanticCustomError("component", "{what}", {"what": "wrong options", "inner": inner})
+            inner = [((problem.option,), problem.message, "") for problem in problems]
+            raise PydanticCustomError("component", "{message}", {"message": "wrong options", "inner": inner})
         return self
 
-    def _foreign(self) -> list[tuple[str, str]]:
-        known = DEFAULT_OPTIONS.get(self.kind, PLUGIN_OPTIONS)
-        given = [name for name, neutral in self.ADDED.items() if getattr(self, name) != neutral and name not in known]
-        owners = {name: [kind for kind, options in DEFAULT_OPTIONS.items() if name in options] for name in given}
-        return [(name, f"is no option of kind: {self.kind}, but of {', '.join(owners[name])}.") for name in given]
+    def _options_of_other_kinds(self) -> list[OptionProblem]:
+        own = DEFAULT_OPTIONS.get(self.kind, PLUGIN_OPTIONS)
+        foreign = [name for name, neutral in self.ADDED.items() if getattr(self, name) != neutral and name not in own]
+        owners = {name: [kind for kind, options in DEFAULT_OPTIONS.items() if name in options] for name in foreign}
+        return [
+            OptionProblem(name, f"is not an option of kind: {self.kind}, but of {', '.join(owners[name])}.")
+            for name in foreign
+        ]
 
-    def _too_small(self) -> list[tuple[str, str]]:
-        own = BUILT_IN_SPECIALS.get(self.kind, ())
-        least = len(own) + len(self.specials) + (BYTES if self.kind == "bpe" else 1)
+    def _vocabulary_too_small(self) -> list[OptionProblem]:
+        built_in = BUILT_IN_SPECIALS.get(self.kind, ())
+        least = len(built_in) + len(self.specials) + (BYTES if self.kind == "bpe" else 1)
         if self.vocabulary is None or self.vocabulary >= least:
             return []
-        return [("vocabulary", f"should be at least {least} for kind: {self.kind}, is {self.vocabulary}.")]
+        return [OptionProblem("vocabulary", f"should be at least {least} for kind: {self.kind}, is {self.vocabulary}.")]
 
-    def _specials_twice(self) -> list[tuple[str, str]]:
-        own = BUILT_IN_SPECIALS.get(self.kind, ())
-        twice = [name for at, name in enumerate(self.specials) if name in (*own, *self.specials[:at]) or not name]
-        return [("specials", f"{name!r} is there already, or empty. Leave it out.") for name in twice]
+    def _repeated_specials(self) -> list[OptionProblem]:
+        built_in = BUILT_IN_SPECIALS.get(self.kind, ())
+        repeated = [
+            name for index, name in enumerate(self.specials) if name in (*built_in, *self.specials[:index]) or not name
+        ]
+        return [OptionProblem("specials", f"{name!r} is empty or already present. Remove it.") for name in repeated]
 
-    def _specials_of_text(self) -> list[tuple[str, str]]:
-        """Where single characters are pieces, text needs each of them for itself."""
+    def _one_character_specials(self) -> list[OptionProblem]:
+        """Where single characters are tokens, text needs each of them."""
         if self.kind not in ("bpe", "wordpiece"):
             return []
-        inside = CONTINUATION if self.kind == "wordpiece" else ""
-        short = [name for name in self.specials if len(name.removeprefix(inside)) == 1]
-        return [("specials", f"{name!r} is a character of text. Name a longer one, as <|{name}|>.") for name in short]
+        prefix = CONTINUATION if self.kind == "wordpiece" else ""
+        short = [name for name in self.specials if len(name.removeprefix(prefix)) == 1]
+        return [
+            OptionProblem("specials", f"{name!r} is a character of text. Use a longer name, such as <|{name}|>.")
+            for name in short
+        ]
 
-    def _no_file(self) -> list[tuple[str, str]]:
+    def _unreadable_file(self) -> list[OptionProblem]:
         if self.kind != "file":
             return []
         if self.path is None:
-            return [("path", "is missing. Write the folder or the tokenizer.json to be taken.")]
+            return [OptionProblem("path", "is missing. Write the path of a folder or of a tokenizer.json.")]
         try:
             tokenizer_file.read(self.path)
         except UserError as error:
-            return [("path", str(error))]
+            return [OptionProblem("path", str(error))]
         return []
 
 
-def tokenizer_params(section: Tokenizer, seed: int) -> dict[str, Any]:
-    """What enters the fingerprint: the section; of a file what it holds and not where it lies; what parts words."""
-    found = section.model_dump(mode="json")
+def tokenizer_params(section: Tokenizer, seed: int) -> JsonObject:
+    """What enters the fingerprint: the section, the content of a file instead of its path, the versions for words."""
+    params = section.model_dump(mode="json")
     if section.kind == "word":
-        return {**found, "segmenter": chinese_words.identity(), "unicode": unicode.version()}
+        return {**params, "segmenter": chinese_words.identity(), "unicode": unicode.version()}
     if section.path is not None:
         return {
-            **{name: value for name, value in found.items() if name != "path"},
+            **{name: value for name, value in params.items() if name != "path"},
             "sha256": tokenizer_file.read(section.path).sha256,
         }
-    return found
+    return params
 
 
 def tokenizer_files(section: Tokenizer) -> list[SourceFiles]:
-    """Where the file lies whose content `tokenizer_params` names."""
+    """The path of the file whose hash is in `tokenizer_params`."""
     if section.path is None:
         return []
-    found = tokenizer_file.read(section.path)
+    file = tokenizer_file.read(section.path)
     return [
         {
             "source": "tokenizer",
             "reader": "file",
-            "files": [{"path": str(found.path.absolute()), "name": found.path.name, "sha256": found.sha256}],
+            "files": [{"path": str(file.path.absolute()), "name": file.path.name, "sha256": file.sha256}],
         }
     ]
 
 
 class Pack(Section):
-    """Rows of `length` tokens; about `validation` of each language's documents, at least one, is held out."""
+    """Rows of `length` tokens; the share `validation` of the documents of each language, at least one, is held out."""
 
     length: int = Field(1024, ge=2)
     validation: float = Field(0.005, gt=0, lt=1)

@@ -44,9 +44,9 @@ class WordEncoder(Encoder):
         data, offsets = columns.buffers(column)
         most = int(offsets[-1] - offsets[0]) + len(offsets)
         ids, ends = np.empty(most, np.uint32), np.empty(len(offsets), np.int64)
-        run, room, found = _scratch(offsets)
+        run, room, word_ids = _scratch(offsets)
         vocabulary.encode_all(
-            data, offsets, self._tables, segment.dictionary(), run, room, self._load_vocabulary(), found,
+            data, offsets, self._tables, segment.dictionary(), run, room, self._load_vocabulary(), word_ids,
             self._unknown, self._sentence, ids, ends,
         )  # fmt: skip
         return Encoded(ids[: ends[-1]].copy(), ends)
@@ -89,12 +89,12 @@ class WordCounter:
 
     def add(self, column: pa.LargeStringArray) -> None:
         data, offsets = columns.buffers(column)
-        run, room, found = _scratch(offsets)
+        run, room, word_ids = _scratch(offsets)
         self._counted.state[vocabulary.DOCUMENT] = 0
         status = vocabulary.MORE_WORDS
         while status != vocabulary.DONE:
             status = vocabulary.count_all(
-                data, offsets, self._tables, segment.dictionary(), run, room, self._counted, found
+                data, offsets, self._tables, segment.dictionary(), run, room, self._counted, word_ids
             )
             self._counted = _grow(self._counted, status)
 

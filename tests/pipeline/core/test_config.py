@@ -80,7 +80,7 @@ def test_all_mistakes_are_told_at_once_with_line_and_suggestion() -> None:
 
 def test_a_least_above_its_most_is_told_where_it_stands() -> None:
     assert problems("name: a\nrange:\n  max_rows: 2\n  min_rows: 4\n") == [
-        "x.yaml:4: range.min_rows: is 4, above max_rows (2): nothing lies between them."
+        "x.yaml:4: range.min_rows: is 4, above max_rows (2): no value satisfies both."
     ]
     for held in ("{min_rows: 2, max_rows: 2}", "{min_rows: null, max_rows: 1}", "{min_rows: 9, max_other: 0}"):
         validate(parsed(f"name: a\nrange: {held}"), Whole)

@@ -118,8 +118,11 @@ def test_a_users_own_brings_its_options_or_has_none(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Other", "my_alternatives:Other: is no filter. Let it derive from Filter of pipeline.filters.base or write"),
-        ("NUMBER", "my_alternatives:NUMBER: is no filter."),
+        (
+            "Other",
+            "my_alternatives:Other: is not a valid filter. Derive it from Filter of pipeline.filters.base, or write",
+        ),
+        ("NUMBER", "my_alternatives:NUMBER: is not a valid filter."),
         ("Polit", "my_alternatives has no 'Polit'. Did you mean 'Polite'?"),
     ],
 )
@@ -130,7 +133,7 @@ def test_what_is_no_alternative_is_refused_where_it_is_named(own: str, name: str
 
 
 def test_an_optimizer_of_another_library_is_refused_before_any_work() -> None:
-    with pytest.raises(UserError, match=r"torch.optim:SGD: is no optimizer. Let it derive from UpdateRule of"):
+    with pytest.raises(UserError, match=r"torch.optim:SGD: is not a valid optimizer. Derive it from UpdateRule of"):
         OPTIMIZERS.section("torch.optim:SGD")
 
 
@@ -140,7 +143,7 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
 
 
 def test_a_name_without_a_class_says_who_does_its_work() -> None:
-    with pytest.raises(UserError, match=r"objective 'skipgram' has no class of its own: it goes with word vectors"):
+    with pytest.raises(UserError, match=r"objective 'skipgram' has no class of its own: it can only be used with"):
         OBJECTIVES.load("skipgram")
 
 

@@ -89,5 +89,5 @@ def test_an_option_called_min_reaches_what_is_measured(plugin: str) -> None:
 def test_what_is_measured_cannot_read_a_limit_of_a_rule(plugin: str) -> None:
     found = build_measuring_filter(FILTERS, f"{plugin}:Sly", {"max_share": 0.25})
     assert found.options.max_share == 0.25  # type: ignore[attr-defined]
-    with pytest.raises(StageFailed, match=r"filter my_filters:Sly: what it measures reads min_letters, a limit"):
+    with pytest.raises(StageFailed, match=r"filter my_filters:Sly: its signals read min_letters, a limit"):
         measure(found, documents("abc"))

@@ -136,5 +136,5 @@ def test_signals_of_other_documents_are_refused(
         return found[::-1] if prefix == "signals/" else found
 
     monkeypatch.setattr(Artifact, "files", crossed)
-    with pytest.raises(StageFailed, match="not of the same documents"):
+    with pytest.raises(StageFailed, match="text and signals belong to different documents"):
         choose(source)

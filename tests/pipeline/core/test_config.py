@@ -69,8 +69,8 @@ def test_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: object) ->
 
 
 def test_all_mistakes_are_told_at_once_with_line_and_suggestion() -> None:
-    found = problems("train:\n  stepps: 3\n  lr: fast\n  engine: {zero: {stag: 1}}\n")
-    assert found == [
+    messages = problems("train:\n  stepps: 3\n  lr: fast\n  engine: {zero: {stag: 1}}\n")
+    assert messages == [
         "x.yaml:1: name: is missing.",
         "x.yaml:2: train.stepps: unknown key. Did you mean 'steps'?",
         "x.yaml:3: train.lr: should be a valid number, unable to parse string as a number, is 'fast'.",
@@ -82,8 +82,8 @@ def test_a_least_above_its_most_is_told_where_it_stands() -> None:
     assert problems("name: a\nrange:\n  max_rows: 2\n  min_rows: 4\n") == [
         "x.yaml:4: range.min_rows: is 4, above max_rows (2): no value satisfies both."
     ]
-    for held in ("{min_rows: 2, max_rows: 2}", "{min_rows: null, max_rows: 1}", "{min_rows: 9, max_other: 0}"):
-        validate(parsed(f"name: a\nrange: {held}"), Whole)
+    for limits in ("{min_rows: 2, max_rows: 2}", "{min_rows: null, max_rows: 1}", "{min_rows: 9, max_other: 0}"):
+        validate(parsed(f"name: a\nrange: {limits}"), Whole)
 
 
 def test_an_unknown_component_is_told_with_the_known_ones() -> None:

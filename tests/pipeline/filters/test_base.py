@@ -59,21 +59,25 @@ def documents(*texts: str) -> pa.Table:
     return pa.Table.from_pylist([{"id": text, "text": text} for text in texts], schema=DOCUMENTS)
 
 
-def kept(one: Filter, *texts: str) -> list[bool]:
+def keeps(tested: Filter, *texts: str) -> list[bool]:
     table = documents(*texts)
-    signals = {**one.signals(table), "own_units": np.zeros(len(texts))}
-    assert list(one.signal_names()) == [name for name in signals if name != "own_units"]
-    return (apply_rules(list(one.rules()), signals, [None] * len(texts)).first < 0).tolist()
+    signals = {**tested.signals(table), "own_units": np.zeros(len(texts))}
+    assert list(tested.signal_names()) == [name for name in signals if name != "own_units"]
+    return (apply_rules(list(tested.rules()), signals, [None] * len(texts)).first < 0).tolist()
 
 
 def test_a_plain_function_says_who_stays(plugin: str) -> None:
-    found = build_filter(FILTERS, f"{plugin}:polite", {})
-    assert kept(found, "please go", "go", "请走") == [True, False, True]
-    assert found.rules()[0].name == "my_filters:polite"
+    built = build_filter(FILTERS, f"{plugin}:polite", {})
+    assert keeps(built, "please go", "go", "请走") == [True, False, True]
+    assert built.rules()[0].name == "my_filters:polite"
 
 
 def test_a_class_takes_options_and_gives_a_score(plugin: str) -> None:
-    assert kept(build_filter(FILTERS, f"{plugin}:Long", {"most": 8}), "abcd", "abc", "abcdefghi") == [True, False, True]
+    assert keeps(build_filter(FILTERS, f"{plugin}:Long", {"most": 8}), "abcd", "abc", "abcdefghi") == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_function_that_fails_is_named_with_its_document(plugin: str) -> None:
@@ -82,12 +86,12 @@ def test_a_function_that_fails_is_named_with_its_document(plugin: str) -> None:
 
 
 def test_an_option_called_min_reaches_what_is_measured(plugin: str) -> None:
-    found = build_measuring_filter(FILTERS, f"{plugin}:Open", {"min_letters": 5})
-    assert measure(found, documents("四个字母", "五个字母了"))[f"{plugin}:Open"].tolist() == [0.0, 1.0]
+    built = build_measuring_filter(FILTERS, f"{plugin}:Open", {"min_letters": 5})
+    assert measure(built, documents("四个字母", "五个字母了"))[f"{plugin}:Open"].tolist() == [0.0, 1.0]
 
 
 def test_what_is_measured_cannot_read_a_limit_of_a_rule(plugin: str) -> None:
-    found = build_measuring_filter(FILTERS, f"{plugin}:Sly", {"max_share": 0.25})
-    assert found.options.max_share == 0.25  # type: ignore[attr-defined]
+    built = build_measuring_filter(FILTERS, f"{plugin}:Sly", {"max_share": 0.25})
+    assert built.options.max_share == 0.25  # type: ignore[attr-defined]
     with pytest.raises(StageFailed, match=r"filter my_filters:Sly: its signals read min_letters, a limit"):
-        measure(found, documents("abc"))
+        measure(built, documents("abc"))

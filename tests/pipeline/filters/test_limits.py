@@ -16,15 +16,15 @@ def test_a_number_is_for_every_language() -> None:
 
 
 def test_a_mapping_changes_only_what_it_names() -> None:
-    found = Quality.model_validate({"min_function_words": {"zh_Hant": 3}, "max_hash_signs": {"words": 0.2}})
-    assert found.min_function_words == {"en": 2, "zh": 1, "zh-Hant": 3}
-    assert found.max_hash_signs == {WORDS: 0.2, CHARACTERS: 0.1}
+    section = Quality.model_validate({"min_function_words": {"zh_Hant": 3}, "max_hash_signs": {"words": 0.2}})
+    assert section.min_function_words == {"en": 2, "zh": 1, "zh-Hant": 3}
+    assert section.max_hash_signs == {WORDS: 0.2, CHARACTERS: 0.1}
 
 
 def test_words_in_a_mapping_speaks_for_the_languages_with_a_default_of_their_own() -> None:
-    found = Quality.model_validate({"max_mean_unit_length": {"words": 14}, "max_upper_letters": {"characters": 1}})
-    assert found.max_mean_unit_length == {"words": 14, "zh": 4}
-    assert found.max_upper_letters == {"en": 0.7, "characters": 1}
+    section = Quality.model_validate({"max_mean_unit_length": {"words": 14}, "max_upper_letters": {"characters": 1}})
+    assert section.max_mean_unit_length == {"words": 14, "zh": 4}
+    assert section.max_upper_letters == {"en": 0.7, "characters": 1}
     both = Quality.model_validate({"max_mean_unit_length": {"words": 14, "en": 11}})
     assert both.max_mean_unit_length == {"words": 14, "en": 11, "zh": 4}
 

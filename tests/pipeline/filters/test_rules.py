@@ -18,19 +18,19 @@ LANGUAGES: dict[str, float] = {"en": 0.0, "fr": 0.0, "zh": 1.0, "ja": 1.0}  # an
 ALL = [rule for name in ("length", "quality", "repetition") for rule in build_filter(FILTERS, name, {}).rules()]
 
 
-def verdict_of(rules: list[Rule], language: str | None, own_units: float = 0.0, **values: float) -> RuleResults:
+def results_of(rules: list[Rule], language: str | None, own_units: float = 0.0, **values: float) -> RuleResults:
     signals = {name: np.array([values.get(name, np.nan)]) for name in (*NAMES, *values)}
     return apply_rules(rules, {**signals, "own_units": np.array([own_units])}, [language])
 
 
 def cases() -> list[Any]:
-    found = []
+    parameters = []
     for rule in ALL:
         for language, own in LANGUAGES.items():
             limit = rule.limits.get(language, rule.limits.get("characters" if own else "words"))
             if limit is not None:
-                found.append(pytest.param(rule, language, own, limit, id=f"{rule.name}-{language}"))
-    return found
+                parameters.append(pytest.param(rule, language, own, limit, id=f"{rule.name}-{language}"))
+    return parameters
 
 
 @pytest.mark.parametrize(("rule", "language", "own_units", "limit"), cases())
@@ -41,9 +41,9 @@ def test_a_value_on_the_threshold_stays_and_one_beyond_goes(
     if rule.side == "max":
         beyond, within = within, beyond
     for value, first in ((limit, KEPT), (float(within), KEPT), (float(beyond), 0)):
-        found = verdict_of([rule], language, own_units, **{rule.signal: value})
-        assert found.first.tolist() == [first]
-    assert (found.value[0], found.threshold[0]) == (beyond, limit)
+        results = results_of([rule], language, own_units, **{rule.signal: value})
+        assert results.first.tolist() == [first]
+    assert (results.value[0], results.threshold[0]) == (beyond, limit)
 
 
 # Rae et al. 2021, A.1.1 and table A1: what is found on English is for English
@@ -61,37 +61,37 @@ GOPHER = {
 
 
 def test_the_defaults_for_english_are_the_papers() -> None:
-    found = {rule.name: rule.limits[limit_key(rule.limits, "en", "words") or ""] for rule in ALL}
-    assert {name: found[name] for name in GOPHER} == GOPHER
+    limits = {rule.name: rule.limits[limit_key(rule.limits, "en", "words") or ""] for rule in ALL}
+    assert {name: limits[name] for name in GOPHER} == GOPHER
     assert next(rule for rule in ALL if rule.name == "quality.min_function_words").limits["en"] == 2
 
 
 def test_the_first_rule_that_fails_is_the_reason_and_the_others_are_counted() -> None:
-    found = verdict_of(ALL, "en", units=3, letter_units=0.1, duplicate_lines=0.9)
-    assert ALL[found.first[0]].name == "length.min_units"
-    assert found.failed == {"length.min_units": 1, "quality.min_letter_units": 1, "repetition.max_duplicate_lines": 1}
+    results = results_of(ALL, "en", units=3, letter_units=0.1, duplicate_lines=0.9)
+    assert ALL[results.first[0]].name == "length.min_units"
+    assert results.failed == {"length.min_units": 1, "quality.min_letter_units": 1, "repetition.max_duplicate_lines": 1}
 
 
 def test_a_language_without_a_list_skips_the_rule_and_that_is_counted() -> None:
     rules = [rule for rule in ALL if rule.name == "quality.min_function_words"]
     signals = {"own_units": np.zeros(3), "function_words": np.array([np.nan, 0.0, np.nan])}
-    found = apply_rules(rules, signals, ["fr", "en", None])
-    assert found.first.tolist() == [KEPT, 0, KEPT]
-    assert found.skipped == {"quality.min_function_words": {"fr": 1, "any, by words": 1}}
+    results = apply_rules(rules, signals, ["fr", "en", None])
+    assert results.first.tolist() == [KEPT, 0, KEPT]
+    assert results.skipped == {"quality.min_function_words": {"fr": 1, "any, by words": 1}}
 
 
 def test_a_rule_that_is_off_is_not_counted_as_skipped() -> None:
     rules = build_filter(FILTERS, "length", {"min_units": None, "max_units": {"words": None, "zh": 9}}).rules()
-    assert verdict_of(list(rules), "en", units=0).skipped == {}
-    assert verdict_of(list(rules), "zh", 1.0, units=10).first.tolist() == [1]
+    assert results_of(list(rules), "en", units=0).skipped == {}
+    assert results_of(list(rules), "zh", 1.0, units=10).first.tolist() == [1]
 
 
 def test_a_tag_that_the_text_contradicts_is_not_believed() -> None:
     rules = [rule for rule in ALL if rule.name in ("length.min_units", "quality.min_function_words")]
-    chinese_said_to_be_english = verdict_of(rules, "en", 0.99, units=30, function_words=0)
+    chinese_said_to_be_english = results_of(rules, "en", 0.99, units=30, function_words=0)
     assert chinese_said_to_be_english.first.tolist() == [KEPT]
     assert chinese_said_to_be_english.skipped == {"quality.min_function_words": {"any, by characters": 1}}
-    urls_said_to_be_chinese = verdict_of(rules, "zh", 0.0, units=30, function_words=0)
+    urls_said_to_be_chinese = results_of(rules, "zh", 0.0, units=30, function_words=0)
     assert urls_said_to_be_chinese.first.tolist() == [0]
     assert urls_said_to_be_chinese.threshold.tolist() == [50]
 
@@ -115,19 +115,19 @@ NEUTRAL = {
 def test_a_limit_found_on_english_or_chinese_judges_no_other_language(language: str | None, own_units: float) -> None:
     for rule in ALL:
         extreme = 0.0 if rule.side == "min" else 1e9
-        found = verdict_of([rule], language, own_units, **{rule.signal: extreme})
+        results = results_of([rule], language, own_units, **{rule.signal: extreme})
         if rule.name in NEUTRAL:
-            assert found.skipped == {}, rule.name
-            assert found.first.tolist() == [KEPT if rule.name == "length.max_units" else 0], rule.name
+            assert results.skipped == {}, rule.name
+            assert results.first.tolist() == [KEPT if rule.name == "length.max_units" else 0], rule.name
         else:
-            assert found.first.tolist() == [KEPT], rule.name
-            assert sum(found.skipped[rule.name].values()) == 1, rule.name
+            assert results.first.tolist() == [KEPT], rule.name
+            assert sum(results.skipped[rule.name].values()) == 1, rule.name
 
 
 def test_no_rule_is_skipped_for_english_or_chinese() -> None:
     values = dict.fromkeys([name for name in NAMES if name != "own_units"], 0.5)
     for language, own_units in (("en", 0.0), ("zh", 0.9), ("zh-Hant", 0.9)):
-        assert verdict_of(ALL, language, own_units, **values).skipped == {}
+        assert results_of(ALL, language, own_units, **values).skipped == {}
 
 
 def texts(*documents: str) -> pa.ChunkedArray:

@@ -117,8 +117,8 @@ def test_a_built_in_filter_that_measures_is_part_of_the_signals(plugin: str, mon
     monkeypatch.setattr(load(f"{plugin}:LivelyOptions"), "MEASURES", True)
     lively = Entry("lively", f"{plugin}:LivelyOptions", f"{plugin}:Lively")
     monkeypatch.setattr(filter_sections, "FILTERS", replace(FILTERS, entries=(*FILTERS.entries, lively)))
-    chosen = Component(name="lively", options={"mark": "!", "max_marks": {"words": 0.2, "characters": 0.2}})
-    section = Clean.model_construct(cleaners=[], filters=[Component(name="length"), chosen])
+    component = Component(name="lively", options={"mark": "!", "max_marks": {"words": 0.2, "characters": 0.2}})
+    section = Clean.model_construct(cleaners=[], filters=[Component(name="length"), component])
     assert signals_params(section, 17)["filters"] == [{"name": "lively", "options": {"mark": "!"}}]
 
 

@@ -29,8 +29,8 @@ VERSE = "靜夜思\n李白\n床前明月光，疑是地上霜。\n舉頭望明�
 def reason(text: str, language: str | None) -> str | None:
     column = Unicode(Options()).clean(pa.array([text], pa.large_string()))
     languages, signals = resolve_languages([language], measure(column, [language]), pa.chunked_array([column]))
-    found = apply_rules(ALL, signals, languages)
-    return None if found.first[0] == KEPT else ALL[found.first[0]].name
+    results = apply_rules(ALL, signals, languages)
+    return None if results.first[0] == KEPT else ALL[results.first[0]].name
 
 
 @pytest.mark.parametrize(

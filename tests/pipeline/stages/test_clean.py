@@ -71,8 +71,8 @@ def rows(artifact: Artifact, kind: str) -> pa.Table:
 def test_the_good_stay_and_the_bad_go_with_a_reason(
     measured: Callable[..., Artifact], choose: Callable[..., Any], publish: Callable[..., Artifact]
 ) -> None:
-    found = publish(*choose(measured()))
-    kept, rejected = rows(found, "parts"), rows(found, "rejected")
+    cleaned = publish(*choose(measured()))
+    kept, rejected = rows(cleaned, "parts"), rows(cleaned, "rejected")
     assert kept.schema.equals(DOCUMENTS) and rejected.schema.equals(REJECTED)
     assert kept["source_id"].to_pylist() == [f"made-{number}" for number in range(60)]
     assert rejected["rule"].to_pylist() == REASONS
@@ -91,8 +91,8 @@ def test_counts_add_up_by_rule_and_language(measured: Callable[..., Artifact], c
 def test_a_threshold_changes_who_goes(
     measured: Callable[..., Artifact], choose: Callable[..., Any], publish: Callable[..., Artifact]
 ) -> None:
-    found = publish(*choose(measured(), filters=[{"length": {"min_units": {"zh": 3, "words": 1}}}]))
-    assert rows(found, "rejected")["text"].to_pylist() == ["太短"]
+    cleaned = publish(*choose(measured(), filters=[{"length": {"min_units": {"zh": 3, "words": 1}}}]))
+    assert rows(cleaned, "rejected")["text"].to_pylist() == ["太短"]
 
 
 def test_rejected_text_is_cut_by_characters_or_kept_whole(
@@ -100,17 +100,17 @@ def test_rejected_text_is_cut_by_characters_or_kept_whole(
 ) -> None:
     source = measured()
     cut = publish(*choose(source, "cut", keep_rejected_text=3))
-    whole = publish(*choose(source, "whole", keep_rejected_text=None))
+    untruncated = publish(*choose(source, "whole", keep_rejected_text=None))
     assert rows(cut, "rejected")["text"].to_pylist()[1:3] == ["太短", "风箱响"]
-    assert rows(whole, "rejected")["text"][2].as_py() == BAD[2]["text"]
+    assert rows(untruncated, "rejected")["text"][2].as_py() == BAD[2]["text"]
 
 
 def test_one_worker_and_three_write_the_same_bytes(
     measured: Callable[..., Artifact], choose: Callable[..., Any], publish: Callable[..., Artifact]
 ) -> None:
     source = measured(files=4)
-    one, three = publish(*choose(source, "one")), publish(*choose(source, "three", workers=3))
-    assert one.manifest.digest == three.manifest.digest
+    one_worker, three_workers = publish(*choose(source, "one")), publish(*choose(source, "three", workers=3))
+    assert one_worker.manifest.digest == three_workers.manifest.digest
 
 
 def test_without_a_filter_everything_stays(measured: Callable[..., Artifact], choose: Callable[..., Any]) -> None:
@@ -121,8 +121,8 @@ def test_without_a_filter_everything_stays(measured: Callable[..., Artifact], ch
 def test_everything_may_go(
     measured: Callable[..., Artifact], choose: Callable[..., Any], publish: Callable[..., Artifact]
 ) -> None:
-    found = publish(*choose(measured(), filters=[{"length": {"min_units": 10_000}}]))
-    assert found.files("parts/") == [] and rows(found, "rejected").num_rows == 64
+    cleaned = publish(*choose(measured(), filters=[{"length": {"min_units": 10_000}}]))
+    assert cleaned.files("parts/") == [] and rows(cleaned, "rejected").num_rows == 64
 
 
 def test_signals_of_other_documents_are_refused(
@@ -132,8 +132,8 @@ def test_signals_of_other_documents_are_refused(
     files = Artifact.files
 
     def crossed(self: Artifact, prefix: str = "") -> list[Any]:
-        found = files(self, prefix)
-        return found[::-1] if prefix == "signals/" else found
+        paths = files(self, prefix)
+        return paths[::-1] if prefix == "signals/" else paths
 
     monkeypatch.setattr(Artifact, "files", crossed)
     with pytest.raises(StageFailed, match="text and signals belong to different documents"):

@@ -33,9 +33,9 @@ LENGTH = 32
 
 
 def records(english: int = 60, chinese: int = 30) -> list[dict[str, Any]]:
-    found = [{"text": ENGLISH.format(n) * (1 + n % 7), "language": "en"} for n in range(english)]
-    found += [{"text": CHINESE.format(n) * (1 + n % 5), "language": "zh"} for n in range(chinese)]
-    return found
+    rows = [{"text": ENGLISH.format(n) * (1 + n % 7), "language": "en"} for n in range(english)]
+    rows += [{"text": CHINESE.format(n) * (1 + n % 5), "language": "zh"} for n in range(chinese)]
+    return rows
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def rows_of(artifact: Artifact, split: str) -> list[dict[str, Any]]:
 
 
 def tokens_by_document(rows: list[dict[str, Any]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = defaultdict(list)
+    tokens: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         for span in row["documents"]:
-            found[span["id"]] += row["tokens"][span["start"] : span["end"]]
-    return dict(found)
+            tokens[span["id"]] += row["tokens"][span["start"] : span["end"]]
+    return dict(tokens)
 
 
 def documents_of(artifact: Artifact) -> list[dict[str, Any]]:
@@ -100,8 +100,8 @@ def test_rows_are_disjoint_full_and_in_document_order(
             edges = [(span["start"], span["end"]) for span in row["documents"]]
             assert [start for start, _ in edges] == [0, *(end for _, end in edges[:-1])]
             assert edges[-1][1] == len(row["tokens"])
-        seen = [order[span["id"]] for row in rows for span in row["documents"]]
-        assert seen == sorted(seen)
+        positions = [order[span["id"]] for row in rows for span in row["documents"]]
+        assert positions == sorted(positions)
 
 
 def test_each_language_holds_a_document_out_even_one_with_few(
@@ -121,26 +121,26 @@ def test_each_language_holds_a_document_out_even_one_with_few(
 def test_who_is_held_out_does_not_depend_on_the_order_of_documents(
     make_documents: MakeDocuments, packed: Callable[..., Artifact]
 ) -> None:
-    made = documents_of(make_documents(records(), name="made"))
-    held = []
-    for files, order in ((2, made), (3, made[::-1])):
+    documents = documents_of(make_documents(records(), name="made"))
+    held_out_ids = []
+    for files, order in ((2, documents), (3, documents[::-1])):
         artifact = packed(make_documents(order, files=files, name=f"documents-{files}"), f"pack-{files}")
-        held.append(set(tokens_by_document(rows_of(artifact, "validation"))))
-    assert held[0] == held[1]
+        held_out_ids.append(set(tokens_by_document(rows_of(artifact, "validation"))))
+    assert held_out_ids[0] == held_out_ids[1]
 
 
 def test_two_workers_write_the_bytes_of_one(make_documents: MakeDocuments, packed: Callable[..., Artifact]) -> None:
     documents = make_documents(records(), files=4)
-    one, two = packed(documents, "one", workers=1), packed(documents, "two", workers=2)
-    assert one.manifest.digest == two.manifest.digest
-    assert [file.path for file in one.manifest.files] == [file.path for file in two.manifest.files]
+    one_worker, two_workers = packed(documents, "one", workers=1), packed(documents, "two", workers=2)
+    assert one_worker.manifest.digest == two_workers.manifest.digest
+    assert [file.path for file in one_worker.manifest.files] == [file.path for file in two_workers.manifest.files]
 
 
 def test_shards_hold_a_fixed_number_of_rows_and_documents_cross_them(
     make_documents: MakeDocuments, packed: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = make_documents([{"text": CHINESE.format(1) * 40, "language": "zh"}, *records(9, 9)], files=2)
-    whole = packed(documents, "whole")
+    unsplit = packed(documents, "whole")
     monkeypatch.setattr(pack, "SHARD_TOKENS", 4 * LENGTH + 5)
     monkeypatch.setattr(pack, "WRITE_TOKENS", 2 * LENGTH)
     small = packed(documents, "small")
@@ -148,7 +148,7 @@ def test_shards_hold_a_fixed_number_of_rows_and_documents_cross_them(
     assert set(sizes[:-1]) == {4}
     assert pq.read_metadata(small.files("train/")[0]).num_row_groups == 2
     for split in ("train", "validation"):
-        assert rows_of(small, split) == rows_of(whole, split)
+        assert rows_of(small, split) == rows_of(unsplit, split)
 
 
 def test_a_vocabulary_decides_the_width_of_a_token() -> None:
@@ -194,17 +194,17 @@ def test_every_kind_packs_the_ids_of_its_texts_with_one_worker_or_two(
         make_documents([*records(), {"text": "[A] 炉子 </s>"}], files=3),
         load(folder / "tokenizer.json"),
     )
-    made = []
+    artifacts = []
     for workers in (1, 2):
         inputs = {"documents": documents, "tokenizer": Artifact(folder, None)}  # type: ignore[arg-type]
         params = {"length": LENGTH, "validation": 0.1}
         job = make_job(str(workers), stage="pack", kind="tokens", inputs=inputs, params=params, workers=workers)
-        made.append(publish(job, pack.run(job)))
-    assert made[0].manifest.digest == made[1].manifest.digest
-    found = [tokens_by_document(rows_of(made[0], split)) for split in ("train", "validation")]
+        artifacts.append(publish(job, pack.run(job)))
+    assert artifacts[0].manifest.digest == artifacts[1].manifest.digest
+    split_tokens = [tokens_by_document(rows_of(artifacts[0], split)) for split in ("train", "validation")]
     texts = documents_of(documents)
     encoded = reference.encode(pa.array([row["text"] for row in texts], pa.large_string()))
-    assert found[0] | found[1] == {row["id"]: [*encoded.document(at), 0] for at, row in enumerate(texts)}
+    assert split_tokens[0] | split_tokens[1] == {row["id"]: [*encoded.document(at), 0] for at, row in enumerate(texts)}
 
 
 def test_unknown_words_and_sentences_are_counted_by_language(

@@ -119,13 +119,13 @@ def test_the_documents_that_decide_are_the_same_whatever_the_workers(
     monkeypatch.setattr(verification_sample, "LEAST_BYTES", 1)
     rows = documents_of(job_of("documents-only"))
     numbers = id_hash.hash_ids(pa.array([row["id"] for row in rows]), verification_sample.PURPOSE)
-    seen = []
+    used_reference = []
     for name, at in (("compared", int(numbers.argmin())), ("not-compared", int(numbers.argmax()))):
         use(differing_on(rows[at]["text"]), monkeypatch)
         job = job_of(name, workers)
         pack.run(job)
-        seen.append((job.folder / "tasks" / "encode-reference").exists())
-    assert seen == [True, False]
+        used_reference.append((job.folder / "tasks" / "encode-reference").exists())
+    assert used_reference == [True, False]
 
 
 def test_a_resumed_stage_mixes_no_ids_of_the_attempt_that_was_killed(

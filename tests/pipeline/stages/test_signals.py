@@ -40,22 +40,22 @@ def test_text_and_signals_are_of_the_same_documents_in_the_same_order(
     make_job: Callable[..., Job], make_documents: Callable[..., Artifact], publish: Callable[..., Artifact]
 ) -> None:
     source = make_documents(RECORDS, files=3)
-    found = publish(*run(make_job, source))
-    parts, measured = table(found, "parts"), table(found, "signals")
+    result = publish(*run(make_job, source))
+    parts, measured = table(result, "parts"), table(result, "signals")
     assert parts.schema.equals(DOCUMENTS) and measured.column_names == ["id", *NAMES]
     assert parts["id"].equals(measured["id"]) and parts["id"].equals(table(source, "parts")["id"])
     assert parts["text"][0].as_py() == "第0天，天气很好。\nThe weather is fine on day 0."
     assert measured["units"][0].as_py() == 14
-    assert [len(found.files(f"{kind}/")) for kind in ("parts", "signals")] == [3, 3]
+    assert [len(result.files(f"{kind}/")) for kind in ("parts", "signals")] == [3, 3]
 
 
 def test_every_row_group_is_written_as_it_was_read(
     make_job: Callable[..., Job], make_documents: Callable[..., Artifact], publish: Callable[..., Artifact]
 ) -> None:
     source = make_documents(RECORDS, files=1)
-    found = publish(*run(make_job, source))
-    groups = [pq.ParquetFile(one.files(f"{kind}/")[0]).num_row_groups
-              for one, kind in ((source, "parts"), (found, "parts"), (found, "signals"))]  # fmt: skip
+    result = publish(*run(make_job, source))
+    groups = [pq.ParquetFile(artifact.files(f"{kind}/")[0]).num_row_groups
+              for artifact, kind in ((source, "parts"), (result, "parts"), (result, "signals"))]  # fmt: skip
     assert groups == [3, 3, 3]
 
 
@@ -72,9 +72,9 @@ def test_one_worker_and_three_write_the_same_bytes(
     make_job: Callable[..., Job], make_documents: Callable[..., Artifact], publish: Callable[..., Artifact]
 ) -> None:
     source = make_documents(RECORDS, files=4)
-    one = publish(*run(make_job, source, "one", workers=1))
-    three = publish(*run(make_job, source, "three", workers=3))
-    assert one.manifest.digest == three.manifest.digest
+    one_worker = publish(*run(make_job, source, "one", workers=1))
+    three_workers = publish(*run(make_job, source, "three", workers=3))
+    assert one_worker.manifest.digest == three_workers.manifest.digest
 
 
 def test_a_finished_file_is_not_measured_again(
@@ -82,7 +82,7 @@ def test_a_finished_file_is_not_measured_again(
 ) -> None:
     source = make_documents(RECORDS, files=2)
     job, first = run(make_job, source)
-    monkeypatch.setattr(signals, "measured", None)
+    monkeypatch.setattr(signals, "measure_signals", None)
     assert signals.run(job).files == first.files
 
 
@@ -97,8 +97,11 @@ def test_a_users_function_measures_beside_ours(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(signals, "run_tasks", lambda job, step, tasks, work, isolation: [work(job, t) for t in tasks])
     sys.modules.pop("plug", None)
-    found = publish(*run(make_job, make_documents(RECORDS[:9]), filters=["length", "plug:even"]))
-    texts, values = table(found, "parts")["text"].to_pylist(), table(found, "signals")["plug:even"].to_pylist()
+    result = publish(*run(make_job, make_documents(RECORDS[:9]), filters=["length", "plug:even"]))
+    texts, values = (
+        table(result, "parts")["text"].to_pylist(),
+        table(result, "signals")["plug:even"].to_pylist(),
+    )
     assert values == [float(len(text) % 2 == 0) for text in texts]
 
 

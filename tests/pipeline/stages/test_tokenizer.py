@@ -82,10 +82,10 @@ def test_the_bytes_do_not_depend_on_files_order_or_workers(
 
     first = make_documents(records(), name="first")
     rows = [row for path in first.files("parts/") for row in pq.read_table(path).to_pylist()]
-    other = make_documents(rows[::-1], files=4, name="other")
-    one = trained(first, "one", workers=1, sample_bytes=12_000)
-    two = trained(other, "two", workers=2, sample_bytes=12_000)
-    assert one.manifest.digest == two.manifest.digest
+    reversed_documents = make_documents(rows[::-1], files=4, name="other")
+    one_worker = trained(first, "one", workers=1, sample_bytes=12_000)
+    two_workers = trained(reversed_documents, "two", workers=2, sample_bytes=12_000)
+    assert one_worker.manifest.digest == two_workers.manifest.digest
 
 
 def test_a_document_larger_than_the_sample_is_cut(
@@ -126,9 +126,9 @@ def test_what_is_unknown_is_told_by_language(
     kind: str, make_documents: MakeDocuments, trained: Callable[..., Artifact]
 ) -> None:
     stats = read_json(trained(make_documents(records(russian=3)), kind=kind, vocabulary=20).file("stats.json"))
-    for told in (stats["sample"], *stats["languages"].values()):
-        assert told["unknown_share"] == pytest.approx(told["unknown"] / told["tokens"], abs=1e-6)
-    assert stats["sample"]["unknown"] == sum(one["unknown"] for one in stats["languages"].values())
+    for figures in (stats["sample"], *stats["languages"].values()):
+        assert figures["unknown_share"] == pytest.approx(figures["unknown"] / figures["tokens"], abs=1e-6)
+    assert stats["sample"]["unknown"] == sum(language["unknown"] for language in stats["languages"].values())
     assert stats["languages"]["ru"]["unknown_share"] > stats["languages"]["en"]["unknown_share"]
     assert stats["vocabulary"] == 20
 

@@ -48,13 +48,13 @@ def test_five_processes_learn_the_same_bytes(trained: str) -> None:
         child.stdin.close()
         return child
 
-    found = set()
+    digests = set()
     for child in [learn(seed) for seed in range(5)]:
         assert child.stdout is not None
-        found.add(child.stdout.read().decode().strip())
+        digests.add(child.stdout.read().decode().strip())
         child.stdout.close()
         assert child.wait() == 0
-    assert found == {hashlib.sha256(trained.encode()).hexdigest()}
+    assert digests == {hashlib.sha256(trained.encode()).hexdigest()}
 
 
 def test_end_of_text_is_the_first_id_and_all_bytes_have_one(trained: str) -> None:

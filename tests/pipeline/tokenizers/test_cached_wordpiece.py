@@ -37,15 +37,15 @@ def column(texts: list[str]) -> pa.LargeStringArray:
     return pa.array(texts, pa.large_string())
 
 
-def same(one: Encoded, other: Encoded) -> bool:
-    return np.array_equal(one.ids, other.ids) and np.array_equal(one.offsets, other.offsets)
+def same(left: Encoded, right: Encoded) -> bool:
+    return np.array_equal(left.ids, right.ids) and np.array_equal(left.offsets, right.offsets)
 
 
 def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
-    chosen, texts = VerifiedEncoder(trained), column(adversarial.texts(ReferenceEncoder(trained).specials))
-    assert (chosen.fallback, chosen.name) == (None, "cache of pieces")
-    assert same(chosen.encode(texts), chosen.reference.encode(texts))
-    assert chosen.fallback is None
+    encoder, texts = VerifiedEncoder(trained), column(adversarial.texts(ReferenceEncoder(trained).specials))
+    assert (encoder.fallback, encoder.name) == (None, "cache of pieces")
+    assert same(encoder.encode(texts), encoder.reference.encode(texts))
+    assert encoder.fallback is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -55,10 +55,10 @@ def test_any_texts_encode_as_the_reference_does(trained: str, texts: list[str]) 
 
 
 def test_a_slice_and_a_second_pass_encode_as_the_first(trained: str) -> None:
-    chosen, reference, whole = CachedWordPiece(trained), ReferenceEncoder(trained), column(TEXTS * 3)
+    encoder, reference, texts_column = CachedWordPiece(trained), ReferenceEncoder(trained), column(TEXTS * 3)
     for _ in range(2):
-        assert same(chosen.encode(whole.slice(4, 3)), reference.encode(column((TEXTS * 3)[4:7])))
-    assert len(chosen.encode(whole.slice(0, 0))) == 0
+        assert same(encoder.encode(texts_column.slice(4, 3)), reference.encode(column((TEXTS * 3)[4:7])))
+    assert len(encoder.encode(texts_column.slice(0, 0))) == 0
 
 
 @pytest.mark.parametrize(("pieces", "size"), [(40, 1 << 12), (1 << 10, 150), (1, 1), (5, 1 << 10)])
@@ -84,9 +84,9 @@ def test_a_full_memory_is_emptied_and_a_text_too_large_for_it_goes_to_the_librar
 )
 def test_what_would_not_be_cut_so_is_refused(trained: str, path: tuple[Any, ...], value: Any) -> None:
     tree = json.loads(trained)
-    here = tree
+    parent = tree
     for key in path[:-1]:
-        here = here[key]
-    here[path[-1]] = value
+        parent = parent[key]
+    parent[path[-1]] = value
     assert unsupported_reason(tree)
     assert VerifiedEncoder(json.dumps(tree)).fallback

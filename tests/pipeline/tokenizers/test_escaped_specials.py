@@ -37,8 +37,8 @@ def column(texts: list[str]) -> pa.LargeStringArray:
     return pa.array(texts, pa.large_string())
 
 
-def same(one: Encoded, other: Encoded) -> bool:
-    return np.array_equal(one.ids, other.ids) and np.array_equal(one.offsets, other.offsets)
+def same(left: Encoded, right: Encoded) -> bool:
+    return np.array_equal(left.ids, right.ids) and np.array_equal(left.offsets, right.offsets)
 
 
 def special_ids(json_text: str) -> set[int]:
@@ -79,11 +79,11 @@ FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": F
 
 def file_of(model: Any, split: Any, special: list[str], ordinary: list[str]) -> str:
     """A tokenizer.json as others make them: special tokens first, then ordinary added ones."""
-    made = tokenizers.Tokenizer(model)
-    made.pre_tokenizer = split
-    made.add_special_tokens(special)
-    made.add_tokens([tokenizers.AddedToken(name, normalized=False) for name in ordinary])
-    return made.to_str()
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = split
+    tokenizer.add_special_tokens(special)
+    tokenizer.add_tokens([tokenizers.AddedToken(name, normalized=False) for name in ordinary])
+    return tokenizer.to_str()
 
 
 UNIGRAM = models.Unigram([("<unk>", 0.0), ("</s>", 0.0), *((c, -3.0) for c in "<>/s|abt铁匠▁")], unk_id=0)

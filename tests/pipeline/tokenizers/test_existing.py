@@ -19,7 +19,7 @@ from pipeline.tokenizers.reference_encoder import ReferenceEncoder
 TEXTS = ["The smith hammers iron.", "铁匠打铁。"]
 
 
-def made(folder: Path, *special: str, config: dict[str, Any] | None = None, kind: str = "WordLevel") -> Path:
+def write_tokenizer(folder: Path, *special: str, config: dict[str, Any] | None = None, kind: str = "WordLevel") -> Path:
     pieces = {piece: at for at, piece in enumerate((*special, "iron", "铁"))}
     model = {
         "WordLevel": lambda: models.WordLevel(pieces, unk_token="iron"),
@@ -39,7 +39,7 @@ def made(folder: Path, *special: str, config: dict[str, Any] | None = None, kind
 @pytest.mark.parametrize("end", ["<|endoftext|>", "</s>", "[SEP]"])
 @pytest.mark.parametrize("kind", ["WordLevel", "WordPiece", "BPE", "Unigram"])
 def test_a_file_that_says_its_end_is_kept_to_the_byte(tmp_path: Path, end: str, kind: str) -> None:
-    folder = made(tmp_path, "[A]", end, kind=kind)
+    folder = write_tokenizer(tmp_path, "[A]", end, kind=kind)
     for path in (folder, folder / "tokenizer.json"):
         json_text = ExistingTokenizer(TokenizerOptions(path=str(path))).train([], 0)
         assert json_text.encode() == (folder / "tokenizer.json").read_bytes()
@@ -51,14 +51,14 @@ def test_a_file_that_says_its_end_is_kept_to_the_byte(tmp_path: Path, end: str, 
 @pytest.mark.parametrize("eos", ["<eos>", {"content": "<eos>", "lstrip": False}])
 def test_eos_token_is_written_into_a_file_that_does_not_say_its_end(tmp_path: Path, kind: str, eos: Any) -> None:
     # </s> is a mark of HTML where another piece is named
-    folder = made(tmp_path, "</s>", "<eos>", config={"eos_token": eos}, kind=kind)
+    folder = write_tokenizer(tmp_path, "</s>", "<eos>", config={"eos_token": eos}, kind=kind)
     reference = ReferenceEncoder(ExistingTokenizer(TokenizerOptions(path=str(folder))).train([], 0))
     assert reference.end_of_text == reference.special("<eos>") == 1
     assert reference.encode_text("铁") == [3]
 
 
 def test_end_of_text_is_what_stands_between_texts_whatever_ends_a_turn(tmp_path: Path) -> None:
-    folder = made(tmp_path, "<|im_end|>", "<|endoftext|>", config={"eos_token": "<|im_end|>"})
+    folder = write_tokenizer(tmp_path, "<|im_end|>", "<|endoftext|>", config={"eos_token": "<|im_end|>"})
     assert tokenizer_file.read(str(folder)).end_of_text == "<|endoftext|>"
 
 
@@ -72,13 +72,13 @@ def test_the_hash_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None
     folders = [tmp_path / name for name in "ab"]
     for folder in folders:
         folder.mkdir()
-    one, two = (tokenizer_file.read(str(made(folder, "</s>"))).sha256 for folder in folders)
-    assert one == two
-    assert tokenizer_file.read(str(made(folders[1], "</s>", "more"))).sha256 != one
+    first_hash, second_hash = (tokenizer_file.read(str(write_tokenizer(folder, "</s>"))).sha256 for folder in folders)
+    assert first_hash == second_hash
+    assert tokenizer_file.read(str(write_tokenizer(folders[1], "</s>", "more"))).sha256 != first_hash
 
 
 @pytest.mark.parametrize(
-    ("special", "config", "told"),
+    ("special", "config", "message"),
     [
         ((), None, "no token marks the end of a text"),
         ((), {"bos_token": "iron"}, "no token marks the end of a text"),
@@ -86,10 +86,10 @@ def test_the_hash_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None
     ],
 )
 def test_a_file_that_does_not_say_its_end_is_refused(
-    tmp_path: Path, special: tuple[str, ...], config: dict[str, Any] | None, told: str
+    tmp_path: Path, special: tuple[str, ...], config: dict[str, Any] | None, message: str
 ) -> None:
-    with pytest.raises(UserError, match=told):
-        tokenizer_file.read(str(made(tmp_path, *special, config=config)))
+    with pytest.raises(UserError, match=message):
+        tokenizer_file.read(str(write_tokenizer(tmp_path, *special, config=config)))
 
 
 def test_what_is_not_there_or_no_tokenizer_is_told(tmp_path: Path) -> None:

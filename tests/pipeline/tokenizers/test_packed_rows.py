@@ -17,7 +17,7 @@ from pipeline.tokenizers.token_streams import StreamRange, StreamWriter, read_ra
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
-def stretch_of(sizes: list[int]) -> TokenSpan:
+def span_of(sizes: list[int]) -> TokenSpan:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     tokens = np.arange(sum(sizes), dtype=np.uint16)
     return TokenSpan(tokens, pa.array([f"document-{n}" for n in range(len(sizes))]), starts)
@@ -37,37 +37,37 @@ def plain_rows(sizes: list[int], length: int) -> list[dict[str, object]]:
 
 @given(SIZES, st.integers(1, 8))
 def test_rows_and_spans_are_those_of_a_plain_loop(sizes: list[int], length: int) -> None:
-    assert to_table(stretch_of(sizes), length, tokens_schema(300)).to_pylist() == plain_rows(sizes, length)
+    assert to_table(span_of(sizes), length, tokens_schema(300)).to_pylist() == plain_rows(sizes, length)
 
 
 @given(SIZES, st.integers(1, 8), st.integers(1, 3))
-def test_a_stretch_in_parts_gives_the_rows_of_the_whole(sizes: list[int], length: int, rows: int) -> None:
-    whole, step = stretch_of(sizes), rows * length
-    parts = [whole.part(first, first + step) for first in range(0, sum(sizes), step)]
-    found = [row for part in parts for row in to_table(part, length, tokens_schema(300)).to_pylist()]
-    assert found == plain_rows(sizes, length)
+def test_a_span_in_parts_gives_the_rows_of_the_whole_span(sizes: list[int], length: int, rows: int) -> None:
+    span, step = span_of(sizes), rows * length
+    parts = [span.part(first, first + step) for first in range(0, sum(sizes), step)]
+    part_rows = [row for part in parts for row in to_table(part, length, tokens_schema(300)).to_pylist()]
+    assert part_rows == plain_rows(sizes, length)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.data())
-def test_pieces_cover_a_range_of_files_laid_end_to_end(sizes: list[int], data: st.DataObject) -> None:
+def test_file_ranges_cover_a_range_of_concatenated_files(sizes: list[int], data: st.DataObject) -> None:
     total = sum(sizes)
     first = data.draw(st.integers(0, total))
     last = data.draw(st.integers(first, total))
     tokens = [(file, at) for file, size in enumerate(sizes) for at in range(size)]
-    found = [(file, at) for file, skip, take in file_ranges(sizes, first, last) for at in range(skip, skip + take)]
-    assert found == tokens[first:last]
+    covered = [(file, at) for file, skip, take in file_ranges(sizes, first, last) for at in range(skip, skip + take)]
+    assert covered == tokens[first:last]
 
 
 def test_end_of_text_follows_each_document_and_belongs_to_it() -> None:
     encoded = Encoded(np.array([5, 6, 7], np.uint32), np.array([0, 2, 2, 3], np.int64))
-    found = with_end_of_text(encoded, 0, np.dtype(np.uint16))
-    assert [found.document(n).tolist() for n in range(3)] == [[5, 6, 0], [0], [7, 0]]
-    assert found.ids.dtype == np.uint16
+    ended = with_end_of_text(encoded, 0, np.dtype(np.uint16))
+    assert [ended.document(n).tolist() for n in range(3)] == [[5, 6, 0], [0], [7, 0]]
+    assert ended.ids.dtype == np.uint16
 
 
 @settings(max_examples=40, deadline=None)
 @given(sizes=SIZES, second=SIZES, data=st.data())
-def test_a_stretch_of_stored_streams_is_read_alone(
+def test_ranges_of_stored_streams_are_read_by_themselves(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], second: list[int], data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("streams")
@@ -77,33 +77,33 @@ def test_a_stretch_of_stored_streams_is_read_alone(
             stream.write(np.arange(sum(part), dtype=np.uint16), ids, np.array(part))
     skip = data.draw(st.integers(0, sum(sizes) - 1))
     take = data.draw(st.integers(1, sum(second)))
-    wanted = [StreamRange("a", skip, sum(sizes) - skip), StreamRange("b", 0, take)]
-    found = read_ranges(folder, wanted, np.dtype(np.uint16))
-    assert found.tokens.tolist() == [*range(skip, sum(sizes)), *range(take)]
+    ranges = [StreamRange("a", skip, sum(sizes) - skip), StreamRange("b", 0, take)]
+    span = read_ranges(folder, ranges, np.dtype(np.uint16))
+    assert span.tokens.tolist() == [*range(skip, sum(sizes)), *range(take)]
     owners = [f"a{n}" for n, size in enumerate(sizes) for _ in range(size)][skip:]
     owners += [f"b{n}" for n, size in enumerate(second) for _ in range(size)][:take]
-    place = np.searchsorted(found.starts, np.arange(len(owners)), side="right") - 1
-    assert found.ids.take(pa.array(place)).to_pylist() == owners
+    place = np.searchsorted(span.starts, np.arange(len(owners)), side="right") - 1
+    assert span.ids.take(pa.array(place)).to_pylist() == owners
 
 
-def test_a_number_depends_on_the_id_alone() -> None:
+def test_a_hash_depends_only_on_the_id() -> None:
     ids = pa.array([f"{n:032x}" for n in range(1000)])
-    whole = id_hash.hash_ids(ids, "sample")
-    assert np.array_equal(id_hash.hash_ids(ids.slice(300, 7), "sample"), whole[300:307])
-    assert len(set(whole.tolist())) == 1000
-    assert whole.min() >= 0 and whole.max() < id_hash.HASH_RANGE
+    hashes = id_hash.hash_ids(ids, "sample")
+    assert np.array_equal(id_hash.hash_ids(ids.slice(300, 7), "sample"), hashes[300:307])
+    assert len(set(hashes.tolist())) == 1000
+    assert hashes.min() >= 0 and hashes.max() < id_hash.HASH_RANGE
     assert len(id_hash.hash_ids(pa.array([], pa.string()), "sample")) == 0
 
 
-def test_numbers_are_spread_evenly_and_purposes_are_independent() -> None:
+def test_hashes_are_spread_evenly_and_purposes_are_independent() -> None:
     ids = pa.array([f"{n:032x}" for n in range(4000)])
     sample, validation = id_hash.hash_ids(ids, "sample"), id_hash.hash_ids(ids, "validation")
     assert abs((sample < id_hash.HASH_RANGE // 10).sum() - 400) < 80
     assert abs(np.corrcoef(sample, validation)[0, 1]) < 0.06
 
 
-def test_ids_of_another_make_are_drawn_too() -> None:
+def test_ids_of_any_form_are_hashed() -> None:
     ids = pa.array(["a", "文档", "", "a-rather-long-identifier-of-forty-bytes!"])
-    found = id_hash.hash_ids(ids, "sample")
-    assert len(set(found.tolist())) == 4
-    assert id_hash.hash_ids(ids.slice(1, 1), "sample")[0] == found[1]
+    hashes = id_hash.hash_ids(ids, "sample")
+    assert len(set(hashes.tolist())) == 4
+    assert id_hash.hash_ids(ids.slice(1, 1), "sample")[0] == hashes[1]

@@ -47,21 +47,21 @@ def test_words_declare_what_parts_them() -> None:
 
 
 def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
-    found = []
+    params = []
     for name in "ab":
         folder = tmp_path / name
         folder.mkdir()
         (folder / "tokenizer.json").write_text(BytePair().train(["iron 铁"], 300), encoding="utf-8")
         section = Tokenizer(kind="file", path=str(folder))
         assert tokenizer_files(section)[0]["files"][0]["path"] == str(folder / "tokenizer.json")
-        found.append(tokenizer_params(section, 17))
-    assert found[0] == found[1]
-    assert set(found[0]) == {"kind", "sample_bytes", "sha256"}
+        params.append(tokenizer_params(section, 17))
+    assert params[0] == params[1]
+    assert set(params[0]) == {"kind", "sample_bytes", "sha256"}
     assert tokenizer_files(Tokenizer()) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("kind: bpe\nmin_count: 3", "2: min_count: is not an option of kind: bpe, but of word."),
         ("kind: bpe\nlowercase: true", "2: lowercase: is not an option of kind: bpe, but of wordpiece, word."),
@@ -81,8 +81,8 @@ def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
         ("kind: word\nmin_count: 0", "2: min_count: should be greater than 0"),
     ],
 )  # fmt: skip
-def test_wrong_options_are_told_with_their_line(tmp_path: Path, text: str, told: str) -> None:
-    assert told in problems(tmp_path, text)
+def test_wrong_options_are_told_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+    assert message in problems(tmp_path, text)
 
 
 def test_a_missing_segmenter_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,17 +20,17 @@ TEXTS = ["The smith's bloom, hammered hot.", "铁匠趁热打铁。", "Eisen 202
 END = {"id": 0, "content": "<|endoftext|>"}
 
 
-def written(folder: Path, json_text: str) -> Path:
+def write_tokenizer(folder: Path, json_text: str) -> Path:
     (folder / "tokenizer.json").write_text(json_text, encoding="utf-8")
     return folder / "tokenizer.json"
 
 
-def test_the_pieces_of_a_text_spell_its_bytes(tmp_path: Path) -> None:
-    path = written(tmp_path, BytePair(TokenizerOptions(specials=("[MASK]",))).train(TEXTS * 9, 400))
-    found, reference = token_bytes.load(path), reference_encoder.load(path)
-    assert found.exact and found.unknown is None
+def test_the_tokens_of_a_text_have_its_bytes(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path, BytePair(TokenizerOptions(specials=("[MASK]",))).train(TEXTS * 9, 400))
+    tokens, reference = token_bytes.load(path), reference_encoder.load(path)
+    assert tokens.exact and tokens.unknown is None
     for text in [*adversarial.PLAIN, "今天天气很好。", "Once upon a time [MASK]"]:
-        assert found.text(reference.encode_text(text)) == text.encode()
+        assert tokens.text(reference.encode_text(text)) == text.encode()
 
 
 @pytest.mark.parametrize(
@@ -40,28 +40,28 @@ def test_the_pieces_of_a_text_spell_its_bytes(tmp_path: Path) -> None:
         (WordLevel(TokenizerOptions(min_count=1)), " the smith's bloom hammered hot\n铁匠趁热打铁\n", "<unk>"),
     ],
 )
-def test_pieces_of_other_kinds_spell_what_these_keep(
+def test_tokens_of_other_kinds_have_the_bytes_that_their_kind_keeps(
     tmp_path: Path, kind: TokenizerTrainer, spelled: str, unknown: str
 ) -> None:
-    path = written(tmp_path, kind.train(TEXTS * 9, 400))
-    found, reference = token_bytes.load(path), reference_encoder.load(path)
-    text = found.text(reference.encode_text(f"{TEXTS[0]} {TEXTS[1]}")).decode()
+    path = write_tokenizer(tmp_path, kind.train(TEXTS * 9, 400))
+    tokens, reference = token_bytes.load(path), reference_encoder.load(path)
+    text = tokens.text(reference.encode_text(f"{TEXTS[0]} {TEXTS[1]}")).decode()
     assert text.replace(" '", "'").replace("' s", "'s") == spelled
-    assert not found.exact
-    assert found.unknown == reference.unknown == reference.special(unknown)
-    assert found.sizes[found.unknown] == 0 and found.by_id[found.unknown] == unknown.encode()
-    assert found.sizes.sum() == sum(map(len, found.by_id)) - len(unknown)
-    assert found.end_of_text == 0
+    assert not tokens.exact
+    assert tokens.unknown == reference.unknown == reference.special(unknown)
+    assert tokens.sizes[tokens.unknown] == 0 and tokens.by_id[tokens.unknown] == unknown.encode()
+    assert tokens.sizes.sum() == sum(map(len, tokens.by_id)) - len(unknown)
+    assert tokens.end_of_text == 0
 
 
-def test_pieces_of_sentencepiece_have_blanks_and_bytes(tmp_path: Path) -> None:
-    known = {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x41>": 3, "▁iron": 4, "铁": 5}
-    made = Tokenizer(models.BPE(known, [], unk_token="<unk>", byte_fallback=True))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-    made.add_special_tokens(["<unk>", "<s>", "</s>"])
-    found = token_bytes.load(written(tmp_path, made.to_str()))
-    assert found.text([4, 5, 3]) == " iron铁A".encode()
-    assert (found.exact, found.unknown, found.end_of_text) == (False, None, 2)
+def test_tokens_of_sentencepiece_have_blanks_and_bytes(tmp_path: Path) -> None:
+    ids = {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x41>": 3, "▁iron": 4, "铁": 5}
+    tokenizer = Tokenizer(models.BPE(ids, [], unk_token="<unk>", byte_fallback=True))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    tokens = token_bytes.load(write_tokenizer(tmp_path, tokenizer.to_str()))
+    assert tokens.text([4, 5, 3]) == " iron铁A".encode()
+    assert (tokens.exact, tokens.unknown, tokens.end_of_text) == (False, None, 2)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,6 @@ def test_what_changes_the_text_is_not_exact(change: dict[str, Any]) -> None:
 def test_a_tokenizer_without_an_end_of_text_is_refused(tmp_path: Path) -> None:
     tree = json.loads(BytePair().train(TEXTS, 300))
     del tree["model"]["vocab"]["<|endoftext|>"]
-    path = written(tmp_path, json.dumps({**tree, "added_tokens": []}))
+    path = write_tokenizer(tmp_path, json.dumps({**tree, "added_tokens": []}))
     with pytest.raises(UserError, match="tokenizer.json: none of its tokens marks the end of a text"):
         token_bytes.load(path)

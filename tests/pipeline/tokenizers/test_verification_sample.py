@@ -19,16 +19,18 @@ def selected(files: list[list[str]], mean_bytes: float) -> set[str]:
     none = np.empty(0, np.int64)
     numbers = [number for file in files for number in verification_sample.smallest(pa.array(file), none).tolist()]
     limit = verification_sample.threshold(numbers, mean_bytes)
-    chosen = [pa.array(file).filter(pa.array(verification_sample.selected(pa.array(file), limit))) for file in files]
-    return {name for names in chosen for name in names.to_pylist()}
+    selections = [
+        pa.array(file).filter(pa.array(verification_sample.selected(pa.array(file), limit))) for file in files
+    ]
+    return {name for names in selections for name in names.to_pylist()}
 
 
 def test_the_same_documents_are_selected_whatever_files_they_lie_in() -> None:
     names = ids(3_000)
-    whole = selected([names], 500)
-    assert selected([names[:7], names[7:1_000], names[1_000:]], 500) == whole
-    assert selected([names[::-1]], 500) == whole
-    assert len(whole) == verification_sample.LEAST_DOCUMENTS
+    selection = selected([names], 500)
+    assert selected([names[:7], names[7:1_000], names[1_000:]], 500) == selection
+    assert selected([names[::-1]], 500) == selection
+    assert len(selection) == verification_sample.LEAST_DOCUMENTS
 
 
 def test_a_small_corpus_is_compared_as_a_whole() -> None:

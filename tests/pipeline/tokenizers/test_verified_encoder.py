@@ -38,27 +38,27 @@ class Wrong(Encoder):
         self.reference, self.sign, self.late, self.calls = ReferenceEncoder(json_text), sign, late, 0
 
     def encode(self, column: pa.LargeStringArray) -> Encoded:
-        found = self.reference.encode(column)
+        encoded = self.reference.encode(column)
         self.calls += 1
         if self.calls > self.late and any(self.sign in text for text in column.to_pylist()):
-            return Encoded(found.ids + np.uint32(1), found.offsets)
-        return found
+            return Encoded(encoded.ids + np.uint32(1), encoded.offsets)
+        return encoded
 
 
 def column(texts: list[str]) -> pa.LargeStringArray:
     return pa.array(texts, pa.large_string())
 
 
-def same(one: Encoded, other: Encoded) -> bool:
-    return np.array_equal(one.ids, other.ids) and np.array_equal(one.offsets, other.offsets)
+def same(left: Encoded, right: Encoded) -> bool:
+    return np.array_equal(left.ids, right.ids) and np.array_equal(left.offsets, right.offsets)
 
 
 def test_adversarial_texts_encode_as_the_reference_does(trained: str) -> None:
     texts = column(adversarial.texts(SPECIAL))
     assert same(GigatokenEncoder(trained).encode(texts), ReferenceEncoder(trained).encode(texts))
-    chosen = VerifiedEncoder(trained)
-    assert chosen.fallback is None
-    assert same(chosen.encode(texts), chosen.reference.encode(texts))
+    encoder = VerifiedEncoder(trained)
+    assert encoder.fallback is None
+    assert same(encoder.encode(texts), encoder.reference.encode(texts))
 
 
 @settings(max_examples=80, deadline=None)
@@ -80,9 +80,9 @@ def test_specials_of_ones_own_follow_the_end_of_text_and_keep_the_fast_path(with
     reference = ReferenceEncoder(with_specials)
     assert [reference.special(name) for name in ("<|endoftext|>", *SPECIALS)] == list(range(7))
     assert reference.encode_prompt("a铁匠[MASK]")[-2:] == [4, 1]
-    chosen, texts = VerifiedEncoder(with_specials), column(adversarial.texts(SPECIALS))
-    assert chosen.fallback is None
-    assert same(chosen.encode(texts), reference.encode(texts))
+    encoder, texts = VerifiedEncoder(with_specials), column(adversarial.texts(SPECIALS))
+    assert encoder.fallback is None
+    assert same(encoder.encode(texts), reference.encode(texts))
 
 
 @settings(max_examples=80, deadline=None)
@@ -95,22 +95,22 @@ def test_texts_that_spell_specials_encode_as_the_reference_does(with_specials: s
 
 def test_a_long_run_of_one_sign_is_no_trap(trained: str) -> None:
     texts = column([sign * 50_000 for sign in ("a", " ", "中", "\n", "=", "7")])
-    chosen = VerifiedEncoder(trained)
-    assert same(chosen.encode(texts), chosen.reference.encode(texts))
+    encoder = VerifiedEncoder(trained)
+    assert same(encoder.encode(texts), encoder.reference.encode(texts))
 
 
 def test_a_slice_of_a_column_encodes_alone(trained: str) -> None:
-    whole = column(TEXTS * 3)
-    chosen = VerifiedEncoder(trained)
-    assert same(chosen.encode(whole.slice(4, 3)), chosen.reference.encode(column((TEXTS * 3)[4:7])))
+    texts_column = column(TEXTS * 3)
+    encoder = VerifiedEncoder(trained)
+    assert same(encoder.encode(texts_column.slice(4, 3)), encoder.reference.encode(column((TEXTS * 3)[4:7])))
 
 
 def tampered(json_text: str, *path: Any, value: Any) -> str:
     tree = json.loads(json_text)
-    here = tree
+    parent = tree
     for key in path[:-1]:
-        here = here[key]
-    here[path[-1]] = value
+        parent = parent[key]
+    parent[path[-1]] = value
     return json.dumps(tree)
 
 
@@ -130,10 +130,10 @@ def tampered(json_text: str, *path: Any, value: Any) -> str:
 def test_a_setting_that_the_fast_path_would_ignore_is_refused(trained: str, path: tuple[Any, ...], value: Any) -> None:
     changed = tampered(trained, *path, value=value)
     assert unsupported_reason(json.loads(changed))
-    chosen = VerifiedEncoder(changed)
-    assert chosen.fallback
+    encoder = VerifiedEncoder(changed)
+    assert encoder.fallback
     if path[-1] != "dropout":  # which draws lots
-        assert same(chosen.encode(column(TEXTS)), ReferenceEncoder(changed).encode(column(TEXTS)))
+        assert same(encoder.encode(column(TEXTS)), ReferenceEncoder(changed).encode(column(TEXTS)))
 
 
 @pytest.mark.parametrize("kind", ["WordPiece", "Unigram", "WordLevel"])
@@ -151,25 +151,25 @@ def test_a_split_by_one_expression_is_let_through(trained: str) -> None:
 
 
 def test_a_fast_path_that_differs_on_adversarial_text_is_never_used(trained: str) -> None:
-    chosen = VerifiedEncoder(trained, create_fast=lambda text: Wrong(text, sign="İ"))
-    assert chosen.fallback and "adversarial" in chosen.fallback
-    assert same(chosen.encode(column(TEXTS)), chosen.reference.encode(column(TEXTS)))
+    encoder = VerifiedEncoder(trained, create_fast=lambda text: Wrong(text, sign="İ"))
+    assert encoder.fallback and "adversarial" in encoder.fallback
+    assert same(encoder.encode(column(TEXTS)), encoder.reference.encode(column(TEXTS)))
 
 
 def test_a_difference_on_a_verified_document_is_an_error_from_then_on(trained: str) -> None:
-    chosen = VerifiedEncoder(trained, create_fast=lambda text: Wrong(text, sign="铁匠", late=1))
-    assert chosen.fallback is None
+    encoder = VerifiedEncoder(trained, create_fast=lambda text: Wrong(text, sign="铁匠", late=1))
+    assert encoder.fallback is None
     with pytest.raises(EncodersDiffer, match="corpus"):
-        chosen.encode(column(TEXTS), np.array([False, True, False]))
+        encoder.encode(column(TEXTS), np.array([False, True, False]))
     with pytest.raises(EncodersDiffer, match="corpus"):
-        chosen.encode(column(TEXTS[:1]))
+        encoder.encode(column(TEXTS[:1]))
 
 
 def test_documents_that_are_not_selected_are_not_encoded_twice(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = VerifiedEncoder(trained)
-    expected = chosen.reference.encode(column(TEXTS))
-    monkeypatch.setattr(chosen.reference, "encode", None)
-    assert same(chosen.encode(column(TEXTS), np.zeros(len(TEXTS), np.bool_)), expected)
+    encoder = VerifiedEncoder(trained)
+    expected = encoder.reference.encode(column(TEXTS))
+    monkeypatch.setattr(encoder.reference, "encode", None)
+    assert same(encoder.encode(column(TEXTS), np.zeros(len(TEXTS), np.bool_)), expected)
 
 
 def test_a_fast_path_that_breaks_is_an_error(trained: str) -> None:
@@ -179,23 +179,23 @@ def test_a_fast_path_that_breaks_is_an_error(trained: str) -> None:
                 raise RuntimeError("panicked")
             return super().encode(column)
 
-    chosen = VerifiedEncoder(trained, create_fast=lambda text: Breaks(text, late=9))
+    encoder = VerifiedEncoder(trained, create_fast=lambda text: Breaks(text, late=9))
     with pytest.raises(EncodersDiffer, match="panicked"):
-        chosen.encode(column(TEXTS))
+        encoder.encode(column(TEXTS))
 
 
 def test_a_fast_path_that_is_not_installed_is_replaced(trained: str) -> None:
     def missing(json_text: str) -> Encoder:
         raise ImportError("No module named 'gigatoken'")
 
-    chosen = VerifiedEncoder(trained, create_fast=missing)
-    assert chosen.fallback and "not installed" in chosen.fallback
+    encoder = VerifiedEncoder(trained, create_fast=missing)
+    assert encoder.fallback and "not installed" in encoder.fallback
 
 
 def test_the_cache_is_built_anew_when_memory_has_grown(trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gigatoken_encoder, "REBUILD_BYTES", 1)
     monkeypatch.setattr(gigatoken_encoder, "GROWTH_BYTES", -1 << 40)
-    chosen = GigatokenEncoder(trained)
-    first, second = chosen.encode(column(TEXTS)), chosen.encode(column(TEXTS))
-    assert chosen.rebuilt == 1
+    encoder = GigatokenEncoder(trained)
+    first, second = encoder.encode(column(TEXTS)), encoder.encode(column(TEXTS))
+    assert encoder.rebuilt == 1
     assert same(first, second)

@@ -44,17 +44,17 @@ print(hashlib.sha256(WordLevel().train(texts * 20, 500).encode()).hexdigest())
 
 def plain_ids(text: str, ids: dict[str, int], *, lowercase: bool = True) -> list[int]:
     """The definition, one document at a time."""
-    found = []
+    expected_ids = []
     for sentence in definition.sentences(text):
         parts = definition.words(sentence, folded=lowercase)
         if parts:
-            found += [*(ids.get(word, 1) for word in parts), 2]
-    return found
+            expected_ids += [*(ids.get(word, 1) for word in parts), 2]
+    return expected_ids
 
 
 def vocabulary_of(json_text: str) -> dict[str, int]:
-    found: dict[str, int] = json.loads(json_text)["model"]["vocab"]
-    return found
+    ids: dict[str, int] = json.loads(json_text)["model"]["vocab"]
+    return ids
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,15 @@ def test_a_vocabulary_of_more_words_than_there_are_has_those_there_are() -> None
 
 
 def test_three_processes_learn_the_same_bytes() -> None:
-    found = set()
+    digests = set()
     for seed in range(3):
         variables = {**os.environ, "PYTHONHASHSEED": str(seed)}
         command = [sys.executable, "-c", TRAIN]
         done = subprocess.run(
             command, input="\x1e".join(TEXTS).encode(), env=variables, capture_output=True, check=True
         )
-        found.add(done.stdout.decode().strip())
-    assert found == {hashlib.sha256(WordLevel().train(TEXTS * 20, 500).encode()).hexdigest()}
+        digests.add(done.stdout.decode().strip())
+    assert digests == {hashlib.sha256(WordLevel().train(TEXTS * 20, 500).encode()).hexdigest()}
 
 
 @settings(max_examples=100, deadline=None)
@@ -102,33 +102,33 @@ def test_ids_are_those_of_the_definition(trained: str, texts: list[str], lowerca
 def test_adversarial_texts_encode_as_the_definition_says(trained: str) -> None:
     texts = adversarial.texts(["</s>", "<unk>", "<|endoftext|>"])
     encoded = VerifiedEncoder(trained).encode(pa.array(texts, pa.large_string()))
-    known = vocabulary_of(trained)
-    assert encoded.ids.tolist() == [number for text in texts for number in plain_ids(text, known)]
+    vocabulary_ids = vocabulary_of(trained)
+    assert encoded.ids.tolist() == [number for text in texts for number in plain_ids(text, vocabulary_ids)]
 
 
 def test_a_slice_of_a_column_encodes_alone(trained: str) -> None:
-    whole, chosen = pa.array(TEXTS * 3, pa.large_string()), VerifiedEncoder(trained)
-    assert np.array_equal(chosen.encode(whole.slice(4, 3)).ids, chosen.encode(pa.array((TEXTS * 3)[4:7])).ids)
-    assert len(chosen.encode(whole.slice(0, 0))) == 0
+    texts_column, encoder = pa.array(TEXTS * 3, pa.large_string()), VerifiedEncoder(trained)
+    assert np.array_equal(encoder.encode(texts_column.slice(4, 3)).ids, encoder.encode(pa.array((TEXTS * 3)[4:7])).ids)
+    assert len(encoder.encode(texts_column.slice(0, 0))) == 0
 
 
 def test_two_words_of_one_hash_stay_two_words() -> None:
-    known = vocabulary.word_table(["", "iron", "铁匠"], 1)
-    mask, clash = np.uint64(len(known.table) - 1), known.hash[2]
-    known.table[:] = 0
+    table = vocabulary.word_table(["", "iron", "铁匠"], 1)
+    mask, clash = np.uint64(len(table.table) - 1), table.hash[2]
+    table.table[:] = 0
     for step, word in enumerate((1, 2)):  # as if both had the hash of the second
-        known.table[(clash + np.uint64(step)) & mask] = clash & vocabulary.UPPER | np.uint64(word + 1)
-    made = word_encoder.WordEncoder(["", "iron", "铁匠"], 1, unknown=9, sentence=8, lowercase=True, segmenter="")
-    made._vocabulary = known
-    assert made.encode(pa.array(["铁匠 iron"], pa.large_string())).ids.tolist()[0] == 2
+        table.table[(clash + np.uint64(step)) & mask] = clash & vocabulary.UPPER | np.uint64(word + 1)
+    encoder = word_encoder.WordEncoder(["", "iron", "铁匠"], 1, unknown=9, sentence=8, lowercase=True, segmenter="")
+    encoder._vocabulary = table
+    assert encoder.encode(pa.array(["铁匠 iron"], pa.large_string())).ids.tolist()[0] == 2
 
 
 def test_counting_goes_on_when_its_arrays_were_full(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"word{n} 铁匠 word{n % 7} ﷺ{n}" for n in range(300)]
-    whole = WordLevel(TokenizerOptions(min_count=1)).train(texts, 2_000)
+    expected = WordLevel(TokenizerOptions(min_count=1)).train(texts, 2_000)
     monkeypatch.setattr(word_encoder, "FIRST_WORDS", 2)
     monkeypatch.setattr(word_encoder, "FIRST_POINTS", 3)
-    assert WordLevel(TokenizerOptions(min_count=1)).train(texts, 2_000) == whole
+    assert WordLevel(TokenizerOptions(min_count=1)).train(texts, 2_000) == expected
 
 
 def test_special_tokens_of_ones_own_are_never_found_in_a_text() -> None:
@@ -171,7 +171,7 @@ def test_the_library_loads_it_for_text_parted_by_blanks(trained: str) -> None:
 def test_words_of_another_segmenter_are_refused(trained: str) -> None:
     tree: dict[str, Any] = json.loads(trained)
     tree["model"]["words"]["segmenter"] = "jieba 0.1.2, dictionary 00"
-    other = ReferenceEncoder(json.dumps(tree))
-    assert other.vocabulary == len(vocabulary_of(trained))
+    neighbour = ReferenceEncoder(json.dumps(tree))
+    assert neighbour.vocabulary == len(vocabulary_of(trained))
     with pytest.raises(UserError, match="pip install jieba==0.1.2"):
-        other.encode_text("铁匠")
+        neighbour.encode_text("铁匠")

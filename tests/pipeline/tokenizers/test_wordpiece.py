@@ -37,15 +37,15 @@ def trained() -> str:
 
 
 def test_three_processes_learn_the_same_bytes(trained: str) -> None:
-    found = set()
+    digests = set()
     for seed in range(3):
         variables = {**os.environ, "PYTHONHASHSEED": str(seed), "RAYON_NUM_THREADS": str(1 + seed % 2)}
         command = [sys.executable, "-c", TRAIN]
         done = subprocess.run(
             command, input="\x1e".join(TEXTS).encode(), env=variables, capture_output=True, check=True
         )
-        found.add(done.stdout.decode().strip())
-    assert found == {hashlib.sha256(trained.encode()).hexdigest()}
+        digests.add(done.stdout.decode().strip())
+    assert digests == {hashlib.sha256(trained.encode()).hexdigest()}
 
 
 def test_special_tokens_come_first_and_are_the_only_ones_added() -> None:
@@ -99,10 +99,10 @@ def test_a_vocabulary_of_more_pieces_than_there_are_has_those_there_are() -> Non
 
 def test_columns_encode_as_texts_do_with_special_tokens_spelled_among_them(trained: str) -> None:
     texts = [*TEXTS, "", "a [MASK] b<|endoftext|>[PAD]", "[UNK]"]
-    chosen = VerifiedEncoder(trained)
-    encoded = chosen.encode(pa.array(texts, pa.large_string()))
+    encoder = VerifiedEncoder(trained)
+    encoded = encoder.encode(pa.array(texts, pa.large_string()))
     assert [encoded.document(at).tolist() for at in range(len(texts))] == [
-        chosen.reference.encode_text(text) for text in texts
+        encoder.reference.encode_text(text) for text in texts
     ]
 
 

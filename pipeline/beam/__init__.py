@@ -1,1 +1,1 @@
-"""The door to Apache Beam: `run` (a list of tasks in, a list of results out) and `shuffle` (regrouping by file)."""
+"""The only package that runs Apache Beam: `run` (tasks in, results out) and `shuffle` (regrouping through files)."""

@@ -1,8 +1,8 @@
-"""What the tasks of a step share with the driver: the first error, word for word, and the signal to stop.
+"""What the tasks of a step share with the driver: the first error, unchanged, and the signal to stop.
 
-Beam turns an error of a worker into 70 lines without its class, and lets the other workers finish their shares first.
-So the first error goes through a channel of the step: workers look there before each task, and the driver raises it
-again as what it was. Works alike for threads and processes; cost on one host: one `stat` a task.
+Beam turns an error of a worker into 70 lines without its class, and lets the other workers finish their tasks first.
+So the first error goes through a channel of the step: workers check it before each task, and the driver raises the
+original error. Works alike for threads and processes; cost on one host: one `stat` a task.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who does the tasks of a step: threads here, processes here, and whatever else gives the same results and errors.
+"""Executors run the tasks of a step: threads or processes of this host, or any other with the same results and errors.
 
 An executor is given tasks that have no result, in the order in which they should start. It calls `run_task` for each,
 where and when it likes, and returns when all have a result. When one fails it stops soon and raises
@@ -9,7 +9,7 @@ another process or machine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.beam.task import Isolation, JobStep, Payload, Result, Task, Work, result_path, results_folder
 from pipeline.core.files import write_json
@@ -40,7 +40,7 @@ def executor_of(isolation: Isolation) -> Executor:
     return EXECUTORS.load(isolation)()
 
 
-def run_task(step: JobStep, task: Task[Any], work: Work[Any, Any]) -> None:
+def run_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:
     """Do one task: its result appears by rename, last of all; then its progress is reported."""
     result = work(step.job, task)
     write_json(result_path(results_folder(step.job, step.name), task.key), result)

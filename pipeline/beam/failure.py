@@ -37,8 +37,8 @@ class Failure:
     def of(cls, key: str, error: Exception) -> Failure:
         trace = "".join(traceback.format_exception(error))
         if isinstance(error, BloomeryError):
-            kind = type(error)
-            return cls(key, f"{kind.__module__}:{kind.__qualname__}", str(error), None, trace)
+            error_type = type(error)
+            return cls(key, f"{error_type.__module__}:{error_type.__qualname__}", str(error), None, trace)
         message = f"{type(error).__name__}: {error}".rstrip(".: \n")
         return cls(key, None, message, shortage_of(error), trace)
 
@@ -67,8 +67,8 @@ class Failure:
         )
 
 
-def shortage_error(step: JobStep, shortage: Shortage, where: str, message: str) -> StageFailed:
+def shortage_error(step: JobStep, shortage: Shortage, location: str, message: str) -> StageFailed:
     """The sentence for a limit of the machine that was reached."""
     job = step.job
-    what = sentence(shortage, message, folder=job.folder, workers=job.workers)
-    return StageFailed(f"{job.stage}: {step.name}: {where}{what}")
+    problem = sentence(shortage, message, folder=job.folder, workers=job.workers)
+    return StageFailed(f"{job.stage}: {step.name}: {location}{problem}")

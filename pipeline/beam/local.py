@@ -1,4 +1,4 @@
-"""Everything that ties the tasks of a step to this host: files in /tmp, signals between parent and child, core counts.
+"""Everything that ties the tasks of a step to this host: files in /tmp and core counts.
 
 An executor on other machines brings its own of these and nothing else: a Channel, the end of workers with their driver,
 how many threads each may start; and for progress a transport (`pipeline.core.progress`).

@@ -1,4 +1,4 @@
-"""The one way data stages run tasks: tasks in, results out, in order; a finished task is never done again.
+"""How data stages run tasks: tasks in, results out, in order; a finished task is never run again.
 
 `run_tasks` gives every task to `work(job, task)` through an executor (`pipeline.beam.executor`), `job.workers` at a
 time. Documents stay in files. A result is a small JSON file that appears by rename: that is the resume.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.beam.control import StepControl
 from pipeline.beam.failure import shortage_error
@@ -18,6 +18,10 @@ from pipeline.beam.task import JobStep, Payload, Result, Task, Work
 from pipeline.core.errors import StageFailed
 from pipeline.core.job import Job
 from pipeline.core.shortage import shortage_of
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 
 class Threads:
@@ -58,14 +62,14 @@ def _run(step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Resu
             raise
 
 
-def _process_runner(control: StepControl) -> tuple[Any, Any]:
+def _process_runner(control: StepControl) -> tuple[FnApiRunner, PipelineOptions]:
     from pipeline.beam.workers import process_runner
 
     workers = control.step.job.workers
     return process_runner(control, threads_per_worker(workers)), _options(workers)
 
 
-def _thread_runner(job: Job) -> tuple[Any, Any]:
+def _thread_runner(job: Job) -> tuple[FnApiRunner, PipelineOptions]:
     import pyarrow as pa
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
@@ -73,7 +77,7 @@ def _thread_runner(job: Job) -> tuple[Any, Any]:
     return FnApiRunner(), _options(job.workers, "--direct_running_mode=in_memory")
 
 
-def _options(workers: int, *flags: str) -> Any:
+def _options(workers: int, *flags: str) -> PipelineOptions:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     return PipelineOptions([f"--direct_num_workers={max(1, workers)}", *flags])

@@ -32,9 +32,10 @@ import numpy.typing as npt
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Result, Task, Work
+from pipeline.core.arrays import Array
 from pipeline.core.files import read_json, write_json
 from pipeline.core.job import Job
-from pipeline.core.spill import Array, Segment, segment, write_spill
+from pipeline.core.spill import Segment, segment, write_spill
 
 
 class Partition(TypedDict):

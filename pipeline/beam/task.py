@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, cast
+from typing import Generic, Literal, cast
 
 from typing_extensions import TypeVar
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import read_json
+from pipeline.core.files import JsonObject, read_json
 from pipeline.core.job import Job
 
 Isolation = Literal["threads", "processes"]
 """threads: in one process, for work that releases the GIL (Arrow, Polars, numba, hashing); no start-up, but a native
 crash ends the stage. processes: workers of our own, for Python-bound work and for parsers that may crash."""
 
-Payload = TypeVar("Payload", bound=Mapping[str, Any], default=dict[str, Any])
-Result = TypeVar("Result", bound=Mapping[str, Any], default=dict[str, Any])
+Payload = TypeVar("Payload", bound=Mapping[str, object], default=JsonObject)
+Result = TypeVar("Result", bound=Mapping[str, object], default=JsonObject)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Task(Generic[Payload]):
     size: int
     payload: Payload
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         return {"key": self.key, "size": self.size, "payload": self.payload}
 
 

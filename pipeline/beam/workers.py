@@ -17,7 +17,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
@@ -44,7 +43,7 @@ LOG_TAIL_BYTES = 16 << 10
 SHORTAGES: dict[int, Shortage] = {NO_DISK: "disk", NO_MEMORY: "memory"}
 
 
-def process_runner(control: StepControl, threads: int) -> Any:
+def process_runner(control: StepControl, threads: int) -> fn_runner.FnApiRunner:
     """An FnApiRunner whose workers are `Worker` processes; leave direct_running_mode unset."""
     # a flush by time loses elements of the data plane; flushing by size and at the end does not
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
@@ -60,11 +59,11 @@ class ProcessEnvironment(environments.Environment):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(environments.python_sdk_capabilities(), (), {})
 
-    def to_runner_api_parameter(self, context: Any) -> tuple[str, bytes]:
+    def to_runner_api_parameter(self, context: object) -> tuple[str, bytes]:
         return URN, b""
 
     @staticmethod
-    def from_runner_api_parameter(*_: Any) -> ProcessEnvironment:
+    def from_runner_api_parameter(*_: object) -> ProcessEnvironment:
         return ProcessEnvironment()
 
 
@@ -80,7 +79,9 @@ class WorkerPool:
 class Worker(worker_handlers.GrpcWorkerHandler):  # type: ignore[misc]
     """The driver's side of one worker process."""
 
-    def __init__(self, pool: WorkerPool, payload: bytes, state: Any, provision_info: Any, grpc_server: Any) -> None:
+    def __init__(
+        self, pool: WorkerPool, payload: bytes, state: object, provision_info: object, grpc_server: object
+    ) -> None:
         super().__init__(state, provision_info, grpc_server)
         self.pool, self.control, self.job, self.closing = pool, pool.control, pool.control.step.job, False
 
@@ -124,12 +125,12 @@ class Worker(worker_handlers.GrpcWorkerHandler):  # type: ignore[misc]
         shortage = SHORTAGES.get(code) or shortage_in(self._output())
         if shortage and code != -signal.SIGKILL:
             return shortage_error(step, shortage, f"{key}: " if key else "", f"a worker process ended with {code}")
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        why = " (out of memory?)" if code == -signal.SIGKILL else ""
+        ending = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        guess = " (out of memory?)" if code == -signal.SIGKILL else ""
         where = f" while working on {key}" if key else ""
         return StageFailed(
-            f"{self.job.stage}: {step.name}: a worker process {how}{why}{where}. Run the same command again: finished "
-            f"tasks are kept. If memory is short, use fewer workers than {self.job.workers}."
+            f"{self.job.stage}: {step.name}: a worker process {ending}{guess}{where}. Run the same command again: "
+            f"finished tasks are kept. If memory is short, use fewer workers than {self.job.workers}."
         )
 
     def _output(self) -> str:

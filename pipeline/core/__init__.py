@@ -1,1 +1,1 @@
-"""The ground everything stands on: no torch, no Beam, no Ray."""
+"""The base that every other package imports. It imports neither torch, nor Beam, nor Ray."""

@@ -1,4 +1,4 @@
-"""A published artifact as other stages see it: its manifest, and its files as local paths, wherever it lies."""
+"""A published artifact as other stages see it: its manifest, and its files as local paths, wherever it is stored."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import JOURNAL, NAME, Manifest
 from pipeline.core.objects import ObjectStore
 
-JOURNALS = "journal"  # a folder of objects, one a line: an object cannot be appended to
+JOURNALS = "journal"  # a folder with one object per line: objects cannot be appended to
 
 
 @dataclass(frozen=True)
 class Remote:
     """An artifact behind a URL: its manifest is <store>/store/<stage>/<fingerprint>, its files are objects of a draft.
 
-    `cache` is a local folder for the files that are read; what lies there is named by digest, so it never goes stale.
+    `cache` is a local folder for downloaded files. They are named by digest, so they never become stale.
     """
 
     objects: ObjectStore
@@ -38,9 +38,9 @@ class Remote:
 
     @classmethod
     def at(cls, uri: str, cache: Path) -> Remote:
-        """From the uri of an artifact."""
-        root, _, rest = uri.rpartition("/store/")
-        stage, _, fingerprint = rest.partition("/")
+        """From the URI of an artifact."""
+        root, _, key = uri.rpartition("/store/")
+        stage, _, fingerprint = key.partition("/")
         return cls(ObjectStore(root), stage, fingerprint, cache)
 
     def manifest(self) -> Manifest:
@@ -48,28 +48,28 @@ class Remote:
 
 
 def object_key(fingerprint: str, sha256: str, path: str) -> str:
-    """Where a file of an artifact lies in a remote store: named by its bytes, so no two attempts can disagree."""
+    """The key of a file in a remote store. It contains the hash of the bytes, so two attempts cannot conflict."""
     return f"draft/{fingerprint}/files/{sha256}/{path}"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A published artifact; it never changes. `place`: its folder on a local disk, or where it lies behind a URL."""
+    """A published artifact, which never changes. `place`: its folder on a local disk, or its location behind a URL."""
 
     place: Path | Remote
     manifest: Manifest
 
     @classmethod
     def at(cls, place: Path | Remote) -> Artifact:
-        """Read the manifest there.
+        """Open the artifact by reading its manifest.
 
-        Raises: StageFailed when it is not one of ours.
+        Raises: StageFailed when the manifest is not one of ours.
         """
         return cls(place, place.manifest() if isinstance(place, Remote) else Manifest.read(place / NAME))
 
     @classmethod
     def of(cls, uri: str, cache: Path) -> Artifact:
-        """From `uri` of an artifact."""
+        """Open the artifact with this `uri`."""
         return cls.at(Remote.at(uri, cache) if "://" in uri else Path(uri))
 
     @classmethod
@@ -92,7 +92,7 @@ class Artifact:
 
     @property
     def uri(self) -> str:
-        """Where it lies: a path or a URL."""
+        """Its location: a path or a URL."""
         return self.place.uri if isinstance(self.place, Remote) else str(self.place)
 
     def published_at(self) -> float:
@@ -114,7 +114,7 @@ class Artifact:
         return name in self._sha256
 
     def file(self, name: str) -> Path:
-        """A local path of one recorded file; of a remote artifact it is downloaded first, unless it was before."""
+        """The local path of a recorded file; a file of a remote artifact is downloaded once."""
         if isinstance(self.place, Path):
             return self.place / name
         remote, sha256 = self.place, self._sha256[name]
@@ -124,11 +124,11 @@ class Artifact:
         return target
 
     def files(self, prefix: str = "") -> list[Path]:
-        """The recorded files whose path begins so, in byte order of their paths: the order in which rows count."""
+        """The recorded files whose path begins with `prefix`, in byte order of their paths (the order of rows)."""
         return [self.file(name) for name in self._names(prefix)]
 
     def folder(self, prefix: str) -> Path:
-        """A local folder that holds the recorded files under `prefix`, by the rest of their paths."""
+        """A local folder with the recorded files under `prefix`."""
         if isinstance(self.place, Path):
             return self.place / prefix
         for name in self._names(f"{prefix}/" if prefix else ""):
@@ -136,7 +136,7 @@ class Artifact:
         return self.place.cache / self.manifest.digest / prefix
 
     def journal(self) -> list[JournalLine]:
-        """What was noted beside the artifact: times, memory, versions; a line each."""
+        """The lines of the journal: times, memory, versions."""
         if isinstance(self.place, Remote):
             objects = self.place.objects
             return [json.loads(objects.read(key)) for key in objects.list(f"{self.place.key}/{JOURNALS}")]

@@ -1,7 +1,7 @@
-"""What a check between sections is given and gives back; the stages' tables name these checks, `cluster` calls them.
+"""Input and output of a check between sections. Stage tables name the checks; `cluster` calls them.
 
-A check sees one stage as it is configured and the stages that it reads, and yields what does not go together. It runs
-before any work, so it imports nothing heavy.
+A check gets one configured stage and the stages that it reads, and yields every mismatch. It runs before any work, so
+it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ConfiguredStage:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Something that does not go together: the path to point at, what is wrong, what to do."""
+    """Options that contradict each other: the path to point at, the problem, and what to do."""
 
     path: PathOf
     what: str

@@ -1,4 +1,4 @@
-"""A hash of a table's values, column by column: the same whatever the row groups, the library or the compression.
+"""A hash of the values of a table. It does not depend on row groups, the Parquet library or compression.
 
 Each column gives streams by name: `NAME?` validity, `NAME#` lengths (strings, lists, maps) and `NAME` the values,
 little-endian. A list goes on with `NAME[]`, a struct with `NAME.FIELD`. So `metadata`, a list<struct<key, value>>, is
@@ -10,19 +10,20 @@ sha256 runs at over 1 GB a CPU-second, so this costs well under a tenth of writi
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 
+from pipeline.core.arrays import Array
+
 
 class ContentHash:
-    """Feed tables of one schema in order; `hexdigest` does not depend on where they were cut."""
+    """Call `update` with tables of one schema, in order; the digest does not depend on where they were split."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, Any] = {}
+        self._streams: dict[str, hashlib._Hash] = {}
 
     def update(self, table: pa.Table) -> None:
         for name, column in zip(table.column_names, table.columns, strict=True):
@@ -33,7 +34,7 @@ class ContentHash:
         lines = (f"{name} {stream.hexdigest()}\n" for name, stream in sorted(self._streams.items()))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    def _feed(self, name: str, values: Any) -> None:
+    def _feed(self, name: str, values: Array) -> None:
         stream = self._streams.setdefault(name, hashlib.sha256())
         stream.update(np.ascontiguousarray(values).view(np.uint8).data)
 

@@ -1,4 +1,4 @@
-"""What a stage counts: plain numbers that manifest.json holds and the report shows."""
+"""The counts of a stage, as stored in manifest.json and shown in the report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RowCounts = TypedDict(
 
 
 class StageCounts(RowCounts, total=False):
-    """A stage names what it counts; in = out + dropped + quarantined where it counts documents.
+    """Each stage sets the counts that it has; for documents, in = out + dropped + quarantined.
 
     The tasks of `evaluate` add counts of their own names, all whole numbers.
     """

@@ -1,6 +1,6 @@
-"""The errors people see: where, what, what to do next, in one sentence.
+"""The errors that users see: where, what, and what to do next, in one sentence.
 
-Every class takes one positional message, so that it travels through pickle, Ray and Beam as it is.
+Every class takes one positional message, so instances can be pickled and sent through Ray and Beam.
 BloomeryError (exit code 1: failed while working) > UserError (exit code 2: the input is wrong) > ConfigError.
 """
 

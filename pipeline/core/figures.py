@@ -47,12 +47,12 @@ def duration(seconds: float) -> str:
         return str(seconds)
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def rate(value: float, unit: str) -> str:
@@ -67,11 +67,11 @@ def amount(value: float, unit: str) -> str:
     return size(value) if unit == "bytes" else f"{count(value)} {unit}"
 
 
-def percent(part: float, whole: float) -> str:
+def percent(part: float, total: float) -> str:
     """Share of a whole with one decimal below ten per cent; an empty whole has no share."""
-    if not whole:
+    if not total:
         return "–"
-    share = 100 * part / whole
+    share = 100 * part / total
     if 0 < share < 0.05:
         return "< 0.1 %"
     return f"{share:.1f} %" if share < 9.95 else f"{share:.0f} %"

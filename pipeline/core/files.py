@@ -74,16 +74,16 @@ def sha256_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: JsonValue) -> bytes:
     """JSON with sorted keys, no spaces, in UTF-8: the form that fingerprints are taken of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary sibling of `path`, renamed onto it when the block ends well and removed when it does not.
+    """A temporary sibling of `path`; it is renamed to `path` when the block succeeds and removed when it fails.
 
-    The file is as readable as the umask says, whoever wrote it: some libraries (safetensors) write for the owner alone.
+    The file gets the mode that the umask gives: some libraries (safetensors) create files readable by the owner only.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
     try:
@@ -95,20 +95,20 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON with sorted keys, whole or not at all."""
+def write_json(path: Path, value: JsonValue) -> None:
+    """Write indented JSON with sorted keys, by rename."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> JsonValue:
     """Read JSON written by `write_json`."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def umask() -> int:
-    """What new files of this process are kept from; 20 us. Asking the C library would change it for every thread."""
+    """The umask of this process; 20 us. The C library can only return it by changing it, for every thread."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)
@@ -116,7 +116,7 @@ def umask() -> int:
 
 
 def _sync(path: Path) -> None:
-    # a rename may reach the disk before the data it names; without this a power cut leaves an empty "finished" file
+    # a rename may reach the disk before the data; without this, a power cut could leave an empty "finished" file
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

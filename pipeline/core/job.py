@@ -91,7 +91,7 @@ class Inputs:
     def __contains__(self, kind: str) -> bool:
         return kind in self.by_kind
 
-    def one(self, kind: str) -> Artifact:
+    def single(self, kind: str) -> Artifact:
         """The only artifact of a kind.
 
         Raises: StageFailed when there is none, or more than one.

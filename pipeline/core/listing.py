@@ -77,8 +77,8 @@ class _LocalMatch:
                 self._folder(self.root, "", self._with_skipped({0}), ())
         if self.problems:
             more = f"; {len(self.problems) - SHOWN:,} more" if len(self.problems) > SHOWN else ""
-            what = "; ".join(self.problems[:SHOWN])
-            raise UserError(f"{what}{more}. Make it readable, remove it, or give paths that leave it out.")
+            problems = "; ".join(self.problems[:SHOWN])
+            raise UserError(f"{problems}{more}. Make it readable, remove it, or give paths that leave it out.")
         return self.matches
 
     def _exists(self, path: Path) -> bool:
@@ -104,20 +104,20 @@ class _LocalMatch:
         if identity in above:
             self.problems.append(f"{shown(folder)} is a link in a circle: it leads back to a folder above it")
             return
-        literal = {part for part in self.parts if part in set(names)}
+        literal_parts = {part for part in self.parts if part in set(names)}
         for name in names:
-            following = self._following(name, states, literal)
+            following = self._following(name, states, literal_parts)
             if following:
                 self._entry(folder / name, f"{prefix}{name}", following, (*above, identity))
 
-    def _following(self, name: str, states: set[int], literal: set[str]) -> set[int]:
+    def _following(self, name: str, states: set[int], literal_parts: set[str]) -> set[int]:
         """Which parts may come behind `name`; the number of parts means that the path is complete with it."""
         following = set()
         for state in states:
             part = self.parts[state] if state < len(self.parts) else ""
             if part == "**" and not name.startswith("."):
                 following.add(state)
-            elif part and part != "**" and _matches(name, part, literal):
+            elif part and part != "**" and _matches(name, part, literal_parts):
                 following.add(state + 1)
         return self._with_skipped(following)
 
@@ -145,19 +145,19 @@ class _LocalMatch:
             self._file(path, name, status)
 
     def _file(self, path: Path, name: str, status: os.stat_result) -> None:
-        whole = str(path.absolute())
+        absolute = str(path.absolute())
         if not stat.S_ISREG(status.st_mode):
             self.problems.append(f"{shown(path)} is no file but a pipe, a socket or a device")
         elif not os.access(path, os.R_OK):
             self.problems.append(f"{shown(path)} cannot be read ({os.strerror(errno.EACCES)})")
-        elif shown(whole) != whole:
+        elif shown(absolute) != absolute:
             self.problems.append(f"{shown(path)} has a name that is not UTF-8; rename it")
         else:
-            self.matches.append(RawFile(whole, name, status.st_size, status.st_mtime, version_of(status)))
+            self.matches.append(RawFile(absolute, name, status.st_size, status.st_mtime, version_of(status)))
 
 
-def _matches(name: str, part: str, literal: set[str]) -> bool:
-    if part in literal or not glob.has_magic(part):
+def _matches(name: str, part: str, literal_parts: set[str]) -> bool:
+    if part in literal_parts or not glob.has_magic(part):
         return name == part
     return fnmatch.fnmatchcase(name, part) and (part.startswith(".") or not name.startswith("."))
 

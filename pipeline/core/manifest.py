@@ -21,20 +21,20 @@ NAME = "manifest.json"
 JOURNAL = "journal.jsonl"
 
 StageHashes = dict[str, str | list[str]]
-"""Stage → the fingerprint or digest of what was read of it; a list where it was read in several parts."""
+"""Stage → the fingerprint or digest of its artifact; a list where several parts were read."""
 
 
 def as_list(value: str | list[str]) -> list[str]:
-    """The parts of one value of StageHashes, in their order."""
+    """One value of StageHashes as a list of parts, in order."""
     return [value] if isinstance(value, str) else list(value)
 
 
 def fingerprint(
     stage: str, version: int, params: Mapping[str, JsonValue], inputs: Mapping[str, str | list[str]]
 ) -> str:
-    """What an artifact is found by: sha256 over the canonical JSON of stage, version, params, input fingerprints."""
-    whole = {"stage": stage, "version": version, "params": dict(params), "inputs": dict(inputs)}
-    return hashlib.sha256(canonical_json(whole)).hexdigest()
+    """The identity of an artifact: sha256 of the canonical JSON of stage, version, params and input fingerprints."""
+    identity = {"stage": stage, "version": version, "params": dict(params), "inputs": dict(inputs)}
+    return hashlib.sha256(canonical_json(identity)).hexdigest()
 
 
 def digest_of(files: Iterable[FileEntry]) -> str:
@@ -44,9 +44,9 @@ def digest_of(files: Iterable[FileEntry]) -> str:
 
 
 def content_digest_of(files: Iterable[FileEntry]) -> str:
-    """As `digest_of`, over the columns' values; a path counts without the part that names the file's bytes."""
-    named = sorted((_stable_path(file.path), file.content) for file in files)
-    return hashlib.sha256("".join(f"{content}  {path}\n" for path, content in named).encode()).hexdigest()
+    """Like `digest_of`, but of the values of the columns; the hash in a file name is left out."""
+    contents = sorted((_stable_path(file.path), file.content) for file in files)
+    return hashlib.sha256("".join(f"{content}  {path}\n" for path, content in contents).encode()).hexdigest()
 
 
 def _stable_path(path: str) -> str:
@@ -61,8 +61,8 @@ def _stable_path(path: str) -> str:
 class Manifest:
     """manifest.json as a value. `inputs`: stage → fingerprint, a list where the stage was read in several parts.
 
-    `numerics`: the class of a model's last bits. `input_digests`: as `inputs`, what each held; empty where an earlier
-    release wrote the manifest. Neither is part of the fingerprint or the digest.
+    `numerics`: the class of a model's last bits. `input_digests`: as `inputs`, the digest of each input; empty where an
+    earlier release wrote the manifest. Neither is part of the fingerprint or the digest.
     """
 
     stage: str
@@ -94,7 +94,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Manifest:
-        """From the bytes of a manifest.json; `where` it was read is said in the error.
+        """Parse the bytes of a manifest.json; `where` names the file in the error.
 
         Raises: StageFailed when it is not one of ours.
         """

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing, sha256_file
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class ObjectStore:
     url: str
 
     @cached_property
-    def _root(self) -> tuple[Any, str]:
+    def _root(self) -> tuple[AbstractFileSystem, str]:
         import fsspec
 
         system, path = fsspec.core.url_to_fs(self.url)
@@ -96,7 +99,7 @@ class ObjectStore:
         time = next((info[name] for name in ("LastModified", "last_modified", "mtime", "created") if name in info), 0.0)
         return time.timestamp() if isinstance(time, datetime) else float(time)
 
-    def _with_parent(self, key: str) -> tuple[Any, str]:
+    def _with_parent(self, key: str) -> tuple[AbstractFileSystem, str]:
         system, root = self._root
         path = f"{root}/{key}"
         # object stores have no folders; on a disk they must be there

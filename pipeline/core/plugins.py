@@ -1,8 +1,9 @@
 """A user's own code: which plug-ins a section names, and the source files that enter a stage's fingerprint.
 
 A plug-in is a "module:attribute" where a registered name could stand. Its sources are the file of its module and every
-file that it imports, however deep, functions included; a library counts by the version of its distribution. What a
-plug-in reads or imports under a computed name is not seen. Costs a parse a file, and nothing without plug-ins.
+file that it imports, however deep, functions included; a library counts by the version of its distribution. Files that
+a plug-in reads, and imports under a computed name, are not included. Costs one parse per file, nothing without
+plug-ins.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from functools import cache
 from importlib.machinery import all_suffixes
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from pipeline.core.config import Component, NamesAlternative
+from pipeline.core.files import JsonObject, JsonValue
 
 PLUGINS = "plugins"  # the key of a stage's parameters that holds the sources
 # a stage's version stands for what our own packages do, the interpreter for its library
@@ -27,7 +28,7 @@ NOT_FOLLOWED = frozenset({"cluster", "pipeline", "training"}) | sys.stdlib_modul
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
-def plugin_names(value: Any) -> Iterator[str]:
+def plugin_names(value: object) -> Iterator[str]:
     """Every "module:attribute" that a section names as an alternative, in order; a name may come twice."""
     if isinstance(value, Component):
         if ":" in value.name:
@@ -35,7 +36,7 @@ def plugin_names(value: Any) -> Iterator[str]:
     elif isinstance(value, BaseModel):
         for field, info in type(value).model_fields.items():
             item = getattr(value, field)
-            if any(isinstance(mark, NamesAlternative) for mark in info.metadata):
+            if any(isinstance(metadata, NamesAlternative) for metadata in info.metadata):
                 if ":" in item:
                     yield item
             else:
@@ -47,13 +48,13 @@ def plugin_names(value: Any) -> Iterator[str]:
             yield from plugin_names(item)
 
 
-def with_sources(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def with_sources(params: Mapping[str, JsonValue], names: Iterable[str]) -> JsonObject:
     """The parameters of a stage with the sources of its plug-ins; as they are where there is none."""
     hashes = sources(names)
     return {**params, PLUGINS: hashes} if hashes else dict(params)
 
 
-def without_sources(params: Mapping[str, Any]) -> dict[str, Any]:
+def without_sources(params: Mapping[str, JsonValue]) -> JsonObject:
     """The parameters of a stage as its section wrote them."""
     return {key: value for key, value in params.items() if key != PLUGINS}
 
@@ -61,13 +62,13 @@ def without_sources(params: Mapping[str, Any]) -> dict[str, Any]:
 def sources(names: Iterable[str]) -> dict[str, str]:
     """{"my_pkg/filters.py": sha256 of the file, "spacy": version of the distribution} of plug-ins, sorted by key."""
     hashes: dict[str, str] = {}
-    seen: set[str] = set()
+    visited: set[str] = set()
     waiting = [name.partition(":")[0] for name in names]
     while waiting:
         module = waiting.pop()
-        if module in seen or module.partition(".")[0] in NOT_FOLLOWED:
+        if module in visited or module.partition(".")[0] in NOT_FOLLOWED:
             continue
-        seen.add(module)
+        visited.add(module)
         file = _file_of(module)
         distributions = _distributions().get(module.partition(".")[0], [])
         if distributions and (file is None or INSTALLED & set(file.parts)):
@@ -91,8 +92,8 @@ def source_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 def _change(name: str, old: str | None, new: str | None) -> str:
     if not name.endswith(tuple(all_suffixes())):
         return f"{name} {old or 'absent'} → {new or 'absent'} (a plug-in imports it)"
-    how = "is no longer used" if new is None else "is new" if old is None else "changed"
-    return f"the plug-in source {name} {how}"
+    change = "is no longer used" if new is None else "is new" if old is None else "changed"
+    return f"the plug-in source {name} {change}"
 
 
 @cache
@@ -117,17 +118,17 @@ def _file_of(module: str) -> Path | None:
 
 def _find(name: str, folders: Iterable[Path]) -> tuple[Path | None, list[Path]]:
     """The file of one level of a module's name, and the folders of the next level."""
-    bare: list[Path] = []
+    namespace_folders: list[Path] = []
     for folder in folders:
         for suffix in all_suffixes():
             if (package := folder / name / f"__init__{suffix}").is_file():
                 return package, [folder / name]
         for suffix in all_suffixes():
-            if (single := folder / f"{name}{suffix}").is_file():
-                return single, []
+            if (file := folder / f"{name}{suffix}").is_file():
+                return file, []
         if (folder / name).is_dir():
-            bare.append(folder / name)  # a package without a file of its own may lie in several folders
-    return None, bare
+            namespace_folders.append(folder / name)  # a package without a file of its own may lie in several folders
+    return None, namespace_folders
 
 
 def _key(module: str, file: Path) -> str:

@@ -1,7 +1,7 @@
-"""Progress from any process of a stage to the supervisor: messages that never block and never fail.
+"""Send progress from any process of a stage to the supervisor. Sending never blocks and never fails.
 
 How a message travels is a `Transport`, named by the scheme of an address: "unix:PATH" is a datagram to a socket of this
-host. A lost message misdraws a bar for a moment and changes nothing else: the truth is in the result files. Each is one
+host. A lost message only makes a progress bar wrong for a moment: results are in files. Each is one
 JSON object, {"kind": "total" | "add" | "note" | "<event>", "stage", "step", ...}. Cost: about 5 us a message.
 """
 
@@ -14,16 +14,18 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
+
+from pipeline.core.files import JsonValue
 
 _LOCAL = threading.local()
 
 
 class Transport(Protocol):
-    """A way to the supervisor."""
+    """A way to send messages to the supervisor."""
 
     def send(self, message: bytes) -> None:
-        """Send a message, or lose it: never wait, never raise."""
+        """Send a message or drop it; never wait, never raise."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class UnixDatagrams:
     path: str
 
     def send(self, message: bytes) -> None:
-        # the listener may be gone, slow or full: progress is a courtesy
+        # the listener may be gone, slow or full: losing progress is harmless
         with contextlib.suppress(OSError):
             _socket().sendto(message, socket.MSG_DONTWAIT, self.path)
 
@@ -61,7 +63,7 @@ class Progress:
         """One line for people: shown beside the bar and kept in the run's events."""
         self.event("note", step=step, text=text)
 
-    def event(self, kind: str, **fields: Any) -> None:
+    def event(self, kind: str, **fields: JsonValue) -> None:
         """Any other event, for example kind="train", step=12, loss=3.1."""
         if not self.address:
             return

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.types
+
+from pipeline.core.files import JsonObject
 
 # a list of structs and no map: `datasets` and other readers of Parquet know no map type
 METADATA = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
@@ -67,9 +68,9 @@ def current_types(table: pa.Table) -> pa.Table:
     return table.set_column(index, pa.field("metadata", METADATA), table.column(index).cast(METADATA))
 
 
-def to_rows(documents: pa.Table) -> list[dict[str, Any]]:
+def to_rows(documents: pa.Table) -> list[JsonObject]:
     """Every document as a dict for Python code; `metadata` is a list of (key, value), so that `dict()` takes it."""
-    rows: list[dict[str, Any]] = documents.to_pylist()
+    rows: list[JsonObject] = documents.to_pylist()
     if "metadata" in documents.column_names:
         for row in rows:
             row["metadata"] = [(item["key"], item["value"]) for item in row["metadata"] or ()]

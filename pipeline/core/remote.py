@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import RawFile
+from pipeline.core.files import JsonValue, RawFile
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 # what object stores call the identity of a file's content
 VERSIONS = ("ETag", "etag", "e_tag", "VersionId", "version_id", "generation", "md5Hash", "content_md5")
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
-Info = Mapping[str, Any]
+Info = Mapping[str, JsonValue]
 
 
 def match_remote(address: str) -> list[RawFile]:
@@ -25,15 +28,15 @@ def match_remote(address: str) -> list[RawFile]:
     """
     system, path = _open(address)
     try:
-        found, root = _listed(system, path)
+        matches, root = _listed(system, path)
     except FileNotFoundError:
         return []
     except Exception as error:  # every library raises errors of its own: no credentials, no network, no such bucket
-        what = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(
-            f"{address}: cannot be listed: {what.rstrip('.')}. Check the address and the access."
+            f"{address}: cannot be listed: {reason.rstrip('.')}. Check the address and the access."
         ) from error
-    return [_raw_file(system, name, info, root) for name, info in found.items() if info.get("type") == "file"]
+    return [_raw_file(system, name, info, root) for name, info in matches.items() if info.get("type") == "file"]
 
 
 def glob_root(pattern: str) -> str:
@@ -45,7 +48,7 @@ def glob_root(pattern: str) -> str:
     return "/".join(parts[:-1])
 
 
-def _open(address: str) -> tuple[Any, str]:
+def _open(address: str) -> tuple[AbstractFileSystem, str]:
     """The file system of an address, and the path within it."""
     import fsspec
 
@@ -59,14 +62,14 @@ def _open(address: str) -> tuple[Any, str]:
     except ValueError as error:
         if scheme in fsspec.available_protocols():
             raise UserError(f"{address}: {str(error).rstrip('.')}. Check the address.") from error
-        known = "s3://, gs://, az://, https://, hf://"
+        examples = "s3://, gs://, az://, https://, hf://"
         raise UserError(
-            f"{scheme}:// is no scheme that fsspec knows ({address}). Known are {known} and more."
+            f"{scheme}:// is no scheme that fsspec knows ({address}). Known are {examples} and more."
         ) from error
     return system, str(path)
 
 
-def _listed(system: Any, path: str) -> tuple[dict[str, Info], str]:
+def _listed(system: AbstractFileSystem, path: str) -> tuple[dict[str, Info], str]:
     """Every file that matches by its path, and the folder that names are relative to."""
     try:
         info: Info = system.info(path)
@@ -82,7 +85,7 @@ def _listed(system: Any, path: str) -> tuple[dict[str, Info], str]:
     return {name: item for name, item in below.items() if "/." not in name[len(root) :]}, root
 
 
-def _raw_file(system: Any, path: str, info: Info, root: str) -> RawFile:
+def _raw_file(system: AbstractFileSystem, path: str, info: Info, root: str) -> RawFile:
     relative = path[len(root) :].lstrip("/") if root and path.startswith(root) else path
     stamp = next((info[key] for key in TIMES if info.get(key)), 0.0)
     mtime = float(stamp.timestamp()) if hasattr(stamp, "timestamp") else _number(stamp)
@@ -90,7 +93,7 @@ def _raw_file(system: Any, path: str, info: Info, root: str) -> RawFile:
     return RawFile(system.unstrip_protocol(path), relative, int(info.get("size") or 0), mtime, version)
 
 
-def _number(stamp: Any) -> float:
+def _number(stamp: str | float) -> float:
     try:
         return float(stamp)
     except (TypeError, ValueError):  # a date in words, as HTTP gives it: `version` holds it

@@ -1,7 +1,7 @@
-"""What a stage shows of its artifacts in a report, as plain values; `cluster/report` draws them.
+"""What a stage shows in a report, as plain values; `cluster/report` renders them.
 
 A stage's table names a function (Sequence[ReportedStep]) -> StageReport. It is called once for all steps of the stage,
-so that several models or parts stand side by side. Text is plain: escaping is the drawer's work.
+so that several models or parts stand side by side. Text is plain; the renderer escapes it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Quote:
 
 @dataclass(frozen=True)
 class Example:
-    """A document that went, in one text or in two side by side."""
+    """A dropped document, as one text or as two side by side."""
 
     quotes: tuple[Quote, ...]
     note: str = ""
@@ -147,7 +147,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why documents went, how many, and some of them."""
+    """A reason for dropping documents, their number, and examples."""
 
     name: str
     count: int
@@ -156,7 +156,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class DroppedDocuments:
-    """Everything that one step dropped, the commonest reason first; `read` is how many came in."""
+    """All documents that one step dropped, the most frequent reason first; `read` is the number of its inputs."""
 
     title: str
     read: int

@@ -1,4 +1,4 @@
-"""How a stage lets its models continue a prompt; its table names a class of these functions."""
+"""The interface for sampling text from the models of a stage; its table entry names a class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.core.artifact import Artifact
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How text is drawn: at most `tokens`, from the `top_k` likeliest (None: from all), by a seed."""
+    """Options of sampling: at most `tokens`, from the `top_k` likeliest (None: from all), by a seed."""
 
     tokens: int
     temperature: float

@@ -10,18 +10,18 @@ import hashlib
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypedDict
+from typing import IO, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.content import ContentHash
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import TEMPORARY
+from pipeline.core.files import TEMPORARY, JsonObject
 from pipeline.core.records import current_types
 
 # few distinct values: a dictionary pays; elsewhere it only costs a hash table
@@ -54,7 +54,7 @@ class FileEntry:
         )  # fmt: skip
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> FileEntry:
+    def from_dict(cls, value: EntryFields) -> FileEntry:
         return cls(**value)
 
 
@@ -64,7 +64,7 @@ class _HashingFile:
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.sha256, self.size, self.closed = stream, hashlib.sha256(), 0, False
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         view = memoryview(data)
         self.sha256.update(view)
         self.size += view.nbytes
@@ -145,7 +145,7 @@ class ShardWriter:
         self.entry = FileEntry(path, self._file.size, self.rows, sha256, self._content.hexdigest())
 
 
-def _options(schema: pa.Schema) -> dict[str, Any]:
+def _options(schema: pa.Schema) -> JsonObject:
     return {
         "compression": "zstd",
         "compression_level": 1,

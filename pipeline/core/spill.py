@@ -1,9 +1,9 @@
-"""A spill: records of many partitions in one file that carries its own index, so that nobody else has to.
+"""A spill: records of many partitions in one file that contains its own index.
 
     uint64 count of partitions · count + 1 uint64 offsets · the records, partition after partition
 
-Whoever reads a partition opens the file, reads two offsets and then its own bytes: 0.02 to 0.2 ms a file, by the disk.
-An index is 8 bytes a partition on disk and is never in memory as a whole once it is written.
+Reading a partition opens the file, reads two offsets and then the records: 0.02 to 0.2 ms a file, depending on the
+disk. The index takes 8 bytes per partition on disk; readers never load all of it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.arrays import Array
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
 
-Array = npt.NDArray[Any]
 ITEM = 8  # bytes of a number of the index
 
 

@@ -1,7 +1,7 @@
-"""The store: artifacts by fingerprint, whole or not at all, and drafts that survive a kill.
+"""The store: complete artifacts by fingerprint, and drafts that are resumed after a kill.
 
-An attempt writes into a local folder and publishes only if its number is the current one, so a process that outlives
-its kill writes where nobody reads again. Where the store lies decides how that is done: see `backends` and README.md.
+An attempt writes into a local folder and publishes only if its number is the current one, so a process that survives
+being killed cannot harm a later attempt. How this is done depends on the location: see `backends` and README.md.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class Store:
         return self._backend.all(stage)
 
     def has_draft(self, stage: str, fingerprint: str) -> bool:
-        """Whether an earlier attempt left something to go on from."""
+        """Whether an earlier attempt left a draft that can be resumed."""
         return self._backend.has_draft(stage, fingerprint)
 
     def begin(self, stage: str, fingerprint: str, *, fresh: bool = False) -> tuple[int, Path]:
-        """Start the next attempt and return its number and folder; `fresh` (--force) takes over nothing."""
+        """Start the next attempt and return its number and folder; with `fresh` (--force) it reuses nothing."""
         return self._backend.begin(stage, fingerprint, fresh=fresh)
 
     def save(self, job: Job) -> None:
-        """Keep what an attempt has finished so far where the next one finds it, on this machine or another."""
+        """Save the finished files of an attempt, so that the next one can reuse them, on this machine or another."""
         self._backend.save(job)
 
     def publish(self, job: Job, output: StageOutput) -> Artifact:
-        """Record the files and publish them; the manifest is written last, and what is not recorded is deleted.
+        """Record and publish the files. The manifest is written last; files that are not recorded are deleted.
 
         Raises: StageFailed when a later attempt has begun or a recorded file is not what was recorded.
         """
@@ -61,7 +61,7 @@ class Store:
         return self._backend.publish(job, _manifest(job, output), line)
 
     def note(self, artifact: Artifact, line: JournalLine) -> None:
-        """Add a line to an artifact's journal: what the supervisor measured after the stage had ended."""
+        """Append a line to the journal of an artifact."""
         self._backend.note(artifact, line)
 
 

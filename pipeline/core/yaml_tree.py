@@ -9,11 +9,11 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from pipeline.core.errors import ConfigError, Problem
+from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.registry import did_you_mean
 
 PathOf = tuple[str | int, ...]
@@ -37,7 +37,7 @@ class YamlTree:
     """
 
     file: str
-    data: Any = None
+    data: JsonValue = None
     lines: dict[PathOf, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     secrets: dict[PathOf, str] = field(default_factory=dict)
@@ -50,11 +50,11 @@ class YamlTree:
                 return self.lines[path[:length]]
         return None
 
-    def problem(self, path: PathOf, what: str, hint: str = "") -> None:
-        """Note a mistake; the first one told of a path stands, what follows from it is left out."""
+    def problem(self, path: PathOf, message: str, hint: str = "") -> None:
+        """Record a mistake; only the first one of each path is kept."""
         if any(problem.path == dotted(path) for problem in self.problems):
             return
-        self.problems.append(Problem(self.file, self.line(path), dotted(path), what, hint))
+        self.problems.append(Problem(self.file, self.line(path), dotted(path), message, hint))
 
 
 def dotted(path: PathOf) -> str:
@@ -65,7 +65,7 @@ def dotted(path: PathOf) -> str:
     return text
 
 
-def scalar(text: str) -> Any:
+def scalar(text: str) -> JsonValue:
     """The value of a plain (unquoted) scalar by the YAML 1.2 core schema."""
     if _NULL.match(text):
         return None
@@ -124,27 +124,27 @@ def set_path(tree: YamlTree, assignment: str) -> None:
         tree.nulls.add(tuple(parts))
     if tree.data is None:
         tree.data = {}
-    spot = tree.data
+    node = tree.data
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
-        if isinstance(spot, dict):
-            key: Any = str(part)
-            if not last and not isinstance(spot.get(key), dict | list):
-                spot[key] = {}
-        elif isinstance(spot, list) and isinstance(part, int) and part < len(spot):
+        if isinstance(node, dict):
+            key: str | int = str(part)
+            if not last and not isinstance(node.get(key), dict | list):
+                node[key] = {}
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
             key = part
-        elif isinstance(spot, list) and str(part) in (names := _names(spot)):
+        elif isinstance(node, list) and str(part) in (names := _names(node)):
             key = names[str(part)]
         else:
-            hint = did_you_mean(str(part), _names(spot)) if isinstance(spot, list) else ""
-            what = f"there is no {dotted(tuple(parts[: index + 1]))}."
-            raise ConfigError.of([Problem(where, None, name, what, hint)])
+            hint = did_you_mean(str(part), _names(node)) if isinstance(node, list) else ""
+            message = f"there is no {dotted(tuple(parts[: index + 1]))}."
+            raise ConfigError.of([Problem(where, None, name, message, hint)])
         if last:
-            spot[key] = parsed.data
-        spot = spot[key]
+            node[key] = parsed.data
+        node = node[key]
 
 
-def _names(items: list[Any]) -> dict[str, int]:
+def _names(items: list[JsonValue]) -> dict[str, int]:
     """Name → place of the items of a list that have a name."""
     return {str(item["name"]): at for at, item in enumerate(items) if isinstance(item, dict) and "name" in item}
 
@@ -155,7 +155,7 @@ class _Builder:
     def __init__(self, tree: YamlTree) -> None:
         self.tree, self.nodes = tree, 0
 
-    def value(self, node: yaml.Node, path: PathOf) -> Any:
+    def value(self, node: yaml.Node, path: PathOf) -> JsonValue:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise ConfigError.of([Problem(self.tree.file, None, "", f"holds more than {MAX_NODES:,} values.")])
@@ -166,26 +166,26 @@ class _Builder:
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         return self.scalar(node, path)
 
-    def mapping(self, node: yaml.MappingNode, path: PathOf) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def mapping(self, node: yaml.MappingNode, path: PathOf) -> JsonObject:
+        mapping: JsonObject = {}
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
-            if key in found:
+            if key in mapping:
                 first = self.tree.lines[(*path, key)]
                 self.tree.problems.append(
                     Problem(self.tree.file, line, dotted((*path, key)), f"is there twice (first on line {first}).")
                 )
                 continue
             self.tree.lines[(*path, key)] = line
-            found[key] = self.value(value_node, (*path, key))
-        return found
+            mapping[key] = self.value(value_node, (*path, key))
+        return mapping
 
-    def scalar(self, node: yaml.Node, path: PathOf) -> Any:
+    def scalar(self, node: yaml.Node, path: PathOf) -> JsonValue:
         text = str(node.value)
         plain = getattr(node, "style", None) is None
         if "${" in text:
-            text = VARIABLE.sub(lambda found: self.variable(found, path), text)
-            if any(SECRET.search(found[1]) for found in VARIABLE.finditer(str(node.value))):
+            text = VARIABLE.sub(lambda match: self.variable(match, path), text)
+            if any(SECRET.search(match[1]) for match in VARIABLE.finditer(str(node.value))):
                 self.tree.secrets[path] = str(node.value)
         if not _is_unicode(text):
             self.tree.problem(path, f"is not Unicode text: it holds half of a character ({ascii(text)}).")
@@ -195,11 +195,11 @@ class _Builder:
             self.tree.nulls.add(path)
         return value
 
-    def variable(self, found: re.Match[str], path: PathOf) -> str:
-        value = os.environ.get(found[1]) or found[2]
+    def variable(self, match: re.Match[str], path: PathOf) -> str:
+        value = os.environ.get(match[1]) or match[2]
         if value is None:
             self.tree.problem(
-                path, f"the environment variable {found[1]} is not set.", "Set it or give ${NAME:-default}."
+                path, f"the environment variable {match[1]} is not set.", "Set it or give ${NAME:-default}."
             )
             return ""
         return value

@@ -1,1 +1,1 @@
-"""Co-occurrence: which words stand near which, counted over a whole corpus in bounded memory (README)."""
+"""Co-occurrence counts of words over a whole corpus, in bounded memory (README)."""

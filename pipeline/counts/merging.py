@@ -1,7 +1,7 @@
-"""Many ordered lists of pairs into one, in bounded memory: a block at a time, of all pairs up to a common key.
+"""Merge many sorted runs of pairs into one, in bounded memory: one block at a time, of all pairs up to a common key.
 
-A list lies in a file as its keys, then its sums, for each part of the table. Memory: ROOM pairs of 16 bytes, three
-times over, however many lists there are. About 10 ns a pair and a doubling of the lists.
+A run is stored in a file as its keys, then its sums, for each part of the table. Memory is three times MERGE_PAIRS
+pairs of 16 bytes, however many runs there are. Costs about 10 ns per pair and per doubling of the number of runs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pipeline.core.spill import Segment, shorter, write_spill
 from pipeline.counts.runs import KeySums
 from pipeline.kernels.cooccurrence import merge
 
-ROOM = 1 << 21
+MERGE_PAIRS = 1 << 21
 PAIR_BYTES = 16
 
 
-def write(folder: Path, file: str, pairs: KeySums, *, parts: NDArray[np.uint64]) -> list[str]:
-    """Write an ordered list to folder/file, by rename, cut where each part's keys begin; [file], or [] if it is empty.
+def write_run(folder: Path, file: str, pairs: KeySums, *, parts: NDArray[np.uint64]) -> list[str]:
+    """Write a sorted run to folder/file, by rename, split where the keys of each part begin.
 
-    A part is its keys, then its sums.
+    Returns [file], or [] if the run is empty. A part is its keys, then its sums.
     """
     keys, sums = pairs
     edges = [*np.searchsorted(keys, parts).tolist(), len(keys)]
@@ -37,7 +37,7 @@ def write(folder: Path, file: str, pairs: KeySums, *, parts: NDArray[np.uint64])
 
 @dataclass
 class RunReader:
-    """A list in a file; `ready` is what was read and not yet merged, `done` how much was read."""
+    """Reads a run from a file. `ready`: pairs that are read but not yet merged; `done`: the number of pairs read."""
 
     path: Path
     offset: int
@@ -47,27 +47,27 @@ class RunReader:
 
     @classmethod
     def of(cls, segment: Segment) -> RunReader:
-        """The list that a file written by `write` holds of one part."""
+        """The run of one part in a file written by `write_run`."""
         return cls(segment.path, segment.offset, segment.length // PAIR_BYTES)
 
-    def fill(self, wanted: int) -> None:
-        """Have `wanted` pairs ready, or all that are left."""
-        more = min(wanted - len(self.ready[0]), self.length - self.done)
+    def fill(self, count: int) -> None:
+        """Read until `count` pairs are ready, or until the end of the run."""
+        more = min(count - len(self.ready[0]), self.length - self.done)
         if more > 0:
             keys, sums = (self._read(part * self.length + self.done, more) for part in (0, 1))
             self.ready = np.concatenate([self.ready[0], keys]), np.concatenate([self.ready[1], sums])
             self.done += more
 
     def take(self, bound: np.uint64) -> KeySums:
-        """What is ready with keys up to `bound`."""
+        """Remove and return the ready pairs with keys up to `bound`."""
         count = int(np.searchsorted(self.ready[0], bound, side="right"))
-        taken = self.ready[0][:count], self.ready[1][:count]
+        pairs = self.ready[0][:count], self.ready[1][:count]
         self.ready = self.ready[0][count:], self.ready[1][count:]
-        return taken
+        return pairs
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left in the file."""
+        """Whether all pairs were read from the file."""
         return self.done == self.length
 
     def _read(self, place: int, count: int) -> NDArray[np.uint64]:
@@ -77,43 +77,47 @@ class RunReader:
         return values
 
 
-def merged(sources: Sequence[RunReader], *, room: int = ROOM) -> Iterator[KeySums]:
-    """Blocks of pairs in rising order of keys, each key once, its sums added up; a block's memory is used again."""
-    waiting, each, rooms = list(sources), max(1, room // max(1, len(sources))), _Rooms()
-    while waiting:
-        for source in waiting:
-            source.fill(each)
-        # a file that goes on may hold any key above the last one that was read of it
-        open_ends = [source.ready[0][-1] for source in waiting if not source.ended]
-        bound = min(open_ends) if open_ends else max(source.ready[0][-1] for source in waiting)
-        yield rooms.join([source.take(bound) for source in waiting])
-        waiting = [source for source in waiting if len(source.ready[0]) or not source.ended]
+def merge_runs(readers: Sequence[RunReader], *, capacity: int = MERGE_PAIRS) -> Iterator[KeySums]:
+    """Blocks of pairs in rising order of keys, each key once with its total. The memory of a block is reused."""
+    unfinished = list(readers)
+    pairs_per_run = max(1, capacity // max(1, len(readers)))
+    buffers = _MergeBuffers()
+    while unfinished:
+        for reader in unfinished:
+            reader.fill(pairs_per_run)
+        # a run that is not read to its end may hold any key above the last one read
+        open_ends = [reader.ready[0][-1] for reader in unfinished if not reader.ended]
+        bound = min(open_ends) if open_ends else max(reader.ready[0][-1] for reader in unfinished)
+        yield buffers.merge([reader.take(bound) for reader in unfinished])
+        unfinished = [reader for reader in unfinished if len(reader.ready[0]) or not reader.ended]
 
 
-class _Rooms:
-    """Memory for lists that are merged two by two, kept from block to block."""
+class _MergeBuffers:
+    """Two buffers in which runs are merged in pairs; they are reused from block to block."""
 
     def __init__(self) -> None:
-        self.held = [np.empty((2, 0), np.uint64), np.empty((2, 0), np.uint64)]
+        self.buffers = [np.empty((2, 0), np.uint64), np.empty((2, 0), np.uint64)]
 
-    def join(self, lists: list[KeySums]) -> KeySums:
-        """Merge neighbours until one list is left."""
-        total, turn = sum(len(keys) for keys, _ in lists), 0
-        if self.held[0].shape[1] < total:
-            self.held = [np.empty((2, total), np.uint64) for _ in range(2)]
-        while len(lists) > 1:
-            lists, turn = self._round(lists, self.held[turn]), 1 - turn
-        return lists[0]
+    def merge(self, runs: list[KeySums]) -> KeySums:
+        """Merge neighbouring runs until one is left."""
+        total = sum(len(keys) for keys, _ in runs)
+        turn = 0
+        if self.buffers[0].shape[1] < total:
+            self.buffers = [np.empty((2, total), np.uint64) for _ in range(2)]
+        while len(runs) > 1:
+            runs = self._merge_neighbours(runs, self.buffers[turn])
+            turn = 1 - turn
+        return runs[0]
 
-    def _round(self, lists: list[KeySums], into: NDArray[np.uint64]) -> list[KeySums]:
-        lists_merged, at = [], 0
-        for one, other in zip(lists[::2], [*lists[1::2], None], strict=False):
-            keys, sums = into[:, at:]
-            if other is None:
-                length = len(one[0])
-                keys[:length], sums[:length] = one
+    def _merge_neighbours(self, runs: list[KeySums], buffer: NDArray[np.uint64]) -> list[KeySums]:
+        merged_runs, at = [], 0
+        for left, right in zip(runs[::2], [*runs[1::2], None], strict=False):
+            keys, sums = buffer[:, at:]
+            if right is None:
+                length = len(left[0])
+                keys[:length], sums[:length] = left
             else:
-                length = merge(*one, *other, keys, sums)
-            lists_merged.append((keys[:length], sums[:length]))
+                length = merge(*left, *right, keys, sums)
+            merged_runs.append((keys[:length], sums[:length]))
             at += length
-        return lists_merged
+        return merged_runs

@@ -1,4 +1,4 @@
-"""The YAML section `count:`; pydantic only, so that `check` and `plan` stay light."""
+"""The YAML section `count:`. It imports only pydantic, so `check` and `plan` start fast."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipeline.core.config import Section
 
 
 class Count(Section):
-    """How often words stand near each other (Pennington et al. 2014, section 3 and 4.2).
+    """Co-occurrence counts of words (Pennington et al. 2014, sections 3 and 4.2).
 
-    A word `distance` words away counts 1 / distance (harmonic), or 1 (flat). `symmetric`: words after count as those
-    before; else the context is what stands before. Wider windows than 20 would leave whole numbers of 64 bits.
+    A context word at a given distance counts 1 / distance (harmonic), or 1 (flat). With `symmetric`, words after a word
+    are contexts too; otherwise only those before it. The sums of windows wider than 20 could exceed 64-bit integers.
     """
 
     window: int = Field(10, ge=1, le=20)
     symmetric: bool = True
     weighting: Literal["harmonic", "flat"] = "harmonic"
-    min_count: PositiveInt = 1  # words rarer than this in the training rows are left out, as unknown ones are
+    min_count: PositiveInt = 1  # rarer words of the training rows are left out, like unknown ones

@@ -1,7 +1,8 @@
-"""The training tokens as one flat stream over several files, to be read from anywhere.
+"""The training tokens of several files as one array that can be read from any position.
 
-`write` stores the tokens of a file of packed rows as a flat array (2 or 4 bytes a token); `TokenStream` reads several
-such files as one. Packed rows are cut from documents laid end to end, so a sentence continues over the end of a row.
+`write_tokens` stores the tokens of a file of packed rows as a flat array (2 or 4 bytes a token); `TokenStream` reads
+several such files as one. Packed rows are cut from documents laid end to end, so a sentence continues over the end of a
+row.
 """
 
 from __future__ import annotations
@@ -19,31 +20,32 @@ from pipeline.kernels.cooccurrence import BORDER
 
 TokenArray = NDArray[Any]
 
-# looked at together while the words before a place are sought
+# tokens read at a time when looking for the words before a position
 LOOK_BACK = 1 << 12
 
 
-def write(rows: Path, flat: Path, *, vocabulary: int) -> NDArray[np.int64]:
-    """Lay the rows of a Parquet file down flat; returns how often each token is in them."""
+def write_tokens(rows: Path, flat: Path, *, vocabulary: int) -> NDArray[np.int64]:
+    """Store the rows of a Parquet file as a flat array; returns the number of occurrences of each token."""
     counts = np.zeros(vocabulary, np.int64)
     flat.parent.mkdir(parents=True, exist_ok=True)
     with replacing(flat) as beside, beside.open("wb") as stream:
         for table in batches(rows, ["tokens"]):
             tokens = table["tokens"].combine_chunks().flatten().to_numpy()
             counts += np.bincount(tokens, minlength=vocabulary)
-            stream.write(tokens.astype(dtype(vocabulary), copy=False).data)
+            stream.write(tokens.astype(token_dtype(vocabulary), copy=False).data)
     return counts
 
 
-def dtype(vocabulary: int) -> np.dtype[Any]:
+def token_dtype(vocabulary: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if vocabulary <= 1 << 16 else np.uint32)
 
 
 class TokenStream:
-    """Flat files laid end to end. Nothing is held open or in memory."""
+    """Several flat files as one array; nothing is kept open or in memory."""
 
     def __init__(self, files: Sequence[Path], *, vocabulary: int) -> None:
-        self.files, self.dtype = list(files), dtype(vocabulary)
+        self.files = list(files)
+        self.dtype = token_dtype(vocabulary)
         sizes = [path.stat().st_size // self.dtype.itemsize for path in files]
         self.starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
@@ -63,15 +65,16 @@ class TokenStream:
         return np.concatenate(chunks)
 
     def before(self, place: int, numbers: NDArray[np.int32], *, window: int) -> NDArray[np.int32]:
-        """The numbers of the last words before `place`, at most `window`, none from beyond a border."""
-        words, held = [np.empty(0, np.int32)], 0
-        while place > 0 and held < window:
-            nearest = numbers[self.read(max(0, place - LOOK_BACK), place)]
+        """The numbers of the last words before `place`, at most `window`, none from before a sentence border."""
+        word_blocks = [np.empty(0, np.int32)]
+        word_count = 0
+        while place > 0 and word_count < window:
+            numbers_before = numbers[self.read(max(0, place - LOOK_BACK), place)]
             place = max(0, place - LOOK_BACK)
-            borders = np.flatnonzero(nearest == BORDER)
-            nearest = nearest[borders[-1] + 1 :] if len(borders) else nearest
-            words.append(nearest[nearest >= 0])
-            held += len(words[-1])
+            borders = np.flatnonzero(numbers_before == BORDER)
+            numbers_before = numbers_before[borders[-1] + 1 :] if len(borders) else numbers_before
+            word_blocks.append(numbers_before[numbers_before >= 0])
+            word_count += len(word_blocks[-1])
             if len(borders):
                 break
-        return np.concatenate(words[::-1])[-window:]
+        return np.concatenate(word_blocks[::-1])[-window:]

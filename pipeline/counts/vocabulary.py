@@ -1,4 +1,4 @@
-"""Which tokens are counted as words, and how the table is divided: both follow from how often each token occurs."""
+"""Which tokens are counted as words, and how the table is split into parts; both follow from the token counts."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 from pipeline.counts.section import Count
 from pipeline.kernels.cooccurrence import BORDER, LEFT_OUT
 
-# cells that a part of the table may hold, and parts that a table may have if its words' rows are no longer than that
+# the largest number of cells of a part, unless a single word has more; the largest number of parts
 PART_CELLS, PARTS = 1 << 23, 256
 
 
 @dataclass(frozen=True)
 class WordTable:
-    """`ids[number]` is the token of a word, `numbers[token]` its number, LEFT_OUT or BORDER; numbers rise with ids."""
+    """`ids[number]` is the token of a word, `numbers[token]` its number, LEFT_OUT or BORDER. Numbers rise with ids."""
 
     ids: NDArray[np.int32]
     numbers: NDArray[np.int32]
-    parts: NDArray[np.int64]  # where each part of the table begins, in words' numbers
+    parts: NDArray[np.int64]  # the first word number of each part of the table
 
     @property
     def bits(self) -> int:
-        """Of a word's number: a pair of words is twice as wide."""
+        """Bits of a word number; the key of a pair has twice as many."""
         return max(1, int(len(self.ids) - 1).bit_length())
 
 
-def vocabulary(counts: NDArray[np.int64], section: Count, *, borders: list[int], unknown: list[int]) -> WordTable:
-    """Words are the tokens that occur often enough and mean something."""
+def build_word_table(counts: NDArray[np.int64], section: Count, *, borders: list[int], unknown: list[int]) -> WordTable:
+    """The words are the tokens with at least `min_count` occurrences, except `borders` and `unknown`."""
     is_word = counts >= section.min_count
     is_word[[*borders, *unknown]] = False
     ids = np.flatnonzero(is_word).astype(np.int32)
@@ -40,7 +40,7 @@ def vocabulary(counts: NDArray[np.int64], section: Count, *, borders: list[int],
 
 
 def _parts(counts: NDArray[np.int64], section: Count) -> NDArray[np.int64]:
-    """Where parts begin, from the counts alone: a word has no more contexts than its windows have places."""
+    """The first word of each part, from the counts: a word has at most as many contexts as places in its windows."""
     contexts = np.minimum(len(counts), counts * section.window * (1 + section.symmetric))
     ends = np.cumsum(contexts)
     cells = max(PART_CELLS, -(-int(contexts.sum()) // PARTS))

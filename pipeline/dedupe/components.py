@@ -100,14 +100,14 @@ def select_survivors(copies: Copies, store: SetStore, threshold: float) -> Remov
     heads = np.sort(first)
     head_of = np.searchsorted(heads, first)[of_leader]
     candidates = order[heads]
-    kept, similarity = _choose_survivors(
+    survivor_of, similarity = _choose_survivors(
         copies.leader[candidates], component[candidates], copies.size[candidates], store, threshold
     )
-    survivors = candidates[kept][head_of]
+    survivors = candidates[survivor_of][head_of]
     removals: Removals = np.empty(len(members), REMOVAL)
     removals["document"] = members[order]
     removals["kept"] = members[survivors]
-    removals["equal"] = kept[head_of] == head_of
+    removals["equal"] = survivor_of[head_of] == head_of
     same_hash = copies.identity[order] == copies.identity[survivors]
     same_text = same_hash & (copies.length[order] == copies.length[survivors])
     removals["identical"] = removals["equal"] & same_text
@@ -120,7 +120,7 @@ def _choose_survivors(
     leaders: RowNumbers, component: Indices, sizes: Indices, store: SetStore, threshold: float
 ) -> tuple[Indices, NDArray[np.float64]]:
     """For each candidate the candidate that stays in its place (itself, if it stays), and their similarity."""
-    kept = np.arange(len(leaders))
+    survivor_of = np.arange(len(leaders))
     similarity = np.ones(len(leaders))
     least = max(threshold - CHAIN_SLACK, 0.0)
     survivors = np.empty(0, np.int64)  # of the component that the previous slice cut, the last MAX_COMPARED
@@ -133,8 +133,8 @@ def _choose_survivors(
         offsets = np.append(np.flatnonzero(np.diff(component[candidates], prepend=-1)), len(candidates))
         workspace = np.empty(len(candidates), np.int64)
         assign_survivors(sets.values, sets.offsets, places, offsets, least, choice, alike, workspace)
-        kept[start:end] = candidates[choice[len(previous) :]]
+        survivor_of[start:end] = candidates[choice[len(previous) :]]
         similarity[start:end] = alike[len(previous) :]
-        remaining = candidates[kept[candidates] == candidates]
+        remaining = candidates[survivor_of[candidates] == candidates]
         survivors = remaining[component[remaining] == component[end - 1]][-MAX_COMPARED:]
-    return kept, similarity
+    return survivor_of, similarity

@@ -1,1 +1,1 @@
-"""What the data stages show in a report, a function a stage; their tables name them."""
+"""The parts of the data stages in a report, one function per stage; the stage tables name them."""

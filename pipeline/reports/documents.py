@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
+from pipeline.core.counts import StageCounts
 from pipeline.core.files import read_json
 from pipeline.core.report import (
     Chapter,
@@ -32,7 +33,7 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
     if not artifacts:
         return StageReport()
     counts = [artifact.manifest.counts for artifact in artifacts]
-    read, quarantined = (sum(one[key] for one in counts) for key in ("out", "quarantined"))
+    read, quarantined = (sum(part[key] for part in counts) for key in ("out", "quarantined"))
     lost = _ordered({f"quarantined: {name}": n for name, n in _summed(counts, "reasons").items()})
     raw_files = sum(part.get("raw_files", 0) for part in counts)
     raw_bytes = sum(part.get("raw_bytes", 0) for part in counts)
@@ -69,8 +70,10 @@ def _filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:
     if not artifacts:
         return StageReport()
     counts = [artifact.manifest.counts for artifact in artifacts]
-    kept, stage = sum(one["out"] for one in counts), artifacts[0].manifest.stage
-    gate = FunnelColumn(label, figures.count(kept), f"after {stage}", kept, _ordered(_summed(counts, "dropped")))
+    remaining, stage = sum(part["out"] for part in counts), artifacts[0].manifest.stage
+    gate = FunnelColumn(
+        label, figures.count(remaining), f"after {stage}", remaining, _ordered(_summed(counts, "dropped"))
+    )
     return StageReport(gates=(gate,), chapters=_losses(steps, "dropped"))
 
 
@@ -88,7 +91,7 @@ def _losses(steps: Sequence[ReportedStep], key: Literal["reasons", "dropped"]) -
 
 
 def _raw_files(artifacts: Sequence[Artifact]) -> tuple[Chapter, ...]:
-    files = [file for one in artifacts if one.has(RAW) for file in read_json(one.file(RAW))]
+    files = [file for artifact in artifacts if artifact.has(RAW) for file in read_json(artifact.file(RAW))]
     if not files:
         return ()
     columns = (
@@ -104,15 +107,15 @@ def _raw_files(artifacts: Sequence[Artifact]) -> tuple[Chapter, ...]:
         for file in files[:MOST_FILES]
     )  # fmt: skip
     more = len(files) - MOST_FILES
-    rest = f"and {figures.count(more)} more in {RAW} of the artifact." if more > 0 else ""
-    table = ReportTable(columns, rows, folded=f"{figures.count(len(files))} raw files", rest=rest)
+    omitted = f"and {figures.count(more)} more in {RAW} of the artifact." if more > 0 else ""
+    table = ReportTable(columns, rows, folded=f"{figures.count(len(files))} raw files", rest=omitted)
     return (Chapter("funnel", "From raw files to tokens", (table,)),)
 
 
-def _summed(counts: Sequence[Mapping[str, Any]], key: str) -> dict[str, int]:
+def _summed(counts: Sequence[StageCounts], key: Literal["reasons", "dropped"]) -> dict[str, int]:
     total: dict[str, int] = {}
-    for one in counts:
-        for name, n in one.get(key, {}).items():
+    for part in counts:
+        for name, n in part.get(key, {}).items():
             total[name] = total.get(name, 0) + n
     return total
 

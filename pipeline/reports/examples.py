@@ -5,15 +5,15 @@ Ids are hashes, so the smallest ids of a reason are an even sample of it. At mos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonObject
 from pipeline.core.report import Example, Quote
 from pipeline.core.shards import batches
 
@@ -22,7 +22,7 @@ MOST_ROWS = 200_000  # of a kind of file: a second or two, whatever the size of 
 LONGEST = 600  # characters shown
 NOT_SEEN = "(the text is not in the first files looked at)"
 
-Rows = dict[str, list[dict[str, Any]]]
+Rows = dict[str, list[JsonObject]]
 
 
 def examples_of(artifact: Artifact, inputs: Sequence[Artifact]) -> dict[str, tuple[Example, ...]]:
@@ -39,16 +39,16 @@ def examples_of(artifact: Artifact, inputs: Sequence[Artifact]) -> dict[str, tup
 def duplicates(artifact: Artifact, inputs: Sequence[Artifact]) -> dict[str, tuple[Example, ...]]:
     """Method → examples with the similarity, and both texts where the inputs have them."""
     rows = _smallest(artifact, "duplicates/", by="method", key="id")
-    wanted = {row[key] for of_method in rows.values() for row in of_method for key in ("id", "kept_id")}
-    texts = _texts(inputs, wanted)
+    ids = {row[key] for of_method in rows.values() for row in of_method for key in ("id", "kept_id")}
+    texts = _texts(inputs, ids)
     return {method: tuple(_duplicate(row, texts) for row in of_method) for method, of_method in rows.items()}
 
 
-def _of(rows: Rows, example: Any) -> dict[str, tuple[Example, ...]]:
+def _of(rows: Rows, example: Callable[[JsonObject], Example]) -> dict[str, tuple[Example, ...]]:
     return {reason: tuple(example(row) for row in of_reason) for reason, of_reason in rows.items()}
 
 
-def _rejected(row: dict[str, Any]) -> Example:
+def _rejected(row: JsonObject) -> Example:
     value, threshold = row["value"], row["threshold"]
     note = [figures.significant(value)] if value is not None else []
     note += [f"threshold {figures.significant(threshold)}"] if note and threshold is not None else []
@@ -56,18 +56,18 @@ def _rejected(row: dict[str, Any]) -> Example:
     return Example((quote,), ", ".join(note))
 
 
-def _quarantined(row: dict[str, Any]) -> Example:
+def _quarantined(row: JsonObject) -> Example:
     text = shortened((row["raw"] or b"").decode("utf-8", "replace"))
     quote = Quote(text, code=row["file"], label=f"record {row['position']}", mono=True)
     return Example((quote,), row["detail"] or "")
 
 
-def _duplicate(row: dict[str, Any], texts: dict[str, str]) -> Example:
+def _duplicate(row: JsonObject, texts: dict[str, str]) -> Example:
     similarity = row["similarity"]
     note = row["method"] + (f" · similarity {similarity:.3f}" if similarity is not None else "")
-    kept = Quote(texts.get(row["kept_id"]) or NOT_SEEN, "kept", row["kept_source_id"] or row["kept_id"])
+    kept_quote = Quote(texts.get(row["kept_id"]) or NOT_SEEN, "kept", row["kept_source_id"] or row["kept_id"])
     dropped = Quote(texts.get(row["id"]) or NOT_SEEN, "dropped", row["source_id"] or row["id"])
-    return Example((kept, dropped), note)
+    return Example((kept_quote, dropped), note)
 
 
 def shortened(text: str | None) -> str:
@@ -78,30 +78,30 @@ def shortened(text: str | None) -> str:
 
 
 def _smallest(artifact: Artifact, prefix: str, *, by: str, key: str) -> Rows:
-    held: Rows = {}
+    smallest: Rows = {}
     for batch in _tables(artifact.files(prefix), None):
         for value in pc.unique(batch[by]).to_pylist():
             rows = batch.filter(pc.equal(batch[by], value)).sort_by(key).slice(0, EACH).to_pylist()
-            held[value] = sorted(held.get(value, []) + rows, key=lambda row: row[key])[:EACH]
-    return dict(sorted(held.items()))
+            smallest[value] = sorted(smallest.get(value, []) + rows, key=lambda row: row[key])[:EACH]
+    return dict(sorted(smallest.items()))
 
 
-def _texts(artifacts: Sequence[Artifact], wanted: set[str]) -> dict[str, str]:
+def _texts(artifacts: Sequence[Artifact], ids: set[str]) -> dict[str, str]:
     texts: dict[str, str] = {}
     files = (file for artifact in artifacts for file in artifact.files("parts/"))
     for batch in _tables(files, ["id", "text"]):
-        hits = batch.filter(pc.is_in(batch["id"], pa.array(sorted(wanted), pa.string())))
+        hits = batch.filter(pc.is_in(batch["id"], pa.array(sorted(ids), pa.string())))
         texts.update((row["id"], shortened(row["text"])) for row in hits.to_pylist())
-        if len(texts) == len(wanted):
+        if len(texts) == len(ids):
             break
     return texts
 
 
 def _tables(files: Iterable[Path], columns: list[str] | None) -> Iterator[pa.Table]:
-    seen = 0
+    rows_read = 0
     for file in files:
         for batch in batches(file, columns):
             yield batch
-            seen += batch.num_rows
-            if seen >= MOST_ROWS:
+            rows_read += batch.num_rows
+            if rows_read >= MOST_ROWS:
                 return

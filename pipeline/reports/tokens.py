@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
-from pipeline.core.files import read_json
+from pipeline.core.files import JsonObject, read_json
 from pipeline.core.report import Chapter, Column, FunnelColumn, ReportedStep, ReportTable, StageReport, TableCell, Tile
 
 STATS, SPLITS = "stats.json", "splits.json"
@@ -22,7 +21,7 @@ def tokenizer(steps: Sequence[ReportedStep]) -> StageReport:
     return StageReport()
 
 
-def _spelling(stats: dict[str, Any]) -> Chapter:
+def _spelling(stats: JsonObject) -> Chapter:
     sample = stats["sample"]
     note = (
         f"{figures.count(stats['vocabulary'])} pieces, learned from {figures.size(sample['bytes'])} of "
@@ -33,11 +32,12 @@ def _spelling(stats: dict[str, Any]) -> Chapter:
         Column("bytes per token", figures=True), Column(""),
     )  # fmt: skip
     rows = []
-    for language, one in stats["languages"].items():
-        each = one["bytes_per_token"] or 0.0
-        bar = TableCell(share=min(1.0, each / LONGEST_BAR))
-        documents, size = figures.count(one["corpus"]["documents"]), figures.size(one["corpus"]["bytes"])
-        rows.append((language, documents, size, f"{each:.2f}" if each else "–", bar))
+    for language, language_stats in stats["languages"].items():
+        bytes_per_token = language_stats["bytes_per_token"] or 0.0
+        bar = TableCell(share=min(1.0, bytes_per_token / LONGEST_BAR))
+        corpus = language_stats["corpus"]
+        documents, size = figures.count(corpus["documents"]), figures.size(corpus["bytes"])
+        rows.append((language, documents, size, f"{bytes_per_token:.2f}" if bytes_per_token else "–", bar))
     return Chapter("tokenizer", "Tokenizer", (ReportTable(columns, tuple(rows)),), note=note)
 
 
@@ -62,7 +62,7 @@ def _gate(artifact: Artifact, tokens: int) -> tuple[FunnelColumn, ...]:
     return (FunnelColumn("tokens", figures.short(tokens), f"{figures.count(documents)} documents", documents),)
 
 
-def _languages(splits: dict[str, Any]) -> ReportTable:
+def _languages(splits: JsonObject) -> ReportTable:
     languages = list(dict.fromkeys(name for split in splits.values() for name in split["languages"]))
     kinds = ("tokens", "documents")
     columns = [Column(f"{split} {kind}", figures=True) for split in splits for kind in kinds]

@@ -1,14 +1,14 @@
-"""count: rows of tokens → how often words stand near each other, in parts/: word, context, count, in order of the two.
+"""count: rows of tokens → co-occurrence counts in parts/: word, context, count, sorted by word and context.
 
 Three steps over the training rows:
 
-    words    a file       tokens laid down flat, how often each occurs
-    runs     a stretch    weighted pairs of words, in ordered runs
+    words    a file       tokens as a flat array, and their counts
+    runs     a range      weighted pairs of words, in sorted runs
     merge    a part       the runs of a range of words, added up                       → one file of parts/
 
-Sums are whole numbers until the last division, so no order of work can change a bit. What crosses a shuffle are names
-of files. Memory: 128 MiB a worker for pairs, 100 MiB for merging; two 8-byte numbers a word besides. About
-3 million tokens a CPU-second at window 10 (pipeline/counts/README.md).
+Sums are integers until the last division, so the order of work cannot change a bit. A shuffle moves file names only.
+Memory: 128 MiB per worker for pairs, 100 MiB for merging, and two 8-byte numbers per word. About 3 million tokens a
+CPU-second at window 10 (pipeline/counts/README.md).
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, number
-from pipeline.counts.merging import RunReader, merged, write
-from pipeline.counts.runs import KeySums, runs
+from pipeline.counts.merging import RunReader, merge_runs, write_run
+from pipeline.counts.runs import KeySums, sorted_runs
 from pipeline.counts.section import Count
-from pipeline.counts.stream import TokenStream
-from pipeline.counts.stream import write as write_flat
-from pipeline.counts.vocabulary import WordTable, vocabulary
-from pipeline.counts.weights import LIMIT, largest_sum, unit
+from pipeline.counts.stream import TokenStream, write_tokens
+from pipeline.counts.vocabulary import WordTable, build_word_table
+from pipeline.counts.weights import LIMIT, largest_sum, weight_scale
 from pipeline.tokenizers.reference_encoder import load
 from pipeline.tokenizers.special_tokens import END_OF_SENTENCE
 
 COUNTS = pa.schema([("word", pa.int32()), ("context", pa.int32()), ("count", pa.float64())])
 
-# a task counts as many tokens, and there are TASKS at least; neither changes a bit of the table
+# tokens per task, and the least number of tasks; neither changes a bit of the table
 TASK_TOKENS, TASKS = 1 << 22, 4
 # a row group of the table
 GROUP_CELLS = 1 << 20
@@ -56,7 +55,7 @@ class TokenFile(TypedDict):
 
 
 class NoResult(TypedDict):
-    """The result of a task whose files say all."""
+    """The result of a task that leaves only files."""
 
 
 class TokenRange(TypedDict):
@@ -67,7 +66,7 @@ class TokenRange(TypedDict):
 
 
 class PairRuns(TypedDict):
-    """The runs of a stretch, the weights in them, and the words that were counted."""
+    """The files of runs of a token range, the sum of their weights, and the number of counted words."""
 
     spills: list[str]
     sum: int
@@ -75,18 +74,18 @@ class PairRuns(TypedDict):
 
 
 class MergedPart(TypedDict):
-    """A part of the table: its file, unless it is empty, and the weights in it."""
+    """A part of the table: its file, unless it is empty, and the sum of its weights."""
 
     entry: EntryFields | None
     sum: int
 
 
 def run(job: Job) -> StageOutput:
-    """Words, pairs, the merged table."""
+    """Count the words, count the pairs, merge the runs into the table."""
     files = _files(job)
     run_tasks(job, "words", files, count_words)
     words = _vocabulary(job, reduce(np.add, (load_array(job.folder / "flat", task.key, "counts") for task in files)))
-    paired = run_tasks(job, "runs", _stretches(len(_stream(job, words))), count_pairs)
+    paired = run_tasks(job, "runs", _range_tasks(len(_stream(job, words))), count_pairs)
     spills = [file for result in paired for file in result["spills"]]
     if not spills:
         raise StageFailed(
@@ -95,7 +94,7 @@ def run(job: Job) -> StageOutput:
         )
     merged_parts = run_shuffle(job, "merge", spills, merge_part, partitions=len(words.parts))
     _check(sum(result["sum"] for result in paired), sum(result["sum"] for result in merged_parts))
-    return _outcome(job, words, merged_parts, sum(result["words"] for result in paired))
+    return _output(job, words, merged_parts, sum(result["words"] for result in paired))
 
 
 def _section(job: Job) -> Count:
@@ -103,28 +102,28 @@ def _section(job: Job) -> Count:
 
 
 def _files(job: Job) -> list[Task[TokenFile]]:
-    paths = job.inputs.one("tokens").files("train/")
+    paths = job.inputs.single("tokens").files("train/")
     return [Task(f"{at:06d}", path.stat().st_size, TokenFile(path=str(path))) for at, path in enumerate(paths)]
 
 
 def count_words(job: Job, task: Task[TokenFile]) -> NoResult:
-    """One file → its tokens, flat, and how often each occurs."""
-    size = load(job.inputs.one("tokenizer").file("tokenizer.json")).vocabulary
-    counts = write_flat(Path(task.payload["path"]), job.folder / "flat" / f"{task.key}.tokens", vocabulary=size)
+    """One file → its tokens as a flat array, and the number of occurrences of each."""
+    size = load(job.inputs.single("tokenizer").file("tokenizer.json")).vocabulary
+    counts = write_tokens(Path(task.payload["path"]), job.folder / "flat" / f"{task.key}.tokens", vocabulary=size)
     save_arrays(job.folder / "flat", task.key, counts=counts)
     return {}
 
 
 def _vocabulary(job: Job, counts: NDArray[np.int64]) -> WordTable:
-    """The words that are counted; written down for the tasks.
+    """The words to count, saved for the tasks.
 
-    Raises: StageFailed when there is none, or when sums could leave 64 bits.
+    Raises: StageFailed when there are no words, or when sums could exceed 64 bits.
     """
-    section, reference = _section(job), load(job.inputs.one("tokenizer").file("tokenizer.json"))
+    section, reference = _section(job), load(job.inputs.single("tokenizer").file("tokenizer.json"))
     sentence, unknown = reference.special(END_OF_SENTENCE), reference.unknown
     borders = sorted({reference.end_of_text, *([] if sentence is None else [sentence])})
     no_word = [] if unknown is None else [unknown]
-    words = vocabulary(counts, section, borders=borders, unknown=no_word)
+    words = build_word_table(counts, section, borders=borders, unknown=no_word)
     most = int(np.delete(counts, [*borders, *no_word]).max(initial=0))
     if not len(words.ids):
         raise StageFailed(
@@ -149,7 +148,7 @@ def _stream(job: Job, words: WordTable) -> TokenStream:
     return TokenStream(files, vocabulary=len(words.numbers))
 
 
-def _stretches(tokens: int) -> list[Task[TokenRange]]:
+def _range_tasks(tokens: int) -> list[Task[TokenRange]]:
     step = max(1, min(TASK_TOKENS, -(-tokens // TASKS)))
     spans = [(first, min(first + step, tokens)) for first in range(0, tokens, step)]
     return [
@@ -158,58 +157,65 @@ def _stretches(tokens: int) -> list[Task[TokenRange]]:
 
 
 def count_pairs(job: Job, task: Task[TokenRange]) -> PairRuns:
-    """One stretch of tokens → its pairs in runs, by part of the table."""
+    """One range of tokens → its pairs in sorted runs, by part of the table."""
     section, words = _section(job), _words_of(job.folder)
     stream = _stream(job, words)
     first, last = task.payload["first"], task.payload["last"]
-    before, spills, total, seen = stream.before(first, words.numbers, window=section.window), list[str](), 0, 0
+    before = stream.before(first, words.numbers, window=section.window)
+    spills = list[str]()
+    total, word_count = 0, 0
     parts = words.parts.astype(np.uint64) << np.uint64(words.bits)
-    for at, (pairs, took) in enumerate(runs(stream.read(first, last), before, words, section)):
-        spills += write(job.folder, f"runs/{task.key}-{at:06d}.bin", pairs, parts=parts)
-        total, seen = total + int(pairs[1].sum()), seen + took
-    return {"spills": spills, "sum": total, "words": seen}
+    for at, (pairs, run_words) in enumerate(sorted_runs(stream.read(first, last), before, words, section)):
+        spills += write_run(job.folder, f"runs/{task.key}-{at:06d}.bin", pairs, parts=parts)
+        total += int(pairs[1].sum())
+        word_count += run_words
+    return {"spills": spills, "sum": total, "words": word_count}
 
 
 def merge_part(job: Job, task: Task[Partition]) -> MergedPart:
-    """One part of the table: the runs of its words, added up, divided, written."""
-    words, whole = _words_of(job.folder), unit(_section(job))
-    sources, total = [RunReader.of(segment) for segment in segments(job, task)], 0
+    """One part of the table: add up the runs of its words, divide, write."""
+    words = _words_of(job.folder)
+    scale = weight_scale(_section(job))
+    readers = [RunReader.of(segment) for segment in segments(job, task)]
+    total = 0
     with ShardWriter(job.folder, "parts", f"{task.payload['partition']:06d}", COUNTS) as shard:
-        for keys, sums in _groups(merged(sources)):
+        for keys, sums in _row_groups(merge_runs(readers)):
             total += int(sums.sum())
-            shard.write(_cells(keys, sums, words, whole=whole))
+            shard.write(_cells(keys, sums, words, scale=scale))
     return {"entry": shard.entry.to_dict() if shard.entry else None, "sum": total}
 
 
-def _groups(blocks: Iterator[KeySums]) -> Iterator[KeySums]:
-    """The same pairs, GROUP_CELLS at a time: blocks are cut by memory, row groups by content alone."""
-    held, count = list[KeySums](), 0
+def _row_groups(blocks: Iterator[KeySums]) -> Iterator[KeySums]:
+    """The same pairs, GROUP_CELLS at a time: the size of blocks depends on memory, row groups must not."""
+    buffered = list[KeySums]()
+    count = 0
     for keys, sums in blocks:
         at = 0
         while at < len(keys):
-            some = keys[at : at + GROUP_CELLS - count], sums[at : at + GROUP_CELLS - count]
-            held.append((some[0].copy(), some[1].copy()))
-            at, count = at + len(some[0]), count + len(some[0])
+            rows = keys[at : at + GROUP_CELLS - count], sums[at : at + GROUP_CELLS - count]
+            buffered.append((rows[0].copy(), rows[1].copy()))
+            at += len(rows[0])
+            count += len(rows[0])
             if count == GROUP_CELLS:
-                yield _joined(held)
-                held, count = [], 0
-    if held:
-        yield _joined(held)
+                yield _joined(buffered)
+                buffered, count = [], 0
+    if buffered:
+        yield _joined(buffered)
 
 
 def _joined(lists: Sequence[KeySums]) -> KeySums:
     return np.concatenate([keys for keys, _ in lists]), np.concatenate([sums for _, sums in lists])
 
 
-def _cells(keys: NDArray[np.uint64], sums: NDArray[np.uint64], words: WordTable, *, whole: int) -> pa.Table:
-    """Pairs as the table has them: tokens, and counts that are no longer whole."""
+def _cells(keys: NDArray[np.uint64], sums: NDArray[np.uint64], words: WordTable, *, scale: int) -> pa.Table:
+    """The rows of the table: tokens instead of word numbers, and divided counts."""
     word = words.ids[keys >> np.uint64(words.bits)]
     context = words.ids[keys & np.uint64((1 << words.bits) - 1)]
-    return pa.table([pa.array(word), pa.array(context), pa.array(sums / np.float64(whole))], schema=COUNTS)
+    return pa.table([pa.array(word), pa.array(context), pa.array(sums / np.float64(scale))], schema=COUNTS)
 
 
 def _check(paired: int, merged_sum: int) -> None:
-    """Every weight that was given to a pair is in the table."""
+    """Check that the table holds every weight that was counted."""
     if paired != merged_sum:
         raise StageFailed(
             f"count: weights do not add up: {paired:,} given, {merged_sum:,} in the table. Nothing was published; "
@@ -217,13 +223,13 @@ def _check(paired: int, merged_sum: int) -> None:
         )
 
 
-def _outcome(job: Job, words: WordTable, parts: Sequence[MergedPart], seen: int) -> StageOutput:
+def _output(job: Job, words: WordTable, parts: Sequence[MergedPart], word_count: int) -> StageOutput:
     entries = [FileEntry.from_dict(result["entry"]) for result in parts if result["entry"]]
     cells = sum(entry.rows or 0 for entry in entries)
     # `words`: those in the rows that are counted; the others are unknown, rare, or ends of sentences and texts
     counts: StageCounts = {
         "tokens": len(_stream(job, words)),
-        "words": seen,
+        "words": word_count,
         "vocabulary": len(words.ids),
         "cells": cells,
     }

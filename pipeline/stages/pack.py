@@ -197,7 +197,7 @@ def _small_batches(path: Path) -> Iterator[pa.Table]:
 
 
 def _packer(job: Job, encoder_choice: str) -> Packer:
-    return load_packer(job.inputs.one("tokenizer").file("tokenizer.json"), encoder_choice, get_ident())
+    return load_packer(job.inputs.single("tokenizer").file("tokenizer.json"), encoder_choice, get_ident())
 
 
 def _held_out(batch: pa.Table, cutoffs: Mapping[str, int]) -> NDArray[np.bool_]:

@@ -80,9 +80,9 @@ class HeldOut:
     @classmethod
     def of(cls, inputs: Inputs) -> HeldOut:
         """From a job's inputs."""
-        row_files = inputs.one("tokens").files("validation/")
+        row_files = inputs.single("tokens").files("validation/")
         document_files = inputs.files("documents", "parts/")
-        return cls(tuple(row_files), tuple(document_files), inputs.one("tokenizer").file("tokenizer.json"))
+        return cls(tuple(row_files), tuple(document_files), inputs.single("tokenizer").file("tokenizer.json"))
 
     def to_dict(self) -> HeldOutPaths:
         return {

@@ -28,11 +28,11 @@ class TrainingStart(TypedDict):
 
 def training_start_of(inputs: Inputs) -> TrainingStart | None:
     """How the training of the model among the inputs started; None where the inputs do not say it."""
-    model = inputs.one("model").manifest
-    externals = {name: str(inputs.one(name).folder("")) for name in EXTERNALS if name in inputs}
+    model = inputs.single("model").manifest
+    externals = {name: str(inputs.single(name).folder("")) for name in EXTERNALS if name in inputs}
     if "seed" not in model.params or any(name in model.inputs and name not in externals for name in EXTERNALS):
         return None
-    train = [str(path) for path in inputs.one("tokens").files("train/")]
+    train = [str(path) for path in inputs.single("tokens").files("train/")]
     return {"seed": model.params["seed"], "externals": externals, "train": train}
 
 

@@ -27,8 +27,8 @@ class ExportSource:
     @classmethod
     def of(cls, inputs: Inputs) -> ExportSource:
         """From a job's inputs."""
-        tokenizer = inputs.one("tokenizer").file("tokenizer.json")
-        return cls(inputs.one("model").folder("model"), tokenizer, HeldOut.of(inputs), Card.of(inputs))
+        tokenizer = inputs.single("tokenizer").file("tokenizer.json")
+        return cls(inputs.single("model").folder("model"), tokenizer, HeldOut.of(inputs), Card.of(inputs))
 
     @property
     def end_of_text(self) -> str:

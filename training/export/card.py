@@ -26,8 +26,8 @@ class Card:
     @classmethod
     def of(cls, inputs: Inputs) -> Card:
         """From a job's inputs; earlier artifacts are read from the same store, as far as they still exist."""
-        tokens = inputs.one("tokens")
-        model = inputs.one("model")
+        tokens = inputs.single("tokens")
+        model = inputs.single("model")
         splits = read_json(tokens.file(SPLITS)) if tokens.has(SPLITS) else {}
         return cls(model.manifest.params, model.manifest.numerics, splits, tuple(_manifests(inputs.every())))
 

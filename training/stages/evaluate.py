@@ -60,7 +60,7 @@ def _shared_spec(job: Job, held_out: HeldOut, seed: int) -> EvaluationSpec:
         "seed": seed,
         # from the configuration, never the core count: another number of threads is another order of sums
         "threads": job.cluster.threads,
-        "model": str(job.inputs.one("model").folder("model")),
+        "model": str(job.inputs.single("model").folder("model")),
         "held_out": held_out.to_dict(),
         "training_start": training_start_of(job.inputs),
         "progress": job.progress.address,
@@ -84,7 +84,7 @@ def _result_path(job: Job, task: str, number: int) -> Path:
 
     The model's digest is part of it: a model that was trained again may differ in its last bits.
     """
-    return job.folder / RESULTS / f"{task}-{job.inputs.one('model').manifest.digest[:8]}" / f"{number:06d}.json"
+    return job.folder / RESULTS / f"{task}-{job.inputs.single('model').manifest.digest[:8]}" / f"{number:06d}.json"
 
 
 def _work(job: Job, specs: Sequence[WorkSpec]) -> None:

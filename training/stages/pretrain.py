@@ -37,7 +37,7 @@ def run(job: Job) -> StageOutput:
 def spec_of(job: Job) -> TrainingSpec:
     """What each worker is given."""
     inputs = job.inputs
-    tokens, tokenizer = inputs.one("tokens"), inputs.one("tokenizer").file("tokenizer.json")
+    tokens, tokenizer = inputs.single("tokens"), inputs.single("tokenizer").file("tokenizer.json")
     return TrainingSpec(
         stage=job.stage, section=_section_of(job), seed=job.params["seed"],
         threads=job.cluster.threads, folder=job.folder, scratch=job.place.scratch, metrics=job.place.metrics,
@@ -45,8 +45,8 @@ def spec_of(job: Job) -> TrainingSpec:
         length=tokens.manifest.params["length"], train=tuple(tokens.files("train/")),
         validation=tuple(tokens.files("validation/")), digest=tokens.manifest.digest,
         languages=_languages(tokens.manifest.counts), counts=tuple(inputs.files("counts", "parts/")),
-        counts_digest=inputs.one("counts").manifest.digest if "counts" in inputs else "",
-        externals={name: inputs.one(name).folder("") for name in EXTERNALS if name in inputs},
+        counts_digest=inputs.single("counts").manifest.digest if "counts" in inputs else "",
+        externals={name: inputs.single(name).folder("") for name in EXTERNALS if name in inputs},
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a store needs of the place where it lies."""
+"""The interface of a storage backend."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Backend(Protocol):
         """Every artifact of a stage, the last published first."""
 
     def has_draft(self, stage: str, fingerprint: str) -> bool:
-        """Whether an unpublished attempt left something to go on from."""
+        """Whether an unpublished attempt left a draft."""
 
     def begin(self, stage: str, fingerprint: str, *, fresh: bool) -> tuple[int, Path]:
         """Start the next attempt: its number, and its folder with the finished files of the last one."""
 
     def save(self, job: Job) -> None:
-        """Keep what the attempt has finished, so that a later one, on any machine, can take it over."""
+        """Save the finished files of the attempt, so that a later one, on any machine, can reuse them."""
 
     def publish(self, job: Job, manifest: Manifest, line: JournalLine) -> Artifact:
-        """Make the attempt's files an artifact, `line` the first of its journal.
+        """Publish the files of the attempt as an artifact; `line` is the first line of its journal.
 
         Raises: StageFailed when a later attempt has begun.
         """
@@ -41,7 +41,7 @@ class Backend(Protocol):
 
 
 def superseded(job: Job) -> StageFailed:
-    """Why an attempt that is not the current one cannot publish."""
+    """The error of an attempt that is not the current one."""
     return StageFailed(f"{job.stage}: attempt {job.identity.attempt} was superseded; its work is not needed.")
 
 

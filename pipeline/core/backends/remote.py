@@ -65,13 +65,13 @@ class RemoteBackend:
         while True:
             last = self._current(fingerprint)
             before = self._attempt(fingerprint, last) if last else Attempt()
-            taken = {} if fresh or before.done else before.files
+            finished_before = {} if fresh or before.done else before.files
             # taken over in the same put that claims the number: a kill right after it loses nothing
-            if self.objects.put_if_absent(_attempt_key(fingerprint, last + 1), _json(asdict(Attempt(taken)))):
+            if self.objects.put_if_absent(_attempt_key(fingerprint, last + 1), _json(asdict(Attempt(finished_before)))):
                 break
         folder = self.local / "draft" / stage / fingerprint / f"attempt-{last + 1}"
         folder.mkdir(parents=True, exist_ok=True)
-        for path, sha256 in taken.items():
+        for path, sha256 in finished_before.items():
             self.objects.download(object_key(fingerprint, sha256, path), folder / path, sha256)
         return last + 1, folder
 
@@ -106,9 +106,9 @@ class RemoteBackend:
     def _upload(self, job: Job, files: dict[str, str], *, publishing: bool) -> None:
         """Upload what an earlier call or attempt has not, and say in the attempt's own object what is there now."""
         fingerprint, number = job.identity.fingerprint, job.identity.attempt
-        there = self._attempt(fingerprint, number).files
+        uploaded = self._attempt(fingerprint, number).files
         for path, sha256 in files.items():
-            if there.get(path) != sha256:
+            if uploaded.get(path) != sha256:
                 if sha256_file(job.folder / path) != sha256:
                     raise StageFailed(f"{job.stage}: {path} is not the file that was recorded. Run again with --force.")
                 self.objects.upload(job.folder / path, object_key(fingerprint, sha256, path))
@@ -119,14 +119,14 @@ class RemoteBackend:
         fingerprint, number = manifest.fingerprint, job.identity.attempt
         recorded = {file.path: file.sha256 for file in manifest.files}
         self.objects.put(_attempt_key(fingerprint, number), _json(asdict(Attempt(recorded, done=True))))
-        kept = set(_keys(fingerprint, recorded))
-        for other in range(1, self._current(fingerprint) + 1):
-            attempt = self._attempt(fingerprint, other)
+        needed = set(_keys(fingerprint, recorded))
+        for attempt_number in range(1, self._current(fingerprint) + 1):
+            attempt = self._attempt(fingerprint, attempt_number)
             # a survivor that is between its two checks may still write its manifest
-            if attempt.publishing or other > number:
-                kept |= set(_keys(fingerprint, attempt.files))
+            if attempt.publishing or attempt_number > number:
+                needed |= set(_keys(fingerprint, attempt.files))
         for key in self.objects.list(f"draft/{fingerprint}/files"):
-            if key not in kept:
+            if key not in needed:
                 self.objects.delete(key)
 
     def _keep(self, folder: Path, manifest: Manifest) -> None:

@@ -54,9 +54,9 @@ def test_every_record_arrives_once_in_the_partition_of_its_key(make_job: MakeJob
 
 
 def test_the_order_within_a_partition_is_that_of_files_and_rows_whatever_the_workers(make_job: MakeJob) -> None:
-    one, two = shuffled(make_job("one", workers=1)), shuffled(make_job("two", workers=2))
-    assert one == two
-    assert all(part["rows"] == sorted(part["rows"]) for part in one)
+    by_one_worker, by_two_workers = shuffled(make_job("one", workers=1)), shuffled(make_job("two", workers=2))
+    assert by_one_worker == by_two_workers
+    assert all(part["rows"] == sorted(part["rows"]) for part in by_one_worker)
 
 
 def test_a_partition_that_has_a_result_is_not_joined_again(make_job: MakeJob) -> None:

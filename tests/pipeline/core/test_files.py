@@ -32,9 +32,9 @@ def test_remote_files_are_matched_too() -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/crawl/x/b.txt", b"bb")
     memory.pipe("/crawl/x/a.txt", b"a")
-    found = match(["memory://crawl/x/*.txt"])
-    assert [(file.name, file.size) for file in found] == [("a.txt", 1), ("b.txt", 2)]
-    assert sha256_file(found[0].path) == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    matches = match(["memory://crawl/x/*.txt"])
+    assert [(file.name, file.size) for file in matches] == [("a.txt", 1), ("b.txt", 2)]
+    assert sha256_file(matches[0].path) == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

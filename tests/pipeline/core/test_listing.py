@@ -113,8 +113,8 @@ def test_a_relative_path_and_one_through_a_folder_above_are_one_file(
 def test_a_file_that_cannot_be_read_is_refused_by_name(open_folder: Path) -> None:
     write(open_folder, "a/英.jsonl", "b/zh.jsonl")
     (open_folder / "b/zh.jsonl").chmod(0)
-    told = as_nobody(open_folder)
-    assert told.startswith("refused:") and f"{open_folder}/b/zh.jsonl cannot be read (Permission denied)" in told
+    message = as_nobody(open_folder)
+    assert message.startswith("refused:") and f"{open_folder}/b/zh.jsonl cannot be read (Permission denied)" in message
     assert as_nobody(open_folder / "b/*.jsonl").startswith("refused:")
     assert as_nobody(open_folder / "a") == "['英.jsonl']"
 
@@ -124,8 +124,10 @@ def test_a_folder_that_cannot_be_read_is_refused_by_name(open_folder: Path, mode
     write(open_folder, "tree/a/en.jsonl", "tree/b/inner/zh.jsonl", "tree/b/zh.jsonl")
     (open_folder / "tree/b").chmod(mode)
     for pattern in ("tree", "tree/**/*.jsonl", "tree/*/*.jsonl", "tree/b", "tree/b/*", "tree/b/*/*.jsonl"):
-        told = as_nobody(open_folder / pattern)
-        assert told.startswith("refused:") and f"{open_folder}/tree/b" in told and "cannot be read" in told, pattern
+        message = as_nobody(open_folder / pattern)
+        assert message.startswith("refused:") and f"{open_folder}/tree/b" in message and "cannot be read" in message, (
+            pattern
+        )
     assert as_nobody(open_folder / "tree/a") == "['en.jsonl']"
     (open_folder / "tree/b").chmod(0o755)
 
@@ -142,15 +144,17 @@ def test_all_that_cannot_be_read_is_told_at_once_and_a_long_list_is_counted(tmp_
     write(tmp_path, "a.jsonl")
     for number in range(5):
         (tmp_path / f"{number}.jsonl").symlink_to("gone")
-    told = refusal(tmp_path)
-    assert [f"{number}.jsonl is" in told for number in range(5)] == [True] * 3 + [False] * 2 and "; 2 more." in told
+    message = refusal(tmp_path)
+    assert [f"{number}.jsonl is" in message for number in range(5)] == [True] * 3 + [
+        False
+    ] * 2 and "; 2 more." in message
 
 
 def test_links_in_a_circle_are_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path, "tree/a/x.jsonl")
     (tmp_path / "tree/a/up").symlink_to(tmp_path / "tree")
-    told = refusal(tmp_path / "tree")
-    assert f"{tmp_path}/tree/a/up is a link in a circle" in told and "more" not in told
+    message = refusal(tmp_path / "tree")
+    assert f"{tmp_path}/tree/a/up is a link in a circle" in message and "more" not in message
     (tmp_path / "tree/a/up").unlink()
     (tmp_path / "tree/one").symlink_to("two")
     (tmp_path / "tree/two").symlink_to("one")

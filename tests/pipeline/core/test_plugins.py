@@ -56,8 +56,8 @@ def test_a_package_without_a_file_of_its_own_and_a_circle_are_followed(write: Wr
 
 def test_a_library_counts_by_its_version_and_ours_and_pythons_not_at_all(write: Write) -> None:
     write({"counts.py": "import json, os.path\nimport numpy as np\nfrom pipeline.core.config import Section\n"})
-    found = sources(["counts:f"])
-    assert list(found) == ["counts.py", "numpy"] and found["numpy"] == version("numpy")
+    hashes = sources(["counts:f"])
+    assert list(hashes) == ["counts.py", "numpy"] and hashes["numpy"] == version("numpy")
 
 
 def test_a_library_can_be_the_plug_in_itself(write: Write) -> None:
@@ -95,8 +95,8 @@ def test_every_way_to_name_a_plug_in_is_seen(write: Write) -> None:
         Dedupe: {"method": "moja:Method"},
         Ingest: {"sources": [{"reader": "moja:Reader", "paths": "a:b.txt"}, {"reader": "plain", "paths": "x"}]},
     }
-    found = [list(plugin_names(section.model_validate(options))) for section, options in sections.items()]
-    assert found == [["moja:f", "moja:f"], ["moja:Method"], ["moja:Reader"]]
+    names = [list(plugin_names(section.model_validate(options))) for section, options in sections.items()]
+    assert names == [["moja:f", "moja:f"], ["moja:Method"], ["moja:Reader"]]
 
 
 @pytest.mark.parametrize(

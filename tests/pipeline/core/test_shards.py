@@ -128,7 +128,7 @@ def test_the_datasets_library_opens_every_kind_of_shard(tmp_path: Path, kind: st
 
 def as_a_map(table: pa.Table) -> pa.Table:
     """The documents as the first versions of the stages wrote them."""
-    pairs = [None if row is None else [(one["key"], one["value"]) for one in row]
+    pairs = [None if row is None else [(entry["key"], entry["value"]) for entry in row]
              for row in table["metadata"].to_pylist()]  # fmt: skip
     return table.set_column(6, "metadata", pa.array(pairs, pa.map_(pa.string(), pa.string())))
 
@@ -151,8 +151,8 @@ def test_documents_of_earlier_versions_are_written_as_those_of_today(tmp_path: P
 
 def test_the_content_hash_of_metadata_tells_pairs_keys_and_values_apart(tmp_path: Path) -> None:
     def content(*metadata: list[tuple[str, str]] | None) -> str:
-        rows = [{**ROWS[0], "metadata": None if one is None else [{"key": k, "value": v} for k, v in one]}
-                for one in metadata]  # fmt: skip
+        rows = [{**ROWS[0], "metadata": None if entries is None else [{"key": k, "value": v} for k, v in entries]}
+                for entries in metadata]  # fmt: skip
         return str(write(tmp_path, "m", len(rows), table=pa.Table.from_pylist(rows, schema=DOCUMENTS)).content)
 
     columns = [

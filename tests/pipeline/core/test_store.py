@@ -26,7 +26,7 @@ def job_for(store: Store, tmp_path: Path, *, fresh: bool = False) -> Job:
     return Job(identity, Inputs(), JobPaths(folder, tmp_path, tmp_path, tmp_path / "log"))
 
 
-def made(job: Job, text: str = "x") -> StageOutput:
+def write_output(job: Job, text: str = "x") -> StageOutput:
     (job.folder / "parts").mkdir(exist_ok=True)
     (job.folder / "parts" / "one.txt").write_text(text)
     (job.folder / "stray.txt").write_text("not recorded")
@@ -36,7 +36,7 @@ def made(job: Job, text: str = "x") -> StageOutput:
 def test_a_published_artifact_holds_what_was_recorded_and_nothing_else(tmp_path: Path) -> None:
     store = Store(tmp_path)
     job = job_for(store, tmp_path)
-    artifact = store.publish(job, made(job))
+    artifact = store.publish(job, write_output(job))
     names = sorted(
         path.relative_to(artifact.folder("")).as_posix() for path in artifact.folder("").rglob("*") if path.is_file()
     )
@@ -57,7 +57,7 @@ def artifact_read(path: Path, artifact):  # type: ignore[no-untyped-def]
 def test_the_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:
     store = Store(tmp_path)
     job = job_for(store, tmp_path)
-    manifest = json.loads((store.publish(job, made(job)).file("manifest.json")).read_text())
+    manifest = json.loads((store.publish(job, write_output(job)).file("manifest.json")).read_text())
     line = f"{hashlib.sha256(b'x').hexdigest()}  parts/one.txt\n"
     assert manifest["digest"] == hashlib.sha256(line.encode()).hexdigest()
     assert manifest["files"] == [{"path": "parts/one.txt", "bytes": 1, "rows": None, "sha256": line.split()[0]}]
@@ -66,7 +66,7 @@ def test_the_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:
 def test_a_new_attempt_takes_over_finished_files_and_no_half_written_ones(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = job_for(store, tmp_path)
-    made(first)
+    write_output(first)
     (first.folder / "parts" / ".two.txt.1.tmp").write_text("half")
     second = job_for(store, tmp_path)
     assert second.identity.attempt == 2 and store.has_draft("clean", PRINT)
@@ -75,33 +75,33 @@ def test_a_new_attempt_takes_over_finished_files_and_no_half_written_ones(tmp_pa
 
 def test_a_forced_attempt_takes_over_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    made(job_for(store, tmp_path))
+    write_output(job_for(store, tmp_path))
     assert not list(job_for(store, tmp_path, fresh=True).folder.iterdir())
 
 
 def test_a_superseded_attempt_cannot_publish_and_cannot_change_the_new_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = job_for(store, tmp_path)
-    outcome = made(first)
+    output = write_output(first)
     second = job_for(store, tmp_path)
     with pytest.raises(StageFailed, match="superseded"):
-        store.publish(first, outcome)
+        store.publish(first, output)
     beside = first.folder / "parts" / "beside"
     beside.write_text("other bytes")
     beside.replace(first.folder / "parts" / "one.txt")  # how every writer of ours puts a file in place
     assert (second.folder / "parts" / "one.txt").read_text() == "x"
-    store.publish(second, made(second))
+    store.publish(second, write_output(second))
     with pytest.raises(StageFailed, match="superseded"):
-        store.publish(first, outcome)
+        store.publish(first, output)
 
 
 def test_rows_that_do_not_add_up_are_never_published(tmp_path: Path) -> None:
     store = Store(tmp_path)
     job = job_for(store, tmp_path)
-    outcome = made(job)
-    outcome.counts["out"] = 2
+    output = write_output(job)
+    output.counts["out"] = 2
     with pytest.raises(StageFailed, match="do not add up"):
-        store.publish(job, outcome)
+        store.publish(job, output)
     assert store.find("clean", PRINT) is None
 
 
@@ -109,9 +109,9 @@ def test_forced_work_that_comes_out_otherwise_replaces_the_artifact(tmp_path: Pa
     store = Store(tmp_path)
     for text in ("x", "x", "y"):
         job = job_for(store, tmp_path, fresh=True)
-        store.publish(job, made(job, text))
-        found = store.find("clean", PRINT)
-        assert found and found.files("parts/")[0].read_text() == text
+        store.publish(job, write_output(job, text))
+        published = store.find("clean", PRINT)
+        assert published and published.files("parts/")[0].read_text() == text
 
 
 def test_a_fingerprint_follows_from_stage_version_params_and_inputs_alone() -> None:
@@ -127,19 +127,23 @@ def test_a_fingerprint_follows_from_stage_version_params_and_inputs_alone() -> N
 def test_a_job_survives_the_way_to_its_process(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = job_for(store, tmp_path)
-    artifact = store.publish(first, made(first))
+    artifact = store.publish(first, write_output(first))
     inputs = Inputs.of({"documents": [artifact, artifact], "init": artifact})
     job = replace(first, inputs=inputs, place=replace(first.place, folder=tmp_path))
     again = Job.from_dict(json.loads(json.dumps(job.to_dict())))
     assert [part.uri for part in again.inputs.all("documents")] == [artifact.uri, artifact.uri]
-    read = Inputs.of({"documents": [found, found], "init": found}) if (found := store.find("clean", PRINT)) else None
+    read = (
+        Inputs.of({"documents": [published, published], "init": published})
+        if (published := store.find("clean", PRINT))
+        else None
+    )
     assert replace(again, progress=job.progress, sources=()) == replace(job, inputs=read)
 
 
 def test_a_manifest_says_what_its_inputs_held_and_one_of_an_earlier_release_is_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
     job = job_for(store, tmp_path)
-    path = store.publish(job, made(job)).file("manifest.json")
+    path = store.publish(job, write_output(job)).file("manifest.json")
     value = json.loads(path.read_text())
     assert value["inputs"] == {"ingest": "e" * 64} and value["input_digests"] == {"ingest": "d" * 64}
     del value["input_digests"]

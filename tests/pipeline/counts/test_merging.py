@@ -12,46 +12,49 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import StageFailed
 from pipeline.core.spill import segment
-from pipeline.counts.merging import RunReader, merged, write
+from pipeline.counts.merging import RunReader, merge_runs, write_run
 
 LISTS = st.lists(st.dictionaries(st.integers(0, 40), st.integers(1, 9), max_size=25), min_size=1, max_size=6)
 
 
-def sources(folder: Path, lists: list[dict[int, int]]) -> list[RunReader]:
-    found = []
-    for at, one in enumerate(lists):
-        pairs = np.array(sorted(one), np.uint64), np.array([one[key] for key in sorted(one)], np.uint64)
-        for file in write(folder, f"{at}.bin", pairs, parts=np.zeros(1, np.uint64)):
-            found.append(RunReader.of(segment(folder / file, 0)))
-    return found
+def run_readers(folder: Path, lists: list[dict[int, int]]) -> list[RunReader]:
+    readers = []
+    for at, sums_by_key in enumerate(lists):
+        pairs = (
+            np.array(sorted(sums_by_key), np.uint64),
+            np.array([sums_by_key[key] for key in sorted(sums_by_key)], np.uint64),
+        )
+        for file in write_run(folder, f"{at}.bin", pairs, parts=np.zeros(1, np.uint64)):
+            readers.append(RunReader.of(segment(folder / file, 0)))
+    return readers
 
 
 @settings(max_examples=80, deadline=None)
-@given(lists=LISTS, room=st.integers(1, 40))
+@given(lists=LISTS, capacity=st.integers(1, 40))
 def test_every_key_comes_once_in_order_with_all_its_sums(
-    tmp_path_factory: pytest.TempPathFactory, lists: list[dict[int, int]], room: int
+    tmp_path_factory: pytest.TempPathFactory, lists: list[dict[int, int]], capacity: int
 ) -> None:
     blocks = [
         (keys.tolist(), sums.tolist())
-        for keys, sums in merged(sources(tmp_path_factory.mktemp("lists"), lists), room=room)
+        for keys, sums in merge_runs(run_readers(tmp_path_factory.mktemp("lists"), lists), capacity=capacity)
     ]
     keys, sums = ([value for block in blocks for value in block[part]] for part in (0, 1))
-    expected = sum((Counter(one) for one in lists), Counter())
+    expected = sum((Counter(sums_by_key) for sums_by_key in lists), Counter())
     assert keys == sorted(expected)
     assert dict(zip(keys, sums, strict=True)) == dict(expected)
 
 
-def test_a_list_is_cut_where_a_part_of_the_table_begins(tmp_path: Path) -> None:
+def test_a_run_is_split_where_a_part_of_the_table_begins(tmp_path: Path) -> None:
     pairs = np.array([1, 4, 5, 9], np.uint64), np.array([10, 40, 50, 90], np.uint64)
-    (file,) = write(tmp_path, "run.bin", pairs, parts=np.array([0, 4, 6, 9], np.uint64))
+    (file,) = write_run(tmp_path, "run.bin", pairs, parts=np.array([0, 4, 6, 9], np.uint64))
     by_part = [RunReader.of(segment(tmp_path / file, part)) for part in range(4)]
-    assert [source.length for source in by_part] == [1, 2, 0, 1]
-    keys = [[keys.tolist() for keys, _ in merged([source])] for source in by_part if source.length]
+    assert [reader.length for reader in by_part] == [1, 2, 0, 1]
+    keys = [[keys.tolist() for keys, _ in merge_runs([reader])] for reader in by_part if reader.length]
     assert keys == [[[1]], [[4, 5]], [[9]]]
 
 
-def test_a_list_that_was_cut_short_is_said(tmp_path: Path) -> None:
-    (source,) = sources(tmp_path, [{1: 1, 2: 2}])
-    source.path.write_bytes(source.path.read_bytes()[:-8])
+def test_a_truncated_run_is_an_error(tmp_path: Path) -> None:
+    (reader,) = run_readers(tmp_path, [{1: 1, 2: 2}])
+    reader.path.write_bytes(reader.path.read_bytes()[:-8])
     with pytest.raises(StageFailed, match="the file is shorter than it was"):
-        list(merged([source]))
+        list(merge_runs([reader]))

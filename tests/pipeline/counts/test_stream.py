@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import ShardWriter
 from pipeline.counts import stream as module
-from pipeline.counts.stream import TokenStream, write
+from pipeline.counts.stream import TokenStream, write_tokens
 from pipeline.kernels.cooccurrence import BORDER, LEFT_OUT
 
 NUMBERS = np.array([BORDER, LEFT_OUT, 0, 1, 2], np.int32)
@@ -21,8 +21,8 @@ NUMBERS = np.array([BORDER, LEFT_OUT, 0, 1, 2], np.int32)
 
 def flat(folder: Path, tokens: list[list[int]], vocabulary: int = 5) -> TokenStream:
     paths = [folder / f"{at}.tokens" for at in range(len(tokens))]
-    for path, some in zip(paths, tokens, strict=True):
-        np.array(some, module.dtype(vocabulary)).tofile(path)
+    for path, file_tokens in zip(paths, tokens, strict=True):
+        np.array(file_tokens, module.token_dtype(vocabulary)).tofile(path)
     return TokenStream(paths, vocabulary=vocabulary)
 
 
@@ -41,7 +41,7 @@ def test_the_words_before_a_place_reach_back_to_a_border_and_no_further(
     tmp_path_factory: pytest.TempPathFactory, tokens: list[list[int]], window: int
 ) -> None:
     stream = flat(tmp_path_factory.mktemp("flat"), tokens)
-    whole = [token for some in tokens for token in some]
+    whole = [token for file_tokens in tokens for token in file_tokens]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LOOK_BACK", 3)
         for place in range(len(whole) + 1):
@@ -55,11 +55,11 @@ def test_the_words_before_a_place_reach_back_to_a_border_and_no_further(
 def test_rows_are_laid_down_and_their_tokens_counted(tmp_path: Path, vocabulary: int) -> None:
     rows = [[5, 6, vocabulary - 1], [5], []]
     with ShardWriter(tmp_path, "train", "rows", tokens_schema(vocabulary)) as shard:
-        for some in (rows[:2], rows[2:]):
-            table = pa.table({"tokens": some, "documents": [[]] * len(some)}, schema=tokens_schema(vocabulary))
+        for group in (rows[:2], rows[2:]):
+            table = pa.table({"tokens": group, "documents": [[]] * len(group)}, schema=tokens_schema(vocabulary))
             shard.write(table)
     assert shard.entry is not None
-    counts = write(tmp_path / shard.entry.path, tmp_path / "flat" / "0.tokens", vocabulary=vocabulary)
+    counts = write_tokens(tmp_path / shard.entry.path, tmp_path / "flat" / "0.tokens", vocabulary=vocabulary)
     assert TokenStream([tmp_path / "flat" / "0.tokens"], vocabulary=vocabulary).read(0, 4).tolist() == [
         5,
         6,

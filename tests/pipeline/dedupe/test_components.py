@@ -24,8 +24,8 @@ def numbers(*values: int) -> np.ndarray:  # type: ignore[type-arg]
 def plain_components(edges: list[tuple[int, int]]) -> list[list[int]]:
     label = {node: node for edge in edges for node in edge}
     for _ in label:
-        for one, other in edges:
-            label[one] = label[other] = min(label[one], label[other])
+        for left, right in edges:
+            label[left] = label[right] = min(label[left], label[right])
     return [sorted(node for node in label if label[node] == least) for least in sorted(set(label.values()))]
 
 
@@ -33,8 +33,8 @@ def plain_components(edges: list[tuple[int, int]]) -> list[list[int]]:
 def test_components_are_those_of_a_plain_search(edges: list[tuple[int, int]]) -> None:
     first, second = numbers(*(a for a, _ in edges)), numbers(*(b for _, b in edges))
     groups = connected_components(first, second)
-    found = [groups.members[a:b].tolist() for a, b in zip(groups.offsets[:-1], groups.offsets[1:], strict=True)]
-    assert found == plain_components(edges)
+    components = [groups.members[a:b].tolist() for a, b in zip(groups.offsets[:-1], groups.offsets[1:], strict=True)]
+    assert components == plain_components(edges)
 
 
 def test_a_long_chain_is_one_component() -> None:
@@ -62,7 +62,7 @@ def removed(
 ) -> dict[int, tuple[int, float, bool]]:  # fmt: skip
     """Select survivors in one component of all; {document that goes: (for which, similarity, equal texts)}."""
     count = len(sets)
-    values = [np.array(sorted(one), np.uint32) for one in sets]
+    values = [np.array(sorted(shingles), np.uint32) for shingles in sets]
     held = Sets(np.concatenate(values), np.cumsum([0, *map(len, values)]))
     write_sets(folder, 0, iter([(np.arange(count, dtype=np.uint64), held)]))
     store = SetStore(folder, numbers(0, count))
@@ -75,8 +75,8 @@ def removed(
         numbers(*(raw or [7] * count)),
         np.array(part or [0] * count),
     )
-    found = select_survivors(copies, store, threshold)
-    return {int(r["document"]): (int(r["kept"]), float(r["similarity"]), bool(r["equal"])) for r in found}
+    removals = select_survivors(copies, store, threshold)
+    return {int(r["document"]): (int(r["kept"]), float(r["similarity"]), bool(r["equal"])) for r in removals}
 
 
 BASE = set(range(100))
@@ -100,31 +100,31 @@ def test_the_cleanest_spelling_stays_then_the_text_decides_then_the_place(tmp_pa
 
 
 def test_equal_texts_go_with_the_one_that_stands_for_them(tmp_path: Path) -> None:
-    found = removed(tmp_path, [BASE | {200}, BASE, BASE], leader=[0, 1, 1])
-    assert found == {1: (0, 100 / 101, False), 2: (0, 100 / 101, False)}
-    found = removed(tmp_path, [BASE, BASE, BASE], leader=[0, 0, 0], length=[102, 101, 103])
-    assert found == {0: (1, 1.0, True), 2: (1, 1.0, True)}
+    removals = removed(tmp_path, [BASE | {200}, BASE, BASE], leader=[0, 1, 1])
+    assert removals == {1: (0, 100 / 101, False), 2: (0, 100 / 101, False)}
+    removals = removed(tmp_path, [BASE, BASE, BASE], leader=[0, 0, 0], length=[102, 101, 103])
+    assert removals == {0: (1, 1.0, True), 2: (1, 1.0, True)}
 
 
 def test_a_chain_ends_where_its_ends_have_little_in_common(tmp_path: Path) -> None:
     chain = [set(range(n, n + 100)) for n in (0, 15, 30, 45)]
-    found = removed(tmp_path, chain)
+    removals = removed(tmp_path, chain)
     # 0 stays; 15 is alike by 85/115; 30 by 70/130, which is too little: it stays, and takes 45 with it
-    assert found == {1: (0, 85 / 115, False), 3: (2, 85 / 115, False)}
+    assert removals == {1: (0, 85 / 115, False), 3: (2, 85 / 115, False)}
 
 
 def test_a_chain_may_carry_a_little_below_the_threshold(tmp_path: Path) -> None:
     chain = [set(range(n, n + 100)) for n in (0, 12, 24)]
-    found = removed(tmp_path, chain, threshold=0.7)
-    assert found[2] == (0, 76 / 124, False)
+    removals = removed(tmp_path, chain, threshold=0.7)
+    assert removals[2] == (0, 76 / 124, False)
 
 
 def test_who_stays_is_never_one_that_goes(tmp_path: Path) -> None:
     chain = [set(range(7 * n, 7 * n + 100)) for n in range(60)]
-    found = removed(tmp_path, chain)
-    assert found
-    assert not {kept for kept, _, _ in found.values()} & found.keys()
-    assert min(similarity for _, similarity, _ in found.values()) >= 0.6
+    removals = removed(tmp_path, chain)
+    assert removals
+    assert not {kept for kept, _, _ in removals.values()} & removals.keys()
+    assert min(similarity for _, similarity, _ in removals.values()) >= 0.6
 
 
 def test_a_component_larger_than_memory_is_read_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

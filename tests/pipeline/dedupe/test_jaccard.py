@@ -21,23 +21,23 @@ SETS = st.lists(st.sets(st.integers(0, 30), min_size=1, max_size=24), min_size=2
 
 
 def stored(folder: Path, sets: list[set[int]], file: int = 0, first: int = 0) -> None:
-    values = [np.array(sorted(one), np.uint32) for one in sets]
+    values = [np.array(sorted(shingles), np.uint32) for shingles in sets]
     offsets = np.cumsum([0, *map(len, values)])
     numbers = np.arange(first, first + len(sets), dtype=np.uint64)
     write_sets(folder, file, iter([(numbers, Sets(np.concatenate([*values, np.empty(0, np.uint32)]), offsets))]))
 
 
-def index_of(one: set[int], other: set[int]) -> float:
-    if min(len(one), len(other)) < SMALL_SET:
-        return float(one == other)
-    return len(one & other) / len(one | other)
+def index_of(first: set[int], second: set[int]) -> float:
+    if min(len(first), len(second)) < SMALL_SET:
+        return float(first == second)
+    return len(first & second) / len(first | second)
 
 
 def connected(pairs: set[tuple[int, int]], count: int) -> list[int]:
     label = list(range(count))
     for _ in range(count):
-        for one, other in pairs:
-            label[one] = label[other] = min(label[one], label[other])
+        for left, right in pairs:
+            label[left] = label[right] = min(label[left], label[right])
     return label
 
 
@@ -52,22 +52,22 @@ def test_links_are_true_and_connect_all_that_are_alike(
 ) -> None:
     folder = tmp_path_factory.mktemp("sets")
     stored(folder, sets)
-    found = verify_pairs(group(len(sets)), SetStore(folder, np.array([0, len(sets)], np.uint64)), threshold)
-    for pair in found:
+    similar_pairs = verify_pairs(group(len(sets)), SetStore(folder, np.array([0, len(sets)], np.uint64)), threshold)
+    for pair in similar_pairs:
         true = index_of(sets[pair["first"]], sets[pair["second"]])
         assert true >= threshold
         assert pair["similarity"] == true
     every = {(a, b) for a in range(len(sets)) for b in range(a) if index_of(sets[a], sets[b]) >= threshold}
-    linked = {(int(pair["first"]), int(pair["second"])) for pair in found}
+    linked = {(int(pair["first"]), int(pair["second"])) for pair in similar_pairs}
     assert connected(linked, len(sets)) == connected(every, len(sets))
 
 
 def test_a_hot_group_of_near_equals_is_one_component_and_its_pairs_stay_few(tmp_path: Path) -> None:
     count = 20_000
     stored(tmp_path, [set(range(n % 3, 60)) for n in range(count)])
-    found = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
-    assert connected_components(found["first"], found["second"]).offsets.tolist() == [0, count]
-    assert len(found) < 3 * count
+    similar_pairs = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
+    assert connected_components(similar_pairs["first"], similar_pairs["second"]).offsets.tolist() == [0, count]
+    assert len(similar_pairs) < 3 * count
 
 
 def test_a_hot_group_of_strangers_stays_linear_and_still_finds_the_twins(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_hot_group_of_strangers_stays_linear_and_still_finds_the_twins(tmp_pat
     for n in range(0, 200, 2):
         sets[n] = set(sorted(sets[n + 1])[1:])
     stored(tmp_path, sets)
-    found = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
-    pairs = {tuple(sorted((int(pair["first"]), int(pair["second"])))) for pair in found}
+    similar_pairs = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
+    pairs = {tuple(sorted((int(pair["first"]), int(pair["second"])))) for pair in similar_pairs}
     assert pairs == {(n, n + 1) for n in range(0, 200, 2)}
 
 
@@ -101,8 +101,8 @@ def test_sets_come_back_by_document_from_any_file(tmp_path: Path) -> None:
     stored(tmp_path, second, file=2, first=3)
     store = SetStore(tmp_path, np.array([0, 3, 3, 5], np.uint64))
     sets, places = store.read(np.array([4, 0, 4, 2, 3], np.uint64))
-    found = [set(sets.values[sets.offsets[n] : sets.offsets[n + 1]].tolist()) for n in places]
-    assert found == [{6}, {1, 2, 3}, {6}, {9}, {4, 5}]
+    contents = [set(sets.values[sets.offsets[n] : sets.offsets[n + 1]].tolist()) for n in places]
+    assert contents == [{6}, {1, 2, 3}, {6}, {9}, {4, 5}]
     assert store.sizes(np.array([1, 3, 0], np.uint64)).tolist() == [0, 2, 3]
 
 

@@ -27,14 +27,14 @@ def column(*texts: str) -> pa.LargeStringArray:
     return pa.array(texts, pa.large_string())
 
 
-def index_of(one: str, other: str) -> float:
-    sets = METHOD.sets(column(one, other))
+def index_of(text: str, other_text: str) -> float:
+    sets = METHOD.sets(column(text, other_text))
     first, second = (set(sets.values[sets.offsets[n] : sets.offsets[n + 1]].tolist()) for n in (0, 1))
     return len(first & second) / len(first | second)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other_text"),
     [
         ("don't stop the furnace while the ore is hot", "Don't stop the furnace while that ore is hot"),
         ("snake_case and __init__ are words_of code here", "snake_case and __init__ are words of code here"),
@@ -44,9 +44,9 @@ def index_of(one: str, other: str) -> float:
         ("too short", "too short!"),
     ],
 )
-def test_the_index_is_that_of_sets_of_five_units(one: str, other: str) -> None:
-    first, second = plain_shingles(one), plain_shingles(other)
-    assert index_of(one, other) == pytest.approx(len(first & second) / len(first | second))
+def test_the_index_is_that_of_sets_of_five_units(text: str, other_text: str) -> None:
+    first, second = plain_shingles(text), plain_shingles(other_text)
+    assert index_of(text, other_text) == pytest.approx(len(first & second) / len(first | second))
 
 
 def test_sets_are_sorted_and_end_to_end() -> None:
@@ -64,7 +64,7 @@ def test_a_document_has_the_bands_of_its_text_alone() -> None:
     assert (whole != 0).all()
 
 
-def made(shared: int, own: int, seed: int) -> tuple[str, str]:
+def make_pair(shared: int, own: int, seed: int) -> tuple[str, str]:
     """Two texts of distinct words, as lists of five-word lines with a known share of lines in common."""
     draw = random.Random(seed)
     words = [f"{draw.getrandbits(40):x}q" for _ in range(shared + 2 * own)]
@@ -73,12 +73,12 @@ def made(shared: int, own: int, seed: int) -> tuple[str, str]:
 
 @pytest.mark.parametrize("own", [4, 8, 20])
 def test_two_texts_share_a_band_as_often_as_the_curve_says(own: int) -> None:
-    pairs = [made(100, own, seed) for seed in range(300)]
+    pairs = [make_pair(100, own, seed) for seed in range(300)]
     s = np.mean([index_of(*pair) for pair in pairs])
-    one, other = (METHOD.bands(column(*side)) for side in zip(*pairs, strict=True))
+    left_bands, right_bands = (METHOD.bands(column(*side)) for side in zip(*pairs, strict=True))
     expected, tries = s**8, 300 * 14
     # bands of a pair are nearly independent: three standard errors, a little wider for that
-    assert abs((one == other).mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / tries)
+    assert abs((left_bands == right_bands).mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / tries)
 
 
 def test_bands_and_rows_are_those_of_the_section() -> None:

@@ -26,7 +26,7 @@ def key(text: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other_text"),
     [
         ("The ore is hot.", "the ORE is  hot.\r\n"),
         ("\n 矿石很热。\t", "矿石很热。"),
@@ -38,16 +38,16 @@ def key(text: str) -> bytes:
         ("한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8"),
     ],
 )
-def test_spelling_does_not_change_the_key(one: str, other: str) -> None:
-    assert key(one) == key(other)
+def test_spelling_does_not_change_the_key(text: str, other_text: str) -> None:
+    assert key(text) == key(other_text)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other_text"),
     [("ore", "oar"), ("ore is", "oreis"), ("矿石", "矿 石"), ("ab", "ba"), ("a.", "a"), ("", "a"), ("热", "热热")],
 )
-def test_other_texts_have_other_keys(one: str, other: str) -> None:
-    assert key(one) != key(other)
+def test_other_texts_have_other_keys(text: str, other_text: str) -> None:
+    assert key(text) != key(other_text)
 
 
 def folded(text: str) -> str:
@@ -68,8 +68,8 @@ def spellings(draw: st.DrawFn) -> tuple[str, str]:
 
 @given(st.tuples(st.text(ALPHABET, max_size=2), st.text(ALPHABET, max_size=2)) | spellings())
 def test_keys_are_equal_just_where_the_folded_texts_are(texts: tuple[str, str]) -> None:
-    one, other = texts
-    assert (key(one) == key(other)) == (folded(one) == folded(other))
+    text, other_text = texts
+    assert (key(text) == key(other_text)) == (folded(text) == folded(other_text))
 
 
 @given(st.text(max_size=30))
@@ -91,6 +91,6 @@ def test_texts_without_anything_have_a_key() -> None:
 
 
 def test_the_third_word_tells_spellings_apart() -> None:
-    found = normalized_hashes(to_nfkc(column("the ore", "The ore", "the ore")))
-    assert (found[:, :2] == found[0, :2]).all()
-    assert found[0, 2] == found[2, 2] != found[1, 2]
+    hashes = normalized_hashes(to_nfkc(column("the ore", "The ore", "the ore")))
+    assert (hashes[:, :2] == hashes[0, :2]).all()
+    assert hashes[0, 2] == hashes[2, 2] != hashes[1, 2]

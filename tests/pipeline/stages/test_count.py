@@ -37,21 +37,21 @@ LENGTH = 16
 
 def corpus(seed: int, documents: int = 40) -> list[list[list[str]]]:
     """Documents of sentences of words in two languages; some words are unknown, some documents have one word."""
-    draw, found = random.Random(seed), []
+    draw, tokens = random.Random(seed), []
     for at in range(documents):
         words = [*(CHINESE if at % 2 else ENGLISH), "unheard-of", "the", "的"]
-        found.append([draw.choices(words, k=draw.randint(1, 25)) for _ in range(draw.randint(1, 4))])
-    return found
+        tokens.append([draw.choices(words, k=draw.randint(1, 25)) for _ in range(draw.randint(1, 4))])
+    return tokens
 
 
 def ids_of(documents: list[list[list[str]]]) -> list[int]:
     vocabulary = {word: at for at, word in enumerate([*SPECIALS, *WORDS])}
-    found = []
+    tokens = []
     for sentences in documents:
         for sentence in sentences:
-            found += [*(vocabulary.get(word, 1) for word in sentence), 2]
-        found.append(0)
-    return found
+            tokens += [*(vocabulary.get(word, 1) for word in sentence), 2]
+        tokens.append(0)
+    return tokens
 
 
 def brute_force(tokens: list[int], section: Count) -> Table:
@@ -75,20 +75,20 @@ def make_inputs(tmp_path: Path) -> Callable[..., dict[str, Artifact]]:
     """Packed rows of LENGTH tokens in `files` files, and the tokenizer of words."""
 
     def make(tokens: list[int], *, files: int = 1, name: str = "inputs") -> dict[str, Artifact]:
-        schema, made = tokens_schema(100), list[FileEntry]()
+        schema, entries = tokens_schema(100), list[FileEntry]()
         rows = [tokens[first : first + LENGTH] for first in range(0, len(tokens), LENGTH)]
         step = -(-len(rows) // files)
         for first in range(0, len(rows), step):
             with ShardWriter(tmp_path / name, "train", f"{first:06d}", schema) as shard:
-                for some in (rows[first : first + step][:3], rows[first : first + step][3:]):
-                    shard.write(pa.table({"tokens": some, "documents": [[]] * len(some)}, schema=schema))
+                for group in (rows[first : first + step][:3], rows[first : first + step][3:]):
+                    shard.write(pa.table({"tokens": group, "documents": [[]] * len(group)}, schema=schema))
             assert shard.entry is not None
-            made.append(shard.entry)
+            entries.append(shard.entry)
         tokenizer = tmp_path / f"{name}-tokenizer"
         tokenizer.mkdir()
         (tokenizer / "tokenizer.json").write_text(json.dumps(word_level()), encoding="utf-8")
         entry = entry_of(tokenizer, "tokenizer.json")
-        return {"tokens": artifact(tmp_path / name, made), "tokenizer": artifact(tokenizer, [entry])}
+        return {"tokens": artifact(tmp_path / name, entries), "tokenizer": artifact(tokenizer, [entry])}
 
     return make
 
@@ -120,8 +120,8 @@ def counted(make_job: MakeJob) -> Callable[..., Artifact]:
     return run
 
 
-def cells(found: Artifact) -> list[tuple[int, int, float]]:
-    tables = [pq.read_table(path) for path in found.files("parts/")]
+def cells(table_artifact: Artifact) -> list[tuple[int, int, float]]:
+    tables = [pq.read_table(path) for path in table_artifact.files("parts/")]
     return [(row["word"], row["context"], row["count"]) for table in tables for row in table.to_pylist()]
 
 
@@ -140,12 +140,12 @@ def test_the_table_equals_a_count_by_brute_force(
     make_inputs: Callable[..., dict[str, Artifact]], counted: Callable[..., Artifact], params: dict[str, Any]
 ) -> None:
     tokens = ids_of(corpus(3))
-    found = counted(make_inputs(tokens, files=3), **params)
+    table_artifact = counted(make_inputs(tokens, files=3), **params)
     expected = brute_force(tokens, Count(**params))
-    table = cells(found)
+    table = cells(table_artifact)
     assert {(word, context): value for word, context, value in table} == expected
     assert [cell[:2] for cell in table] == sorted(expected)
-    assert found.manifest.counts["cells"] == len(expected)
+    assert table_artifact.manifest.counts["cells"] == len(expected)
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def cut() -> None:
         monkeypatch.setattr(count, "TASK_TOKENS", 100)
         monkeypatch.setattr(runs, "SLOTS", 1 << 6)
-        monkeypatch.setattr(merging.merged, "__kwdefaults__", {"room": 20})
+        monkeypatch.setattr(merging.merge_runs, "__kwdefaults__", {"capacity": 20})
 
     return cut
 
@@ -212,9 +212,9 @@ def test_a_sentence_goes_on_in_the_next_row(
     make_inputs: Callable[..., dict[str, Artifact]], counted: Callable[..., Artifact]
 ) -> None:
     sentence = [3 + at % len(WORDS) for at in range(3 * LENGTH)]
-    found = counted(make_inputs([*sentence, 2, 0], files=2), window=1)
+    table_artifact = counted(make_inputs([*sentence, 2, 0], files=2), window=1)
     expected = brute_force([*sentence, 2, 0], Count(window=1))
-    assert {(word, context): value for word, context, value in cells(found)} == expected
+    assert {(word, context): value for word, context, value in cells(table_artifact)} == expected
     assert (sentence[LENGTH - 1], sentence[LENGTH]) in expected
 
 

@@ -31,10 +31,10 @@ def chinese(draw: random.Random, characters: int = 150) -> list[str]:
 
 def edited(draw: random.Random, units: list[str], make: Callable[..., list[str]], edits: int) -> list[str]:
     """One edit changes up to five shingles: e edits leave a Jaccard index of about (n − 5e) / (n + 5e)."""
-    found = list(units)
-    for at in draw.sample(range(len(found)), edits):
-        found[at] = make(draw, 1)[0] + "x" * (make is english)
-    return found
+    edited = list(units)
+    for at in draw.sample(range(len(edited)), edits):
+        edited[at] = make(draw, 1)[0] + "x" * (make is english)
+    return edited
 
 
 def planted() -> tuple[Records, dict[str, str], dict[str, str]]:
@@ -114,17 +114,19 @@ def test_the_texts_that_stay_do_not_depend_on_the_order_of_documents(
     make_documents: MakeDocuments, deduped: Callable[..., Artifact]
 ) -> None:
     records, _, _ = planted()
-    found = []
+    survivors = []
     for n, order in enumerate((records, records[::-1], random.Random(2).sample(records, len(records)))):
-        found.append(texts_that_stay(deduped(make_documents(order, files=1 + n, name=f"documents-{n}"), f"dedupe-{n}")))
-    assert found[0] == found[1] == found[2]
+        survivors.append(
+            texts_that_stay(deduped(make_documents(order, files=1 + n, name=f"documents-{n}"), f"dedupe-{n}"))
+        )
+    assert survivors[0] == survivors[1] == survivors[2]
 
 
 def test_two_workers_write_the_bytes_of_one(make_documents: MakeDocuments, deduped: Callable[..., Artifact]) -> None:
     documents = make_documents(planted()[0], files=4)
-    one, two = deduped(documents, "one", workers=1), deduped(documents, "two", workers=2)
-    assert one.manifest.digest == two.manifest.digest
-    assert [file.path for file in one.manifest.files] == [file.path for file in two.manifest.files]
+    by_one_worker, by_two_workers = deduped(documents, "one", workers=1), deduped(documents, "two", workers=2)
+    assert by_one_worker.manifest.digest == by_two_workers.manifest.digest
+    assert [file.path for file in by_one_worker.manifest.files] == [file.path for file in by_two_workers.manifest.files]
 
 
 def test_documents_that_stay_keep_their_order_and_columns(

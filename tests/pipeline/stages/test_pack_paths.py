@@ -71,7 +71,7 @@ def tokens_of(job: Job) -> dict[str, list[int]]:
 
 
 def expected_of(job: Job) -> dict[str, list[int]]:
-    reference = load(job.inputs.one("tokenizer").file("tokenizer.json"))
+    reference = load(job.inputs.single("tokenizer").file("tokenizer.json"))
     return {row["id"]: [*reference.encode_text(row["text"]), 0] for row in documents_of(job)}
 
 

@@ -116,9 +116,9 @@ def test_where_one_artifact_is_read_several_are_refused(corpora: dict[str, list[
     inputs = Inputs.of({"documents": corpora["two"], "model": []})
     assert "documents" in inputs and "model" not in inputs and inputs.all("model") == ()
     with pytest.raises(StageFailed, match="2 artifacts of the kind documents"):
-        inputs.one("documents")
+        inputs.single("documents")
     with pytest.raises(StageFailed, match="0 artifacts of the kind model"):
-        inputs.one("model")
+        inputs.single("model")
 
 
 def test_files_come_part_by_part_and_within_each_by_the_bytes_of_their_paths(

@@ -28,12 +28,12 @@ TEXTS = ["the quiet river", "the old station", "安静的河流", "古老的车�
 
 @pytest.fixture(scope="module")
 def subject(corpus: Any) -> Subject:
-    return Subject(corpus.inputs.one("model").folder("model"), HeldOut.of(corpus.inputs), torch.device("cpu"))
+    return Subject(corpus.inputs.single("model").folder("model"), HeldOut.of(corpus.inputs), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
 def tokenizer(corpus: Any) -> Path:
-    path: Path = corpus.inputs.one("tokenizer").file("tokenizer.json")
+    path: Path = corpus.inputs.single("tokenizer").file("tokenizer.json")
     return path
 
 
@@ -105,11 +105,11 @@ def test_scores_name_files_and_hold_no_path(options: Options, subject: Subject, 
 
 
 def test_a_model_is_compared_with_its_own_initial_weights(options: Options, corpus: Any, tmp_path: Path) -> None:
-    folder = corpus.inputs.one("model").folder("model")
+    folder = corpus.inputs.single("model").folder("model")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     first = first_model("gpt", config["options"], vocabulary=config["vocabulary"], context=32, seed=17)
     save(first, tmp_path / "model")
-    model = corpus.inputs.one("model")
+    model = corpus.inputs.single("model")
     seeded = replace(model, manifest=replace(model.manifest, params={"seed": 17}))
     start = training_start_of(Inputs.of({**corpus.inputs.by_kind, "model": seeded}))
     subject = Subject(tmp_path / "model", HeldOut.of(corpus.inputs), torch.device("cpu"), start)
@@ -125,7 +125,7 @@ def test_a_model_is_compared_with_its_own_initial_weights(options: Options, corp
 
 
 def test_a_training_start_that_is_not_recorded_is_not_guessed(corpus: Any) -> None:
-    model = corpus.inputs.one("model")
+    model = corpus.inputs.single("model")
     assert training_start_of(corpus.inputs) is None, "its manifest records no seed"
     begun = replace(model, manifest=replace(model.manifest, params={"seed": 1}, inputs={"init": "0" * 64}))
     alone = Inputs.of({**corpus.inputs.by_kind, "model": begun})
@@ -135,7 +135,7 @@ def test_a_training_start_that_is_not_recorded_is_not_guessed(corpus: Any) -> No
 
 
 def test_a_model_that_started_from_another_is_compared_with_that(options: Options, corpus: Any) -> None:
-    model = corpus.inputs.one("model")
+    model = corpus.inputs.single("model")
     begun = replace(model, manifest=replace(model.manifest, params={"seed": 1}, inputs={"init": "0" * 64}))
     start = training_start_of(Inputs.of({**corpus.inputs.by_kind, "model": begun, "init": model}))
     subject = Subject(model.folder("model"), HeldOut.of(corpus.inputs), torch.device("cpu"), start)

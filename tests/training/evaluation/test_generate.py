@@ -18,12 +18,12 @@ PROMPTS = ["今天天气", "The quiet river", ""]
 
 @pytest.fixture(scope="module")
 def model(corpus: Any) -> Any:
-    return load(corpus.inputs.one("model").folder("model"))
+    return load(corpus.inputs.single("model").folder("model"))
 
 
 @pytest.fixture(scope="module")
 def tokenizer(corpus: Any) -> GenerationTokenizer:
-    return GenerationTokenizer.read(corpus.inputs.one("tokenizer").file("tokenizer.json"))
+    return GenerationTokenizer.read(corpus.inputs.single("tokenizer").file("tokenizer.json"))
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -53,8 +53,8 @@ def test_text_goes_on_beyond_the_context(model: Any, tokenizer: GenerationTokeni
 @pytest.mark.parametrize("family", ["rnn", "lstm", "gru"])
 def test_a_recurrent_model_forgets_nothing_at_the_end_of_a_row(make_corpus: Callable[..., Any], family: str) -> None:
     corpus = make_corpus(4, family=family, length=16)
-    recurrent = load(corpus.inputs.one("model").folder("model"))
-    tokenizer = GenerationTokenizer.read(corpus.inputs.one("tokenizer").file("tokenizer.json"))
+    recurrent = load(corpus.inputs.single("model").folder("model"))
+    tokenizer = GenerationTokenizer.read(corpus.inputs.single("tokenizer").file("tokenizer.json"))
     prompt = [0, *tokenizer.reference.encode_text("安静的河流 the river " * 4)]
     generated = list(generate_tokens(recurrent, prompt, Sampling(tokens=40, temperature=0), seed=1))
     assert len(prompt) > 16
@@ -116,7 +116,7 @@ def test_draws_follow_the_model_s_chances() -> None:
 def test_what_a_model_remembers_changes_no_token(
     make_corpus: Callable[..., Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = load(make_corpus(4, **options).inputs.one("model").folder("model"))
+    model = load(make_corpus(4, **options).inputs.single("model").folder("model"))
     prompt, sampling = [0, 5, 70, 300], Sampling(tokens=70)
     remembered = list(generate_tokens(model, prompt, sampling, seed=2))
     monkeypatch.setattr(type(model), "cache", lambda self: None)

@@ -56,6 +56,6 @@ def test_a_document_has_the_language_of_its_column(corpus: Any) -> None:
 
 
 def test_documents_in_several_artifacts_are_read_part_by_part(corpus: Any) -> None:
-    documents = corpus.inputs.one("documents")
+    documents = corpus.inputs.single("documents")
     parts = Inputs.of({**corpus.inputs.by_kind, "documents": [documents, documents]})
     assert HeldOut.of(parts).document_files == (*documents.files("parts/"), *documents.files("parts/"))

@@ -45,7 +45,7 @@ FAMILIES: list[tuple[str, TokenizerTrainer, tuple[str, ...]]] = [
 
 def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
     held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options_(), 0)
-    subject = Subject(corpus.inputs.one("model").folder("model"), held_out, torch.device("cpu"))
+    subject = Subject(corpus.inputs.single("model").folder("model"), held_out, torch.device("cpu"))
     result = task.merge(held_out, [task.work(item, subject) for item in task.cut(held_out)])
     return {(score.metric, score.language): score for score in result.scores}
 

@@ -22,13 +22,13 @@ from training.models.saved import load
 
 def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
     held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options(), 0)
-    subject = Subject(corpus.inputs.one("model").folder("model"), held_out, torch.device("cpu"))
+    subject = Subject(corpus.inputs.single("model").folder("model"), held_out, torch.device("cpu"))
     result = task.merge(held_out, [task.work(item, subject) for item in task.cut(held_out)])
     return {(score.metric, score.language): score for score in result.scores}
 
 
 def test_loss_and_bits_per_byte_are_those_of_a_computation_by_hand(corpus: Any) -> None:
-    held_out, model = HeldOut.of(corpus.inputs), load(corpus.inputs.one("model").folder("model"))
+    held_out, model = HeldOut.of(corpus.inputs), load(corpus.inputs.single("model").folder("model"))
     nats = targets = 0.0
     unpredicted = 0
     for row in held_out.rows():

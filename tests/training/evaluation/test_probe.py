@@ -65,7 +65,7 @@ def test_every_layer_is_seen_the_embedding_first(corpus: Any, family: str, layer
     torch.manual_seed(1)
     options = {"layers": 2, "width": 16, **({} if "lstm" in family else {"heads": 2})}
     model = build(family, options, vocabulary=420, context=24).eval()
-    tokenizer = corpus.inputs.one("tokenizer").file("tokenizer.json")
+    tokenizer = corpus.inputs.single("tokenizer").file("tokenizer.json")
     vectors = layer_vectors(model, tokenizer, ["the quiet river", "安静的河流" * 9])
     assert vectors.shape == (2, layers, 32 if family == "bilstm" else 16)
     assert not torch.allclose(vectors[:, 0], vectors[:, 1])

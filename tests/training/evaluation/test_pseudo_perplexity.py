@@ -24,7 +24,7 @@ from training.objectives import special_tokens
 @pytest.fixture(scope="module")
 def subject(masked_corpus: Any) -> Subject:
     inputs = masked_corpus.inputs
-    return Subject(inputs.one("model").folder("model"), HeldOut.of(inputs), torch.device("cpu"))
+    return Subject(inputs.single("model").folder("model"), HeldOut.of(inputs), torch.device("cpu"))
 
 
 def stored_texts(held_out: HeldOut) -> dict[str, str]:
@@ -110,4 +110,4 @@ def test_weights_that_diverged_are_an_error(subject: Subject, tmp_path: Path) ->
 
 def test_it_is_for_masked_models_alone(corpus: Any, subject: Subject) -> None:
     assert pseudo_perplexity.is_masked_model(subject.model)
-    assert not pseudo_perplexity.is_masked_model(load(corpus.inputs.one("model").folder("model")))
+    assert not pseudo_perplexity.is_masked_model(load(corpus.inputs.single("model").folder("model")))

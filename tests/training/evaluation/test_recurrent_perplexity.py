@@ -19,7 +19,7 @@ from training.models.saved import load
 
 def scores_of(corpus: Any) -> dict[tuple[str, str | None], Score]:
     held_out, task = HeldOut.of(corpus.inputs), Perplexity(Options(), 0)
-    subject = Subject(corpus.inputs.one("model").folder("model"), held_out, torch.device("cpu"))
+    subject = Subject(corpus.inputs.single("model").folder("model"), held_out, torch.device("cpu"))
     result = task.merge(held_out, [task.work(item, subject) for item in task.cut(held_out)])
     return {(score.metric, score.language): score for score in result.scores}
 
@@ -34,7 +34,7 @@ def test_a_state_goes_on_from_row_to_row_of_an_item(
     family: str, make_corpus: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(8, family=family)
-    held_out, model = HeldOut.of(corpus.inputs), load(corpus.inputs.one("model").folder("model"))
+    held_out, model = HeldOut.of(corpus.inputs), load(corpus.inputs.single("model").folder("model"))
     rows = [torch.from_numpy(row.tokens) for row in held_out.rows()]
 
     def by_hand(rows: list[torch.Tensor]) -> float:
@@ -57,7 +57,7 @@ def test_a_state_goes_on_from_row_to_row_of_an_item(
 
 def test_both_directions_have_figures_that_are_those_of_a_computation_by_hand(make_corpus: Callable[..., Any]) -> None:
     corpus = make_corpus(8, family="bilstm")
-    held_out, model = HeldOut.of(corpus.inputs), load(corpus.inputs.one("model").folder("model"))
+    held_out, model = HeldOut.of(corpus.inputs), load(corpus.inputs.single("model").folder("model"))
     forward = backward = 0.0
     targets = firsts = lasts = 0
     for row in held_out.rows():

@@ -70,7 +70,7 @@ def test_a_graph_takes_any_number_of_rows_and_tokens(family: str, written: Any, 
     import onnxruntime
 
     session = onnxruntime.InferenceSession(written(family, "onnx") / "model.onnx")
-    model = load(corpora[family].inputs.one("model").folder("model"))
+    model = load(corpora[family].inputs.single("model").folder("model"))
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, (5, 7))
     with torch.inference_mode():
         ours = recurrent.logits(model, tokens)
@@ -111,14 +111,14 @@ def test_what_the_cards_say_runs_where_bloomery_is_not(name: str, written: Any, 
 def test_the_card_tells_the_languages_and_the_lineage(name: str, written: Any, corpora: Any) -> None:
     card = (written("lstm", name) / "README.md").read_text(encoding="utf-8")
     assert '\nlanguage: ["en", "zh"]\n' in card and "| family | lstm |" in card
-    assert corpora["lstm"].inputs.one("model").manifest.fingerprint in card
+    assert corpora["lstm"].inputs.single("model").manifest.fingerprint in card
 
 
 def test_the_file_holds_the_weights_and_nothing_else(written: Any, corpora: Any) -> None:
     folder = written("lstm", "safetensors")
     with safe_open(folder / "model.safetensors", framework="pt") as weights:
         assert weights.metadata() == {"format": "pt"}
-    saved = corpora["lstm"].inputs.one("model").folder("model") / "model.safetensors"
+    saved = corpora["lstm"].inputs.single("model").folder("model") / "model.safetensors"
     assert (folder / "model.safetensors").read_bytes() == saved.read_bytes()
 
 

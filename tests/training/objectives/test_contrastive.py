@@ -31,7 +31,7 @@ Make = Callable[..., Objective]
 @pytest.fixture(scope="module")
 def make_objective(corpus: Any) -> Make:
     """make_objective(positives="spans", group=4) with the tokenizer of the usual corpus."""
-    tokenizer = corpus.inputs.one("tokenizer").file("tokenizer.json")
+    tokenizer = corpus.inputs.single("tokenizer").file("tokenizer.json")
 
     def create_objective(**options: Any) -> Objective:
         component = Component(name="contrastive", options={"group": 4, **options})
@@ -120,7 +120,7 @@ def test_any_row_of_documents_gives_texts_that_fit(make_objective: Make, documen
 def test_chinese_and_english_rows_are_taken_alike(make_objective: Make, corpus: Any) -> None:
     from pipeline.tokenizers.reference_encoder import load
 
-    reference = load(corpus.inputs.one("tokenizer").file("tokenizer.json"))
+    reference = load(corpus.inputs.single("tokenizer").file("tokenizer.json"))
     texts = [
         "安静的河流带着一封信经过古老的车站。" * 4,
         "The quiet river carries a letter past the old station. " * 4,
@@ -232,7 +232,7 @@ def test_the_mean_includes_the_special_tokens_around_a_text() -> None:
 
 
 def test_a_tokenizer_without_special_tokens_gives_bare_texts(corpus: Any) -> None:
-    tokenizer: Path = corpus.inputs.one("tokenizer").file("tokenizer.json")
+    tokenizer: Path = corpus.inputs.single("tokenizer").file("tokenizer.json")
     assert TextTemplate.read(tokenizer) == BARE
 
 

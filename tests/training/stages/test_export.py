@@ -38,7 +38,7 @@ def test_every_file_is_as_readable_as_the_umask_says(
     try:
         job = make_stage_job("export", "files", corpus, PARAMS)
         export.run(job)
-        save(load(corpus.inputs.one("model").folder("model")), tmp_path / "model")
+        save(load(corpus.inputs.single("model").folder("model")), tmp_path / "model")
     finally:
         os.umask(before)
     files = [path for folder in (job.folder, tmp_path / "model") for path in folder.rglob("*") if path.is_file()]
@@ -52,7 +52,7 @@ def test_no_file_tells_a_time_or_a_path(corpus: Any, make_stage_job: Any) -> Non
     folder = job.folder / "huggingface"
     for name in FILES:
         content = (folder / name).read_bytes()
-        assert corpus.inputs.one("model").uri.encode() not in content and b"_name_or_path" not in content
+        assert corpus.inputs.single("model").uri.encode() not in content and b"_name_or_path" not in content
         assert name == "tokenizer.json" or not re.search(rb"20\d\d-\d\d", content)
     with safe_open(folder / "model.safetensors", framework="pt") as weights:
         assert weights.metadata() == {"format": "pt"}
@@ -64,7 +64,7 @@ def test_the_card_tells_the_lineage_and_the_languages(corpus: Any, make_stage_jo
     card = (job.folder / "huggingface" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: ") and '\nlanguage: ["en", "zh"]\n' in card
     for kind in ("model", "tokenizer", "tokens"):
-        assert corpus.inputs.one(kind).manifest.fingerprint in card
+        assert corpus.inputs.single(kind).manifest.fingerprint in card
 
 
 USE = """

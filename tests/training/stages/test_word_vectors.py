@@ -32,7 +32,7 @@ QUESTIONS = ": en\nriver station letter village\n: zh\n今天 天气 河流 车�
 def words(corpus: Any, tmp_path: Path) -> Any:
     """The usual corpus with a model of word vectors over its pieces."""
     torch.manual_seed(3)
-    size = load(corpus.inputs.one("tokenizer").file("tokenizer.json")).vocabulary
+    size = load(corpus.inputs.single("tokenizer").file("tokenizer.json")).vocabulary
     model: Any = build("word2vec", {"width": 12}, vocabulary=size, context=corpus.length)
     model.counts[1:] = torch.arange(size - 1, 0, -1)
     save(model, tmp_path / "vectors" / "model")

@@ -136,8 +136,8 @@ def test_a_kill_at_any_write_leaves_the_artifact_whole_or_absent_and_the_next_at
         assert texts_of(artifact) == TEXTS
     again = begin(elsewhere, tmp_path)
     assert texts_of(elsewhere.publish(again, work(again))) == TEXTS
-    kept = sorted(key.rpartition("/files/")[2].split("/", 1)[1] for key in objects(url))
-    assert set(TEXTS) <= set(kept)
+    uploaded = sorted(key.rpartition("/files/")[2].split("/", 1)[1] for key in objects(url))
+    assert set(TEXTS) <= set(uploaded)
 
 
 def test_a_later_attempt_on_another_machine_takes_over_what_was_saved(

@@ -1,44 +1,48 @@
-"""What goes together in a `pretrain` section: family, objective, optimizer, schedule, engine. Names alone."""
+"""Checks which objective, optimizer, schedule and engine a model family supports. Compares names only."""
 
 from __future__ import annotations
 
-from training.families import FAMILIES, Family, Kind, admits
+from training.families import FAMILIES, Family, FamilyField, supports
 from training.objectives.section import dropout_problem
 from training.section import Pretrain
 
 
 def needs(section: Pretrain) -> tuple[str, ...]:
-    """Kinds of artifact that this family needs beside tokens and tokenizer."""
-    known = FAMILIES.get(section.model.name)
-    return known.needs if known else ()
+    """Kinds of artifact that the family needs besides tokens and tokenizer."""
+    family = FAMILIES.get(section.model.name)
+    return family.needs if family else ()
 
 
 def family_problems(section: Pretrain) -> list[tuple[str, str]]:
-    """What does not go together, as (option, sentence); empty when all does."""
-    known, name, found = FAMILIES.get(section.model.name), section.model.name, []
-    if known is None:
-        return []  # a user's own family knows what it takes
-    kinds: tuple[Kind, ...] = ("objectives", "optimizers", "schedules", "engines")
-    for kind in kinds:
-        option = kind.removesuffix("s")
-        fits, chosen = getattr(known, kind), getattr(section, option).name
-        if not admits(known, kind, chosen):
-            found.append((option, f"{chosen} is not for {name}; it takes {' or '.join(fits)}.{_reason(option, known)}"))
-        elif known.vectors and ":" in chosen and option != "schedule":
-            what = f"the loops of word vectors know no {option} of a user's own; {name} takes {' or '.join(fits)}."
-            found.append((option, what))
-    if known.vectors and (section.augment or section.init or section.init_embeddings):
-        found.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
-    if wrong := dropout_problem(section.objective.options, section.model.options):
-        found.append(("objective", wrong))
+    """Options that do not fit the family or each other, as (option, sentence)."""
+    name = section.model.name
+    family = FAMILIES.get(name)
+    if family is None:
+        return []  # a user's own family checks its options itself
+    problems: list[tuple[str, str]] = []
+    fields: tuple[FamilyField, ...] = ("objectives", "optimizers", "schedules", "engines")
+    for field in fields:
+        option = field.removesuffix("s")
+        alternative = getattr(section, option).name
+        supported = " or ".join(getattr(family, field))
+        if not supports(family, field, alternative):
+            reason = _reason(option, family)
+            problems.append((option, f"{alternative} is not for {name}; it takes {supported}.{reason}"))
+        elif family.vectors and ":" in alternative and option != "schedule":
+            sentence = f"word vectors cannot be trained with a user's own {option}; {name} takes {supported}."
+            problems.append((option, sentence))
+    if family.vectors and (section.augment or section.init or section.init_embeddings):
+        problems.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
+    if objective_problem := dropout_problem(section.objective.options, section.model.options):
+        problems.append(("objective", objective_problem))
     tied = section.model.options.get("tied", True)
     if section.init_embeddings and section.init_embeddings.freeze_steps and not tied:
-        what = "frozen embeddings under an untied head: the head would fit an embedding that then moves away under it."
-        found.append(("init_embeddings", f"{what} Write tied: true, or leave freeze_steps out."))
-    return found
+        reason = "frozen embeddings with an untied head: the head would be fitted to an embedding that changes later."
+        problems.append(("init_embeddings", f"{reason} Write tied: true, or remove freeze_steps."))
+    return problems
 
 
-def _reason(option: str, known: Family) -> str:
-    if known.vectors and option == "engine":
-        return " A step moves a few rows of the vectors: there is no gradient and no optimizer state for ZeRO to share."
+def _reason(option: str, family: Family) -> str:
+    if family.vectors and option == "engine":
+        return " A step changes a few rows of vectors: there is no gradient and no optimizer state for ZeRO to share."
     return ""

@@ -1,7 +1,7 @@
-"""What must go together between a model's section and others: rows, tokenizer, tasks, formats.
+"""Checks across sections: a model's section against its rows, tokenizer, tasks and formats.
 
-The stage table names these checks. Each is called with a stage as configured, before any work, and yields what would
-otherwise fail after hours.
+The stage table names these checks. Each is called with a configured stage before any work, and yields problems that
+would otherwise fail the run after hours.
 """
 
 from __future__ import annotations
@@ -23,27 +23,26 @@ from training.section import Pretrain
 
 
 def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
-    """A row fits the model's context and holds a window; a batch is whole rows for every worker."""
+    """A row fits the model's context and is longer than a window; a batch is whole rows for every worker."""
     pretrain, pack = stage.section, stage.section_of("tokens", Pack)
     if not isinstance(pretrain, Pretrain) or pack is None:
         return
     context = pretrain.model.options.get("context")
     added = special_tokens.added_count(pretrain.model.name, pretrain.objective)
     if context is not None and pack.length + added > context:
-        marked = f" and {added} marks" if added else ""
-        what = f"rows of {pack.length:,} tokens{marked} do not fit the model's context of {context:,}."
-        yield Mismatch(stage.path_of("tokens", "length"), what, "Shorten the rows or set pretrain.model.context.")
+        special = f" and {added} special tokens" if added else ""
+        problem = f"rows of {pack.length:,} tokens{special} do not fit the model's context of {context:,}."
+        yield Mismatch(stage.path_of("tokens", "length"), problem, "Shorten the rows or set pretrain.model.context.")
     window = pretrain.objective.options.get("window")
     if window is not None and window >= pack.length:
-        what = f"a window of {window} words on each side is larger than a row of {pack.length} tokens."
-        yield Mismatch((*stage.path, "objective"), what, "Lengthen pack.length, or narrow the window.")
-    problem = batch_problem(pretrain, length=pack.length, workers=stage.workers)
-    if problem:
-        yield Mismatch((*stage.path, "batch_tokens"), problem)
+        problem = f"a window of {window} words on each side is larger than a row of {pack.length} tokens."
+        yield Mismatch((*stage.path, "objective"), problem, "Lengthen pack.length, or narrow the window.")
+    if size_problem := batch_problem(pretrain, length=pack.length, workers=stage.workers):
+        yield Mismatch((*stage.path, "batch_tokens"), size_problem)
 
 
 def family_and_options(stage: ConfiguredStage) -> Iterator[Mismatch]:
-    """Objective, optimizer, schedule and engine are of the model's family, and a folder holds a model."""
+    """The model's family supports objective, optimizer, schedule and engine, and a folder contains a model."""
     pretrain = stage.section
     if not isinstance(pretrain, Pretrain):
         return
@@ -55,7 +54,7 @@ def family_and_options(stage: ConfiguredStage) -> Iterator[Mismatch]:
 
 
 def tokenizer_and_objective(stage: ConfiguredStage) -> Iterator[Mismatch]:
-    """The tokenizer has the special tokens that objective and augmentations write with."""
+    """The tokenizer has the special tokens that the objective and the augmentations insert."""
     pretrain, tokenizer = stage.section, stage.section_of("tokenizer", Tokenizer)
     if not isinstance(pretrain, Pretrain) or tokenizer is None:
         return
@@ -75,7 +74,7 @@ def tokenizer_and_objective(stage: ConfiguredStage) -> Iterator[Mismatch]:
 
 
 def tasks_and_family(stage: ConfiguredStage) -> Iterator[Mismatch]:
-    """What is asked of the model can be asked of its family, and the files that are asked from are there."""
+    """The model's family supports the tasks, and their files exist."""
     evaluate, pretrain = stage.section, stage.section_of("model", Pretrain)
     if not isinstance(evaluate, Evaluate):
         return
@@ -90,7 +89,7 @@ def tasks_and_family(stage: ConfiguredStage) -> Iterator[Mismatch]:
 
 
 def formats_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
-    """The formats that are asked for know this model, and what opens them is installed."""
+    """The formats support this model, and the libraries that load them are installed."""
     export, pretrain = stage.section, stage.section_of("model", Pretrain)
     if not isinstance(export, Export):
         return

@@ -1,20 +1,21 @@
-"""What goes with what: for each model family its objectives, optimizers, engines, tasks and formats. Names alone.
+"""The model families: the objectives, optimizers, engines, tasks and formats that each supports, by name.
 
-The first of each is the default. One table, so that `check` can say before any work what would fail after hours.
+The first of each is the default. `check` reads this table before any work, to report what would fail after hours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.core.registry import Entry, Registry
 
 Order = Literal["shuffled", "streams"]
-Kind = Literal["objectives", "optimizers", "schedules", "engines", "tasks", "formats"]
+FamilyField = Literal["objectives", "optimizers", "schedules", "engines", "tasks", "formats"]
 
-# what a process of a gang runs to train a family: a function (spec as JSON, report); see training/worker.py
-TRAINERS: Registry[Any] = Registry(
+# the function that a process of a gang runs to train a family: (spec as JSON, report); see training/worker.py
+TRAINERS: Registry[Callable[..., None]] = Registry(
     "trainer",
     (
         Entry("gradients", code="training.trainer.worker:work"),
@@ -25,7 +26,7 @@ TRAINERS: Registry[Any] = Registry(
 
 @dataclass(frozen=True)
 class Family:
-    """`order`: how rows come (trainer/batches.py). `trainer`: who trains it, a name of TRAINERS."""
+    """`order`: the order of rows (trainer/batches.py). `trainer`: a name of TRAINERS."""
 
     objectives: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -35,11 +36,11 @@ class Family:
     engines: tuple[str, ...] = ("plain", "zero")
     order: Order = "shuffled"
     trainer: Literal["gradients", "vectors"] = "gradients"
-    needs: tuple[str, ...] = ()  # kinds of artifact beside tokens and tokenizer
+    needs: tuple[str, ...] = ()  # kinds of artifact besides tokens and tokenizer
 
     @property
     def vectors(self) -> bool:
-        """Whether the model is a table of vectors, which has no gradient and no layers."""
+        """Whether the model is a table of word vectors, without gradients and layers."""
         return self.trainer == "vectors"
 
 
@@ -67,27 +68,27 @@ FAMILIES: dict[str, Family] = {
 
 
 def trainer_of(family: str) -> str:
-    """The import string of what trains a family; a user's own family is trained by gradients."""
-    known = FAMILIES.get(family)
-    return TRAINERS.target(known.trainer if known else "gradients")
+    """The import string of the trainer of a family; a user's own family is trained by gradients."""
+    built_in = FAMILIES.get(family)
+    return TRAINERS.target(built_in.trainer if built_in else "gradients")
 
 
-def admits(family: Family, kind: Kind, name: str) -> bool:
-    """Whether an alternative goes with a family. One that no family lists, or a user's own, goes with every family that
-    the trainer trains; word vectors have loops of their own."""
-    listed = any(name in getattr(one, kind) for one in FAMILIES.values())
-    return name in getattr(family, kind) or ":" in name or not (listed or family.vectors)
+def supports(family: Family, field: FamilyField, name: str) -> bool:
+    """Whether a family supports an alternative. One that no family lists, or a user's own, is supported by every family
+    that is trained by gradients; word vectors have their own loops."""
+    listed = any(name in getattr(candidate, field) for candidate in FAMILIES.values())
+    return name in getattr(family, field) or ":" in name or not (listed or family.vectors)
 
 
 def order_of(family: str, objective: str) -> Order:
-    """How the rows of a run come: streams carry a state from row to row, which only causal prediction wants."""
-    known = FAMILIES.get(family)
-    return known.order if known and objective == "causal" else "shuffled"
+    """The order of the rows of a run: streams carry a state from row to row, which only causal prediction uses."""
+    built_in = FAMILIES.get(family)
+    return built_in.order if built_in and objective == "causal" else "shuffled"
 
 
-def why_not_sampled(family: str) -> str | None:
-    """Why a model of this family writes no text, and what to ask it instead; None if it does, or is a user's own."""
-    known = FAMILIES.get(family)
-    if known is None or "samples" in known.tasks:
+def sampling_problem(family: str) -> str | None:
+    """Why a model of this family generates no text, and its tasks; None if it does, or is a user's own."""
+    built_in = FAMILIES.get(family)
+    if built_in is None or "samples" in built_in.tasks:
         return None
-    return f"a {family} does not write text. Ask it in `evaluate.tasks`: {', '.join(known.tasks)}."
+    return f"a {family} does not generate text. Evaluate it with `evaluate.tasks`: {', '.join(built_in.tasks)}."

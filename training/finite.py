@@ -1,4 +1,4 @@
-"""Numbers that are not finite end a stage at the moment they arise: nothing that is computed from them can be right."""
+"""Checks for infinite numbers and NaN: they end a stage at once, since every result that follows would be wrong."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ TRAINER = "Lower pretrain.optimizer.lr, or clip the gradient to a smaller norm (
 VECTORS = "Lower pretrain.optimizer.lr."
 
 
-def checked(value: float, what: str, *, step: int, advice: str) -> float:
+def checked(value: float, quantity: str, *, step: int, advice: str) -> float:
     """The value.
 
     Raises: StageFailed when it is infinite or not a number.
     """
     if not math.isfinite(value):
-        raise StageFailed(f"pretrain: {what} of step {step:,} is not a finite number ({value}). {advice}")
+        raise StageFailed(f"pretrain: {quantity} of step {step:,} is not a finite number ({value}). {advice}")
     return value
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether every number is finite: one pass, no copy of a whole tensor kept. Integers always are."""
+    """Whether every number is finite: one pass, without a copy of a whole tensor. Integers always are."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())
 
 
@@ -35,7 +35,7 @@ def diverged(step: int, advice: str) -> StageFailed:
 
 
 def check_saved(tensors: Mapping[str, Tensor]) -> None:
-    """The last gate before a model is written.
+    """The last check before a model is written.
 
     Raises: StageFailed with the name of a tensor that holds an infinite number or NaN.
     """

@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for, and never on when they are drawn.
+"""Keyed random numbers: they depend on their purpose, never on the order in which they are drawn.
 
 A number is a hash of (seed, step, place in the batch, purpose, index): the same at any number of workers, in any
 micro-batch, before and after a resume, and nothing has to be saved. About 60 M numbers a second (numpy).
@@ -26,8 +26,8 @@ def uniform(row_keys: Keys, count: int, purpose: str) -> NDArray[np.float64]:
     start = mixed(row_keys ^ mixed(np.array([zlib.crc32(purpose.encode())], np.uint64)))
     # splitmix64: a counter times the golden ratio, then the finaliser (Steele et al. 2014)
     counters = (np.arange(1, count + 1, dtype=np.uint64)) * _GOLDEN
-    found = mixed(start[:, None] + counters[None, :])
-    return (found >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    bits = mixed(start[:, None] + counters[None, :])
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def mixed(x: Keys) -> Keys:

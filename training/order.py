@@ -1,4 +1,4 @@
-"""The order in which a training run saw its rows: computed from seed and step, and checked by the model's curve."""
+"""The order in which a training run read its rows: computed from seed and step, and checked against the curve."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
     """
     params = model.manifest.params
     family, objective = (name_and_options(params[key])[0] for key in ("model", "objective"))
-    known = FAMILIES.get(family)
-    if known is not None and "counts" in known.needs:
+    built_in = FAMILIES.get(family)
+    if built_in is not None and "counts" in built_in.needs:
         raise UserError(
             f"trace: a {family} is trained on a table of co-occurrences, so no step sees documents. "
             "Every document of the training split is in the table."
         )
-    recorded = _recorded(model)
+    recorded = _recorded_fingerprints(model)
     total = sum(rows(file) for file in tokens.files("train/"))
     batch_rows = params["batch_tokens"] // tokens.manifest.params["length"]
 
@@ -44,11 +44,11 @@ def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
     return TrainingOrder(model.manifest.counts["steps"], rows_of)
 
 
-def _recorded(model: Artifact) -> dict[int, str]:
+def _recorded_fingerprints(model: Artifact) -> dict[int, str]:
     """Step → the fingerprint of its rows, from the curve of the model."""
-    found: dict[int, str] = {}
+    fingerprints: dict[int, str] = {}
     for file in model.files(CURVE):
         for batch in batches(file, ["step", "rows"]):
             pairs = zip(batch["step"].to_pylist(), batch["rows"].to_pylist(), strict=True)
-            found.update((step, text) for step, text in pairs if isinstance(text, str))
-    return found
+            fingerprints.update((step, text) for step, text in pairs if isinstance(text, str))
+    return fingerprints

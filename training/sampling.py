@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import read_json
 from pipeline.core.sampling import SamplingOptions
-from training.families import why_not_sampled
+from training.families import sampling_problem
 
 MODEL, CONFIG = "model", "model/config.json"
 
@@ -19,7 +19,7 @@ class ModelSampler:
         """By the family that the model's config names."""
         if not artifact.has(CONFIG):
             return f"{artifact.uri} has no {CONFIG}."
-        return why_not_sampled(read_json(artifact.file(CONFIG))["family"])
+        return sampling_problem(read_json(artifact.file(CONFIG))["family"])
 
     def write(self, artifact: Artifact, prompts: Sequence[str], options: SamplingOptions) -> Iterator[Iterator[str]]:
         """The model is loaded once, for all prompts."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from pipeline.core.config import Component, Section, UserPath, component
+from pipeline.core.files import JsonValue
 from training import augment, engines, models, objectives
-from training.family_defaults import family_first, filled
+from training.family_defaults import family_as_name, fill_family_defaults
 
 Precision = Literal["bf16", "fp32"]
 STEPS = 1000
 
 
-def _named(name: str) -> Any:
-    """A default that is validated like a user's word, so that its own options are filled in."""
-    return name
+def _default(name: str) -> Component:
+    """A default that is validated like a user's value, so that its own options are filled in."""
+    return cast(Component, name)
 
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     Engine: TypeAlias = Component
     Augmentation: TypeAlias = Component
 else:
-    Model = Annotated[component(models.FAMILIES), BeforeValidator(family_first)]
+    Model = Annotated[component(models.FAMILIES), BeforeValidator(family_as_name)]
     Objective = component(objectives.OBJECTIVES)
     Optimizer = component(engines.OPTIMIZERS)
     Schedule = component(engines.SCHEDULES)
@@ -38,43 +39,44 @@ else:
 
 
 class InitEmbeddings(Section):
-    """Begin from embeddings that were learned first: `artifact` is the folder of a word2vec or glove artifact."""
+    """Start from embeddings that another run learned: `artifact` is the folder of a word2vec or glove artifact."""
 
     artifact: UserPath
-    freeze_steps: NonNegativeInt = 0  # for which the embedding stays as it came
-    least_coverage: float = Field(0.5, ge=0, le=1)  # of the training tokens must find a vector
+    freeze_steps: NonNegativeInt = 0  # for which the embedding is not trained
+    least_coverage: float = Field(0.5, ge=0, le=1)  # the share of training tokens that must have a vector
 
 
 class Pretrain(Section):
-    """What is trained, on how much, and how. A batch is said once, globally, in tokens: workers never change it.
+    """What is trained, on how much, and how. `batch_tokens` is the batch of all workers together.
 
-    `steps` may differ by precision ({bf16: 500, fp32: 150}): what resolves is in the model's numerics. `epochs` says it
-    in passes over the rows instead. `validate_every` and `save_every` are fractions of the steps below 1, steps from 1
-    on. Objective, optimizer, schedule and engine are the family's own where they are not named (families.py).
+    `steps` may differ by precision ({bf16: 500, fp32: 150}); the model's numerics name the one that was used. `epochs`
+    gives the number of passes over the rows instead. Below 1, `validate_every` and `save_every` are fractions of the
+    steps; from 1 on, they are steps. Objective, optimizer, schedule and engine default to those of the family
+    (families.py).
     """
 
-    model: Model = _named("gpt")
-    objective: Objective = _named("causal")
+    model: Model = _default("gpt")
+    objective: Objective = _default("causal")
     steps: PositiveInt | dict[Precision, PositiveInt] | None = None
     epochs: PositiveFloat | None = None
     batch_tokens: PositiveInt = 16384
-    optimizer: Optimizer = _named("adamw")
-    schedule: Schedule = _named("wsd")
-    engine: Engine = _named("plain")
+    optimizer: Optimizer = _default("adamw")
+    schedule: Schedule = _default("wsd")
+    engine: Engine = _default("plain")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     clip: float = Field(1.0, ge=0)  # the largest norm of the whole gradient; 0: no clipping
     validate_every: PositiveFloat = 0.1
     validate_tokens: PositiveInt = 16384  # of the validation split, the same ones every time
     save_every: PositiveFloat = 0.1
-    keep: PositiveInt = 2  # checkpoints: the last one is enough to resume, one more survives a bad disk
+    keep: PositiveInt = 2  # checkpoints: one is enough to resume, a second protects against a bad disk
     augment: list[Augmentation] = []  # of training rows, in this order
-    init: UserPath | None = None  # the folder of a model artifact whose weights are the first ones
+    init: UserPath | None = None  # the folder of a model artifact to start from
     init_embeddings: InitEmbeddings | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _family_decides(cls, value: Any) -> Any:
-        return filled(value) if isinstance(value, dict) else value
+    def _apply_family_defaults(cls, value: JsonValue) -> JsonValue:
+        return fill_family_defaults(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _every_precision_has_steps(self) -> Pretrain:

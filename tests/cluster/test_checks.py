@@ -99,14 +99,14 @@ def test_rows_longer_than_the_context_are_told(wrong: Wrong) -> None:
     )
 
 
-def test_marks_around_a_row_need_their_place(wrong: Wrong) -> None:
+def test_special_tokens_around_a_row_need_their_place(wrong: Wrong) -> None:
     def asked(context: int, *more: str) -> str:
         model = f"pretrain.model={{family: bert, layers: 1, heads: 2, width: 32, context: {context}}}"
         return wrong(model, "tokenizer.kind=wordpiece", "evaluate.tasks=[perplexity]", *more)
 
-    assert "pack.length: rows of 64 tokens and 2 marks do not fit the model's context of 64." in asked(64)
+    assert "pack.length: rows of 64 tokens and 2 special tokens do not fit the model's context of 64." in asked(64)
     assert asked(66) == ""
-    assert "and 3 marks" in asked(66, "pretrain.objective={masked: {pairs: sentence_order}}")
+    assert "and 3 special tokens" in asked(66, "pretrain.objective={masked: {pairs: sentence_order}}")
 
 
 def test_a_masked_model_needs_a_mask(wrong: Wrong) -> None:

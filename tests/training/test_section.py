@@ -118,5 +118,5 @@ def test_word_vectors_take_a_schedule_of_ones_own_and_nothing_else() -> None:
     own = {"optimizer": "training.engines.rules:UpdateRule", "schedule": "training.engines.section:Cosine"}
     found = family_problems(Pretrain.model_validate({"model": "word2vec", **own}))
     assert [option for option, _ in found] == ["optimizer"]
-    assert found[0][1] == "the loops of word vectors know no optimizer of a user's own; word2vec takes sgd."
+    assert found[0][1] == "word vectors cannot be trained with a user's own optimizer; word2vec takes sgd."
     assert family_problems(Pretrain.model_validate({"model": "gpt", **own})) == []

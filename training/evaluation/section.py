@@ -21,7 +21,7 @@ from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from training import evaluation
 from training.evaluation import task_files
-from training.families import FAMILIES, admits
+from training.families import FAMILIES, supports
 
 # tasks whose result no seed changes
 SEEDLESS = ("perplexity", "fill", "similarity", "analogies", "neighbours", "embeddings", "probe")
@@ -193,7 +193,7 @@ def task_problem(section: Evaluate, family: str) -> str | None:
     known_family = FAMILIES.get(family)
     if known_family is None:
         return None
-    wrong = next((task.name for task in section.tasks if not admits(known_family, "tasks", task.name)), None)
+    wrong = next((task.name for task in section.tasks if not supports(known_family, "tasks", task.name)), None)
     if wrong is None:
         return None
     fitting = [name for name, candidate in FAMILIES.items() if wrong in candidate.tasks]

@@ -11,7 +11,7 @@ from pipeline.core.config import Component, Section, component
 from pipeline.core.errors import UserError
 from pipeline.tokenizers import tokenizer_file
 from training import export
-from training.families import FAMILIES, admits
+from training.families import FAMILIES, supports
 from training.models.sections.gpt import Gpt
 
 
@@ -65,7 +65,7 @@ def shape_problem(section: Export, model: Component) -> str | None:
         return None
     family = FAMILIES[model.name]
     names = [component.name for component in section.formats]
-    if unavailable := [name for name in names if not admits(family, "formats", name)]:
+    if unavailable := [name for name in names if not supports(family, "formats", name)]:
         return (
             f"a {model.name} is not exported as {unavailable[0]}. Write export.formats: [{', '.join(family.formats)}]."
         )

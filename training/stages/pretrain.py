@@ -1,14 +1,12 @@
-"""pretrain: rows of tokens → a model. A gang of workers (training/trainer) does the work; this says what and collects.
+"""The `pretrain` stage: rows of tokens → a model. A gang of workers (training/worker.py) trains it.
 
 Artifact: model/ (config.json, model.safetensors, tokenizer.json) and curve.parquet (training/trainer/meter.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.core.counts import StageCounts
-from pipeline.core.files import read_json, write_json
+from pipeline.core.files import JsonObject, read_json, write_json
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import FileEntry, entry_of
 from training.families import trainer_of
@@ -23,9 +21,9 @@ MODEL = ("model/config.json", "model/model.safetensors", "model/tokenizer.json")
 def run(job: Job) -> StageOutput:
     """Train in `cluster.workers` processes, from the last whole checkpoint of an earlier attempt if there is one."""
     result = job.folder / RESULT
-    if not result.exists():  # else an earlier attempt was killed between its last step and its publication
+    if not result.exists():  # otherwise an earlier attempt was killed between its last step and its publication
         spec = spec_of(job)
-        # for a torchrun of one's own: training/worker.py
+        # for a manual torchrun: training/worker.py
         write_json(job.place.metrics / "pretrain.spec.json", spec.to_dict())
         workers = job.cluster.workers
         job.launch().gang(trainer_of(spec.section.model.name), spec.to_dict(), processes=workers, job=job)
@@ -35,7 +33,7 @@ def run(job: Job) -> StageOutput:
 
 
 def spec_of(job: Job) -> TrainingSpec:
-    """What each worker is given."""
+    """The spec of every worker."""
     inputs = job.inputs
     tokens, tokenizer = inputs.single("tokens"), inputs.single("tokenizer").file("tokenizer.json")
     return TrainingSpec(
@@ -51,7 +49,7 @@ def spec_of(job: Job) -> TrainingSpec:
 
 
 def _section_of(job: Job) -> Pretrain:
-    """The section as the user wrote it, but for a model's folder: a worker may run in another one."""
+    """The section as the user wrote it, with an absolute model folder: workers may run in another directory."""
     section = Pretrain.model_validate(job.section)
     folders = [source["folder"] for source in job.sources if source["source"] == MODEL_FOLDER]
     if not folders:
@@ -61,12 +59,12 @@ def _section_of(job: Job) -> Pretrain:
 
 
 def _languages(counts: StageCounts) -> dict[str, int]:
-    """Training tokens by language; nothing of an artifact that does not count its splits."""
+    """Training tokens by language; empty if the artifact does not count its splits."""
     train = counts.get("splits", {}).get("train")
-    return {language: held["tokens"] for language, held in train["languages"].items()} if train else {}
+    return {language: counts_of["tokens"] for language, counts_of in train["languages"].items()} if train else {}
 
 
-def vocabulary(tokenizer: dict[str, Any]) -> int:
+def vocabulary(tokenizer: JsonObject) -> int:
     """One more than the largest id that a tokenizer.json can give."""
     pieces = tokenizer["model"]["vocab"]
     ids: list[int] = list(pieces.values() if isinstance(pieces, dict) else range(len(pieces)))

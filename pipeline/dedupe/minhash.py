@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.dedupe.base import Hashes, Method, Sets
 from pipeline.kernels import column
-from pipeline.kernels.points import ORDER
+from pipeline.kernels.code_points import ORDER
 from pipeline.text.unicode import KIND, LETTER, MID_LETTER, OTHER, Tables, tables
 
 

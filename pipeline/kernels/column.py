@@ -59,8 +59,8 @@ def signatures(
     largest = _largest(offsets)
     out = np.empty((len(offsets) - 1, permutations), np.uint32)
     multipliers, masks = minhash.permutations(permutations)
-    hashes = np.empty(units.most(largest), np.uint64)
-    scratch = units.room(largest)
+    hashes = np.empty(units.max_units(largest), np.uint64)
+    scratch = units.scratch(largest)
     passes.sign_all(data, offsets, table or unicode.tables(), scratch, hashes, shingle, multipliers, masks, out)
     return out
 
@@ -72,8 +72,8 @@ def shingle_hashes(
     data, offsets = buffers(text)
     ends = np.zeros(len(offsets), np.int64)
     # sized for the worst case: pages that are never written take no memory
-    hashes = np.empty(units.most(int(offsets[-1] - offsets[0])) + len(offsets), np.uint64)
-    scratch = units.room(_largest(offsets))
+    hashes = np.empty(units.max_units(int(offsets[-1] - offsets[0])) + len(offsets), np.uint64)
+    scratch = units.scratch(_largest(offsets))
     passes.shingle_all(data, offsets, table or unicode.tables(), scratch, shingle, hashes, ends)
     return ends, hashes[: ends[-1]].copy()
 
@@ -94,11 +94,14 @@ def words(text: pa.Array) -> tuple[Offsets, Offsets, Offsets]:
     Raises: UserError when jieba is not installed, even if the text has no Chinese.
     """
     data, offsets = buffers(text)
-    largest, most = _largest(offsets), int(offsets[-1] - offsets[0]) + 1
+    largest = _largest(offsets)
+    most = int(offsets[-1] - offsets[0]) + 1
     ends = np.zeros(len(offsets), np.int64)
     # sized for the worst case: pages that are never written take no memory
-    begin, stop = np.empty(most, np.int64), np.empty(most, np.int64)
-    run, scratch = segment.han_run(largest), word_kernels.room(largest)
+    begin = np.empty(most, np.int64)
+    stop = np.empty(most, np.int64)
+    run = segment.han_run(largest)
+    scratch = word_kernels.scratch(largest)
     word_kernels.split_all(data, offsets, unicode.tables(), segment.dictionary(), run, scratch, begin, stop, ends)
     return ends, begin[: ends[-1]].copy(), stop[: ends[-1]].copy()
 

@@ -132,10 +132,8 @@ def merge(
     left, right, count = 0, 0, 0
     while left < len(left_keys) and right < len(right_keys):
         left_key, right_key = left_keys[left], right_keys[right]
-        takes_left, takes_right = (
-            left_key <= right_key,
-            right_key <= left_key,
-        )  # no branch: which comes first cannot be foretold
+        # computed without a branch, because the processor could not predict it
+        takes_left, takes_right = left_key <= right_key, right_key <= left_key
         into_keys[count] = min(left_key, right_key)
         into_sums[count] = left_sums[left] * np.uint64(takes_left) + right_sums[right] * np.uint64(takes_right)
         left += takes_left

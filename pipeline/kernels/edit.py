@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.code_points import Integer, decode
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.points import Whole, decode
-from pipeline.text.unicode import CODE_POINTS, COMPOSES, KIND, SPACE, WINDOWS, Bytes, tables
+from pipeline.text.unicode import CODE_POINTS, COMPOSES, KIND, SPACE, WINDOWS, Bytes, CodePoints, tables
 
 Offsets = npt.NDArray[np.int64]
-Points = npt.NDArray[np.int32]
+
 
 # flags of `scan` and of `EditTables.actions`
 EDIT = 1
@@ -34,7 +34,7 @@ ZERO_WIDTH_SPACE = 0x200B
 
 
 @inlined
-def replacement(point: Whole, classes: Bytes, windows: Points) -> Whole:
+def replacement(point: Integer, classes: Bytes, windows: CodePoints) -> Integer:
     """The replacement of a code point: itself, BREAK, BLANK, another one, or REMOVE."""
     if point < 0x20:
         if point == 9 or point == 10:
@@ -58,7 +58,7 @@ def replacement(point: Whole, classes: Bytes, windows: Points) -> Whole:
 
 
 @inlined
-def separates_words(before: Whole, data: Bytes, at: Whole, end: Whole, classes: Bytes) -> Whole:
+def separates_words(before: Integer, data: Bytes, at: Integer, end: Integer, classes: Bytes) -> Integer:
     """Whether a zero-width space is kept: it follows a character that is kept and not white space (`before`, 0 for
     none), and one of its neighbours belongs to a script without spaces. The next character is read before it is
     replaced, so that cleaning twice changes nothing."""
@@ -68,7 +68,7 @@ def separates_words(before: Whole, data: Bytes, at: Whole, end: Whole, classes: 
 
 
 @inlined
-def is_unspaced(point: Whole) -> Whole:
+def is_unspaced(point: Integer) -> Integer:
     """Scripts without spaces, where a zero-width space separates words (Unicode 16, 6.2 and 23.2): Thai and Lao,
     Myanmar, Khmer, Tai Le to Tai Tham, Balinese, Javanese to Tai Viet. In Chinese it only allows a line break."""
     if point < 0x0E00 or point > 0xAADF:
@@ -82,7 +82,7 @@ class EditTables(NamedTuple):
     """Tables for `scan` and `edit`: flags by code point, and the code points of Windows-1252."""
 
     actions: Bytes
-    windows: Points
+    windows: CodePoints
 
 
 @cache
@@ -94,7 +94,7 @@ def edit_tables() -> EditTables:
 
 
 @kernel
-def fill_actions(classes: Bytes, windows: Points, out: Bytes) -> None:
+def fill_actions(classes: Bytes, windows: CodePoints, out: Bytes) -> None:
     """Set out[point] to EDIT if `replacement` changes it, COMPOSE if normal form C may change a text with it, and WHITE
     for white space: a single look-up shows that a code point needs nothing."""
     for point in range(len(out)):
@@ -114,8 +114,8 @@ def scan(data: Bytes, offsets: Offsets, actions: Bytes, out: Bytes) -> None:
     """
     for d in range(len(offsets) - 1):
         at, end = offsets[d], offsets[d + 1]
-        needs_of_document: Whole = 0
-        blank: Whole = False
+        needs_of_document: Integer = 0
+        blank: Integer = False
         breaks = MOST_BREAKS
         while at < end:
             byte = data[at]
@@ -158,8 +158,8 @@ def edit(
 
 @inlined
 def edit_one(
-    data: Bytes, at: Whole, end: Whole, classes: Bytes, edit_table: EditTables, out: Bytes, write_at: Whole
-) -> Whole:
+    data: Bytes, at: Integer, end: Integer, classes: Bytes, edit_table: EditTables, out: Bytes, write_at: Integer
+) -> Integer:
     """Write data[at:end], edited, to out[write_at:]. Returns the position after it.
 
     `content_end`: the position after the last character that is not white space; `breaks`: line breaks written since;
@@ -167,7 +167,7 @@ def edit_one(
     """
     output_start = content_end = write_at
     breaks = 0
-    before: Whole = 0
+    before: Integer = 0
     while at < end:
         byte = data[at]
         if 0x20 < byte < 0x7F:  # fast path: characters that are kept
@@ -203,7 +203,7 @@ def edit_one(
 
 
 @inlined
-def encode(point: Whole, out: Bytes, at: Whole) -> Whole:
+def encode(point: Integer, out: Bytes, at: Integer) -> Integer:
     """Write a code point as UTF-8 to out[at:]. Returns the position after it."""
     if point < 0x80:
         out[at] = point

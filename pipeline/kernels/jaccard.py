@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.kernels.compiler import inlined, kernel
 
-Values = npt.NDArray[np.uint32]
+ShingleHashes = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -32,7 +32,7 @@ def sizes_rule_out(offsets: Ints, first: int, second: int, least: float) -> bool
 
 
 @inlined
-def jaccard_index(values: Values, offsets: Ints, first: int, second: int, least: float) -> float:
+def jaccard_index(values: ShingleHashes, offsets: Ints, first: int, second: int, least: float) -> float:
     """The Jaccard index of two sets if it is at least `least`, otherwise 0. Stops once `least` cannot be reached."""
     a, a_end, b, b_end = offsets[first], offsets[first + 1], offsets[second], offsets[second + 1]
     size_a, size_b = a_end - a, b_end - b
@@ -64,7 +64,14 @@ def root(parents: Ints, member: int) -> int:
 
 @kernel
 def link_similar(
-    values: Values, offsets: Ints, members: Ints, groups: Ints, least: float, pairs: Ints, index: Floats, parents: Ints
+    values: ShingleHashes,
+    offsets: Ints,
+    members: Ints,
+    groups: Ints,
+    least: float,
+    pairs: Ints,
+    index: Floats,
+    parents: Ints,
 ) -> int:
     """Find pairs with a Jaccard index of at least `least`: enough to connect the similar members of every group.
 
@@ -95,7 +102,7 @@ def link_similar(
 
 @kernel
 def assign_survivors(
-    values: Values,
+    values: ShingleHashes,
     offsets: Ints,
     members: Ints,
     groups: Ints,

@@ -1,8 +1,8 @@
-"""One pass over a document's bytes for its lines and paragraphs: how many, how they begin and end, which repeat.
+"""Counts lines and paragraphs in one pass over a document's bytes: their number, bullets, ellipses and duplicates.
 
-A line is a run without "\\n" that is not blank; white space at its ends is left out. A paragraph is a run of lines with
-no blank line between. A duplicate is the second or a later occurrence: a b a holds one (Rae et al. 2021, table A1).
-About 600 MB of text a CPU-second.
+A line is text between line feeds that is not blank, without white space at its ends. A paragraph is a run of lines
+without a blank line between them. A duplicate is a second or later occurrence: a b a has one (Rae et al. 2021, table
+A1). About 600 MB of text per CPU-second.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.kernels.code_points import ORDER, SEED, Integer, decode, mix
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.points import ORDER, SEED, Whole, decode, mix
-from pipeline.kernels.tables import Hashes, Ints, Slots, first_seen
-from pipeline.kernels.units import Counts
+from pipeline.kernels.hash_table import Hashes, Ints, Slots, mark_repeats
+from pipeline.kernels.units import CountArray
 from pipeline.text.unicode import BULLET, KIND, NEWLINE, SPACE, Bytes
 
-# what `measure_lines` counts, by index
+# indexes of the counts of `measure_lines`
 LINES = 0  # that are not blank
-BULLET_LINES = 1  # the first sign is a bullet, and stands at the line's start or before white space
+BULLET_LINES = 1  # the first character is a bullet, at the start of the line or before white space
 ELLIPSIS_LINES = 2  # end in "..." or "…"
-LINE_CHARACTERS = 3  # code points of these lines, white space at their ends left out
+LINE_CHARACTERS = 3  # code points of these lines without white space at their ends
 DUPLICATE_LINES = 4
 DUPLICATE_LINE_CHARACTERS = 5
 PARAGRAPHS = 6
@@ -31,22 +31,22 @@ WIDTH = 9
 
 
 class Lines(NamedTuple):
-    """Room for the lines of one document: hash, code points, and whether a blank line (or nothing) stands before."""
+    """Scratch space for the lines of a document: hash, code points, and whether the line opens a paragraph."""
 
     hash: Hashes
     length: Ints
     opens: Bytes
 
 
-def room(largest_bytes: int) -> Lines:
-    """Scratch for documents up to `largest_bytes`: a line and its break take two bytes at least."""
+def scratch(largest_bytes: int) -> Lines:
+    """Allocate scratch space for documents of up to `largest_bytes`; a line and its break take at least two bytes."""
     most = largest_bytes // 2 + 2
     return Lines(np.empty(most, np.uint64), np.empty(most, np.int32), np.empty(most, np.uint8))
 
 
 @kernel
 def measure_lines(
-    data: Bytes, start: Whole, end: Whole, classes: Bytes, out: Lines, slots: Slots, counts: Counts
+    data: Bytes, start: Integer, end: Integer, classes: Bytes, out: Lines, slots: Slots, counts: CountArray
 ) -> None:
     """Fill `counts` for the document in data[start:end]."""
     counts[:WIDTH] = 0
@@ -55,14 +55,15 @@ def measure_lines(
         stop = at
         while stop < end and data[stop] != 10:
             stop += 1
-        first, last = trim(data, at, stop, classes)
-        if first == last:
+        line_start, line_end = trim_line(data, at, stop, classes)
+        if line_start == line_end:
             opens = True
         else:
-            out.hash[n], out.length[n] = hash_bytes(data, first, last), code_points(data, first, last)
+            out.hash[n] = hash_bytes(data, line_start, line_end)
+            out.length[n] = count_code_points(data, line_start, line_end)
             out.opens[n] = opens
-            counts[BULLET_LINES] += begins_with_bullet(data, at, first, stop, classes)
-            counts[ELLIPSIS_LINES] += ends_in_ellipsis(data, first, last)
+            counts[BULLET_LINES] += begins_with_bullet(data, at, line_start, stop, classes)
+            counts[ELLIPSIS_LINES] += ends_in_ellipsis(data, line_start, line_end)
             n, opens = n + 1, False
         at = stop + 1
     counts[LINES] = n
@@ -70,31 +71,31 @@ def measure_lines(
 
 
 @inlined
-def count_duplicates(lines: Lines, n: Whole, slots: Slots, counts: Counts) -> None:
-    """Duplicate lines, then paragraphs; the hashes of lines are overwritten by those of paragraphs."""
-    first_seen(lines.hash, n, slots)
+def count_duplicates(lines: Lines, n: Integer, slots: Slots, counts: CountArray) -> None:
+    """Count duplicate lines, then paragraphs. The hashes of paragraphs overwrite those of lines."""
+    mark_repeats(lines.hash, n, slots)
     for i in range(n):
         counts[LINE_CHARACTERS] += lines.length[i]
-        counts[DUPLICATE_LINES] += slots.again[i]
-        counts[DUPLICATE_LINE_CHARACTERS] += slots.again[i] * lines.length[i]
+        counts[DUPLICATE_LINES] += slots.repeated[i]
+        counts[DUPLICATE_LINE_CHARACTERS] += slots.repeated[i] * lines.length[i]
     paragraphs = 0
     for i in range(n):
         if lines.opens[i]:
             lines.hash[paragraphs], lines.length[paragraphs] = mix(lines.hash[i]), lines.length[i]
             paragraphs += 1
         else:
-            held = lines.hash[paragraphs - 1]
-            lines.hash[paragraphs - 1] = mix(held * ORDER + lines.hash[i])
+            paragraph_hash = lines.hash[paragraphs - 1]
+            lines.hash[paragraphs - 1] = mix(paragraph_hash * ORDER + lines.hash[i])
             lines.length[paragraphs - 1] += lines.length[i]
     counts[PARAGRAPHS] = paragraphs
-    first_seen(lines.hash, paragraphs, slots)
+    mark_repeats(lines.hash, paragraphs, slots)
     for i in range(paragraphs):
-        counts[DUPLICATE_PARAGRAPHS] += slots.again[i]
-        counts[DUPLICATE_PARAGRAPH_CHARACTERS] += slots.again[i] * lines.length[i]
+        counts[DUPLICATE_PARAGRAPHS] += slots.repeated[i]
+        counts[DUPLICATE_PARAGRAPH_CHARACTERS] += slots.repeated[i] * lines.length[i]
 
 
 @inlined
-def trim(data: Bytes, start: Whole, stop: Whole, classes: Bytes) -> tuple[Whole, Whole]:
+def trim_line(data: Bytes, start: Integer, stop: Integer, classes: Bytes) -> tuple[Integer, Integer]:
     """The line in data[start:stop] without white space at its ends."""
     while start < stop:
         point, size = decode(data, start)
@@ -102,18 +103,18 @@ def trim(data: Bytes, start: Whole, stop: Whole, classes: Bytes) -> tuple[Whole,
             break
         start += size
     while start < stop:
-        last = stop - 1
-        while data[last] & 0xC0 == 0x80:
-            last -= 1
-        if classes[decode(data, last)[0]] & KIND != SPACE:
+        last_byte = stop - 1
+        while data[last_byte] & 0xC0 == 0x80:
+            last_byte -= 1
+        if classes[decode(data, last_byte)[0]] & KIND != SPACE:
             break
-        stop = last
+        stop = last_byte
     return start, stop
 
 
 @inlined
-def hash_bytes(data: Bytes, start: Whole, stop: Whole) -> np.uint64:
-    """Eight bytes a step; the eight loads become one."""
+def hash_bytes(data: Bytes, start: Integer, stop: Integer) -> np.uint64:
+    """Hash eight bytes at a time; the compiler combines the eight loads."""
     value, at = SEED ^ np.uint64(stop - start), start
     while at + 8 <= stop:
         word = np.uint64(0)
@@ -129,30 +130,30 @@ def hash_bytes(data: Bytes, start: Whole, stop: Whole) -> np.uint64:
 
 
 @inlined
-def code_points(data: Bytes, start: Whole, stop: Whole) -> Whole:
-    """Bytes that begin a code point; runs on vector lanes."""
-    found = 0
+def count_code_points(data: Bytes, start: Integer, stop: Integer) -> Integer:
+    """The number of bytes that begin a code point; the compiler vectorizes the loop."""
+    count = 0
     for at in range(start, stop):
-        found += data[at] & 0xC0 != 0x80
-    return found
+        count += data[at] & 0xC0 != 0x80
+    return count
 
 
 @inlined
-def begins_with_bullet(data: Bytes, at: Whole, first: Whole, stop: Whole, classes: Bytes) -> Whole:
-    """Whether the line in data[at:stop], whose first sign stands at `first`, is an item of a list."""
-    point, size = decode(data, first)
+def begins_with_bullet(data: Bytes, at: Integer, line_start: Integer, stop: Integer, classes: Bytes) -> Integer:
+    """Whether the line in data[at:stop], whose first character is at `line_start`, is a list item."""
+    point, size = decode(data, line_start)
     if classes[point] & (BULLET | KIND) != BULLET:
         return False
-    if first == at or first + size >= stop:
+    if line_start == at or line_start + size >= stop:
         return True
-    kind = classes[decode(data, first + size)[0]] & KIND
+    kind = classes[decode(data, line_start + size)[0]] & KIND
     return kind in (SPACE, NEWLINE)
 
 
 @inlined
-def ends_in_ellipsis(data: Bytes, first: Whole, last: Whole) -> Whole:
-    """Whether data[first:last] ends in "..." or in "…" (E2 80 A6)."""
-    if last - first < 3:
+def ends_in_ellipsis(data: Bytes, line_start: Integer, line_end: Integer) -> Integer:
+    """Whether data[line_start:line_end] ends in "..." or in "…" (E2 80 A6)."""
+    if line_end - line_start < 3:
         return False
-    a, b, c = data[last - 3], data[last - 2], data[last - 1]
+    a, b, c = data[line_end - 3], data[line_end - 2], data[line_end - 1]
     return (a == 46 and b == 46 and c == 46) or (a == 0xE2 and b == 0x80 and c == 0xA6)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.code_points import PRIME, SEED, Integer, mix
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.points import PRIME, SEED, Whole, mix
-from pipeline.kernels.tables import Hashes, Ints
+from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.text.unicode import Bytes
 
 Longs = npt.NDArray[np.int64]
@@ -42,7 +42,7 @@ def empty_memo(most_pieces: int, most_bytes: int) -> Memo:
 
 
 @kernel
-def number_pieces(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Longs) -> Whole:
+def number_pieces(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Longs) -> Integer:
     """Split documents into pieces and add new pieces to the memo. Those of document d are out[ends[d]:ends[d + 1]].
 
     Returns the number of documents done, which is smaller than their number if the memo became full.
@@ -66,7 +66,7 @@ def number_pieces(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Long
             while table[slot]:
                 if not (table[slot] ^ value) & UPPER:
                     candidate = np.int64(table[slot] & ~UPPER) - 1
-                    equal: Whole = borders[candidate + 1] - borders[candidate] == size
+                    equal: Integer = borders[candidate + 1] - borders[candidate] == size
                     k = 0
                     while equal and k < size:
                         equal = text[borders[candidate] + k] == data[begin + k]
@@ -91,7 +91,7 @@ def number_pieces(data: Bytes, offsets: Longs, memo: Memo, out: Ints, ends: Long
 
 
 @inlined
-def piece_end(data: Bytes, begin: Whole, end: Whole) -> Whole:
+def piece_end(data: Bytes, begin: Integer, end: Integer) -> Integer:
     """The end of the piece that begins at `begin`; `begin` itself if that byte is white space."""
     at = begin
     while at < end:
@@ -110,13 +110,13 @@ def piece_end(data: Bytes, begin: Whole, end: Whole) -> Whole:
 
 
 @inlined
-def is_mark(byte: Whole) -> Whole:
+def is_mark(byte: Integer) -> Integer:
     """Whether a byte is ASCII punctuation or an ASCII symbol."""
     return 33 <= byte <= 47 or 58 <= byte <= 64 or 91 <= byte <= 96 or 123 <= byte <= 126
 
 
 @kernel
-def join_ids(numbers: Ints, number_ends: Longs, ids: Ids, id_ends: Longs, out: Ids, ends: Longs) -> Whole:
+def join_ids(numbers: Ints, number_ends: Longs, ids: Ids, id_ends: Longs, out: Ids, ends: Longs) -> Integer:
     """Replace pieces by their ids: piece i has ids[id_ends[i]:id_ends[i + 1]]. Returns the number of ids written."""
     count = ends[0] = 0
     for d in range(len(number_ends) - 1):

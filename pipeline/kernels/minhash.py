@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.code_points import ORDER, PRIME, SEED, Integer, decode, mix
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.points import ORDER, PRIME, SEED, Whole, decode, mix
-from pipeline.kernels.tables import Hashes
+from pipeline.kernels.hash_table import Hashes
 from pipeline.kernels.units import Units
 from pipeline.text.unicode import KIND, NEWLINE, SPACE, Bytes
 
@@ -19,7 +19,7 @@ UInt32s = npt.NDArray[np.uint32]
 LARGEST = np.uint32(0xFFFFFFFF)
 
 
-def permutations(number: Whole) -> tuple[UInt32s, UInt32s]:
+def permutations(number: Integer) -> tuple[UInt32s, UInt32s]:
     """Multipliers (odd) and masks of `number` permutations of 32 bits. They are fixed: signatures stay comparable."""
     stream = np.arange(1, 2 * number + 1, dtype=np.uint64) * ORDER
     stream ^= stream >> np.uint64(31)
@@ -29,12 +29,12 @@ def permutations(number: Whole) -> tuple[UInt32s, UInt32s]:
 
 
 @inlined
-def count_shingles(n: Whole, size: Whole) -> Whole:
+def count_shingles(n: Integer, size: Integer) -> Integer:
     return max(1, n - size + 1)
 
 
 @inlined
-def hash_shingle(units: Units, at: Whole, stop: Whole) -> np.uint64:
+def hash_shingle(units: Units, at: Integer, stop: Integer) -> np.uint64:
     """The hash of units[at:stop]."""
     value = np.uint64(stop - at)
     for i in range(at, stop):
@@ -43,7 +43,7 @@ def hash_shingle(units: Units, at: Whole, stop: Whole) -> np.uint64:
 
 
 @inlined
-def hash_without_units(data: Bytes, start: Whole, end: Whole, classes: Bytes) -> np.uint64:
+def hash_without_units(data: Bytes, start: Integer, end: Integer, classes: Bytes) -> np.uint64:
     """The hash of a text without units (emoji, symbols): its code points except white space."""
     value, at = SEED, start
     while at < end:
@@ -56,8 +56,8 @@ def hash_without_units(data: Bytes, start: Whole, end: Whole, classes: Bytes) ->
 
 @kernel
 def hash_shingles(
-    data: Bytes, start: Whole, end: Whole, classes: Bytes, units: Units, n: Whole, size: Whole, out: Hashes
-) -> Whole:
+    data: Bytes, start: Integer, end: Integer, classes: Bytes, units: Units, n: Integer, size: Integer, out: Hashes
+) -> Integer:
     """Write the hashes of all shingles of a document of n units, in order. Returns their number."""
     if n == 0:
         out[0] = hash_without_units(data, start, end, classes)
@@ -69,7 +69,7 @@ def hash_shingles(
 
 
 @kernel
-def minhash(hashes: Hashes, number: Whole, multipliers: UInt32s, masks: UInt32s, out: UInt32s) -> None:
+def minhash(hashes: Hashes, number: Integer, multipliers: UInt32s, masks: UInt32s, out: UInt32s) -> None:
     """Set out[k] to the minimum of permutation k over the upper halves of hashes[:number]."""
     for k in range(len(out)):
         out[k] = LARGEST

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.kernels.code_points import ORDER, Integer, mix
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.points import ORDER, Whole, mix
-from pipeline.kernels.tables import Hashes, Ints, clear
-from pipeline.kernels.units import Counts, Units
+from pipeline.kernels.hash_table import Hashes, Ints, clear
+from pipeline.kernels.units import CountArray, Units
 from pipeline.text.unicode import Bytes
 
 # indexes of the counts of `measure_repeats`: column n is for n-grams of n units
@@ -40,7 +40,7 @@ class Grams(NamedTuple):
     table: Ints
 
 
-def room(largest_units: int) -> Grams:
+def scratch(largest_units: int) -> Grams:
     """Allocate scratch space for documents of up to `largest_units`."""
     most = largest_units + 1
     return Grams(
@@ -53,7 +53,7 @@ def room(largest_units: int) -> Grams:
 
 
 @kernel
-def measure_repeats(units: Units, n: Whole, grams: Grams, counts: Counts) -> None:
+def measure_repeats(units: Units, n: Integer, grams: Grams, counts: CountArray) -> None:
     """Fill `counts` for a document of n units."""
     counts[:WIDTH] = 0
     for i in range(n):
@@ -68,7 +68,7 @@ def measure_repeats(units: Units, n: Whole, grams: Grams, counts: Counts) -> Non
 
 
 @inlined
-def count_size(units: Units, grams: Grams, live: Whole, size: Whole) -> Whole:
+def count_size(units: Units, grams: Grams, live: Integer, size: Integer) -> Integer:
     """Count the n-grams of this size at live positions. Returns the value of `counts[size]`.
 
     `best`, `best_length`: occurrences and characters of the most frequent n-gram so far, the longest among equals;
@@ -103,7 +103,7 @@ def count_size(units: Units, grams: Grams, live: Whole, size: Whole) -> Whole:
 
 
 @inlined
-def narrow(units: Units, grams: Grams, live: Whole, size: Whole, n: Whole) -> Whole:
+def narrow(units: Units, grams: Grams, live: Integer, size: Integer, n: Integer) -> Integer:
     """Keep the positions where the next size may repeat: this size repeats there and one unit later."""
     live_after = 0
     for k in range(live - 1):

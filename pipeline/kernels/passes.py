@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kernels import lines, ngrams, units
+from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.hash_table import Hashes, Slots
+from pipeline.kernels.hash_table import scratch as slots_scratch
 from pipeline.kernels.minhash import UInt32s, hash_shingles, minhash
-from pipeline.kernels.points import Whole
-from pipeline.kernels.tables import Hashes, Slots
-from pipeline.kernels.tables import room as slots_scratch
-from pipeline.kernels.units import Counts
+from pipeline.kernels.units import CountArray
 from pipeline.text.unicode import Bytes, Tables
 
 LIST_SLOTS = 256  # size of the hash table of a word list: a power of two, well above its length
@@ -22,10 +22,10 @@ LIST_SLOTS = 256  # size of the hash table of a word list: a power of two, well 
 class DocumentCounts(NamedTuple):
     """The counts of each kernel, a row for each document. `words`: distinct function words of its language."""
 
-    units: Counts
-    lines: Counts
-    repeats: Counts
-    words: Counts
+    units: CountArray
+    lines: CountArray
+    repeats: CountArray
+    words: CountArray
 
     @classmethod
     def of(cls, documents: int) -> DocumentCounts:
@@ -45,33 +45,33 @@ class DocumentScratch(NamedTuple):
     @classmethod
     def of(cls, largest_bytes: int) -> DocumentScratch:
         """Allocate it for documents of up to `largest_bytes`."""
-        most = units.most(largest_bytes)
-        grams, slots, present = ngrams.room(most), slots_scratch(most), np.empty(LIST_SLOTS, np.uint8)
-        return cls(units.room(largest_bytes), lines.room(largest_bytes), grams, slots, present)
+        most = units.max_units(largest_bytes)
+        grams, slots, present = ngrams.scratch(most), slots_scratch(most), np.empty(LIST_SLOTS, np.uint8)
+        return cls(units.scratch(largest_bytes), lines.scratch(largest_bytes), grams, slots, present)
 
 
 @kernel
 def measure_all(
     data: Bytes,
-    offsets: Counts,
+    offsets: CountArray,
     tables: Tables,
-    room: DocumentScratch,
+    scratch: DocumentScratch,
     lists: Hashes,
-    list_indices: Counts,
+    list_indices: CountArray,
     out: DocumentCounts,
 ) -> None:
     """Count units, lines, repeats and function words of every document."""
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
-        n = units.split(data, start, end, tables, room.units, out.units[d])
-        lines.measure_lines(data, start, end, tables.classes, room.lines, room.slots, out.lines[d])
-        ngrams.measure_repeats(room.units, n, room.grams, out.repeats[d])
+        n = units.split(data, start, end, tables, scratch.units, out.units[d])
+        lines.measure_lines(data, start, end, tables.classes, scratch.lines, scratch.slots, out.lines[d])
+        ngrams.measure_repeats(scratch.units, n, scratch.grams, out.repeats[d])
         if list_indices[d] >= 0:
-            out.words[d] = count_distinct(room.units, n, lists[list_indices[d]], room.present)
+            out.words[d] = count_distinct(scratch.units, n, lists[list_indices[d]], scratch.present)
 
 
 @inlined
-def count_distinct(document_units: units.Units, n: Whole, words: Hashes, present: Bytes) -> Whole:
+def count_distinct(document_units: units.Units, n: Integer, words: Hashes, present: Bytes) -> Integer:
     """The number of distinct words of a list (a hash table, 0 is an empty slot) among the units."""
     present[:] = 0
     distinct = 0
@@ -89,11 +89,11 @@ def count_distinct(document_units: units.Units, n: Whole, words: Hashes, present
 @kernel
 def sign_all(
     data: Bytes,
-    offsets: Counts,
+    offsets: CountArray,
     tables: Tables,
-    room: units.Units,
+    scratch: units.Units,
     hashes: Hashes,
-    size: Whole,
+    size: Integer,
     multipliers: UInt32s,
     masks: UInt32s,
     out: npt.NDArray[np.uint32],
@@ -101,22 +101,22 @@ def sign_all(
     """Compute the MinHash signature of every document."""
     counts = np.empty(units.WIDTH, np.int64)
     for d in range(len(offsets) - 1):
-        n = units.split(data, offsets[d], offsets[d + 1], tables, room, counts)
-        number = hash_shingles(data, offsets[d], offsets[d + 1], tables.classes, room, n, size, hashes)
+        n = units.split(data, offsets[d], offsets[d + 1], tables, scratch, counts)
+        number = hash_shingles(data, offsets[d], offsets[d + 1], tables.classes, scratch, n, size, hashes)
         minhash(hashes, number, multipliers, masks, out[d])
 
 
 @kernel
 def shingle_all(
-    data: Bytes, offsets: Counts, tables: Tables, room: units.Units, size: Whole, out: Hashes, ends: Counts
+    data: Bytes, offsets: CountArray, tables: Tables, scratch: units.Units, size: Integer, out: Hashes, ends: CountArray
 ) -> None:
     """Write the sorted set of shingles of every document, concatenated; that of document d ends at ends[d + 1]."""
     counts = np.empty(units.WIDTH, np.int64)
     ends[0] = 0
     for d in range(len(offsets) - 1):
-        n = units.split(data, offsets[d], offsets[d + 1], tables, room, counts)
+        n = units.split(data, offsets[d], offsets[d + 1], tables, scratch, counts)
         at = ends[d]
-        number = hash_shingles(data, offsets[d], offsets[d + 1], tables.classes, room, n, size, out[at:])
+        number = hash_shingles(data, offsets[d], offsets[d + 1], tables.classes, scratch, n, size, out[at:])
         out[at : at + number].sort()
         stop = at
         for i in range(at, at + number):

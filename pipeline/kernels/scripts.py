@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.code_points import decode
 from pipeline.kernels.compiler import kernel
-from pipeline.kernels.points import decode
 from pipeline.text.unicode import Bytes
 
 Offsets = npt.NDArray[np.int64]

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.code_points import ORDER, Integer
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.points import ORDER, Whole
-from pipeline.kernels.tables import Hashes, Ints
+from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.text import chinese_words
 from pipeline.text.chinese_words import FIRST, LAST
 from pipeline.text.unicode import Bytes
@@ -114,7 +114,7 @@ def find_roots(keys: Hashes, roots: Ints) -> None:
 
 
 @kernel
-def segment(run: HanRun, n: Whole, dictionary: Dictionary) -> None:
+def segment(run: HanRun, n: Integer, dictionary: Dictionary) -> None:
     """Fill run.ends[:n] with the word ends of run.points[:n]."""
     begin = 0
     while begin < n:
@@ -130,12 +130,12 @@ def segment(run: HanRun, n: Whole, dictionary: Dictionary) -> None:
 
 
 @kernel
-def find_route(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+def find_route(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """From the end: the best sum of weights from each character on, and the last character of the word there."""
     following = 0.0
     for i in range(end - 1, begin - 1, -1):
         best_sum, word_end, has_word = dictionary.missing[0] + following, i, False
-        node: Whole = np.int64(dictionary.roots[run.points[i] - FIRST])
+        node: Integer = np.int64(dictionary.roots[run.points[i] - FIRST])
         k = i
         while node >= 0:
             weight = dictionary.weights[node]
@@ -149,7 +149,7 @@ def find_route(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) ->
 
 
 @kernel
-def mark_word_ends(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+def mark_word_ends(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """Follow the route and mark word ends. `singles_begin`: the first of the adjacent single characters."""
     word_ends, ends = run.word_end, run.ends
     singles_begin, i = begin, begin
@@ -170,7 +170,7 @@ def mark_word_ends(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary
 
 
 @kernel
-def cut_singles(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+def cut_singles(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """Segment adjacent single characters by the hidden Markov model, unless together they are a dictionary word."""
     node, i = -1, begin
     while i < end:
@@ -183,7 +183,7 @@ def cut_singles(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -
 
 
 @kernel
-def viterbi(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> None:
+def viterbi(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """The most probable states of points[begin:end]; a word ends where the state is END or SINGLE.
 
     scores[s] is the score of state s at the current character, scores[4 + s] at the one before.
@@ -201,7 +201,7 @@ def viterbi(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> No
             score_second = scores[4 + second] + step[second, to_state] + emit[points[i] - FIRST, to_state]
             scores[to_state] = score_second if score_second >= score_first else score_first
             back[4 * i + to_state] = second if score_second >= score_first else first
-    state: Whole = SINGLE if scores[SINGLE] >= scores[END] else END
+    state: Integer = SINGLE if scores[SINGLE] >= scores[END] else END
     for i in range(end - 1, begin - 1, -1):
         ends[i] = state in (END, SINGLE)
         if i > begin:
@@ -209,12 +209,12 @@ def viterbi(run: HanRun, begin: Whole, end: Whole, dictionary: Dictionary) -> No
 
 
 @inlined
-def key_of(node: Whole, point: Whole) -> np.uint64:
+def key_of(node: Integer, point: Integer) -> np.uint64:
     return np.uint64(node + 1) << POINT_BITS | np.uint64(point)
 
 
 @inlined
-def find_slot(keys: Hashes, key: np.uint64) -> Whole:
+def find_slot(keys: Hashes, key: np.uint64) -> Integer:
     """The slot that holds `key`, or the empty slot where it belongs."""
     mask = np.uint64(len(keys) - 1)
     mixed = key * ORDER
@@ -225,7 +225,7 @@ def find_slot(keys: Hashes, key: np.uint64) -> Whole:
 
 
 @inlined
-def find_child(keys: Hashes, node: Whole, point: Whole) -> Whole:
+def find_child(keys: Hashes, node: Integer, point: Integer) -> Integer:
     """The child of `node` for `point`, or −1."""
     key = key_of(node, point)
     slot = find_slot(keys, key)

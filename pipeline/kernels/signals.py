@@ -48,7 +48,8 @@ NAMES = (
 def compute_signals(counts: passes.DocumentCounts, list_indices: Ints) -> dict[str, Floats]:
     """Compute the signals, in the order of NAMES. `list_indices` is the result of `function_word_lists`."""
     unit, line, repeat = counts.units.T, counts.lines.T, counts.repeats.T
-    n, count = unit[units.UNITS], line[lines.LINES]
+    n = unit[units.UNITS]
+    count = line[lines.LINES]
     signals: dict[str, Floats] = {
         "characters": unit[units.CHARACTERS].astype(np.float64),
         "units": n.astype(np.float64),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.code_points import ORDER, PRIME, SEED, decode, mix
 from pipeline.kernels.compiler import kernel
-from pipeline.kernels.points import ORDER, PRIME, SEED, decode, mix
 from pipeline.text.unicode import FOLDS, KIND, NEWLINE, SPACE, Bytes, Tables
 
 BLANK = np.uint64(32)

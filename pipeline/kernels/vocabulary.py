@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.kernels.code_points import PRIME, SEED, Integer, decode, mix
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.points import PRIME, SEED, Whole, decode, mix
+from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.kernels.segment import Dictionary, HanRun
-from pipeline.kernels.tables import Hashes, Ints
 from pipeline.kernels.words import Longs, WordSpans, split
 from pipeline.text.unicode import Bytes, Tables
 
@@ -25,7 +25,7 @@ UPPER = np.uint64(0xFFFFFFFF00000000)
 
 # results of `count_all`: done, or the array that its caller must enlarge
 DONE, MORE_WORDS, MORE_POINTS = 0, 1, 2
-# indexes of `WordCounts.state`: distinct words; the document, and the word in it, to continue with
+# indexes of `GrowingWordTable.state`: distinct words; the document, and the word in it, to continue with
 DISTINCT, DOCUMENT, WORD = 0, 1, 2
 
 
@@ -39,7 +39,7 @@ class WordTable(NamedTuple):
     points: Ints
 
 
-class WordCounts(NamedTuple):
+class GrowingWordTable(NamedTuple):
     """A word table that grows, with the number of occurrences of each word."""
 
     table: Hashes
@@ -67,7 +67,7 @@ def empty_slots(words: int) -> Hashes:
 
 
 @kernel
-def index_words(words: WordTable, first: Whole) -> None:
+def index_words(words: WordTable, first: Integer) -> None:
     """Hash every word from `first` on and insert it into the table."""
     for i in range(first, len(words.hash)):
         value = SEED
@@ -78,14 +78,14 @@ def index_words(words: WordTable, first: Whole) -> None:
 
 
 @kernel
-def reindex(table: Hashes, hashes: Hashes, number: Whole) -> None:
+def reindex(table: Hashes, hashes: Hashes, number: Integer) -> None:
     """Insert the first `number` words into a new table."""
     for i in range(number):
         insert(table, hashes, i)
 
 
 @inlined
-def insert(table: Hashes, hashes: Hashes, i: Whole) -> None:
+def insert(table: Hashes, hashes: Hashes, i: Integer) -> None:
     mask = np.uint64(len(table) - 1)
     slot = hashes[i] & mask
     while table[slot]:
@@ -95,14 +95,14 @@ def insert(table: Hashes, hashes: Hashes, i: Whole) -> None:
 
 @kernel
 def look_up(
-    data: Bytes, room: WordSpans, n: Whole, tables: Tables, words: WordTable | WordCounts, word_ids: Ints
+    data: Bytes, scratch: WordSpans, n: Integer, tables: Tables, words: WordTable | GrowingWordTable, word_ids: Ints
 ) -> None:
     """Set word_ids[i] to the id of word i of a document: −1 if it is not in the table, −2 for the end of a sentence.
 
     A single loop without calls that take arrays: reference counting would cost more than the rest.
     """
     fold, more = tables.fold, tables.more
-    begins, stops, hashes = room.begin, room.stop, room.hash
+    begins, stops, hashes = scratch.begin, scratch.stop, scratch.hash
     table, borders, points = words.table, words.ends, words.points
     mask = np.uint64(len(table) - 1)
     for i in range(n):
@@ -136,19 +136,19 @@ def encode_all(
     tables: Tables,
     dictionary: Dictionary,
     run: HanRun,
-    room: WordSpans,
+    scratch: WordSpans,
     words: WordTable,
     word_ids: Ints,
-    unknown: Whole,
-    sentence: Whole,
+    unknown: Integer,
+    sentence: Integer,
     out: Ids,
     ends: Longs,
 ) -> None:
     """Write the ids of the words, and `sentence` after each sentence. Document d has out[ends[d]:ends[d + 1]]."""
     at = ends[0] = 0
     for d in range(len(offsets) - 1):
-        n = split(data, offsets[d], offsets[d + 1], tables, dictionary, run, room)
-        look_up(data, room, n, tables, words, word_ids)
+        n = split(data, offsets[d], offsets[d + 1], tables, dictionary, run, scratch)
+        look_up(data, scratch, n, tables, words, word_ids)
         for i in range(n):
             out[at + i] = word_ids[i] if word_ids[i] >= 0 else unknown if word_ids[i] == -1 else sentence
         at += n
@@ -162,22 +162,22 @@ def count_all(
     tables: Tables,
     dictionary: Dictionary,
     run: HanRun,
-    room: WordSpans,
-    counts: WordCounts,
+    scratch: WordSpans,
+    counts: GrowingWordTable,
     word_ids: Ints,
-) -> Whole:
+) -> Integer:
     """Count the words of all documents from state[DOCUMENT] on. Returns which array is full; call again to continue."""
     state = counts.state
     while state[DOCUMENT] < len(offsets) - 1:
         d = state[DOCUMENT]
-        n = split(data, offsets[d], offsets[d + 1], tables, dictionary, run, room)
-        look_up(data, room, n, tables, counts, word_ids)
+        n = split(data, offsets[d], offsets[d + 1], tables, dictionary, run, scratch)
+        look_up(data, scratch, n, tables, counts, word_ids)
         while state[WORD] < n:
             i = state[WORD]
             if word_ids[i] >= 0:
                 counts.occurrences[word_ids[i]] += 1
             elif word_ids[i] == -1:
-                full = count_new_word(data, room.begin[i], room.stop[i], room.hash[i], tables, counts)
+                full = count_new_word(data, scratch.begin[i], scratch.stop[i], scratch.hash[i], tables, counts)
                 if full != DONE:
                     return full
             state[WORD] += 1
@@ -188,14 +188,14 @@ def count_all(
 
 @kernel
 def count_new_word(
-    data: Bytes, begin: Whole, stop: Whole, value: np.uint64, tables: Tables, counts: WordCounts
-) -> Whole:
+    data: Bytes, begin: Integer, stop: Integer, value: np.uint64, tables: Tables, counts: GrowingWordTable
+) -> Integer:
     """Count a word that was not in the table before this document; an earlier word of it may have added it."""
     table, hashes, ends, points, occurrences, state = counts
     word = state[DISTINCT]
     if word >= len(hashes) or 2 * word >= len(table):
         return MORE_WORDS
-    # the folded word is written behind the last one, and stays there if it is new
+    # the folded word is written after the last one, and stays there if it is new
     at = ends[word]
     while begin < stop:
         point, size = decode(data, begin)

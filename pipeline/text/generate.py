@@ -1,7 +1,7 @@
-"""Make `tables.npz` from this Python's `unicodedata`: `python -m pipeline.text.generate`.
+"""Generates `tables.npz` from the `unicodedata` of the running Python: `python -m pipeline.text.generate`.
 
-Run it to move to a newer Unicode version, commit the result, and raise the version of the stages that use it.
-A test makes the tables again and compares, where Python has the same Unicode version.
+Run it to change to a newer Unicode version, commit the result, and raise the version of the stages that use it.
+A test generates the tables again and compares them if Python has the same Unicode version.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy.typing as npt
 from pipeline.text import scripts, unicode
 from pipeline.text.words import BULLETS, SENTENCE_ENDS
 
-# not in plane 0: ideographs of later Unicode versions; whole planes are set aside for them
+# planes that Unicode reserves for ideographs of later versions
 IDEOGRAPHS = (range(0x20000, 0x3FFFE),)
 INVISIBLE = "\u00ad\u200c\u200d\u2060\u034f\u180e"
-VISIBLE = "_\u05f3"  # the geresh stands within and at the end of Hebrew words
+VISIBLE = "_\u05f3"  # the geresh occurs within and at the end of Hebrew words
 MID_LETTERS = "'\u2019\u05f4\u00b7"
 SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), 0x180B, 0x180C, 0x180D)
 WORD_KINDS = (unicode.LETTER, unicode.DIGIT, unicode.UNIT, unicode.CONNECTOR, unicode.MID_LETTER)
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def build() -> dict[str, npt.NDArray[np.generic]]:
-    """Every array of the file, from `unicodedata`."""
+    """Compute every array of the file from `unicodedata`."""
     script = _scripts()
     folds = {point: _fold(chr(point)) for point in range(unicode.CODE_POINTS) if _is_character(chr(point))}
     classes = _classes(script, folds)
@@ -54,7 +54,7 @@ def build() -> dict[str, npt.NDArray[np.generic]]:
 
 
 def write(path: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
-    """The same arrays always give the same bytes: entries carry no time."""
+    """Write the file without times in its entries, so that the same arrays give the same bytes."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             data = io.BytesIO()
@@ -69,14 +69,14 @@ def _is_character(character: str) -> bool:
 
 
 def _scripts() -> unicode.Bytes:
-    found = np.zeros(unicode.CODE_POINTS, np.uint8)
+    numbers = np.zeros(unicode.CODE_POINTS, np.uint8)
     for point in range(unicode.CODE_POINTS):
         character = chr(point)
         if unicodedata.category(character)[0] in "LMN" or 0x2E80 <= point < 0x2FE0:
-            found[point] = _script(unicodedata.name(character, ""))
+            numbers[point] = _script(unicodedata.name(character, ""))
     for plane in IDEOGRAPHS:
-        found[plane.start : plane.stop] = scripts.NUMBER["Hani"]
-    return found
+        numbers[plane.start : plane.stop] = scripts.NUMBER["Hani"]
+    return numbers
 
 
 def _script(name: str) -> int:
@@ -88,22 +88,22 @@ def _script(name: str) -> int:
 
 def _classes(script: unicode.Bytes, folds: dict[int, list[int]]) -> unicode.Bytes:
     unspaced = {scripts.NUMBER[code] for code in scripts.UNSPACED}
-    found = np.zeros(unicode.CODE_POINTS, np.uint8)
+    classes = np.zeros(unicode.CODE_POINTS, np.uint8)
     for point in range(unicode.CODE_POINTS):
-        found[point] = _kind(point, int(script[point]) in unspaced)
-        if point in folds and found[point] in WORD_KINDS and folds[point] != [point]:
-            found[point] |= unicode.FOLDS
+        classes[point] = _kind(point, int(script[point]) in unspaced)
+        if point in folds and classes[point] in WORD_KINDS and folds[point] != [point]:
+            classes[point] |= unicode.FOLDS
         if _is_invisible(point) or unicodedata.category(chr(point))[0] == "M":
-            found[point] |= unicode.MARK
+            classes[point] |= unicode.MARK
         if unicodedata.category(chr(point)) in ("Lu", "Lt"):
-            found[point] |= unicode.UPPER
+            classes[point] |= unicode.UPPER
         if _composes(chr(point)):
-            found[point] |= unicode.COMPOSES
+            classes[point] |= unicode.COMPOSES
     for character in BULLETS:
-        found[ord(character)] |= unicode.BULLET
+        classes[ord(character)] |= unicode.BULLET
     for character in SENTENCE_ENDS:
-        found[ord(character)] |= unicode.SENTENCE_END
-    return found
+        classes[ord(character)] |= unicode.SENTENCE_END
+    return classes
 
 
 def _kind(point: int, unspaced: bool) -> int:
@@ -137,26 +137,30 @@ def _fold(character: str) -> list[int]:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).lower())
     if len(folded) == 1:
         return [ord(folded)]
-    kept = [ord(part) for part in folded if unicodedata.category(part)[0] in "LMN" or part == "\u00b7"]
-    return kept or [ord(character)]
+    letters = [ord(part) for part in folded if unicodedata.category(part)[0] in "LMN" or part == "\u00b7"]
+    return letters or [ord(character)]
 
 
 def _composes(character: str) -> bool:
-    """True unless NFC leaves the character alone in every text: conservative (all marks), and cheap to test."""
+    """False only if NFC never changes the character, in any text. Conservative (True for all marks) and cheap."""
     if unicodedata.combining(character) or unicodedata.normalize("NFC", character) != character:
         return True
-    return ord(character) in _seconds() or 0x1161 <= ord(character) <= 0x1175 or 0x11A8 <= ord(character) <= 0x11C2
+    return (
+        ord(character) in _second_code_points()
+        or 0x1161 <= ord(character) <= 0x1175
+        or 0x11A8 <= ord(character) <= 0x11C2
+    )
 
 
 @cache
-def _seconds() -> frozenset[int]:
-    """Code points that end some canonical decomposition of two: they may join what stands before them."""
-    found = set()
+def _second_code_points() -> frozenset[int]:
+    """Code points that end a canonical decomposition into two: they may combine with the character before them."""
+    points = set()
     for point in range(unicode.CODE_POINTS):
         parts = unicodedata.decomposition(chr(point)).split()
         if len(parts) == 2 and not parts[0].startswith("<"):
-            found.add(int(parts[1], 16))
-    return frozenset(found)
+            points.add(int(parts[1], 16))
+    return frozenset(points)
 
 
 def _runs(values: unicode.Bytes) -> tuple[npt.NDArray[np.int32], unicode.Bytes]:
@@ -164,7 +168,7 @@ def _runs(values: unicode.Bytes) -> tuple[npt.NDArray[np.int32], unicode.Bytes]:
     return starts, values[starts]
 
 
-def _pack(folds: list[list[int]]) -> tuple[unicode.Points, unicode.Points]:
+def _pack(folds: list[list[int]]) -> tuple[unicode.CodePoints, unicode.CodePoints]:
     to: list[int] = []
     more: list[int] = []
     for fold in folds:

@@ -1,7 +1,7 @@
-"""What each code point is, from one generated and committed table (`tables.npz`, made by `generate.py`).
+"""Properties of code points, from a generated table that is part of the repository (`tables.npz`, by `generate.py`).
 
-Python, Polars and Arrow carry different Unicode versions; results must not depend on which is installed. Loading takes
-about 10 ms and 11 MB, once a process; the parts a text touches stay in the processor's cache.
+Python, Polars and Arrow include different Unicode versions, and results must not depend on which one is installed.
+Loading takes about 10 ms and 11 MB, once in a process. The entries that a text needs stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ UPPER = 8  # an upper- or title-case letter
 FOLDS = 16  # its fold (lower case, compatibility form) is another code point, several, or none
 BULLET = 32  # of kind OTHER: opens a list item
 MARK = 32  # of any other kind: a combining mark (LETTER), or an invisible CONNECTOR that may stand before one
-SENTENCE_END = 64  # . ! ? and their kin in all scripts
-COMPOSES = 128  # normalisation form C may change a text that holds it; a text without any is in that form
+SENTENCE_END = 64  # . ! ? and their equivalents in all scripts
+COMPOSES = 128  # normal form C may change a text that holds it; a text without any is in that form
 
-# what the controls U+0080 to U+009F are in Windows-1252, −1 for none: in text they are that encoding misread as
-# Latin-1, and browsers read them so too (WHATWG Encoding Standard)
+# the controls U+0080 to U+009F in Windows-1252, −1 for none: in text they are that encoding misread as Latin-1, and
+# browsers also decode them so (WHATWG Encoding Standard)
 WINDOWS = (
     0x20AC, -1, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
     0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, -1, 0x017D, -1,
@@ -45,24 +45,24 @@ WINDOWS = (
 )  # fmt: skip
 
 Bytes = npt.NDArray[np.uint8]
-Points = npt.NDArray[np.int32]
+CodePoints = npt.NDArray[np.int32]
 
 
 class Tables(NamedTuple):
-    """Arrays over code points, in the shape kernels take.
+    """Arrays over code points, as kernels take them.
 
-    `classes`: kind and flags. `fold`: the code point to hash and compare by, or −1 − i for several: `more[i]` says how
-    many, `more[i + 1:]` which. `scripts`: index into `pipeline.text.scripts.SCRIPTS`.
+    `classes`: kind and flags. `fold`: the code point to hash and compare by, or −1 − i for several: `more[i]` is their
+    number, `more[i + 1:]` begins with them. `scripts`: index into `pipeline.text.scripts.SCRIPTS`.
     """
 
     classes: Bytes
-    fold: Points
-    more: Points
+    fold: CodePoints
+    more: CodePoints
     scripts: Bytes
 
 
 def expand(starts: npt.NDArray[np.int64], values: Bytes) -> Bytes:
-    """Run lengths to one value a code point: run i begins at `starts[i]` and has value `values[i]`."""
+    """Expand runs to a value for each code point: run i begins at `starts[i]` and has the value `values[i]`."""
     return np.repeat(values, np.diff(np.append(starts, CODE_POINTS)))
 
 
@@ -74,10 +74,10 @@ def tables() -> Tables:
         scripts = expand(stored["script_starts"], stored["script_values"])
         fold = np.arange(CODE_POINTS, dtype=np.int32)
         fold[stored["fold_from"]] = stored["fold_to"]
-        found = Tables(classes, fold, stored["more"], scripts)
-    for array in found:
+        loaded = Tables(classes, fold, stored["more"], scripts)
+    for array in loaded:
         array.flags.writeable = False
-    return found
+    return loaded
 
 
 @cache
@@ -88,7 +88,7 @@ def version() -> str:
 
 
 def fold_point(point: int) -> list[int]:
-    """The code points that stand for `point` where words are compared: lower case, compatibility forms joined."""
+    """The code points by which `point` is compared: lower case, in compatibility form."""
     table = tables()
     folded = int(table.fold[point])
     if folded >= 0:

@@ -1,11 +1,11 @@
-"""What a unit, a word and a sentence are, here and nowhere else.
+"""Defines units, words and sentences for every language. All other code uses these definitions.
 
 A unit is a Han character (kana, Hangul, Thai alike), or a word in scripts written with spaces: a run of letters, digits
 and underscores that holds a letter or a digit; an apostrophe or gershayim belongs to it between two letters or digits,
 a middle dot between two l. A combining mark belongs to the character before it, in every script. Units are compared
-folded: lower case, full-width and other compatibility forms made plain (`unicode.fold_point`). A word is a
-unit, but for Han: there it is a word of jieba (`chinese_words`), which is asked about each run of Han characters alone.
-These functions are the reference, one document at a time; `pipeline.kernels` does the same to columns, natively.
+folded: lower case, and full-width and other compatibility forms replaced (`unicode.fold_point`). A word is a unit,
+except in Han: there it is a word of jieba (`chinese_words`), which segments each run of Han characters separately.
+These functions are the reference for one document; `pipeline.kernels` computes the same for columns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BULLETS = "•‣⁃∙○●◦▪▫■□▶◀–-*"
 MIDDLE_DOT = "\u00b7"
 SENTENCE_ENDS = ".!?" + chinese.SENTENCE_ENDS + "‼⁇⁈⁉؟۔।॥։።፧፨"
 
-# function words by language. A language that is not here has no list: a rule that needs one is skipped and counted.
+# function words by language. A rule that needs a list is skipped and counted for a language without one.
 FUNCTION_WORDS: Mapping[str, tuple[str, ...]] = {
     "en": ("the", "be", "to", "of", "and", "that", "have", "with"),  # Rae et al. 2021, A.1.1
     "zh": chinese.FUNCTION_WORDS,
@@ -42,35 +42,38 @@ FUNCTION_WORDS: Mapping[str, tuple[str, ...]] = {
 
 
 def units(text: str) -> list[str]:
-    """The units of a text, folded, in order."""
+    """The folded units of a text, in order."""
     return [fold(text[start:end]) for start, end in spans(text)]
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where the units are, in code points, [start, end)."""
-    start, holds, marked_end = -1, False, 0
+    """Yield the position of each unit in code points, [start, end)."""
+    start = -1
+    has_content = False
+    marks_end = 0
     for at, character in enumerate(text):
         kind = kind_of(character)
-        if at < marked_end or (kind == MID_LETTER and start >= 0 and joins(text, at)):
+        if at < marks_end or (kind == MID_LETTER and start >= 0 and joins(text, at)):
             continue
         if kind in (LETTER, DIGIT, CONNECTOR):
             start = at if start < 0 else start
-            holds = holds or kind != CONNECTOR
+            has_content = has_content or kind != CONNECTOR
             continue
-        if holds:
+        if has_content:
             yield start, at
-        start, holds = -1, False
+        start = -1
+        has_content = False
         if kind == UNIT:
-            marked_end = end_of_marks(text, at + 1)
-            yield at, marked_end
-    if holds:
+            marks_end = end_of_marks(text, at + 1)
+            yield at, marks_end
+    if has_content:
         yield start, len(text)
 
 
 def joins(text: str, at: int) -> bool:
-    """Whether the mid-letter sign text[at], which follows a word, belongs to it.
+    """Whether the mid-letter character text[at], which follows a word, belongs to it.
 
-    The middle dot does so in Catalan alone, between two l (col·lecció): in Chinese it parts the initials of a name.
+    The middle dot does only in Catalan, between two l (col·lecció); in Chinese it separates the parts of a name.
     """
     if text[at] == MIDDLE_DOT:
         return text[at - 1] in "lL" and text[at + 1 : at + 2] in ("l", "L")
@@ -78,7 +81,7 @@ def joins(text: str, at: int) -> bool:
 
 
 def end_of_marks(text: str, at: int) -> int:
-    """Where the marks from text[at] on end, `at` if there are none; invisible connectors may stand before one."""
+    """The end of the marks from text[at] on, `at` if there are none. Invisible connectors may precede a mark."""
     end = at
     for place in range(at, len(text)):
         flags = int(tables().classes[ord(text[place])])
@@ -90,30 +93,31 @@ def end_of_marks(text: str, at: int) -> int:
 
 
 def words(text: str, *, folded: bool = True) -> list[str]:
-    """The words of a text in order, without punctuation; `folded` as units are, else as they are written.
+    """The words of a text in order, without punctuation; folded like units, or as written with `folded=False`.
 
-    A Han character with a combining mark is a word by itself: jieba knows none.
+    A Han character with a combining mark is a word by itself, because jieba does not handle marks.
 
-    About 1 MB of Chinese a CPU-second; `pipeline.kernels.column.words` does a column natively.
+    About 1 MB of Chinese per CPU-second; `pipeline.kernels.column.words` is the fast version for columns.
     Raises: UserError at the first Han character when jieba is not installed.
     """
-    found: list[str] = []
-    run, run_end = "", -1
+    result: list[str] = []
+    run = ""
+    run_end = -1
     for start, end in spans(text):
         if is_han(text[start]) and end == start + 1:
-            run = run + text[start] if start == run_end else _cut(run, folded, found) + text[start]
+            run = run + text[start] if start == run_end else _append_han_words(run, folded, result) + text[start]
             run_end = end
         else:
-            run = _cut(run, folded, found)
-            found.append(fold(text[start:end]) if folded else text[start:end])
-    _cut(run, folded, found)
-    return found
+            run = _append_han_words(run, folded, result)
+            result.append(fold(text[start:end]) if folded else text[start:end])
+    _append_han_words(run, folded, result)
+    return result
 
 
-def _cut(run: str, folded: bool, found: list[str]) -> str:
-    """Add the words of a run of Han characters; the empty run is what is left of it."""
+def _append_han_words(run: str, folded: bool, result: list[str]) -> str:
+    """Append the words of a run of Han characters to `result`. Returns the empty run."""
     if run:
-        found += chinese_words.words_of_run(fold(run) if folded else run)
+        result += chinese_words.words_of_run(fold(run) if folded else run)
     return ""
 
 
@@ -122,7 +126,7 @@ def is_han(character: str) -> bool:
 
 
 def fold(unit: str) -> str:
-    """The form by which units are compared."""
+    """The form in which units are compared."""
     return "".join(chr(point) for character in unit for point in fold_point(ord(character)))
 
 
@@ -132,19 +136,20 @@ def kind_of(character: str) -> int:
 
 
 def sentences(text: str) -> list[str]:
-    """Split after sentence ends and at line breaks; marks stay, white space around a sentence goes.
+    """Split after sentence ends and at line breaks. Punctuation is kept, white space around a sentence is removed.
 
-    An ASCII mark ends a sentence only before white space or the end, so that 3.14 and example.org stay whole.
+    ASCII punctuation ends a sentence only before white space or the end, so that 3.14 and example.org are not split.
     """
-    found, start = [], 0
+    result: list[str] = []
+    start = 0
     for at, character in enumerate(text):
         ends = bool(tables().classes[ord(character)] & SENTENCE_END)
         following = text[at + 1 : at + 2]
         if character == "\n" or (ends and (not character.isascii() or not following or is_blank(following))):
-            found.append(text[start : at + 1].strip())
+            result.append(text[start : at + 1].strip())
             start = at + 1
-    found.append(text[start:].strip())
-    return [sentence for sentence in found if sentence]
+    result.append(text[start:].strip())
+    return [sentence for sentence in result if sentence]
 
 
 def is_blank(character: str) -> bool:

@@ -15,8 +15,8 @@ from pipeline.core.errors import UserError
 from pipeline.kernels import column as columns
 from pipeline.kernels import segment, vocabulary
 from pipeline.kernels import words as passes
-from pipeline.kernels.tables import Ints
-from pipeline.kernels.vocabulary import WordCounts, WordTable
+from pipeline.kernels.hash_table import Ints
+from pipeline.kernels.vocabulary import GrowingWordTable, WordTable
 from pipeline.text import chinese_words, unicode
 from pipeline.tokenizers.base import Encoded, Encoder
 
@@ -44,9 +44,9 @@ class WordEncoder(Encoder):
         data, offsets = columns.buffers(column)
         most = int(offsets[-1] - offsets[0]) + len(offsets)
         ids, ends = np.empty(most, np.uint32), np.empty(len(offsets), np.int64)
-        run, room, word_ids = _scratch(offsets)
+        run, scratch, word_ids = _scratch(offsets)
         vocabulary.encode_all(
-            data, offsets, self._tables, segment.dictionary(), run, room, self._load_vocabulary(), word_ids,
+            data, offsets, self._tables, segment.dictionary(), run, scratch, self._load_vocabulary(), word_ids,
             self._unknown, self._sentence, ids, ends,
         )  # fmt: skip
         return Encoded(ids[: ends[-1]].copy(), ends)
@@ -82,19 +82,19 @@ class WordCounter:
 
     def __init__(self, *, lowercase: bool) -> None:
         self._tables = tables(lowercase=lowercase)
-        self._counted = WordCounts(
+        self._counted = GrowingWordTable(
             vocabulary.empty_slots(FIRST_WORDS), np.empty(FIRST_WORDS, np.uint64), np.zeros(FIRST_WORDS + 1, np.int64),
             np.empty(FIRST_POINTS, np.int32), np.empty(FIRST_WORDS, np.int64), np.zeros(3, np.int64),
         )  # fmt: skip
 
     def add(self, column: pa.LargeStringArray) -> None:
         data, offsets = columns.buffers(column)
-        run, room, word_ids = _scratch(offsets)
+        run, scratch, word_ids = _scratch(offsets)
         self._counted.state[vocabulary.DOCUMENT] = 0
         status = vocabulary.MORE_WORDS
         while status != vocabulary.DONE:
             status = vocabulary.count_all(
-                data, offsets, self._tables, segment.dictionary(), run, room, self._counted, word_ids
+                data, offsets, self._tables, segment.dictionary(), run, scratch, self._counted, word_ids
             )
             self._counted = _grow(self._counted, status)
 
@@ -126,11 +126,11 @@ def tables(*, lowercase: bool) -> unicode.Tables:
 
 def _scratch(offsets: columns.Offsets) -> tuple[segment.HanRun, passes.WordSpans, Ints]:
     largest = int(np.diff(offsets).max(initial=0))
-    room = passes.room(largest)
-    return segment.han_run(largest), room, np.empty(len(room.hash), np.int32)
+    scratch = passes.scratch(largest)
+    return segment.han_run(largest), scratch, np.empty(len(scratch.hash), np.int32)
 
 
-def _grow(counted: WordCounts, status: int) -> WordCounts:
+def _grow(counted: GrowingWordTable, status: int) -> GrowingWordTable:
     """Double the arrays that are full."""
     if status == vocabulary.MORE_POINTS:
         return counted._replace(points=_doubled(counted.points))

@@ -42,22 +42,24 @@ def texts(folder: str) -> Iterator[str]:
 
 
 @kernel
-def split_all(data: Any, offsets: Any, tables: Any, room: Any, out: Any) -> None:
+def split_all(data: Any, offsets: Any, tables: Any, scratch: Any, out: Any) -> None:
     for d in range(len(offsets) - 1):
-        units.split(data, offsets[d], offsets[d + 1], tables, room.units, out.units[d])
+        units.split(data, offsets[d], offsets[d + 1], tables, scratch.units, out.units[d])
 
 
 @kernel
-def lines_all(data: Any, offsets: Any, tables: Any, room: Any, out: Any) -> None:
+def lines_all(data: Any, offsets: Any, tables: Any, scratch: Any, out: Any) -> None:
     for d in range(len(offsets) - 1):
-        lines.measure_lines(data, offsets[d], offsets[d + 1], tables.classes, room.lines, room.slots, out.lines[d])
+        lines.measure_lines(
+            data, offsets[d], offsets[d + 1], tables.classes, scratch.lines, scratch.slots, out.lines[d]
+        )
 
 
 @kernel
-def repeats_all(data: Any, offsets: Any, tables: Any, room: Any, out: Any) -> None:
+def repeats_all(data: Any, offsets: Any, tables: Any, scratch: Any, out: Any) -> None:
     for d in range(len(offsets) - 1):
-        n = units.split(data, offsets[d], offsets[d + 1], tables, room.units, out.units[d])
-        ngrams.measure_repeats(room.units, n, room.grams, out.repeats[d])
+        n = units.split(data, offsets[d], offsets[d + 1], tables, scratch.units, out.units[d])
+        ngrams.measure_repeats(scratch.units, n, scratch.grams, out.repeats[d])
 
 
 def best(work: Callable[[], object], rounds: int) -> float:
@@ -76,8 +78,8 @@ def figures(text: pa.Array, language: str | None, rounds: int) -> dict[str, floa
     data, offsets = column.buffers(text)
     size = int(offsets[-1] - offsets[0]) / 1e6
     cleaned = Unicode(Options()).clean(text)
-    room = passes.DocumentScratch.of(int(np.diff(offsets).max()))
-    given = (data, offsets, unicode.tables(), room, passes.DocumentCounts.of(len(text)))
+    scratch = passes.DocumentScratch.of(int(np.diff(offsets).max()))
+    given = (data, offsets, unicode.tables(), scratch, passes.DocumentCounts.of(len(text)))
     needs = np.empty(len(text), np.uint8)
     tags = [language] * len(text)
     rules = [rule for name in FILTERS.names() for rule in build_filter(FILTERS, name, {}).rules()]

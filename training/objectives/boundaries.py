@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.text import borders
+from pipeline.text import boundaries
 from pipeline.tokenizers import token_bytes
 
 TokenRow = NDArray[np.int64]
@@ -55,7 +55,7 @@ class BoundaryReader:
 
     def _read(self, row: TokenRow) -> TokenBoundaries:
         text = b"".join([self._spelled[token] for token in row.tolist()]).decode("utf-8", "surrogateescape")
-        points = borders.points(text)
+        points = boundaries.to_code_points(text)
         sizes = _sizes_bytes(points)
         point_starts = np.cumsum(sizes) - sizes
         starts = np.cumsum(self._sizes[row]) - self._sizes[row]
@@ -63,21 +63,21 @@ class BoundaryReader:
         at = np.searchsorted(point_starts, starts, side="right") - 1
         inside = point_starts[at] != starts
         # a space that is a token of its own belongs to the word after it, as where both are one token
-        continues_word = _in_word(points, starts, at) | inside | borders.follows_space(points)[at]
+        continues_word = _in_word(points, starts, at) | inside | boundaries.follows_space(points)[at]
         continues_word[:1] = False
         words = np.maximum.accumulate(
             np.where(continues_word, 0, np.arange(len(row)))
         )  # where each token's word begins
         begins = np.zeros(len(row), np.bool_)
-        first = point_starts[borders.sentence_begins(points)]
+        first = point_starts[boundaries.starts_sentence(points)]
         begins[words[np.searchsorted(starts, first, side="right") - 1]] = True
         return TokenBoundaries(continues_word, begins)
 
 
-def _in_word(points: borders.Points, starts: TokenRow, at: TokenRow) -> BoolRow:
+def _in_word(points: boundaries.Utf32, starts: TokenRow, at: TokenRow) -> BoolRow:
     """Whether each token, which begins at byte `starts` in code point `at`, begins inside a word."""
-    if not borders.is_han(points).any():
-        return borders.unit_goes_on(points)[at]
+    if not boundaries.is_han(points).any():
+        return boundaries.continues_unit(points)[at]
     from pipeline.kernels import column  # jieba's data and compiled loops: 1 s, for Chinese alone
 
     readable = np.where(_escaped(points), ord("?"), points).astype(np.uint32)  # of as many bytes
@@ -87,12 +87,12 @@ def _in_word(points: borders.Points, starts: TokenRow, at: TokenRow) -> BoolRow:
     return (word >= 0) & (starts < stop[word])
 
 
-def _escaped(points: borders.Points) -> BoolRow:
+def _escaped(points: boundaries.Utf32) -> BoolRow:
     """Bytes that are no UTF-8: a row may begin or end inside a character."""
     return (points >= 0xDC80) & (points <= 0xDCFF)
 
 
-def _sizes_bytes(points: borders.Points) -> NDArray[np.int64]:
+def _sizes_bytes(points: boundaries.Utf32) -> NDArray[np.int64]:
     """The size of each code point in UTF-8; an escaped byte counts one."""
     sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000).astype(np.int64)
     return np.where(_escaped(points), 1, sizes)

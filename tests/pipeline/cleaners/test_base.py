@@ -24,14 +24,14 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_plain_function_is_mapped_over_the_column(plugin: str) -> None:
-    found = cleaner_of(CLEANERS, f"{plugin}:upper", {}).clean(pa.array(["a", "中b"], pa.large_string()))
-    assert found.to_pylist() == ["A", "中B"] and found.type == pa.large_string()
+    cleaned = cleaner_of(CLEANERS, f"{plugin}:upper", {}).clean(pa.array(["a", "中b"], pa.large_string()))
+    assert cleaned.to_pylist() == ["A", "中B"] and cleaned.type == pa.large_string()
 
 
-def test_a_function_that_gives_no_text_is_named(plugin: str) -> None:
+def test_a_function_that_returns_no_text_is_an_error_with_its_name(plugin: str) -> None:
     with pytest.raises(StageFailed, match=r"cleaner my_cleaners:wrong: gave NoneType, not str"):
         cleaner_of(CLEANERS, f"{plugin}:wrong", {}).clean(pa.array(["a"], pa.large_string()))
 
 
-def test_a_registered_cleaner_is_made_by_name() -> None:
+def test_a_registered_cleaner_is_created_by_name() -> None:
     assert cleaner_of(CLEANERS, "unicode", {}).clean(pa.array(["a\r\n"], pa.large_string())).to_pylist() == ["a"]

@@ -36,8 +36,8 @@ TEXTS = st.lists(SIGNS, max_size=40).map("".join) | st.text(max_size=40)
 
 
 def clean(*texts: str) -> list[str]:
-    found: list[str] = Unicode(Options()).clean(pa.array(texts, pa.large_string())).to_pylist()
-    return found
+    cleaned: list[str] = Unicode(Options()).clean(pa.array(texts, pa.large_string())).to_pylist()
+    return cleaned
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def clean(*texts: str) -> list[str]:
         ("می\u200cخواهم क्\u200dष", "می\u200cخواهم क्\u200dष"),
     ],
 )
-def test_text_becomes_plain(raw: str, cleaned: str) -> None:
+def test_text_is_cleaned(raw: str, cleaned: str) -> None:
     assert clean(raw) == [cleaned]
 
 
@@ -80,30 +80,30 @@ def test_cleaning_twice_changes_nothing(texts: list[str]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(TEXTS)
 def test_clean_text_is_in_normal_form_without_controls_or_trailing_space(text: str) -> None:
-    (found,) = clean(text)
-    assert unicodedata.is_normalized("NFC", found)
-    assert not [sign for sign in found if unicodedata.category(sign) == "Cc" and sign not in "\n\t"]
-    assert all(line == line.rstrip() for line in found.split("\n"))
-    assert "\n\n\n\n" not in found and found == found.strip("\n")
+    (cleaned,) = clean(text)
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert not [sign for sign in cleaned if unicodedata.category(sign) == "Cc" and sign not in "\n\t"]
+    assert all(line == line.rstrip() for line in cleaned.split("\n"))
+    assert "\n\n\n\n" not in cleaned and cleaned == cleaned.strip("\n")
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(TEXTS, min_size=2, max_size=5))
-def test_a_document_is_cleaned_the_same_whatever_stands_beside_it(texts: list[str]) -> None:
+def test_a_document_is_cleaned_independently_of_its_neighbours(texts: list[str]) -> None:
     assert clean(*texts) == [clean(text)[0] for text in texts]
 
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
-def test_letters_and_marks_all_stay(text: str) -> None:
-    kept = unicodedata.normalize("NFC", text)
-    (found,) = clean(text)
-    assert [s for s in found if unicodedata.category(s)[0] in "LN"] == [
-        s for s in kept if unicodedata.category(s)[0] in "LN"
+def test_all_letters_and_marks_are_kept(text: str) -> None:
+    normalized = unicodedata.normalize("NFC", text)
+    (cleaned,) = clean(text)
+    assert [s for s in cleaned if unicodedata.category(s)[0] in "LN"] == [
+        s for s in normalized if unicodedata.category(s)[0] in "LN"
     ] or any("\x80" <= sign <= "\x9f" or unicodedata.category(sign) in ("Cf", "Cc", "Cn") for sign in text)
 
 
-def test_text_that_needs_nothing_is_not_copied() -> None:
+def test_text_that_needs_no_change_is_not_copied() -> None:
     column = pa.array(["plain words\n\n  and 中文。", "é"], pa.large_string())
     assert Unicode(Options()).clean(column) is column
 

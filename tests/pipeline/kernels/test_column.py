@@ -20,11 +20,11 @@ def test_an_empty_column_gives_empty_columns() -> None:
     assert (ends.tolist(), len(hashes), len(languages(empty))) == ([0], 0, 0)
 
 
-def test_a_column_in_chunks_or_of_small_strings_is_measured_alike() -> None:
+def test_a_chunked_column_and_small_strings_give_the_same_signals() -> None:
     texts = ["a b c", "中文", "d"]
     chunked = pa.chunked_array([column("a b c"), column("中文", "d")])
-    for other in (chunked, pa.array(texts, pa.string())):
-        assert measure(other)["units"].tolist() == measure(column(*texts))["units"].tolist() == [3, 2, 1]
+    for variant in (chunked, pa.array(texts, pa.string())):
+        assert measure(variant)["units"].tolist() == measure(column(*texts))["units"].tolist() == [3, 2, 1]
 
 
 def test_a_null_is_an_empty_text() -> None:
@@ -36,11 +36,11 @@ def test_a_null_is_an_empty_text() -> None:
     [("Plain words.", "und-Latn"), ("今天天气", "zh"), ("今日はいい天気です", "ja"), ("안녕하세요", "ko"),
      ("Привет", "und-Cyrl"), ("สวัสดี", "und-Thai"), ("用 print() 输出变量", "zh"), ("123 …", None), ("", None)],
 )  # fmt: skip
-def test_the_script_of_a_text_names_its_language(text: str, language: str | None) -> None:
+def test_the_language_is_detected_from_the_script(text: str, language: str | None) -> None:
     assert languages(column(text)).to_pylist() == [language]
 
 
 def test_a_document_of_five_megabytes_is_measured() -> None:
     text = "今天天气很好。The weather is fine today, 3 times.\n" * 90_000
-    found = measure(column("short", text), ["en", "en"])
-    assert found["units"].tolist() == [1, 13 * 90_000]
+    signals = measure(column("short", text), ["en", "en"])
+    assert signals["units"].tolist() == [1, 13 * 90_000]

@@ -10,7 +10,7 @@ import pytest
 from pipeline.kernels.compiler import cache_folder
 
 
-def test_the_cache_lies_where_numba_is_told_and_is_named_by_the_sources(
+def test_the_cache_folder_is_configurable_and_its_name_hashes_the_sources(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
@@ -19,7 +19,7 @@ def test_the_cache_lies_where_numba_is_told_and_is_named_by_the_sources(
     assert cache_folder() == folder
 
 
-def test_without_a_writable_place_there_still_is_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_writable_folder_the_cache_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder can be made below a file")
     for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):

@@ -20,8 +20,8 @@ def signals(text: str) -> dict[str, float]:
     return {name: float(values[0]) for name, values in measure(pa.array([text], pa.large_string())).items()}
 
 
-def share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def share(part: int, total: int) -> float:
+    return part / total if total else 0.0
 
 
 def repeated(items: list[str]) -> list[str]:
@@ -30,7 +30,7 @@ def repeated(items: list[str]) -> list[str]:
 
 @settings(max_examples=150, deadline=None)
 @given(LINES)
-def test_lines_are_counted_as_a_reader_would(lines: list[str]) -> None:
+def test_lines_are_counted_as_by_the_reference(lines: list[str]) -> None:
     full = [line.strip() for line in lines if line.strip()]
     paragraphs = [[]] if full else []
     for line in "\n".join(lines).strip().split("\n"):
@@ -40,19 +40,19 @@ def test_lines_are_counted_as_a_reader_would(lines: list[str]) -> None:
             paragraphs.append([])
     joined = ["\n".join(paragraph) for paragraph in paragraphs]
     size = sum(map(len, full))
-    found = signals("\n".join(lines))
-    assert found["lines"] == len(full) and found["paragraphs"] == len(joined)
-    assert found["duplicate_lines"] == share(len(repeated(full)), len(full))
-    assert found["duplicate_line_characters"] == share(len("".join(repeated(full))), size)
-    assert found["duplicate_paragraphs"] == share(len(repeated(joined)), len(joined))
-    again = sum(len(one.replace("\n", "")) for one in repeated(joined))
-    assert found["duplicate_paragraph_characters"] == share(again, size)
-    assert found["ellipsis_lines"] == share(sum(line.endswith(("...", "…")) for line in full), len(full))
+    measured = signals("\n".join(lines))
+    assert measured["lines"] == len(full) and measured["paragraphs"] == len(joined)
+    assert measured["duplicate_lines"] == share(len(repeated(full)), len(full))
+    assert measured["duplicate_line_characters"] == share(len("".join(repeated(full))), size)
+    assert measured["duplicate_paragraphs"] == share(len(repeated(joined)), len(joined))
+    repeated_characters = sum(len(paragraph.replace("\n", "")) for paragraph in repeated(joined))
+    assert measured["duplicate_paragraph_characters"] == share(repeated_characters, size)
+    assert measured["ellipsis_lines"] == share(sum(line.endswith(("...", "…")) for line in full), len(full))
 
 
-def test_blank_lines_are_no_lines() -> None:
-    found = signals("\n".join(["a", "b", "a", "", "", "a"]))
-    assert (found["lines"], found["duplicate_lines"]) == (4, 2 / 4)
+def test_blank_lines_are_not_counted() -> None:
+    measured = signals("\n".join(["a", "b", "a", "", "", "a"]))
+    assert (measured["lines"], measured["duplicate_lines"]) == (4, 2 / 4)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_blank_lines_are_no_lines() -> None:
     [("- item", 1), ("-item", 1), ("  - item", 1), ("  -5 degrees", 0), ("• 项目", 1), ("　• 项目", 1), ("text - x", 0),
      ("*", 1), ("1. item", 0)],
 )  # fmt: skip
-def test_a_bullet_opens_a_line_or_stands_before_white_space(line: str, bullet: float) -> None:
+def test_a_bullet_starts_a_line_or_precedes_white_space(line: str, bullet: float) -> None:
     assert signals(line)["bullet_lines"] == bullet
 
 

@@ -31,20 +31,20 @@ def reference(text: str) -> dict[str, float]:
     units = words.units(text)
     total = sum(map(len, units)) or 1
     pairs = sum(count * (count - 1) for count in Counter(units).values())
-    found = {"unit_concentration": pairs / (len(units) * (len(units) - 1)) if len(units) > 1 else 0.0}
+    shares = {"unit_concentration": pairs / (len(units) * (len(units) - 1)) if len(units) > 1 else 0.0}
     for n in range(2, 11):
         grams = [tuple(units[at : at + n]) for at in range(len(units) - n + 1)]
         if n <= 4:
-            found[f"top_{n}gram_characters"] = _top(grams) / total
+            shares[f"top_{n}gram_characters"] = _top(grams) / total
             continue
-        seen, covered = set(), [False] * len(units)
+        earlier, covered = set(), [False] * len(units)
         for at, gram in enumerate(grams):
-            if gram in seen:
+            if gram in earlier:
                 covered[at : at + n] = [True] * n
-            seen.add(gram)
-        again = sum(len(unit) for unit, gone in zip(units, covered, strict=True) if gone)
-        found[f"duplicate_{n}gram_characters"] = again / total
-    return {name: min(value, 1.0) for name, value in found.items()}
+            earlier.add(gram)
+        repeated_characters = sum(len(unit) for unit, is_repeated in zip(units, covered, strict=True) if is_repeated)
+        shares[f"duplicate_{n}gram_characters"] = repeated_characters / total
+    return {name: min(value, 1.0) for name, value in shares.items()}
 
 
 def _top(grams: list[tuple[str, ...]]) -> int:
@@ -55,28 +55,28 @@ def _top(grams: list[tuple[str, ...]]) -> int:
 
 @settings(max_examples=100, deadline=None)
 @given(REPETITIVE)
-def test_repeats_are_those_of_the_definition(parts: list[str]) -> None:
+def test_repeats_equal_those_of_the_reference(parts: list[str]) -> None:
     text = " ".join(parts)
-    found = measure(column(text))
+    measured = measure(column(text))
     expected = reference(text)
-    assert {name: float(found[name][0]) for name in expected} == expected
+    assert {name: float(measured[name][0]) for name in expected} == expected
 
 
-def test_the_three_public_readings_give_the_published_values() -> None:
-    found = repetition_variants(column(*FIVE), 5)
-    assert found["every"].tolist() == [30, 20, 0, 16, 42]
-    assert found["later"].tolist() == [20, 18, 0, 10, 21]
-    assert found["skipping"].tolist() == [20, 10, 0, 10, 21]
-    assert found["unit_characters"].tolist() == [30, 20, 39, 16, 56]
+def test_the_three_variants_give_the_published_values() -> None:
+    variants = repetition_variants(column(*FIVE), 5)
+    assert variants["every"].tolist() == [30, 20, 0, 16, 42]
+    assert variants["later"].tolist() == [20, 18, 0, 10, 21]
+    assert variants["skipping"].tolist() == [20, 10, 0, 10, 21]
+    assert variants["unit_characters"].tolist() == [30, 20, 39, 16, 56]
 
 
 def test_the_top_bigram_is_counted_as_published() -> None:
     assert repetition_variants(column(*FIVE), 2)["top_count"].tolist() == [3, 9, 1, 3, 2]
 
 
-def test_ours_is_the_later_reading_over_characters_in_units() -> None:
-    found = measure(column(*FIVE))["duplicate_5gram_characters"]
-    assert found.tolist() == [20 / 30, 18 / 20, 0.0, 10 / 16, 21 / 56]
+def test_the_signal_is_the_variant_later_divided_by_characters_in_units() -> None:
+    measured = measure(column(*FIVE))["duplicate_5gram_characters"]
+    assert measured.tolist() == [20 / 30, 18 / 20, 0.0, 10 / 16, 21 / 56]
 
 
 def test_a_text_without_a_repeat_has_no_top_ngram() -> None:
@@ -84,8 +84,8 @@ def test_a_text_without_a_repeat_has_no_top_ngram() -> None:
 
 
 def test_among_equally_frequent_ngrams_the_longest_counts() -> None:
-    found = measure(column("a b x long words y a b z long words"))["top_2gram_characters"][0]
-    assert found == pytest.approx(2 * len("longwords") / len("abxlongwordsyabzlongwords"))
+    share = measure(column("a b x long words y a b z long words"))["top_2gram_characters"][0]
+    assert share == pytest.approx(2 * len("longwords") / len("abxlongwordsyabzlongwords"))
 
 
 def test_overlapping_occurrences_never_count_for_more_than_the_text() -> None:

@@ -8,9 +8,9 @@ from pipeline.kernels.repetition_variants import repetition_variants
 
 
 def test_texts_shorter_than_an_ngram_have_none() -> None:
-    found = repetition_variants(pa.array(["", "a b", "中"], pa.large_string()), 5)
-    assert found["every"].tolist() == found["later"].tolist() == found["skipping"].tolist() == [0, 0, 0]
-    assert found["unit_characters"].tolist() == [0, 2, 1]
+    variants = repetition_variants(pa.array(["", "a b", "中"], pa.large_string()), 5)
+    assert variants["every"].tolist() == variants["later"].tolist() == variants["skipping"].tolist() == [0, 0, 0]
+    assert variants["unit_characters"].tolist() == [0, 2, 1]
 
 
 def test_an_empty_column_gives_empty_columns() -> None:

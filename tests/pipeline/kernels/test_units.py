@@ -1,4 +1,4 @@
-"""The native pass over units against the plain definition of `pipeline.text.words`."""
+"""The kernel for units compared with the reference `pipeline.text.words`."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def reference(text: str) -> dict[str, float]:
 
 @settings(max_examples=150, deadline=None)
 @given(TEXTS)
-def test_units_are_those_of_the_definition(texts: list[str]) -> None:
-    found = measure(column(*texts), ["zh"] * len(texts))
+def test_units_equal_those_of_the_reference(texts: list[str]) -> None:
+    signals = measure(column(*texts), ["zh"] * len(texts))
     for at, text in enumerate(texts):
         expected = reference(text)
-        assert {name: found[name][at] for name in expected} == expected
+        assert {name: signals[name][at] for name in expected} == expected
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.permutations(["The the a.\nb", "今天天气。\n今天天气。", "", "a b a b a b", "é 한국 ส", "x" * 300]))
-def test_a_document_measures_the_same_whatever_stands_beside_it(texts: list[str]) -> None:
+def test_signals_do_not_depend_on_other_documents(texts: list[str]) -> None:
     together = measure(column(*texts), ["en"] * len(texts))
     alone = [measure(column(text), ["en"]) for text in texts]
     assert {name: together[name].tolist() for name in NAMES} == {
-        name: [one[name][0] for one in alone] for name in NAMES
+        name: [signals[name][0] for signals in alone] for name in NAMES
     }
 
 
@@ -76,14 +76,14 @@ MARKED = [
 
 @pytest.mark.parametrize(("text", "units", "characters"), MARKED)
 def test_marks_are_part_of_the_unit_of_their_letter(text: str, units: int, characters: int) -> None:
-    found = measure(column(text))
-    assert found["units"][0] == units
-    assert found["mean_unit_length"][0] == characters / units
+    signals = measure(column(text))
+    assert signals["units"][0] == units
+    assert signals["mean_unit_length"][0] == characters / units
 
 
-def test_a_slice_of_a_column_measures_as_the_same_texts_do() -> None:
-    whole = column("skipped", "a b c", "中文", "left out")
-    assert measure(whole.slice(1, 2))["units"].tolist() == [3, 2]
+def test_a_slice_of_a_column_gives_the_signals_of_its_own_texts() -> None:
+    full_column = column("skipped", "a b c", "中文", "left out")
+    assert measure(full_column.slice(1, 2))["units"].tolist() == [3, 2]
 
 
 @pytest.mark.parametrize(
@@ -105,23 +105,23 @@ def test_upper_case_counts_among_letters_of_all_scripts() -> None:
 
 def test_function_words_are_distinct_folded_and_of_the_documents_own_language() -> None:
     texts = column("The THE the, to be", "的的是", "the to be", "的是")
-    found = measure(texts, ["en", "zh-Hant", None, "und-Hani"])["function_words"]
-    assert found[:2].tolist() == [3, 2]
-    assert str(found[2:].tolist()) == "[nan, nan]"
+    distinct_words = measure(texts, ["en", "zh-Hant", None, "und-Hani"])["function_words"]
+    assert distinct_words[:2].tolist() == [3, 2]
+    assert str(distinct_words[2:].tolist()) == "[nan, nan]"
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "a", "中", " ", "\n\n", "😀", "\x00", "\u200b", "\u0301", "....", "a" * 100_000, "中" * 100_000, "\n" * 9],
 )
-def test_no_text_is_too_odd_to_measure(text: str) -> None:
-    found = measure(column(text), ["en"])
-    assert all(value[0] == value[0] and value[0] >= 0 for value in found.values())
+def test_unusual_texts_are_measured(text: str) -> None:
+    signals = measure(column(text), ["en"])
+    assert all(value[0] == value[0] and value[0] >= 0 for value in signals.values())
 
 
 def test_english_and_chinese_measure_as_before_marks_had_units_of_their_own() -> None:
     english = "Don't \"quote\" snake_case, café naïve: 3.14 · a·b — rock'n'roll… It’s\n- one\n- two\n" * 2
     chinese = "“用Python写代码”，《J·K·罗琳》、乔治·布什！\n中\ufe0f国\u200d人，３．１４；❤\ufe0f\n" * 2
-    found = measure(column(english, chinese), ["en", "zh"])
-    digests = [hashlib.sha256(np.stack(list(found.values()))[:, at].tobytes()).hexdigest()[:16] for at in (0, 1)]
+    signals = measure(column(english, chinese), ["en", "zh"])
+    digests = [hashlib.sha256(np.stack(list(signals.values()))[:, at].tobytes()).hexdigest()[:16] for at in (0, 1)]
     assert digests == ["401ad217afdb4ebc", "afb650280152b536"]

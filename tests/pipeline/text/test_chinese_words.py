@@ -15,28 +15,28 @@ from pipeline.text import chinese_words, words
 
 
 @pytest.fixture
-def fresh() -> Iterator[None]:
+def cleared_caches() -> Iterator[None]:
     """Clear the caches before and after a test."""
-    asked = (chinese_words._folder, chinese_words._tokenizer, chinese_words.identity)
-    for question in asked:
-        question.cache_clear()
+    cached_functions = (chinese_words._folder, chinese_words._tokenizer, chinese_words.identity)
+    for function in cached_functions:
+        function.cache_clear()
     yield
-    for question in asked:
-        question.cache_clear()
+    for function in cached_functions:
+        function.cache_clear()
 
 
-def test_the_segmenter_declares_its_version_and_its_dictionary() -> None:
+def test_the_identity_holds_version_and_dictionary() -> None:
     assert re.fullmatch(r"jieba \d[\d.]*, dictionary [0-9a-f]{16}", chinese_words.identity())
 
 
-def test_no_cache_file_is_shared_with_others(fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_shared_cache_file_is_written(cleared_caches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert chinese_words.words_of_run("铁匠打铁") == ["铁匠", "打铁"]
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_library_is_told_with_the_command_at_the_first_chinese_word(
-    fresh: None, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_library_is_reported_with_the_command_at_the_first_chinese_word(
+    cleared_caches: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert words.words("no Chinese here") == ["no", "chinese", "here"]

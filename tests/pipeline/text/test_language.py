@@ -9,7 +9,7 @@ from pipeline.text.language import canonical, detect_by_script, fallbacks, is_co
 from pipeline.text.scripts import NUMBER, SCRIPTS
 
 
-def guess(**letters: int) -> str | None:
+def detect(**letters: int) -> str | None:
     counts = np.zeros((1, len(SCRIPTS)), np.int64)
     for script, count in letters.items():
         counts[0, NUMBER[script]] = count
@@ -23,25 +23,25 @@ def guess(**letters: int) -> str | None:
         ("cmn", "zh"), ("Chinese", "zh"), ("und-latn", "und-Latn"), ("", None), (None, None),
     ],
 )  # fmt: skip
-def test_tags_have_one_spelling(tag: str | None, expected: str | None) -> None:
+def test_tags_have_a_canonical_spelling(tag: str | None, expected: str | None) -> None:
     assert canonical(tag) == expected
 
 
-def test_a_list_is_looked_up_from_the_particular_to_the_general() -> None:
+def test_fallbacks_go_from_specific_to_general() -> None:
     assert fallbacks("zh-TW") == ["zh-Hant", "zh"]
     assert fallbacks("en") == ["en"]
     assert fallbacks(None) == []
 
 
-def test_script_tells_languages_apart_as_far_as_it_can() -> None:
-    assert guess(Hani=50) == "zh"
-    assert guess(Hani=50, Latn=120) == "zh"  # a page with code in it
-    assert guess(Hani=5, Latn=400) == "und-Latn"
-    assert guess(Hani=50, Kana=1) == "zh"  # a Japanese name in a Chinese text
-    assert guess(Hani=40, Kana=30) == "ja"
-    assert guess(Hang=30) == "ko"
-    assert guess(Cyrl=10) == "und-Cyrl"
-    assert guess(Zyyy=10) is None
+def test_the_script_gives_the_language_or_an_undetermined_tag() -> None:
+    assert detect(Hani=50) == "zh"
+    assert detect(Hani=50, Latn=120) == "zh"  # a page with code in it
+    assert detect(Hani=5, Latn=400) == "und-Latn"
+    assert detect(Hani=50, Kana=1) == "zh"  # a Japanese name in a Chinese text
+    assert detect(Hani=40, Kana=30) == "ja"
+    assert detect(Hang=30) == "ko"
+    assert detect(Cyrl=10) == "und-Cyrl"
+    assert detect(Zyyy=10) is None
 
 
 def test_a_language_is_counted_by_character_or_by_word() -> None:

@@ -1,4 +1,4 @@
-"""The committed table is what its generator makes, and says of code points what the rules stand on."""
+"""The committed table equals the generated one and has the properties that the rules need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def kind(character: str) -> int:
 
 
 @pytest.mark.skipif(unicodedata.unidata_version != unicode.version(), reason="this Python has another Unicode version")
-def test_the_committed_table_is_what_the_generator_makes(tmp_path: Path) -> None:
+def test_the_committed_table_equals_the_generated_one(tmp_path: Path) -> None:
     generate.write(tmp_path / "tables.npz", generate.build())
     assert (tmp_path / "tables.npz").read_bytes() == unicode.TABLE.read_bytes()
 
@@ -35,7 +35,7 @@ def test_the_committed_table_is_what_the_generator_makes(tmp_path: Path) -> None
         (".,，。・=#😀\x00�", unicode.OTHER),
     ],
 )
-def test_every_kind_of_character_is_known(characters: str, expected: int) -> None:
+def test_characters_have_the_right_kind(characters: str, expected: int) -> None:
     assert [kind(character) for character in characters] == [expected] * len(characters)
 
 
@@ -54,7 +54,7 @@ def test_every_kind_of_character_is_known(characters: str, expected: int) -> Non
         ("\u00ad", ""),
     ],
 )
-def test_what_is_compared_is_lower_case_and_in_plain_form(character: str, folded: str) -> None:
+def test_folding_gives_lower_case_and_compatibility_form(character: str, folded: str) -> None:
     assert "".join(map(chr, unicode.fold_point(ord(character)))) == folded
 
 
@@ -66,22 +66,22 @@ def test_a_text_without_a_composing_sign_is_in_normal_form_c() -> None:
     assert unicodedata.normalize("NFC", text) == text
 
 
-def test_scripts_are_known_by_their_letters() -> None:
+def test_letters_have_the_right_script() -> None:
     numbers = unicode.tables().scripts
-    found = [SCRIPTS[numbers[ord(character)]] for character in "aЖω漢かカ한สअ1 "]
-    assert found == ["Latn", "Cyrl", "Grek", "Hani", "Kana", "Kana", "Hang", "Thai", "Deva", "Zyyy", "Zyyy"]
+    codes = [SCRIPTS[numbers[ord(character)]] for character in "aЖω漢かカ한สअ1 "]
+    assert codes == ["Latn", "Cyrl", "Grek", "Hani", "Kana", "Kana", "Hang", "Thai", "Deva", "Zyyy", "Zyyy"]
 
 
 def test_every_combining_mark_is_one_and_nothing_else_is() -> None:
     classes = unicode.tables().classes
     marks = (classes & unicode.MARK > 0) & (classes & unicode.KIND == unicode.LETTER)
-    found = {unicodedata.category(chr(point)) for point in np.flatnonzero(marks).tolist()}
-    assert found == {"Mn", "Mc", "Me"}
+    categories = {unicodedata.category(chr(point)) for point in np.flatnonzero(marks).tolist()}
+    assert categories == {"Mn", "Mc", "Me"}
     assert not marks[[ord(character) for character in "aก中か한ကកພ"]].any()
 
 
 def test_no_mark_begins_with_a_byte_that_the_kernels_pass_over() -> None:
     classes = unicode.tables().classes
     marks = np.flatnonzero((classes & unicode.MARK > 0) & (classes & unicode.KIND != unicode.OTHER))
-    first = {chr(point).encode()[0] for point in marks.tolist()}
-    assert min(first) >= 0xC2 and not first & set(range(0xE4, 0xEA))
+    first_bytes = {chr(point).encode()[0] for point in marks.tolist()}
+    assert min(first_bytes) >= 0xC2 and not first_bytes & set(range(0xE4, 0xEA))

@@ -1,4 +1,4 @@
-"""What a unit and a sentence are, in English, Chinese and between."""
+"""Units, words and sentences in English, Chinese and mixed text."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_listed_function_word_is_one_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("今天天气很好。", ["今天天气", "很", "好"]),
         ("Don't use Python3写代码！", ["don't", "use", "python3", "写", "代码"]),
@@ -74,8 +74,8 @@ def test_every_listed_function_word_is_one_unit() -> None:
         ("", []),
     ],
 )
-def test_words(text: str, found: list[str]) -> None:
-    assert words.words(text) == found
+def test_words(text: str, expected: list[str]) -> None:
+    assert words.words(text) == expected
 
 
 def test_words_as_they_are_written() -> None:

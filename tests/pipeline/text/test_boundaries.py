@@ -1,4 +1,4 @@
-"""Borders over whole arrays are those that words.py gives one text at a time."""
+"""Boundaries computed over arrays equal those of words.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.text import borders, words
+from pipeline.text import boundaries, words
 
 TEXTS = [
     "",
@@ -23,7 +23,7 @@ TEXTS = [
     "צה״ל ג׳ ״שלום״ col·lecció l·L J·K·罗琳",
     "\udce4\udcbd half a character \udce5",
 ]
-PIECES = [
+CHARACTERS = [
     "a",
     "B",
     "é",
@@ -53,34 +53,43 @@ PIECES = [
 ]
 
 
-def drawn() -> list[str]:
-    draw = random.Random(5)
-    return ["".join(draw.choices(PIECES, k=draw.randint(1, 30))) for _ in range(2000)]
+def random_texts() -> list[str]:
+    random_source = random.Random(5)
+    return ["".join(random_source.choices(CHARACTERS, k=random_source.randint(1, 30))) for _ in range(2000)]
 
 
-@pytest.mark.parametrize("texts", [TEXTS, drawn()], ids=["written", "drawn"])
-def test_code_points_of_a_unit_go_on_and_others_do_not(texts: list[str]) -> None:
+@pytest.mark.parametrize("texts", [TEXTS, random_texts()], ids=["written", "random"])
+def test_units_continue_as_in_the_reference(texts: list[str]) -> None:
     for text in texts:
-        goes_on = borders.unit_goes_on(borders.points(text))
+        goes_on = boundaries.continues_unit(boundaries.to_code_points(text))
         expected = np.zeros(len(text), bool)
         for start, end in words.spans(text):
             expected[start + 1 : end] = True
         assert np.array_equal(goes_on, expected), text
 
 
-@pytest.mark.parametrize("texts", [TEXTS, drawn()], ids=["written", "drawn"])
-def test_sentences_begin_where_they_are_split(texts: list[str]) -> None:
+@pytest.mark.parametrize("texts", [TEXTS, random_texts()], ids=["written", "random"])
+def test_sentences_start_as_in_the_reference(texts: list[str]) -> None:
     for text in texts:
-        found = np.flatnonzero(borders.sentence_begins(borders.points(text)))
+        starts = np.flatnonzero(boundaries.starts_sentence(boundaries.to_code_points(text)))
         expected, at = [], 0
         for sentence in words.sentences(text):
             at = text.index(sentence, at)
             expected.append(at)
             at += len(sentence)
-        assert found.tolist() == expected, text
+        assert starts.tolist() == expected, text
 
 
-def test_han_and_space_are_known() -> None:
+def test_han_and_preceding_spaces_are_detected() -> None:
     text = "a 中\n文 ไ あ 〇"
-    assert borders.is_han(borders.points(text)).tolist() == [words.is_han(character) for character in text]
-    assert borders.follows_space(borders.points("a  b\nc")).tolist() == [False, False, True, True, False, False]
+    assert boundaries.is_han(boundaries.to_code_points(text)).tolist() == [
+        words.is_han(character) for character in text
+    ]
+    assert boundaries.follows_space(boundaries.to_code_points("a  b\nc")).tolist() == [
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]

@@ -1,4 +1,4 @@
-"""A user's own filter plugs in: a plain function on one document, or a class with options."""
+"""Filters of users: a plain function of one document, or a class with options."""
 
 from __future__ import annotations
 

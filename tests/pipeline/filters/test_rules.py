@@ -1,4 +1,4 @@
-"""Rules: on the threshold a document stays, beyond it goes; the first that fails is the reason; all is counted."""
+"""Rules: a value on the threshold is kept, one beyond it is dropped; the first failing rule is the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `clean` section: one section, two stages, and which change redoes which."""
+"""The `clean` section: which of its two stages runs again after which change."""
 
 from __future__ import annotations
 

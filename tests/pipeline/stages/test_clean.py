@@ -1,4 +1,4 @@
-"""clean: who stays and who goes, each with its reason, and rows that add up."""
+"""clean: kept and rejected documents with their reasons, and counts that add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pack: every token of every document once, in order, in rows that say whose they are."""
+"""pack: every token of every document occurs once, in order, in rows with document spans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pack: all ids of all files come from one path, the fast encoder or the reference, whoever sees them differ."""
+"""pack: one encoder, fast or reference, produces the ids of all files, wherever a difference appears."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""signals: the same rows in text and signals, the same bytes at any number of workers, nothing dropped."""
+"""signals: text and signals have the same rows, the same bytes with any number of workers, and nothing is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tokenizer: a sample of bounded size, drawn by id, languages in proportion; the same bytes from any process."""
+"""tokenizer: a bounded sample selected by id, languages in proportion, and the same bytes in every process."""
 
 from __future__ import annotations
 

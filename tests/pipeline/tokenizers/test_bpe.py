@@ -1,4 +1,4 @@
-"""Byte-level BPE: the same bytes in every process, and every text comes back."""
+"""Byte-level BPE: the same bytes in every process, and every text is decoded unchanged."""
 
 from __future__ import annotations
 

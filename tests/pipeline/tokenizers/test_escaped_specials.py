@@ -1,4 +1,4 @@
-"""Text that spells a special token is text: no id of a special token comes from it, on either path."""
+"""Text that spells a special token is encoded as text, by the fast encoder and by the reference."""
 
 from __future__ import annotations
 

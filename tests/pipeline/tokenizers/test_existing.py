@@ -1,4 +1,4 @@
-"""A tokenizer of the user's own: kept to the byte, known by what it holds, refused where it does not say its end."""
+"""A tokenizer.json of the user: stored byte for byte, identified by content, refused without an end of text."""
 
 from __future__ import annotations
 

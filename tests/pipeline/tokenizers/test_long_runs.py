@@ -1,4 +1,4 @@
-"""Runs without blanks, as long as a document: trained on in linear time, and spelled by their pieces."""
+"""Runs without blanks as long as a document: training takes linear time, and their text can be encoded."""
 
 from __future__ import annotations
 

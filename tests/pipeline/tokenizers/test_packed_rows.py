@@ -1,4 +1,4 @@
-"""Rows and the draw: arithmetic on arrays, against plain loops."""
+"""Packed rows, token streams and id hashes, compared with plain loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The section `tokenizer`: defaults by kind, foreign options refused, fingerprints that stay what they were."""
+"""The section `tokenizer`: defaults by kind, options of other kinds refused, stable fingerprints."""
 
 from __future__ import annotations
 

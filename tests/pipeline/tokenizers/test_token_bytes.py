@@ -1,4 +1,4 @@
-"""Tokens as bytes: of byte-level BPE the text itself, of other kinds what the kind keeps of it."""
+"""The bytes of tokens: the text itself for byte-level BPE, what the kind preserves for the others."""
 
 from __future__ import annotations
 

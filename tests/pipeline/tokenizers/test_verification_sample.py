@@ -1,4 +1,4 @@
-"""Which documents are compared with the reference follows from their ids, not from who encodes them or when."""
+"""The documents that are compared with the reference depend only on their ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast path: identical ids on every text, or the reference and the reason."""
+"""The verified encoder gives the ids of the reference on every text, or falls back to it with a reason."""
 
 from __future__ import annotations
 

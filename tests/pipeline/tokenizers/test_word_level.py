@@ -1,4 +1,4 @@
-"""Words as tokens: the ids of a plain loop, the vocabulary of a plain count, the same bytes in every process."""
+"""Words as tokens: the ids and the vocabulary of plain loops, and the same bytes in every process."""
 
 from __future__ import annotations
 

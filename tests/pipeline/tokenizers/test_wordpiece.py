@@ -1,4 +1,4 @@
-"""WordPiece: BERT's special tokens, the same bytes in every process, its characters known as far as there is room."""
+"""WordPiece: the special tokens of BERT, the same bytes in every process, and its share of characters."""
 
 from __future__ import annotations
 

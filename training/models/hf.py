@@ -199,7 +199,7 @@ def _problem(model: Hf) -> str | None:
         return problem
     if (longest := _max_positions(inner)) is not None and longest < model.context:
         return (
-            f"a row with its special tokens has {model.context:,} tokens, and this {kind} {longest:,} positions. "
+            f"a row has up to {model.context:,} tokens, and this {kind} has positions for {longest:,}. "
             "Shorten pack.length, or raise max_position_embeddings of config."
         )
     if model.config.head == "causal" and _sees_next_token(inner):

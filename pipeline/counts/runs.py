@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.counts.section import Count
-from pipeline.counts.vocabulary import WordTable
+from pipeline.counts.vocabulary import CountedWords
 from pipeline.counts.weights import weights_by_distance
 from pipeline.kernels.cooccurrence import COUNTED, EMPTY, FILLED, MAX_LOAD, NEXT, USED, count, drain, sort
 
@@ -25,7 +25,7 @@ SLOTS = 1 << 22
 
 
 def sorted_runs(
-    tokens: NDArray[np.int32], before: NDArray[np.int32], vocabulary: WordTable, section: Count
+    tokens: NDArray[np.int32], before: NDArray[np.int32], vocabulary: CountedWords, section: Count
 ) -> Iterator[tuple[KeySums, int]]:
     """The pairs of a range of tokens, in runs sorted by key, each with the number of words that were counted for it.
 

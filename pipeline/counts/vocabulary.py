@@ -15,7 +15,7 @@ PART_CELLS, PARTS = 1 << 23, 256
 
 
 @dataclass(frozen=True)
-class WordTable:
+class CountedWords:
     """`ids[number]` is the token of a word, `numbers[token]` its number, LEFT_OUT or BORDER. Numbers rise with ids."""
 
     ids: NDArray[np.int32]
@@ -28,7 +28,7 @@ class WordTable:
         return max(1, int(len(self.ids) - 1).bit_length())
 
 
-def build_word_table(counts: NDArray[np.int64], section: Count, *, borders: list[int], unknown: list[int]) -> WordTable:
+def select_words(counts: NDArray[np.int64], section: Count, *, borders: list[int], unknown: list[int]) -> CountedWords:
     """The words are the tokens with at least `min_count` occurrences, except `borders` and `unknown`."""
     is_word = counts >= section.min_count
     is_word[[*borders, *unknown]] = False
@@ -36,7 +36,7 @@ def build_word_table(counts: NDArray[np.int64], section: Count, *, borders: list
     numbers = np.full(len(counts), LEFT_OUT, np.int32)
     numbers[ids] = np.arange(len(ids), dtype=np.int32)
     numbers[borders] = BORDER
-    return WordTable(ids, numbers, _parts(counts[ids], section))
+    return CountedWords(ids, numbers, _parts(counts[ids], section))
 
 
 def _parts(counts: NDArray[np.int64], section: Count) -> NDArray[np.int64]:

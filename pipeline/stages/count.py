@@ -34,7 +34,7 @@ from pipeline.counts.merging import RunReader, merge_runs, write_run
 from pipeline.counts.runs import KeySums, sorted_runs
 from pipeline.counts.section import Count
 from pipeline.counts.stream import TokenStream, write_tokens
-from pipeline.counts.vocabulary import WordTable, build_word_table
+from pipeline.counts.vocabulary import CountedWords, select_words
 from pipeline.counts.weights import LIMIT, largest_sum, weight_scale
 from pipeline.tokenizers.reference_encoder import load
 from pipeline.tokenizers.special_tokens import END_OF_SENTENCE
@@ -114,7 +114,7 @@ def count_words(job: Job, task: Task[TokenFile]) -> NoResult:
     return {}
 
 
-def _vocabulary(job: Job, counts: NDArray[np.int64]) -> WordTable:
+def _vocabulary(job: Job, counts: NDArray[np.int64]) -> CountedWords:
     """The words to count, saved for the tasks.
 
     Raises: StageFailed when there are no words, or when sums could exceed 64 bits.
@@ -123,7 +123,7 @@ def _vocabulary(job: Job, counts: NDArray[np.int64]) -> WordTable:
     sentence, unknown = reference.special(END_OF_SENTENCE), reference.unknown
     borders = sorted({reference.end_of_text, *([] if sentence is None else [sentence])})
     no_word = [] if unknown is None else [unknown]
-    words = build_word_table(counts, section, borders=borders, unknown=no_word)
+    words = select_words(counts, section, borders=borders, unknown=no_word)
     most = int(np.delete(counts, [*borders, *no_word]).max(initial=0))
     if not len(words.ids):
         raise StageFailed(
@@ -138,12 +138,12 @@ def _vocabulary(job: Job, counts: NDArray[np.int64]) -> WordTable:
 
 
 @lru_cache(maxsize=8)
-def _words_of(folder: Path) -> WordTable:
+def _words_of(folder: Path) -> CountedWords:
     ids, numbers, parts = (np.array(load_array(folder, WORDS, name)) for name in ("ids", "numbers", "parts"))
-    return WordTable(ids, numbers, parts)
+    return CountedWords(ids, numbers, parts)
 
 
-def _stream(job: Job, words: WordTable) -> TokenStream:
+def _stream(job: Job, words: CountedWords) -> TokenStream:
     files = [job.folder / "flat" / f"{task.key}.tokens" for task in _files(job)]
     return TokenStream(files, vocabulary=len(words.numbers))
 
@@ -207,7 +207,7 @@ def _joined(lists: Sequence[KeySums]) -> KeySums:
     return np.concatenate([keys for keys, _ in lists]), np.concatenate([sums for _, sums in lists])
 
 
-def _cells(keys: NDArray[np.uint64], sums: NDArray[np.uint64], words: WordTable, *, scale: int) -> pa.Table:
+def _cells(keys: NDArray[np.uint64], sums: NDArray[np.uint64], words: CountedWords, *, scale: int) -> pa.Table:
     """The rows of the table: tokens instead of word numbers, and divided counts."""
     word = words.ids[keys >> np.uint64(words.bits)]
     context = words.ids[keys & np.uint64((1 << words.bits) - 1)]
@@ -223,7 +223,7 @@ def _check(paired: int, merged_sum: int) -> None:
         )
 
 
-def _output(job: Job, words: WordTable, parts: Sequence[MergedPart], word_count: int) -> StageOutput:
+def _output(job: Job, words: CountedWords, parts: Sequence[MergedPart], word_count: int) -> StageOutput:
     entries = [FileEntry.from_dict(result["entry"]) for result in parts if result["entry"]]
     cells = sum(entry.rows or 0 for entry in entries)
     # `words`: those in the rows that are counted; the others are unknown, rare, or ends of sentences and texts

@@ -188,7 +188,7 @@ def test_a_stage_that_was_stopped_goes_on_and_ends_in_the_same_table(
     inputs = make_inputs(ids_of(corpus(7)), files=2)
     whole = counted(inputs, "whole")
     small()
-    for name, calls in (("write", 5), ("_cells", 2), ("number", 0)):
+    for name, calls in (("write_run", 5), ("_cells", 2), ("number", 0)):
         with monkeypatch.context() as patch:
             patch.setattr(count, name, stopping_after(calls, getattr(count, name)))
             with pytest.raises(StageFailed, match="pulled the plug"):

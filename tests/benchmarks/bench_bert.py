@@ -17,7 +17,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from torch import Tensor
 from trainer_step import CPU, Step, compared, speeds, trainer_step
 from transformers import BertConfig, BertForMaskedLM
 
+from pipeline.core.files import JsonObject
 from pipeline.tokenizers.base import TokenizerOptions as Specials
 from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.reference_encoder import load
@@ -129,7 +129,7 @@ def row_of(
 ) -> list[object]:
     """A row of the table."""
     torch.manual_seed(0)
-    given: dict[str, Any] = {"vocabulary": load(tokenizer).vocabulary, "dropout": dropout, "width": chosen.width}
+    given: JsonObject = {"vocabulary": load(tokenizer).vocabulary, "dropout": dropout, "width": chosen.width}
     steps = {"bare": bare(tokenizer, rows, precision, **given), "ours": ours(tokenizer, rows, precision, **given)}
     measured = speeds(steps, tokens=BATCH_ROWS * LENGTH, rounds=chosen.rounds, steps_a_round=chosen.steps)
     return [f"{precision}, dropout {dropout}", *compared(measured, "ours")]

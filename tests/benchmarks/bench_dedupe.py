@@ -16,7 +16,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ from enlarge import read
 from measured import DATA, table
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonObject
 from pipeline.core.job import Identity, Inputs, Job, JobPaths, StageOutput
 from pipeline.core.manifest import Manifest
 from pipeline.core.records import DOCUMENTS
@@ -55,7 +55,7 @@ def artifact(folder: Path, outcome: StageOutput) -> Artifact:
     return Artifact(folder, Manifest("bench", 1, "", "documents", {}, {}, tuple(outcome.files), {}, "", ""))
 
 
-def rows_of(found: Artifact, folder: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+def rows_of(found: Artifact, folder: str, columns: list[str]) -> Iterator[JsonObject]:
     for path in found.files(folder):
         yield from pq.read_table(path, columns=columns).to_pylist()
 
@@ -72,7 +72,7 @@ def languages() -> dict[str, str]:
     return {name: "zh" if lang.startswith("zh") else lang if lang == "en" else "other" for name, lang in named.items()}
 
 
-def recall(entered: set[str], gone: dict[str, dict[str, Any]]) -> None:
+def recall(entered: set[str], gone: dict[str, JsonObject]) -> None:
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     language = languages()
     for one, other, index in pairs():
@@ -88,7 +88,7 @@ def recall(entered: set[str], gone: dict[str, dict[str, Any]]) -> None:
     table("Recall: pairs of which not both stay, by true Jaccard index", ["language", *(n for _, n in BINS)], rows)
 
 
-def precision(gone: dict[str, dict[str, Any]]) -> None:
+def precision(gone: dict[str, JsonObject]) -> None:
     true = {frozenset((one, other)): index for one, other, index in pairs()}
     known = languages()
     judged = {name: row for name, row in gone.items() if name in known}

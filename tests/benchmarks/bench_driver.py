@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from measured import measure, table
 
+from pipeline.core.files import JsonObject
+
 TOY = "--cases 20x8 40x16 --grouped 20x8"
 RECORD = np.dtype([("hash", "<u8"), ("check", "<u8"), ("document", "<u8")])
 JobPaths = tuple[str, int, int]
@@ -109,7 +111,7 @@ def grouped(folder: Path, files: int) -> dict[int, list[JobPaths]]:
     return by_partition
 
 
-def tasks_of(by_partition: dict[int, list[JobPaths]]) -> list[dict[str, Any]]:
+def tasks_of(by_partition: dict[int, list[JobPaths]]) -> list[JsonObject]:
     ordered = {partition: sorted(held) for partition, held in by_partition.items()}
     return [{"partition": partition, "pieces": [list(place) for place in held]} for partition, held in ordered.items()]
 
@@ -139,7 +141,7 @@ def read(folder: Path, files: int, partitions: int) -> list[float]:
     return [time.monotonic() - start, peak() - before]
 
 
-def nothing(job: Any, task: Any) -> dict[str, Any]:
+def nothing(job: Any, task: Any) -> JsonObject:
     return {}
 
 

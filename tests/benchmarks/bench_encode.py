@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ import tokenizers
 from enlarge import read
 from measured import DATA, measure, table
 
+from pipeline.core.files import JsonObject
 from pipeline.text import words
 from pipeline.tokenizers import TOKENIZERS, verification_sample
 from pipeline.tokenizers.reference_encoder import ReferenceEncoder
@@ -99,7 +99,7 @@ def plain(json_text: str) -> Callable[[list[str]], list[list[int]]]:
     return lambda batch: [[i for one in words.sentences(text) for i in sentence_ids(one)] for text in batch]
 
 
-def one(path: Path, language: str, which: str) -> dict[str, Any]:
+def one(path: Path, language: str, which: str) -> JsonObject:
     """What one process measures."""
     texts = columns(language)
     load, passes = {"ours": ours, "theirs": theirs}[which](path.read_text(encoding="utf-8"), texts)

@@ -29,6 +29,7 @@ import torch
 from enlarge import enlarged, read, write
 from measured import DATA, measure, table
 
+from pipeline.core.files import JsonObject
 from training.evaluation.analogies import answered_correctly
 from training.evaluation.similarity import spearman
 from training.evaluation.word_benchmarks import read_judged_pairs, read_questions
@@ -82,14 +83,14 @@ def run(work: Path, language: str, *, seed: int = 1, epochs: int = 1, to: str = 
     return {manifest.parts[-3]: manifest.parent for manifest in manifests}
 
 
-def journal(artifact: Path) -> dict[str, Any]:
+def journal(artifact: Path) -> JsonObject:
     """What was measured of a stage."""
     lines = [json.loads(line) for line in (artifact / "journal.jsonl").read_text().splitlines()]
     return {key: value for line in lines for key, value in line.items()}
 
 
-def counts(artifact: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((artifact / "manifest.json").read_text())["counts"]
+def counts(artifact: Path) -> JsonObject:
+    found: JsonObject = json.loads((artifact / "manifest.json").read_text())["counts"]
     return found
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from measured import DATA, measure, table
 
-from pipeline.core.files import RawFile, sha256_file
+from pipeline.core.files import JsonObject, RawFile, sha256_file
 from pipeline.core.job import Identity, Inputs, Job, JobPaths, Resources
 from pipeline.core.listing import match
 from pipeline.core.records import DOCUMENTS
@@ -43,7 +43,7 @@ PACKAGES = ["torch", "numpy", "ray", "transformers", "apache-beam"]
 MIXED = {"reader": "jsonl", "paths": f"{DATA}/raw-mixed/*.gz"}
 DOCS = {"reader": "python_docs", "packages": [f"{name}=={version(name)}" for name in PACKAGES], "bytes": 20_000_000}
 # name → source, how many times over, workers, from how many bytes on in processes
-WHOLE: dict[str, tuple[dict[str, Any], int, int, int]] = {
+WHOLE: dict[str, tuple[JsonObject, int, int, int]] = {
     "raw-mixed, 1 worker": (MIXED, 1, 1, 1 << 60),
     "raw-mixed × n, 1 worker": (MIXED, 0, 1, 1 << 60),
     "raw-mixed × n, 2 threads": (MIXED, 0, 2, 1 << 60),

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from trainer_step import CPU, Step, compared, speeds, trainer_step
 
+from pipeline.core.files import JsonObject
 from training import objectives
 from training.engines import device
 from training.models.base import Model, build
@@ -30,7 +31,7 @@ TOY = "--rounds 1 --steps 1 --width 16"  # the arguments with which the tests ru
 
 VOCABULARY, LENGTH, BATCH_ROWS, LAYERS = 8192, 128, 32, 2
 AWD = {"dropout": 0.4, "embedding_dropout": 0.1, "weight_dropout": 0.5}
-KINDS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+KINDS: JsonObject = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Bare(nn.Module):

@@ -19,6 +19,7 @@ from measured import table
 from numpy.typing import NDArray
 from trainer_step import CPU, Step, compared, speeds, trainer_step
 
+from pipeline.core.files import JsonObject
 from training import objectives
 from training.engines import device
 from training.models.base import Model, build
@@ -30,7 +31,7 @@ VOCABULARY, LENGTH, BATCH_ROWS = 8192, 256, 16
 DEMO = {"layers": 4, "heads": 4}
 
 
-def ours(model: Model, rows: NDArray[np.uint16], precision: Precision, optimizer: dict[str, Any]) -> Step:
+def ours(model: Model, rows: NDArray[np.uint16], precision: Precision, optimizer: JsonObject) -> Step:
     """A step of the trainer, in one process."""
     section = Pretrain.model_validate(
         {"steps": 1000, "batch_tokens": BATCH_ROWS * LENGTH, "precision": precision, "optimizer": optimizer}

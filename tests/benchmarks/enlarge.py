@@ -9,14 +9,15 @@ import re
 import string
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+
+from pipeline.core.files import JsonObject
 
 VOWELS, CONSONANTS = "aeiou", "".join(sorted(set(string.ascii_lowercase) - set("aeiou")))
 LONG_WORD = re.compile(r"[A-Za-z]{5,}")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
-def read(pattern: str, folder: Path) -> Iterator[dict[str, Any]]:
+def read(pattern: str, folder: Path) -> Iterator[JsonObject]:
     """The records of gzipped JSONL files, in order; lines that do not parse are left out."""
     for path in sorted(folder.glob(pattern)):
         with gzip.open(path, "rt", encoding="utf-8", errors="replace") as stream:
@@ -48,7 +49,7 @@ def copy_of(text: str, number: int) -> str:
     return HAN.sub(lambda found: chr(0x4E00 + (ord(found[0]) - 0x4E00 + 7 * number) % 3000), text)
 
 
-def enlarged(records: Iterable[dict[str, Any]], copies: int) -> Iterator[dict[str, Any]]:
+def enlarged(records: Iterable[JsonObject], copies: int) -> Iterator[JsonObject]:
     """Every record `copies` times over, copy by copy, with ids of their own."""
     held = list(records)
     for number in range(copies):
@@ -60,7 +61,7 @@ def enlarged(records: Iterable[dict[str, Any]], copies: int) -> Iterator[dict[st
             }
 
 
-def write(records: Iterable[dict[str, Any]], folder: Path, *, shard_bytes: int = 8 << 20) -> int:
+def write(records: Iterable[JsonObject], folder: Path, *, shard_bytes: int = 8 << 20) -> int:
     """Write gzipped JSONL shards; returns the bytes of text written."""
     folder.mkdir(parents=True, exist_ok=True)
     total, size, lines, index = 0, 0, [], 0

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from pipeline.core.files import JsonObject
 
 HERE = Path(__file__).parent
 BENCHMARKS = sorted(path.name for path in HERE.glob("bench_*.py"))
@@ -77,11 +78,11 @@ def _chinese(draw: random.Random) -> str:
     return "\n".join("".join(draw.choices(CHINESE, k=draw.randint(8, 20))) + "。" for _ in range(10))
 
 
-def _records(texts: Iterable[str], language: str) -> list[dict[str, Any]]:
+def _records(texts: Iterable[str], language: str) -> list[JsonObject]:
     return [{"id": f"{language}{number}", "text": text, "lang": language} for number, text in enumerate(texts)]
 
 
-def _truth(line: int, record: dict[str, Any]) -> dict[str, Any]:
+def _truth(line: int, record: JsonObject) -> JsonObject:
     bad = record["text"].startswith("BUY")
     return {
         "id": record["id"], "kind": "bad" if bad else "base", "lang": record["lang"], "source": "toy",
@@ -90,7 +91,7 @@ def _truth(line: int, record: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _jsonl(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def _jsonl(path: Path, records: Iterable[JsonObject]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with gzip.open(path, "wt", encoding="utf-8") as stream:
         stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.job import ClusterOptions, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
@@ -20,7 +20,7 @@ from training.identity import pretrain_params
 from training.section import Pretrain
 
 VOCABULARY, LENGTH = 64, 16
-TINY: dict[str, Any] = {
+TINY: JsonObject = {
     "model": {"family": "gpt", "layers": 2, "heads": 2, "width": 16},
     "steps": 12, "batch_tokens": 8 * LENGTH, "precision": "fp32", "save_every": 4, "validate_every": 6,
     "validate_tokens": 5 * LENGTH, "optimizer": "muon",
@@ -48,7 +48,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., Job]) -> Callable[..., Job]:
     """make_job("a", workers=2, steps=20, engine={"zero": {"stage": 2}}) → a Job whose folders exist."""
 
-    def make(name: str, *, workers: int = 1, launcher: str = "local", **options: Any) -> Job:
+    def make(name: str, *, workers: int = 1, launcher: str = "local", **options: JsonValue) -> Job:
         section = Pretrain.model_validate({**TINY, **options})
         cluster = ClusterOptions(launcher=launcher, workers=workers, threads=1)
         return job_in(
@@ -75,7 +75,7 @@ def _shard(folder: Path, split: str, stem: str, draw: np.random.Generator, rows:
     return shard.entry
 
 
-def _published(folder: Path, kind: str, files: list[FileEntry], params: dict[str, Any]) -> Artifact:
+def _published(folder: Path, kind: str, files: list[FileEntry], params: JsonObject) -> Artifact:
     digest = digest_of(files)
     manifest = Manifest(kind, 1, digest, kind, params, {}, tuple(files), {}, digest, content_digest_of(files))
     return Artifact(folder, manifest)

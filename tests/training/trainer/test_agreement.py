@@ -7,12 +7,12 @@ gradients up in the same order, so that their weights agree to the bit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 
+from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.job import Job
 from training.engines import device
 from training.stages.pretrain import run
@@ -24,15 +24,15 @@ BF16 = pytest.param("bf16", marks=pytest.mark.skipif(PRECISION == "fp32", reason
 
 
 def losses(job: Job) -> list[float]:
-    found: list[float] = pq.read_table(job.folder / "curve.parquet")["loss"].to_pylist()
-    return found
+    columns: list[float] = pq.read_table(job.folder / "curve.parquet")["loss"].to_pylist()
+    return columns
 
 
 def weights(job: Job) -> bytes:
     return (job.folder / "model" / "model.safetensors").read_bytes()
 
 
-def zero(stage: int, **options: Any) -> dict[str, Any]:
+def zero(stage: int, **options: JsonValue) -> JsonObject:
     return {"zero": {"stage": stage, **options}}
 
 
@@ -54,14 +54,14 @@ def test_zero_2_and_plain_end_in_the_same_bytes(make_job: Callable[..., Job], op
 def test_every_stage_agrees_with_plain_over_a_hundred_steps(
     make_job: Callable[..., Job], optimizer: str, precision: str
 ) -> None:
-    options: dict[str, Any] = {"steps": 100, "optimizer": optimizer, "precision": precision, "model": MODEL}
+    options: JsonObject = {"steps": 100, "optimizer": optimizer, "precision": precision, "model": MODEL}
     options |= {"batch_tokens": 32 * 16, "save_every": 1000, "workers": 2}
     plain = make_job("plain", **options)
     run(plain)
     for stage in range(4):
-        other = make_job(f"zero-{stage}", engine=zero(stage), **options)
-        run(other)
-        gap = max(abs(a - b) for a, b in zip(losses(other), losses(plain), strict=True))
+        sharded = make_job(f"zero-{stage}", engine=zero(stage), **options)
+        run(sharded)
+        gap = max(abs(a - b) for a, b in zip(losses(sharded), losses(plain), strict=True))
         assert gap <= TOLERANCE[precision], f"stage {stage}: {gap:.1e}"
 
 

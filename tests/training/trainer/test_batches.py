@@ -13,8 +13,8 @@ from training.trainer.batches import fingerprint, permuted, rows_of_step, share
 
 @given(st.integers(1, 700), st.integers(0, 2**63 - 1), st.integers(0, 1000))
 def test_an_epoch_is_a_permutation(size: int, seed: int, epoch: int) -> None:
-    found = permuted(np.arange(size), size=size, seed=seed, epoch=epoch)
-    assert sorted(found.tolist()) == list(range(size))
+    values = permuted(np.arange(size), size=size, seed=seed, epoch=epoch)
+    assert sorted(values.tolist()) == list(range(size))
 
 
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 5))
@@ -33,9 +33,9 @@ def test_workers_share_out_the_same_batch(world: int) -> None:
 
 def test_another_seed_and_another_epoch_are_another_order() -> None:
     orders = [permuted(np.arange(1000), size=1000, seed=seed, epoch=epoch) for seed in (1, 2) for epoch in (0, 1)]
-    for index, one in enumerate(orders):
-        for other in orders[:index]:
-            assert (one == other).mean() < 0.02
+    for index, order in enumerate(orders):
+        for earlier_order in orders[:index]:
+            assert (order == earlier_order).mean() < 0.02
     # no trace of the old order: neighbours lie far apart
     assert np.abs(np.diff(orders[0])).mean() == pytest.approx(1000 / 3, rel=0.1)
 

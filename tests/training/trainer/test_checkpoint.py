@@ -21,9 +21,9 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path) is None
     written(tmp_path, 4)
     written(tmp_path, 12)
-    found = checkpoint.newest(tmp_path)
-    assert found is not None and found.step == 12 and found.world == 2 and found.numerics == {"workers": 2}
-    assert [found.load(rank)["number"] for rank in (0, 1)] == [120, 121]
+    saved = checkpoint.newest(tmp_path)
+    assert saved is not None and saved.step == 12 and saved.world == 2 and saved.numerics == {"workers": 2}
+    assert [saved.load(rank)["number"] for rank in (0, 1)] == [120, 121]
 
 
 def test_what_is_not_marked_or_not_complete_does_not_count(tmp_path: Path) -> None:
@@ -31,8 +31,8 @@ def test_what_is_not_marked_or_not_complete_does_not_count(tmp_path: Path) -> No
     written(tmp_path, 8)
     checkpoint.write(tmp_path, 12, 0, {})  # killed before the others had written
     (tmp_path / "checkpoints" / "00000008" / "rank-00001.pt").unlink()  # half deleted, or half linked
-    found = checkpoint.newest(tmp_path)
-    assert found is not None and found.step == 4
+    saved = checkpoint.newest(tmp_path)
+    assert saved is not None and saved.step == 4
 
 
 def test_only_the_last_ones_are_kept(tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_random_numbers_go_on_where_they_stopped(tmp_path: Path) -> None:
     checkpoint.finish(tmp_path, 1, world=1, numerics={}, keep=1)
     expected = draw()
     checkpoint.seed(99, 0)
-    found = checkpoint.newest(tmp_path)
-    assert found is not None
-    checkpoint.set_random_state(found.load(0)["random"])
+    saved = checkpoint.newest(tmp_path)
+    assert saved is not None
+    checkpoint.set_random_state(saved.load(0)["random"])
     assert draw() == expected
     checkpoint.seed(17, 1)
     assert draw() == first

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ import torch.distributed as dist
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
+from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.job import Inputs, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
@@ -28,12 +28,12 @@ from training.trainer.prepare import prepare
 
 VOCABULARY, LENGTH, ROWS = 100, 32, 96
 PIECES = ("<|endoftext|>", "[CLS]", "[SEP]", "[MASK]")
-SHAPES: dict[str, dict[str, Any]] = {
+SHAPES: dict[str, JsonObject] = {
     "gpt": {"layers": 1, "heads": 2, "width": 16},
     "bert": {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0},
     "lstm": {"layers": 1, "width": 16},
 }
-SMALL: dict[str, Any] = {
+SMALL: JsonObject = {
     "objective": {"contrastive": {"group": 4}}, "steps": 12, "batch_tokens": 16 * LENGTH, "precision": "fp32",
     "save_every": 4, "validate_every": 6, "validate_tokens": 5 * LENGTH, "optimizer": {"adamw": {"lr": 0.01}},
 }  # fmt: skip
@@ -56,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 
 def _document(draw: np.random.Generator, topic: int) -> list[int]:
-    return [int(one) for one in 4 + 3 * topic + draw.integers(0, 6, draw.integers(14, 24))]
+    return [int(token) for token in 4 + 3 * topic + draw.integers(0, 6, draw.integers(14, 24))]
 
 
 def _shard(folder: Path, split: str, rows: list[list[int]]) -> FileEntry:
@@ -68,7 +68,7 @@ def _shard(folder: Path, split: str, rows: list[list[int]]) -> FileEntry:
     return shard.entry
 
 
-def _published(folder: Path, kind: Any, files: list[FileEntry], params: dict[str, Any]) -> Artifact:
+def _published(folder: Path, kind: JsonValue, files: list[FileEntry], params: JsonObject) -> Artifact:
     digest = digest_of(files)
     manifest = Manifest(kind, 1, digest, kind, params, {}, tuple(files), {}, digest, content_digest_of(files))
     return Artifact(folder, manifest)
@@ -78,7 +78,7 @@ def _published(folder: Path, kind: Any, files: list[FileEntry], params: dict[str
 def make(make_job: Callable[..., Job], made: dict[str, Artifact]) -> Callable[..., Job]:
     """make("a", "bert", workers=2) → a Job on these rows."""
 
-    def job(name: str, family: str, **options: Any) -> Job:
+    def job(name: str, family: str, **options: JsonValue) -> Job:
         model = {"family": family, **SHAPES[family], **options.pop("model", {})}
         return replace(make_job(name, model=model, **{**SMALL, **options}), inputs=Inputs.of(made))
 
@@ -94,8 +94,8 @@ def alone() -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def curve(job: Job) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
+def curve(job: Job) -> dict[str, list[JsonValue]]:
+    columns: dict[str, list[JsonValue]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
     return columns
 
 
@@ -108,22 +108,22 @@ def test_each_family_learns_which_texts_belong_together(alone: None, make: Calla
 
 
 @pytest.mark.parametrize("engine", ["plain", pytest.param({"zero": {"stage": 2}}, marks=pytest.mark.long)])
-def test_two_workers_come_to_the_losses_of_one(make: Callable[..., Job], engine: Any) -> None:
+def test_two_workers_come_to_the_losses_of_one(make: Callable[..., Job], engine: JsonValue) -> None:
     # micro-batches of one group each at two workers, of all four groups at one
-    one = make("one", "bert")
+    single = make("one", "bert")
     small = {"plain": {"micro_batch_tokens": 4 * LENGTH}} if engine == "plain" else engine
     two = make("two", "bert", workers=2, engine=small)
-    run(one)
+    run(single)
     run(two)
-    assert curve(one)["rows"] == curve(two)["rows"]
+    assert curve(single)["rows"] == curve(two)["rows"]
     for name in ("loss", "gradient_norm"):
-        assert curve(two)[name] == pytest.approx(curve(one)[name], abs=5e-5)
+        assert curve(two)[name] == pytest.approx(curve(single)[name], abs=5e-5)
 
 
 def test_stopped_at_a_checkpoint_and_gone_on_with_it_ends_in_the_same_weights(
     alone: None, make: Callable[..., Job]
 ) -> None:
-    options: dict[str, Any] = {
+    options: JsonObject = {
         "model": {"dropout": 0.2},
         "objective": {"contrastive": {"group": 4, "positives": "dropout"}},
     }
@@ -133,10 +133,10 @@ def test_stopped_at_a_checkpoint_and_gone_on_with_it_ends_in_the_same_weights(
         one_step(stopped)
     save(stopped)
     torch.manual_seed(999)
-    train(again := prepare(spec_of(make("stopped", "gpt", **options)), torch.device("cpu")))
-    assert again.curve.columns["loss"] == whole.curve.columns["loss"] and len(again.curve.columns["loss"]) == 12
+    train(resumed := prepare(spec_of(make("stopped", "gpt", **options)), torch.device("cpu")))
+    assert resumed.curve.columns["loss"] == whole.curve.columns["loss"] and len(resumed.curve.columns["loss"]) == 12
     expected = whole.engine.model.state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in again.engine.model.state_dict().items())
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in resumed.engine.model.state_dict().items())
 
 
 def test_a_masked_model_goes_on_with_its_own_context(alone: None, make: Callable[..., Job]) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
-from pipeline.core.files import write_json
+from pipeline.core.files import JsonObject, JsonValue, write_json
 from pipeline.core.job import Inputs, Job, StageOutput
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
@@ -37,7 +36,7 @@ TEXTS = [
 ]
 MARKS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 LENGTH = 32
-SMALL: dict[str, Any] = {
+SMALL: JsonObject = {
     "model": {"family": "bert", "layers": 1, "heads": 2, "width": 16, "dropout": 0.0},
     "steps": 12, "batch_tokens": 8 * LENGTH, "precision": "fp32", "save_every": 4, "validate_every": 6,
     "validate_tokens": 4 * LENGTH, "augment": [],
@@ -70,7 +69,7 @@ def _shard(folder: Path, split: str, rows: list[list[int]]) -> FileEntry:
     return shard.entry
 
 
-def _published(folder: Path, kind: str, files: list[FileEntry], params: dict[str, Any]) -> Artifact:
+def _published(folder: Path, kind: str, files: list[FileEntry], params: JsonObject) -> Artifact:
     digest = digest_of(files)
     manifest = Manifest(kind, 1, digest, kind, params, {}, tuple(files), {}, digest, content_digest_of(files))
     return Artifact(folder, manifest)
@@ -78,14 +77,14 @@ def _published(folder: Path, kind: str, files: list[FileEntry], params: dict[str
 
 @pytest.fixture
 def make(make_job: Callable[..., Job], inputs: dict[str, Artifact]) -> Callable[..., Job]:
-    def made(name: str, **options: Any) -> Job:
+    def made(name: str, **options: JsonValue) -> Job:
         return replace(make_job(name, **{"optimizer": "adamw", **SMALL, **options}), inputs=Inputs.of(inputs))
 
     return made
 
 
-def curve(job: Job) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
+def curve(job: Job) -> dict[str, list[JsonValue]]:
+    columns: dict[str, list[JsonValue]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
     return columns
 
 
@@ -93,7 +92,7 @@ def digests(outcome: StageOutput) -> dict[str, str]:
     return {file.path: file.sha256 for file in outcome.files}
 
 
-def masked(**options: Any) -> dict[str, Any]:
+def masked(**options: JsonValue) -> JsonObject:
     return {"masked": options}
 
 
@@ -101,8 +100,8 @@ def masked(**options: Any) -> dict[str, Any]:
 def test_an_encoder_learns_what_is_hidden(make: Callable[..., Job]) -> None:
     job = make("a", steps=80, optimizer={"adamw": {"lr": 0.01}}, validate_every=40)
     run(job)
-    found = curve(job)
-    assert found["loss"][-1] < 0.8 * found["loss"][0]
+    columns = curve(job)
+    assert columns["loss"][-1] < 0.8 * columns["loss"][0]
     assert load_model(job.folder / "model").context == LENGTH + 2
 
 
@@ -116,14 +115,14 @@ def test_an_encoder_learns_what_is_hidden(make: Callable[..., Job]) -> None:
     ids=["word", "next sentence, zero 2", "order, zero 3"],
 )
 def test_two_workers_hide_the_same_and_come_to_the_same_losses(
-    make: Callable[..., Job], objective: Any, engine: Any
+    make: Callable[..., Job], objective: JsonValue, engine: JsonValue
 ) -> None:
-    one, two = make("one", objective=objective), make("two", objective=objective, workers=2, engine=engine)
-    run(one)
+    single, two = make("one", objective=objective), make("two", objective=objective, workers=2, engine=engine)
+    run(single)
     run(two)
-    assert curve(one)["rows"] == curve(two)["rows"]
+    assert curve(single)["rows"] == curve(two)["rows"]
     for name in ("loss", "gradient_norm"):
-        assert curve(two)[name] == pytest.approx(curve(one)[name], abs=5e-5)
+        assert curve(two)[name] == pytest.approx(curve(single)[name], abs=5e-5)
 
 
 def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(make: Callable[..., Job]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 
 from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject
 from pipeline.core.job import Job
 from training.engines.plain import Plain
 from training.finite import check_saved
@@ -56,8 +56,8 @@ def test_no_checkpoint_is_written_of_weights_that_are_not_finite(
     monkeypatch.setattr(loop, "one_step", spoil)
     job = make_job("a", validate_every=100)
     fail(job, rf"the weights after step 8 are not finite numbers.*{TRY}")
-    kept = checkpoint.newest(job.folder)
-    assert kept is not None and kept.step == 4
+    saved = checkpoint.newest(job.folder)
+    assert saved is not None and saved.step == 4
 
 
 def test_a_tensor_that_is_not_finite_is_named() -> None:
@@ -68,5 +68,5 @@ def test_a_tensor_that_is_not_finite_is_named() -> None:
 
 
 def test_an_optimizer_of_every_kind_is_watched(make_job: Callable[..., Job]) -> None:
-    options: dict[str, Any] = {"muon": {"lr": 1e38, "rest_lr": 1e38}}
+    options: JsonObject = {"muon": {"lr": 1e38, "rest_lr": 1e38}}
     fail(make_job("a", steps=3, optimizer=options), rf"not a finite number.*{TRY}")

@@ -45,6 +45,6 @@ def test_a_resumed_run_shows_what_was_done_and_goes_on(tmp_path: Path) -> None:
     second.begin(curve_of(2))
     second.show(curve.rows()[2])
     second.close()
-    found = lines(tmp_path)
-    assert [line["step"] for line in found] == [1, 2, 3]
-    assert found[2]["loss"] == 2.0 and {"tokens_per_second", "left_s", "time"} <= set(found[2])
+    written = lines(tmp_path)
+    assert [line["step"] for line in written] == [1, 2, 3]
+    assert written[2]["loss"] == 2.0 and {"tokens_per_second", "left_s", "time"} <= set(written[2])

@@ -51,8 +51,8 @@ def test_processes_that_start_together_write_it_once(inputs: dict[str, Artifact]
     command = [sys.executable, "-c", OPEN, str(tmp_path), *files]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     printed = [process.communicate()[0].split() for process in started]
-    assert sorted(found[0] for found in printed) == ["0", "0", "1"]
-    assert len({tuple(found[1:]) for found in printed}) == 1
+    assert sorted(output[0] for output in printed) == ["0", "0", "1"]
+    assert len({tuple(output[1:]) for output in printed}) == 1
 
 
 def test_a_full_disk_is_told_before_it_is_a_crash(

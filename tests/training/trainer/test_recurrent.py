@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pipeline.core.files import write_json
+from pipeline.core.files import JsonObject, JsonValue, write_json
 from pipeline.core.job import Job
 from training.stages import pretrain
 from training.stages.pretrain import spec_of
@@ -23,7 +22,7 @@ from training.trainer.loop import TrainingRun, one_step, save, train
 from training.trainer.prepare import prepare
 
 DROPS = {"dropout": 0.2, "embedding_dropout": 0.1, "weight_dropout": 0.3}
-MODELS: dict[str, dict[str, Any]] = {
+MODELS: dict[str, JsonObject] = {
     **{family: {"width": 16, "hidden": 24, **DROPS} for family in ("rnn", "lstm", "gru")},
     "bilstm": {"width": 16, "dropout": 0.2},
 }
@@ -43,7 +42,7 @@ def alone() -> Iterator[None]:
 def start(alone: None, make_job: Callable[..., Job]) -> Callable[..., TrainingRun]:
     """start("name", "lstm", steps=30) → a run in hand, from its last checkpoint if it has one."""
 
-    def begin(name: str, family: str, **options: Any) -> TrainingRun:
+    def begin(name: str, family: str, **options: JsonValue) -> TrainingRun:
         model = {"family": family, **(options.pop("model", None) or MODELS[family])}
         job = make_job(name, model=model, optimizer={"adamw": {"lr": 0.01}}, **options)
         return prepare(spec_of(job), torch.device("cpu"))
@@ -60,7 +59,7 @@ def test_stopped_at_a_checkpoint_and_gone_on_with_it_ends_in_the_same_weights(
     family: str, start: Callable[..., TrainingRun]
 ) -> None:
     # 8 rows in micro-batches of 2; step 12 begins the streams anew, step 16 is in the middle of one
-    options: dict[str, Any] = {"steps": 20, "save_every": 16, "engine": {"plain": {"micro_batch_tokens": 32}}}
+    options: JsonObject = {"steps": 20, "save_every": 16, "engine": {"plain": {"micro_batch_tokens": 32}}}
     train(whole := start("whole", family, **options))
     stopped = start("stopped", family, **options)
     while stopped.done < 16:
@@ -102,13 +101,13 @@ def test_a_step_reads_its_rows_after_those_of_the_step_before(start: Callable[..
 
 
 def test_micro_batches_change_no_loss(start: Callable[..., TrainingRun]) -> None:
-    found = []
+    losses = []
     for name, tokens in (("one", 128), ("four", 32)):
         run = start(name, "lstm", steps=6, model={"width": 16}, engine={"plain": {"micro_batch_tokens": tokens}})
         train(run)
         assert sorted(run.engine.loss_module.carried) == list(range(run.plan.micro_batches))
-        found.append(run.curve.columns["loss"])
-    assert found[0] == pytest.approx(found[1], abs=1e-5)
+        losses.append(run.curve.columns["loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 def kill_at_a_checkpoint(job: Job) -> None:
@@ -136,7 +135,7 @@ def kill_at_a_checkpoint(job: Job) -> None:
     ],
 )
 def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
-    make_job: Callable[..., Job], family: str, workers: int, engine: Any
+    make_job: Callable[..., Job], family: str, workers: int, engine: JsonValue
 ) -> None:
     model = {"family": family, **MODELS[family]}
     options = {"model": model, "steps": 60, "save_every": 15, "optimizer": "adamw", "engine": engine}

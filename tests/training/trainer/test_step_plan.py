@@ -20,33 +20,33 @@ def cut(*, world: int = 1, micro_tokens: int = 8192, length: int = 256, **option
 def test_workers_and_memory_change_the_cut_and_never_the_batch(
     world: int, micro_tokens: int, rows: int, times: int
 ) -> None:
-    found = cut(world=world, micro_tokens=micro_tokens)
-    assert (found.micro_rows, found.micro_batches, found.batch_rows) == (rows, times, 64)
-    assert found.micro_rows * found.micro_batches * world == 64
+    step_plan = cut(world=world, micro_tokens=micro_tokens)
+    assert (step_plan.micro_rows, step_plan.micro_batches, step_plan.batch_rows) == (rows, times, 64)
+    assert step_plan.micro_rows * step_plan.micro_batches * world == 64
 
 
 def test_a_batch_is_cut_evenly_even_where_it_is_no_power_of_two() -> None:
-    found = cut(batch_tokens=256 * 21, micro_tokens=256 * 8)
-    assert (found.micro_rows, found.micro_batches) == (7, 3)
+    step_plan = cut(batch_tokens=256 * 21, micro_tokens=256 * 8)
+    assert (step_plan.micro_rows, step_plan.micro_batches) == (7, 3)
 
 
 def test_fractions_are_of_the_steps_and_counts_are_counts() -> None:
-    found = cut(steps=40, validate_every=0.25, save_every=15)
-    assert [step for step in range(1, 41) if found.validates(step)] == [10, 20, 30, 40]
-    assert [step for step in range(1, 41) if found.saves(step)] == [15, 30]
+    step_plan = cut(steps=40, validate_every=0.25, save_every=15)
+    assert [step for step in range(1, 41) if step_plan.validates(step)] == [10, 20, 30, 40]
+    assert [step for step in range(1, 41) if step_plan.saves(step)] == [15, 30]
     assert cut(steps=3).validates(1), "a tenth of three steps is one"
 
 
 def test_the_last_step_is_validated_and_ends_in_the_model() -> None:
-    found = cut(steps=25, validate_every=10, save_every=5)
-    assert found.validates(25) and not found.saves(25)
+    step_plan = cut(steps=25, validate_every=10, save_every=5)
+    assert step_plan.validates(25) and not step_plan.saves(25)
 
 
 def test_steps_follow_the_precision() -> None:
     section = Pretrain.model_validate({"batch_tokens": 256, "steps": {"bf16": 50, "fp32": 20}})
     cut_at = {"length": 256, "rows": 9, "world": 1, "micro_tokens": 256}
-    found = [plan_steps(section, precision=p, **cut_at).steps for p in ("bf16", "fp32")]  # type: ignore[arg-type]
-    assert found == [50, 20]
+    step_plan = [plan_steps(section, precision=p, **cut_at).steps for p in ("bf16", "fp32")]  # type: ignore[arg-type]
+    assert step_plan == [50, 20]
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_does() -> None:
@@ -63,5 +63,5 @@ def test_epochs_are_passes_over_the_rows() -> None:
 
 def test_a_group_of_rows_stays_in_one_micro_batch() -> None:
     section = Pretrain.model_validate({"batch_tokens": 24 * 256, "steps": 1})
-    found = plan_steps(section, length=256, rows=100, world=1, micro_tokens=10 * 256, precision="fp32", group=4)
-    assert (found.micro_rows, found.micro_batches) == (8, 3)
+    step_plan = plan_steps(section, length=256, rows=100, world=1, micro_tokens=10 * 256, precision="fp32", group=4)
+    assert (step_plan.micro_rows, step_plan.micro_batches) == (8, 3)

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import write_json
+from pipeline.core.files import JsonValue, write_json
 from pipeline.core.job import Job, StageOutput
 from training.models.saved import load
 from training.stages.pretrain import run, spec_of
@@ -27,8 +26,8 @@ from training.trainer.batches import fingerprint, rows_of_step
 ZERO = {"zero": {"stage": 2}}
 
 
-def curve(job: Job) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
+def curve(job: Job) -> dict[str, list[JsonValue]]:
+    columns: dict[str, list[JsonValue]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
     return columns
 
 
@@ -39,16 +38,16 @@ def digests(outcome: StageOutput) -> dict[str, str]:
 def test_a_model_learns_and_leaves_its_curve(make_job: Callable[..., Job]) -> None:
     job = make_job("a", steps=60, optimizer={"muon": {"lr": 0.05, "rest_lr": 0.02}})
     outcome = run(job)
-    found = curve(job)
-    assert found["step"] == list(range(1, 61))
+    columns = curve(job)
+    assert columns["step"] == list(range(1, 61))
     # ln 64 at first; later every other token is known
-    assert found["loss"][0] == pytest.approx(4.16, abs=0.1) and found["loss"][-1] < 2.9
-    taken = [step for step, loss in zip(found["step"], found["validation_loss"], strict=True) if loss is not None]
+    assert columns["loss"][0] == pytest.approx(4.16, abs=0.1) and columns["loss"][-1] < 2.9
+    taken = [step for step, loss in zip(columns["step"], columns["validation_loss"], strict=True) if loss is not None]
     assert taken == list(range(6, 61, 6))
     assert load(job.folder / "model").vocabulary == 64
     assert outcome.counts["steps"] == 60 and outcome.counts["rows"] == 101
     lines = [json.loads(line) for line in (job.place.metrics / "pretrain.jsonl").read_text().splitlines()]
-    assert [line["loss"] for line in lines] == found["loss"] and lines[-1]["tokens_per_second"] > 0
+    assert [line["loss"] for line in lines] == columns["loss"] and lines[-1]["tokens_per_second"] > 0
     assert list((job.place.metrics / "tensorboard").iterdir())
 
 
@@ -61,14 +60,16 @@ def test_the_curve_says_which_rows_each_step_saw(make_job: Callable[..., Job]) -
 
 
 @pytest.mark.parametrize("engine", ["plain", ZERO], ids=["plain", "zero 2"])
-def test_two_workers_see_the_same_rows_and_come_to_the_same_losses(make_job: Callable[..., Job], engine: Any) -> None:
-    one, two = make_job("one", engine="plain"), make_job("two", workers=2, engine=engine)
-    assert run(one).numerics != run(two).numerics
-    assert curve(one)["rows"] == curve(two)["rows"]
+def test_two_workers_see_the_same_rows_and_come_to_the_same_losses(
+    make_job: Callable[..., Job], engine: JsonValue
+) -> None:
+    single, two = make_job("one", engine="plain"), make_job("two", workers=2, engine=engine)
+    assert run(single).numerics != run(two).numerics
+    assert curve(single)["rows"] == curve(two)["rows"]
     for name in ("loss", "gradient_norm"):
-        assert curve(two)[name] == pytest.approx(curve(one)[name], abs=2e-5)
-    held = [[loss for loss in curve(job)["validation_loss"] if loss] for job in (one, two)]
-    assert held[0] == pytest.approx(held[1], abs=1e-5)
+        assert curve(two)[name] == pytest.approx(curve(single)[name], abs=2e-5)
+    held_out = [[loss for loss in curve(job)["validation_loss"] if loss] for job in (single, two)]
+    assert held_out[0] == pytest.approx(held_out[1], abs=1e-5)
 
 
 TINY_GPT = {"family": "gpt", "layers": 1, "heads": 2, "width": 16, "dropout": 0.1}
@@ -89,7 +90,7 @@ TINY_HF = {"family": "hf", "config": {"model_type": "gpt2", "n_embd": 16, "n_lay
     ],
 )
 def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
-    make_job: Callable[..., Job], workers: int, engine: Any, model: Any
+    make_job: Callable[..., Job], workers: int, engine: JsonValue, model: JsonValue
 ) -> None:
     options = {"model": model, "steps": 40, "save_every": 10}
     whole = run(make_job("whole", workers=workers, engine=engine, **options))

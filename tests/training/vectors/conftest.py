@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.job import ClusterOptions, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
@@ -21,7 +21,7 @@ from training.section import Pretrain
 
 WORDS, LENGTH, TOPICS = 120, 32, 4
 FIRST = 3  # ids 0 … 2 are <|endoftext|>, <unk> and </s>
-TINY: dict[str, Any] = {
+TINY: JsonObject = {
     "model": {"family": "word2vec", "width": 20}, "epochs": 3, "batch_tokens": 16 * LENGTH,
     "engine": {"blocks": {"blocks": 4}}, "validate_tokens": 5 * LENGTH,
 }  # fmt: skip
@@ -54,7 +54,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., Job]) -> Callable[..., Job]:
     """make_job("a", workers=2, objective="cbow") → a Job whose folders exist."""
 
-    def make(name: str, *, workers: int = 1, launcher: str = "local", **options: Any) -> Job:
+    def make(name: str, *, workers: int = 1, launcher: str = "local", **options: JsonValue) -> Job:
         section = Pretrain.model_validate({**TINY, **options})
         cluster = ClusterOptions(launcher=launcher, workers=workers, threads=1)
         return job_in(
@@ -82,7 +82,7 @@ def _shard(folder: Path, split: str, stem: str, draw: np.random.Generator, rows:
     return shard.entry
 
 
-def _published(folder: Path, kind: str, files: list[FileEntry], params: dict[str, Any]) -> Artifact:
+def _published(folder: Path, kind: str, files: list[FileEntry], params: JsonObject) -> Artifact:
     digest = digest_of(files)
     manifest = Manifest(kind, 1, digest, kind, params, {}, tuple(files), {}, digest, content_digest_of(files))
     return Artifact(folder, manifest)

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.artifact import Artifact
-from pipeline.core.files import write_json
+from pipeline.core.files import JsonObject, JsonValue, write_json
 from pipeline.core.job import ClusterOptions, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
@@ -36,7 +35,7 @@ from training.vectors.worker import work
 WORDS = 40
 VOCABULARY, LENGTH, WIDTH = WORDS + 4, 8, 12
 RARE = 3  # a token of the rows that the table has left out
-TINY: dict[str, Any] = {
+TINY: JsonObject = {
     "model": {"family": "glove", "width": WIDTH}, "objective": {"glove": {"x_max": 10.0}}, "batch_tokens": 100,
     "epochs": 12, "save_every": 0.2, "engine": {"blocks": {"blocks": 4}},
 }  # fmt: skip
@@ -75,14 +74,14 @@ def shard(folder: Path, kind: str, table: pa.Table) -> FileEntry:
     return written.entry
 
 
-def published(folder: Path, kind: str, files: list[FileEntry], params: dict[str, Any]) -> Artifact:
+def published(folder: Path, kind: str, files: list[FileEntry], params: JsonObject) -> Artifact:
     digest, values = digest_of(files), content_digest_of(files)
     return Artifact(folder, Manifest(kind, 1, digest, kind, params, {}, tuple(files), {}, digest, values))
 
 
 @pytest.fixture
 def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., Job]) -> Callable[..., Job]:
-    def make(name: str, *, workers: int = 1, seed: int = 17, **options: Any) -> Job:
+    def make(name: str, *, workers: int = 1, seed: int = 17, **options: JsonValue) -> Job:
         section = Pretrain.model_validate({**TINY, **options})
         cluster = ClusterOptions(workers=workers, threads=1)
         return job_in(
@@ -94,8 +93,8 @@ def make_job(tmp_path: Path, inputs: dict[str, Artifact], job_in: Callable[..., 
     return make
 
 
-def curve(job: Job) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
+def curve(job: Job) -> dict[str, list[JsonValue]]:
+    columns: dict[str, list[JsonValue]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
     return columns
 
 

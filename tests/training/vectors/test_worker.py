@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import write_json
+from pipeline.core.files import JsonValue, write_json
 from pipeline.core.job import Job, StageOutput
 from training.models.saved import load
 from training.models.vectors import Word2vec
@@ -38,8 +38,8 @@ def run_here(job: Job) -> StageOutput:
     return run(job)
 
 
-def curve(job: Job) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
+def curve(job: Job) -> dict[str, list[JsonValue]]:
+    columns: dict[str, list[JsonValue]] = pq.read_table(job.folder / "curve.parquet").to_pydict()
     return columns
 
 
@@ -91,7 +91,7 @@ def test_the_held_out_loss_moves_nothing(make_job: Callable[..., Job]) -> None:
         pytest.param({"cbow": {"loss": "hierarchical_softmax"}}, id="tree", marks=pytest.mark.long),
     ],
 )
-def test_any_number_of_workers_comes_to_the_same_bytes(make_job: Callable[..., Job], objective: Any) -> None:
+def test_any_number_of_workers_comes_to_the_same_bytes(make_job: Callable[..., Job], objective: JsonValue) -> None:
     single, gang = (
         run_here(make_job("alone", objective=objective)),
         run(make_job("gang", workers=3, objective=objective)),

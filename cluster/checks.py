@@ -1,7 +1,7 @@
-"""What is said of a configuration before any work: of this machine and, by the stage tables, of sections together.
+"""Checks of a configuration before any work: against this machine and, by the stage tables, between sections.
 
-Each check adds to `tree.problems`; it sees only the sections that are right by themselves, so that every mistake of a
-file is said at once.
+Each check adds to `tree.problems`. Checks see only the sections that are valid on their own, so all problems of a file
+are reported at once.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pipeline.core.yaml_tree import PathOf, YamlTree
 ConfigCheck = Callable[[Flow, YamlTree], None]
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
-GROWTH = 4  # documents, their signals, what is kept and what is packed, each about the size of the text
+GROWTH = 4  # documents, signals, kept documents and packed rows are each about the size of the text
 UNPACKED = 4  # text compresses to about a quarter
 LEAST_BYTES = 256 << 20  # a checkpoint, a log, a report
 
 
 def needs_are_made(flow: Flow, tree: YamlTree) -> None:
-    """A stage reads the nearest earlier artifact of each kind it needs: some section before it must make one."""
+    """For each kind of artifact that a stage needs, an earlier section must make one."""
     present = set(tree.data or {})
     available: set[str] = set()
     for spec in flow.specs:
@@ -43,15 +43,15 @@ def needs_are_made(flow: Flow, tree: YamlTree) -> None:
         missing = [kind for kind in needs if kind not in available]
         if missing:
             makers = [next(spec.section for spec in flow.specs if spec.makes == kind) for kind in missing]
-            message = f"the stage {spec.name} needs {' and '.join(missing)}; no section before it makes that."
+            message = f"the stage {spec.name} needs {' and '.join(missing)}; no earlier section makes it."
             tree.problem((spec.section,), message, f"Add {' and '.join(f'`{name}:`' for name in makers)}.")
         available.add(spec.makes)
     if not any(spec.section in present for spec in flow.specs):
-        tree.problem((), "there is no stage to run.", f"Write one with: {program()} init")
+        tree.problem((), "the file has no stage to run.", f"Write a configuration with: {program()} init")
 
 
 def raw_files_are_there(flow: Flow, tree: YamlTree) -> None:
-    """Every source has raw files that can be read as asked, and the disk has room for what becomes of them."""
+    """Every source has readable raw files, and the disk has enough space for their artifacts."""
     total = 0
     for path, source, problem in _raw_sources(flow):
         if problem:
@@ -61,7 +61,7 @@ def raw_files_are_there(flow: Flow, tree: YamlTree) -> None:
 
 
 def _raw_sources(flow: Flow) -> Iterator[tuple[PathOf, RawSource, str | None]]:
-    """Where each source stands, the source, and what is wrong with it."""
+    """The path of each source in the file, the source, and its problem, if any."""
     for step in flow.steps:
         if step.spec.raw is not None:
             raw: RawFiles = load(step.spec.raw)()
@@ -76,20 +76,20 @@ def _check_room(flow: Flow, tree: YamlTree, raw_bytes: int) -> None:
     needed = raw_bytes * GROWTH + LEAST_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed and not (workdir / "store").exists():
-        message = f"too little disk: {figures.size(free)} free in {folder}, about {figures.size(needed)} needed."
+        message = f"not enough disk space: {figures.size(free)} free in {folder}, about {figures.size(needed)} needed."
         tree.problem(("workdir",), message, "Free space, or choose another workdir.")
 
 
 def workdir_is_local(flow: Flow, tree: YamlTree) -> None:
-    """The work directory is a folder of this machine."""
+    """The work directory is a local folder."""
     scheme, separator, _ = flow.config.workdir.partition("://")
     if separator:
-        message = f"a work directory behind a URL ({scheme}://) is not supported yet;"
-        tree.problem(("workdir",), message, "use a local folder.")
+        message = f"a work directory behind a URL ({scheme}://) is not supported."
+        tree.problem(("workdir",), message, "Use a local folder.")
 
 
 def workdir_is_writable(flow: Flow, tree: YamlTree) -> None:
-    """The work directory is there and takes files, or can be made."""
+    """The work directory is writable, or can be created."""
     folder = _nearest(Path(flow.config.workdir))
     try:
         probe = folder / f".bloomery-{os.getpid()}"
@@ -109,7 +109,7 @@ def _nearest(path: Path) -> Path:
 
 
 def other_artifacts_are_there(flow: Flow, tree: YamlTree) -> None:
-    """What other runs made and this one reads is published."""
+    """The artifacts of other runs that this one reads are published."""
     for step in flow.steps:
         try:
             step.spec.externals_of(step.entry.options)
@@ -118,7 +118,7 @@ def other_artifacts_are_there(flow: Flow, tree: YamlTree) -> None:
 
 
 def launcher_can_start(flow: Flow, tree: YamlTree) -> None:
-    """The GPUs that are asked for are there, and somebody answers at the address of Ray."""
+    """The requested GPUs exist, and a Ray cluster answers at the address."""
     cluster = flow.config.cluster
     for requirement in requirements.problems(
         cluster.launcher, address=cluster.address, workers=cluster.workers, gpus_per_worker=cluster.gpus_per_worker
@@ -127,7 +127,7 @@ def launcher_can_start(flow: Flow, tree: YamlTree) -> None:
 
 
 def sections_go_together(flow: Flow, tree: YamlTree) -> None:
-    """The checks that the stages' tables name."""
+    """The checks that the stage tables name."""
     for step, configured in zip(flow.steps, flow.configured(), strict=True):
         for check in step.spec.checks:
             for mismatch in load(check)(configured):

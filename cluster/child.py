@@ -1,7 +1,7 @@
-"""One stage in one process: `python -m cluster.child JOB.json` runs it, publishes its artifact, and says how it went.
+"""One stage in one process: `python -m cluster.child JOB.json` runs it and publishes its artifact.
 
-The supervisor reads JOB.result.json beside the job: {"published": path} or {"error": sentence, "exit_code": n}. What
-the stage prints is in log.txt. The process ends with its parent: it asks the kernel for that before anything else.
+The supervisor reads JOB.result.json beside the job: {"published": path} or {"error": message, "exit_code": n}. What
+the stage prints goes to log.txt. First of all, the process asks the kernel to kill it when its parent dies.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import cluster
 from pipeline.core.errors import BloomeryError, StageFailed
-from pipeline.core.files import read_json, write_json
+from pipeline.core.files import JsonObject, read_json, write_json
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.parent_process import exit_with_parent
 from pipeline.core.registry import add_plugin_folder, load
 from pipeline.core.shortage import Shortage, sentence, shortage_of
 from pipeline.core.store import Store
 
-# how a stage ends that cannot even write down what was missing
+# exit codes of a stage that cannot write its result for lack of disk or memory
 EXIT_CODES: dict[Shortage | None, int] = {"disk": 74, "memory": 75, "file size": 76, "read-only": 77}
 LIBRARIES = (
     "bloomery", "apache-beam", "deepspeed", "jieba", "numpy", "polars", "pyarrow", "ray", "tokenizers", "torch",
@@ -36,20 +36,38 @@ LIBRARIES = (
 )  # fmt: skip
 
 
+class StageRequest(TypedDict):
+    """JOB.json: the job, the process to end with, and where code, plug-ins and the store are."""
+
+    job: JsonObject  # Job.to_dict
+    parent: int
+    home: str
+    plugins: str
+    workdir: str
+
+
+class StageResult(TypedDict, total=False):
+    """JOB.result.json: what was published, or the error and its exit code."""
+
+    published: str
+    error: str
+    exit_code: int
+
+
 def main(arguments: Sequence[str]) -> int:
     job_path = Path(arguments[0])
-    order = read_json(job_path)
-    exit_with_parent(order["parent"])
+    request: StageRequest = read_json(job_path)
+    exit_with_parent(request["parent"])
     faulthandler.enable()
     try:
-        result: dict[str, Any] = {"published": _work(order)}
+        result: StageResult = {"published": _work(request)}
     except BloomeryError as error:
         result = {"error": str(error), "exit_code": error.exit_code}
     except Exception as error:
-        # there may be no memory for the trace, and the log may lie on the disk that is full
+        # there may be no memory for the traceback, and the log may be on a full disk
         with contextlib.suppress(OSError, MemoryError):
             traceback.print_exc()
-        result = {"error": _unexpected_error(order["job"], error), "exit_code": 1}
+        result = {"error": _unexpected_error(request["job"], error), "exit_code": 1}
     try:
         write_json(result_path(job_path), result)
     except (OSError, MemoryError) as error:
@@ -61,24 +79,25 @@ def result_path(job_path: Path) -> Path:
     return job_path.with_suffix(".result.json")
 
 
-def _work(order: dict[str, Any]) -> str:
-    if str(Path(cluster.__file__).parent) != order["home"]:
+def _work(request: StageRequest) -> str:
+    if str(Path(cluster.__file__).parent) != request["home"]:
         raise StageFailed(
-            f"{Path(cluster.__file__).parent} hides the installed package. Rename that folder, or start elsewhere."
+            f"{Path(cluster.__file__).parent} shadows the installed package. "
+            "Rename that folder, or run the command from another folder."
         )
-    add_plugin_folder(Path(order["plugins"]))
-    job = Job.from_dict(order["job"])
+    add_plugin_folder(Path(request["plugins"]))
+    job = Job.from_dict(request["job"])
     started = time.time()
     output: StageOutput = load(job.identity.run)(job)
     output.journal |= {
         "started": round(started, 3), "seconds": round(time.time() - started, 3), "host": socket.gethostname(),
         "workers": job.workers, "cluster": asdict(job.cluster), "versions": versions(),
     }  # fmt: skip
-    return Store(Path(order["workdir"])).publish(job, output).uri
+    return Store(Path(request["workdir"])).publish(job, output).uri
 
 
 def versions() -> dict[str, str]:
-    """The libraries that matter and the interpreter, as installed; reads metadata, imports nothing."""
+    """The installed versions of Python and the main libraries, from package metadata; imports nothing."""
     installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -88,14 +107,14 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def _unexpected_error(job: dict[str, Any], error: Exception) -> str:
+def _unexpected_error(job: JsonObject, error: Exception) -> str:
     stage, folder = job["identity"]["stage"], job["place"]["folder"]
     if shortage := shortage_of(error):
         folder = getattr(error, "filename", None) or folder
         return f"{stage}: {sentence(shortage, str(error), folder=folder, workers=job['resources']['workers'])}"
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(last.filename).name}:{last.lineno}"
-    return f"{stage}: {type(error).__name__}: {error} (at {where}; the whole trace is in log.txt)"
+    return f"{stage}: {type(error).__name__}: {error} (at {where}; the traceback is in log.txt)"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The command `bloomery`. This file only says what can be asked; each command's work is imported when it is asked for.
+"""The command line interface `bloomery`: arguments, options and help. Commands import their implementation when called.
 
-Exit codes: 0 done, 1 failed while working, 2 the input is wrong (130: stopped by Ctrl-C). `--help` takes 0.1 s.
+Exit codes: 0 success, 1 failure during the work, 2 invalid input, 130 stopped by Ctrl-C. `--help` takes 0.1 s.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ from cluster.streams import flush_quietly, open_closed_streams, silence
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-    help="Raw text in, an evaluated and exported language-model checkpoint out: one command, one YAML.",
+    help="Train language models from raw text: one YAML file, one command, an evaluated and exported model.",
 )  # fmt: skip
 
-LARGEST = (1 << 63) - 1  # what a 64-bit number holds: seeds and steps become one
+LARGEST = (1 << 63) - 1  # seeds and steps are stored as signed 64-bit numbers
 
-Config = Annotated[Path, typer.Argument(help="The run's YAML file.", show_default=False)]
+Config = Annotated[Path, typer.Argument(help="The YAML file of the run.", show_default=False)]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Values that replace the file's.")
+    list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Values that override those of the file.")
 ]
 Workdir = Annotated[Path, typer.Option("--workdir", "-w", help="The work directory.")]
 Of = Annotated[
-    str | None, typer.Option("--of", metavar="NAME", help="Which model, where the run has several.", show_default=False)
+    str | None,
+    typer.Option("--of", metavar="NAME", help="The model to use, if the run has several.", show_default=False),
 ]
-RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's directory or its name.")]
+RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="The directory or the name of a run.")]
 
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("bloomery.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("bloomery.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a commented configuration for your own JSONL files."""
+    """Write a commented configuration for your own JSON Lines files."""
     from cluster.commands.init import init as work
 
     work(path, force=force)
@@ -47,7 +48,7 @@ def init(
 
 @app.command()
 def check(config: Config, overrides: Overrides = None) -> None:
-    """Say everything that is wrong with a configuration; nothing is run."""
+    """Validate a configuration and report all problems, without running anything."""
     from cluster.commands.check import check as work
 
     work(config, overrides or [])
@@ -55,7 +56,7 @@ def check(config: Config, overrides: Overrides = None) -> None:
 
 @app.command()
 def plan(config: Config, overrides: Overrides = None) -> None:
-    """Say what a run would do, stage by stage, and why."""
+    """Show which stages a run would execute, and why."""
     from cluster.commands.check import show_plan as work
 
     work(config, overrides or [])
@@ -65,11 +66,13 @@ def plan(config: Config, overrides: Overrides = None) -> None:
 def run(
     config: Config,
     overrides: Overrides = None,
-    start: Annotated[str | None, typer.Option("--from", metavar="STEP", help="Begin with this step or stage.")] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="STEP", help="End with this step or stage.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Do them again, published or not.")] = False,
+    start: Annotated[str | None, typer.Option("--from", metavar="STEP", help="The first step or stage to run.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="STEP", help="The last step or stage to run.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run the selected stages again, even if they are cached.")
+    ] = False,
 ) -> None:
-    """Run what is not done yet; after a kill or a failure the same command goes on."""
+    """Run the stages that are not cached. After a failure or a kill, the same command resumes."""
     from cluster.commands.run import run as work
 
     raise typer.Exit(work(config, overrides or [], start=start, end=end, force=force))
@@ -77,7 +80,7 @@ def run(
 
 @app.command()
 def runs(workdir: Workdir = Path("work")) -> None:
-    """List the runs of a work directory, with their state."""
+    """List the runs of a work directory and their state."""
     from cluster.commands.runs import runs as work
 
     work(workdir)
@@ -85,7 +88,7 @@ def runs(workdir: Workdir = Path("work")) -> None:
 
 @app.command()
 def report(name: RunName = None, workdir: Workdir = Path("work")) -> None:
-    """Draw a run's report again and say where it is."""
+    """Write the report of a run again and print its path."""
     from cluster.commands.runs import report as work
 
     work(workdir, name)
@@ -95,18 +98,20 @@ def report(name: RunName = None, workdir: Workdir = Path("work")) -> None:
 def sample(
     name: RunName = None,
     prompts: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", help="What to continue; may be repeated.")
+        list[str] | None, typer.Option("--prompt", "-p", help="A prompt to continue; may be repeated.")
     ] = None,
-    tokens: Annotated[int, typer.Option(min=1, max=LARGEST, help="How many tokens to write.")] = 120,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token.")] = 0.8,
+    tokens: Annotated[int, typer.Option(min=1, max=LARGEST, help="Number of tokens to generate.")] = 120,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="Sampling temperature; 0 always takes the most likely token.")
+    ] = 0.8,
     top: Annotated[
-        int, typer.Option("--top-k", min=0, max=LARGEST, help="Choose among the k likeliest; 0: among all.")
+        int, typer.Option("--top-k", min=0, max=LARGEST, help="Sample from the k most likely tokens; 0: from all.")
     ] = 50,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Another seed draws another text.")] = 17,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Random seed.")] = 17,
     of: Of = None,
     workdir: Workdir = Path("work"),
 ) -> None:
-    """Let a run's model write."""
+    """Generate text with a model of a run."""
     from cluster.commands.sample import sample as work
     from pipeline.core.sampling import SamplingOptions
 
@@ -116,18 +121,21 @@ def sample(
 @app.command()
 def trace(
     name: RunName = None,
-    step: Annotated[int | None, typer.Option(min=0, max=LARGEST, help="Which documents were in this step?")] = None,
+    step: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST, help="Show the documents of this training step.")
+    ] = None,
     document: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="In which steps was this document seen? An id, its beginning, or the record's own id."
+            metavar="ID",
+            help="Show the steps that trained on this document: an ID, its first characters, or the record's own ID.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     of: Of = None,
     workdir: Workdir = Path("work"),
 ) -> None:
-    """Which documents a training step saw, or which steps saw a document, and where it came from."""
+    """Show the documents of a training step, or the training steps of a document and the file it came from."""
     from cluster.commands.trace import trace as work
 
     work(workdir, name, step=step, document=document, of=of, as_json=as_json)
@@ -135,7 +143,7 @@ def trace(
 
 @app.command()
 def doctor(workdir: Workdir = Path("work")) -> None:
-    """Say what this machine has, and whether the libraries that were tried together are the ones installed."""
+    """Check this machine: hardware, and whether the installed libraries match the tested versions."""
     from cluster.commands.doctor import doctor as work
 
     raise typer.Exit(work(workdir))
@@ -144,12 +152,12 @@ def doctor(workdir: Workdir = Path("work")) -> None:
 @app.command()
 def sweep(
     config: Config,
-    grid: Annotated[list[str], typer.Argument(metavar="SECTION.KEY=A,B,...", help="Values to try, every combination.")],
-    end: Annotated[
-        str | None, typer.Option("--to", metavar="STEP", help="End each run with this step or stage.")
-    ] = None,
+    grid: Annotated[
+        list[str], typer.Argument(metavar="SECTION.KEY=A,B,...", help="Lists of values; every combination is run.")
+    ],
+    end: Annotated[str | None, typer.Option("--to", metavar="STEP", help="The last step or stage of each run.")] = None,
 ) -> None:
-    """Run every combination of some values and compare their scores; what they share is done once."""
+    """Run every combination of the given values and compare the scores. Shared stages run once."""
     from cluster.commands.sweep import sweep as work
 
     raise typer.Exit(work(config, grid, end=end))
@@ -157,19 +165,21 @@ def sweep(
 
 @app.command()
 def compare(
-    config: Annotated[Path, typer.Argument(metavar="COMPARISON", help="The comparison's YAML.", show_default=False)],
+    config: Annotated[
+        Path, typer.Argument(metavar="COMPARISON", help="The YAML file of the comparison.", show_default=False)
+    ],
     overrides: Overrides = None,
 ) -> None:
-    """Run every entry of a comparison on every corpus, and draw one page; the same command goes on."""
+    """Run every entry of a comparison on every corpus and write one page. The same command resumes."""
     from cluster.commands.compare import compare as work
 
     raise typer.Exit(work(config, overrides or []))
 
 
-def refuse_broken_text(arguments: Sequence[str]) -> None:
-    """Python hides bytes that are no UTF-8 in characters that can be neither encoded nor written.
+def reject_undecodable_arguments(arguments: Sequence[str]) -> None:
+    """Python decodes bytes that are not UTF-8 to surrogate characters, which cannot be encoded again.
 
-    Raises: UserError for an argument that holds some.
+    Raises: UserError for an argument that contains such bytes.
     """
     from pipeline.core.errors import UserError
 
@@ -184,19 +194,19 @@ def refuse_broken_text(arguments: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """The entry point: errors of ours, and limits of the machine, become one message and an exit code."""
+    """The entry point: turns known errors and limits of the machine into a message and an exit code."""
     try:
         _run_command()
     except (MemoryError, OSError, ImportError) as error:
-        sys.exit(_limit(error))
+        sys.exit(_shortage_message(error))
     finally:
         flush_quietly()
 
 
-def _limit(error: Exception) -> str:
-    """A limit of the machine in one sentence.
+def _shortage_message(error: Exception) -> str:
+    """The message for a limit of the machine.
 
-    Raises: the error itself where it is no such limit.
+    Raises: the error itself if it is not such a limit.
     """
     from pipeline.core.shortage import PROBLEMS, shortage_of
 
@@ -213,14 +223,14 @@ def _run_command() -> None:
     from pipeline.core.registry import add_plugin_folder
 
     open_closed_streams()
-    # this process multiplies no matrices; OpenBLAS would set memory aside for every core, and abort without it
+    # OpenBLAS would reserve memory for every core, and abort if it cannot; this process multiplies no matrices
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no "✓" gets a "?"
-    add_plugin_folder(Path.cwd())  # every command finds the same plug-ins
+            stream.reconfigure(errors="replace")  # a terminal that cannot show "✓" shows "?"
+    add_plugin_folder(Path.cwd())  # all commands load plug-ins from the same folder
     try:
-        refuse_broken_text(sys.argv[1:])
+        reject_undecodable_arguments(sys.argv[1:])
         app()
     except BloomeryError as error:
         print(error, file=sys.stderr)

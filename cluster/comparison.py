@@ -1,9 +1,9 @@
-"""A comparison: one YAML, many runs, every entry on every corpus; all are checked before any of them starts.
+"""A comparison: one YAML that describes a run of every entry on every corpus, validated before any run starts.
 
     base  <  corpora.<corpus>  <  entries.<entry>  <  corpora.<corpus>.entries.<entry>
 
-The later one's whole section stands; nothing is merged within a section. What a run comes to is written beside the page
-as YAML that runs alone. Stages that runs share are done once, since the store finds them by fingerprint.
+A later level replaces whole sections of an earlier one; keys within a section are not merged. The resolved YAML of each
+run is written beside the page. Stages that runs share are run once: the store finds them by fingerprint.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import Field
 
 from cluster.config import LoadedConfig, validate
 from pipeline.core.config import Section, UserPath, collect_problems
 from pipeline.core.errors import ConfigError, Problem
-from pipeline.core.files import replacing
+from pipeline.core.files import JsonObject, JsonValue, replacing
 from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, set_path
 
 V = TypeVar("V")
@@ -29,20 +29,20 @@ FOLDER = "comparisons"
 COMMON = ("name", "workdir", "seed", "cluster")
 LEVELS = ("base", "corpora", "entries")
 OWN = (*COMMON, *LEVELS)
-# a run is called ENTRY-CORPUS, which a corpus without a hyphen parts in one way
+# a run is named ENTRY-CORPUS, which is unambiguous because the name of a corpus has no hyphen
 CORPUS, ENTRY = re.compile(r"\w{1,24}"), re.compile(r"[\w-]{1,48}")
 
 
 class Comparison(Section):
-    """The file. What is common to the runs is checked with them; a corpus may say `entries` of its own."""
+    """The file. Keys common to all runs are validated with the runs; a corpus may have `entries` of its own."""
 
     name: str = Field(default="comparison", pattern=r"^[\w.-]{1,80}$")
     workdir: UserPath = "work"
-    seed: Any = 17
-    cluster: Any = {}
-    base: dict[str, Any] = {}
-    corpora: dict[str, dict[str, Any]] = Field(min_length=1)
-    entries: dict[str, dict[str, Any]] = Field(min_length=1)
+    seed: JsonValue = 17
+    cluster: JsonValue = {}
+    base: JsonObject = {}
+    corpora: dict[str, JsonObject] = Field(min_length=1)
+    entries: dict[str, JsonObject] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """The whole: where its page goes, and its runs, a corpus after the other."""
+    """A resolved comparison: the folder of its page, and its runs, corpus by corpus."""
 
     name: str
     path: Path
@@ -78,7 +78,7 @@ class ComparisonPlan:
 
 @dataclass(frozen=True)
 class _RunDraft:
-    """A run that is not checked yet: its tree, and for each of its sections where in the file that came from."""
+    """A run before validation: its tree, and for each section the place in the file it came from."""
 
     entry: str
     corpus: str
@@ -99,7 +99,7 @@ class _RunDraft:
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> ComparisonPlan:
-    """Every run of a comparison, checked; an override is of the file's own keys or of every run that has the section.
+    """Read and validate all runs. An override sets a key of the file, or of every run that has the section.
 
     Raises: ConfigError with every problem of every run.
     """
@@ -121,7 +121,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> ComparisonPlan:
 
 
 def write(comparing: ComparisonPlan) -> None:
-    """Leave every run's YAML beside the page."""
+    """Write the YAML of every run beside the page."""
     comparing.folder.mkdir(parents=True, exist_ok=True)
     for run in comparing.runs:
         with replacing(run.loaded.path) as beside:
@@ -136,8 +136,11 @@ def _check_names(comparison: Comparison, tree: YamlTree) -> None:
     for kind, names, allowed in (("corpora", comparison.corpora, CORPUS), ("entries", comparison.entries, ENTRY)):
         for name in names:
             if not allowed.fullmatch(name):
-                hyphen = "" if kind == "corpora" else " and hyphens"
-                tree.problem((kind, name), f"names files: use letters, digits{hyphen}, and be short.")
+                hyphen, longest = ("", 24) if kind == "corpora" else (" and -", 48)
+                tree.problem(
+                    (kind, name),
+                    f"is used in file names. Use only letters, digits, _{hyphen}, at most {longest} characters.",
+                )
     for corpus, sections in comparison.corpora.items():
         own = sections.get("entries", {})
         if not isinstance(own, dict) or not all(isinstance(sections, dict) for sections in own.values()):
@@ -149,7 +152,7 @@ def _check_names(comparison: Comparison, tree: YamlTree) -> None:
 
 
 def _draft(tree: YamlTree, entry: str, corpus: str) -> _RunDraft:
-    """The run's sections, each with the lines that it has in the file."""
+    """The sections of a run, each with its lines in the file."""
     data = {key: value for key, value in tree.data.items() if key in COMMON}
     where: dict[str, PathOf] = {key: (key,) for key in COMMON}
     origins: dict[str, PathOf] = {}
@@ -165,19 +168,19 @@ def _draft(tree: YamlTree, entry: str, corpus: str) -> _RunDraft:
     return _RunDraft(entry, corpus, drafted, origins)
 
 
-def _sections(tree: YamlTree, above: PathOf) -> Iterator[tuple[str, Any]]:
+def _sections(tree: YamlTree, above: PathOf) -> Iterator[tuple[str, JsonValue]]:
     level = tree.data
     for part in above:
         level = level.get(part, {}) if isinstance(level, dict) else {}
     for name, value in level.items():
         if name in ("name", "workdir"):
-            tree.problem((*above, name), "is of the whole comparison. Write it at the top of the file.")
+            tree.problem((*above, name), "applies to the whole comparison. Move it to the top level of the file.")
         elif not (above[0] == "corpora" and len(above) == 2 and name == "entries"):
             yield name, value
 
 
 def _below(table: Mapping[PathOf, V], above: PathOf, section: str) -> dict[PathOf, V]:
-    """What a table of paths says below a path, as paths below a section."""
+    """The entries of a table below a path, re-rooted at a section."""
     return {(section, *path[len(above) :]): value for path, value in table.items() if path[: len(above)] == above}
 
 
@@ -185,7 +188,7 @@ def _override(drafts: Sequence[_RunDraft], assignment: str) -> None:
     section = _first(assignment)
     affected = [draft for draft in drafts if section in draft.tree.data]
     if not affected:
-        message, hint = f"no run has a section {section!r}.", f"Of the file itself: {', '.join(OWN)}."
+        message, hint = f"no run has a section {section!r}.", f"Top-level keys of the file: {', '.join(OWN)}."
         raise ConfigError.of([Problem("command line", None, assignment, message, hint)])
     for draft in affected:
         set_path(draft.tree, assignment)
@@ -219,7 +222,7 @@ def _placed(problem: Problem, path: str, overrides: Sequence[str]) -> Problem:
 
 
 def _with_run_names(problem: Problem, of: Sequence[_RunDraft], drafts: Sequence[_RunDraft]) -> Problem:
-    """The problem, with the runs that have it where the path alone does not say."""
+    """The problem, with the names of the runs that have it unless the path identifies them."""
     parts = problem.path.split(".")
     filters = {"entries": lambda draft: draft.entry == parts[1], "corpora": lambda draft: draft.corpus == parts[1]}
     candidates = list(filter(filters.get(parts[0], lambda draft: True), drafts))

@@ -1,6 +1,6 @@
-"""A run's YAML, read and checked: overrides, sections, and what does not go together, every mistake at once.
+"""Loads and validates the YAML of a run: overrides, sections, and checks between sections.
 
-Every mistake has its line; nothing heavy is imported; about 0.1 s.
+Reports all problems at once, each with its line. Imports nothing heavy; takes about 0.1 s.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cluster.flow import Flow, FlowStep, flow_of
 from cluster.sections import EntryNames, RunConfig, model_of, stage_table
 from pipeline.core.config import collect_problems
 from pipeline.core.errors import ConfigError, Problem
+from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.stage import StageSpec
 from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, scalar, set_path
 
@@ -28,7 +29,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A configuration that holds, where it came from, and the values that must not be written down."""
+    """A valid configuration, where it came from, and the secrets that must not be written down."""
 
     config: RunConfig
     flow: Flow
@@ -47,31 +48,31 @@ class LoadedConfig:
 
     @property
     def steps(self) -> tuple[FlowStep, ...]:
-        """The steps whose section is there, in the order of the flow."""
+        """The steps of the sections that are present, in the order of the flow."""
         return self.flow.steps
 
-    def resolved(self) -> dict[str, Any]:
-        """Every value, defaults filled, in the order of the flow; secrets stay the ${NAME} they were."""
+    def resolved(self) -> JsonObject:
+        """Every value with defaults filled in, in the order of the flow; a secret stays its ${NAME}."""
         values = self.config.model_dump(mode="json", exclude_none=True)
         order = ["name", "workdir", "seed", *dict.fromkeys(spec.section for spec in self.specs), "cluster"]
         return {key: self.without_secrets(self._with_names(key, values[key])) for key in order if key in values}
 
-    def _with_names(self, key: str, value: Any) -> Any:
+    def _with_names(self, key: str, value: JsonValue) -> JsonValue:
         if isinstance(value, list):
             return [_with_name(self.names.get((key, at)), entry) for at, entry in enumerate(value)]
         return _with_name(self.names.get((key,)), value)
 
     def without_secrets(self, value: V) -> V:
-        """A copy of plain data in which every expanded secret is its ${NAME} again."""
+        """A copy of plain data in which every expanded secret is replaced by its ${NAME}."""
         copy: V = _replace(value, self.secrets)
         return copy
 
     def resolved_yaml(self) -> str:
-        """`resolved` as YAML that runs again."""
+        """`resolved` as YAML that can be run."""
         return yaml.dump(self.resolved(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _with_name(names: tuple[str, tuple[str, ...]] | None, value: Any) -> Any:
+def _with_name(names: tuple[str, tuple[str, ...]] | None, value: JsonValue) -> JsonValue:
     if names is None:
         return value
     name, of = names
@@ -81,7 +82,7 @@ def _with_name(names: tuple[str, tuple[str, ...]] | None, value: Any) -> Any:
 
 def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec] | None = None,
          checks: Sequence[ConfigCheck] = CHECKS) -> LoadedConfig:  # fmt: skip
-    """Read a run's YAML, apply `section.key=value` overrides, validate.
+    """Read the YAML of a run, apply `section.key=value` overrides, and validate it.
 
     Raises: ConfigError with every problem, each with its file and line.
     """
@@ -93,7 +94,7 @@ def load(path: Path, overrides: Sequence[str] = (), *, specs: Sequence[StageSpec
 
 def validate(tree: YamlTree, path: Path, *, overrides: Sequence[str] = (), specs: Sequence[StageSpec] | None = None,
              checks: Sequence[ConfigCheck] = CHECKS) -> LoadedConfig:  # fmt: skip
-    """The configuration that a tree holds, with `overrides` in it already.
+    """Validate a tree that `overrides` were already applied to.
 
     Raises: ConfigError with every problem.
     """
@@ -116,7 +117,7 @@ def validate(tree: YamlTree, path: Path, *, overrides: Sequence[str] = (), specs
 
 
 def _empty_means_defaults(tree: YamlTree, sections: Iterable[str]) -> None:
-    # `dedupe:` with nothing behind it is the user's way to write "dedupe, as it is"; the word null leaves it out
+    # `dedupe:` without a value means the stage with its defaults; an explicit null leaves the stage out
     if isinstance(tree.data, dict):
         for name in sections:
             if (name,) in tree.nulls and tree.data.get(name) is None:
@@ -126,21 +127,21 @@ def _empty_means_defaults(tree: YamlTree, sections: Iterable[str]) -> None:
 
 
 def _sound_sections(tree: YamlTree, model: type[RunConfig]) -> RunConfig:
-    """The sections that are right by themselves, so that a typo in one does not hide what is wrong between others."""
+    """The sections that are valid on their own, so that a typo in one does not hide problems between the others."""
     data = tree.data if isinstance(tree.data, dict) else {}
-    sound: dict[str, Any] = {}
+    sound: JsonObject = {}
     for name, field in model.model_fields.items():
-        kind = field.annotation or Any
-        if name in data and get_origin(kind) is list and isinstance(data[name], list):
-            sound[name] = [_sound(get_args(kind)[0], value) for value in data[name]]
-        elif name in data and (value := _sound(kind, data[name])) is not None:
+        annotation = field.annotation or object
+        if name in data and get_origin(annotation) is list and isinstance(data[name], list):
+            sound[name] = [_sound(get_args(annotation)[0], value) for value in data[name]]
+        elif name in data and (value := _sound(annotation, data[name])) is not None:
             sound[name] = value
     return model.model_construct(**sound)
 
 
-def _sound(kind: Any, value: Any) -> Any:
-    """The value as this type; None where it is not right."""
-    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+def _sound(annotation: Any, value: JsonValue) -> JsonValue:
+    """The value as this type; None where it is invalid."""
+    adapter: TypeAdapter[JsonValue] = TypeAdapter(annotation)
     with suppress(ValidationError):
         return adapter.validate_python(value)
     return None
@@ -149,7 +150,7 @@ def _sound(kind: Any, value: Any) -> Any:
 def _located(
     problems: Sequence[Problem], overrides: Sequence[str], secrets: dict[str, str], names: EntryNames
 ) -> list[Problem]:
-    """A mistake in an override has no line in the file: say where it was written. A secret is never shown.
+    """A problem in an override is located on the command line, not in the file. Secrets are never shown.
 
     A path through a list of entries goes by their names: `pretrain.small.steps`.
     """
@@ -170,21 +171,21 @@ def _located(
 
 
 def _secrets(tree: YamlTree) -> dict[str, str]:
-    """Expanded value → the text that stood in the file."""
+    """Expanded value → its text in the file."""
     values = {text: _at(tree.data, path) for path, text in tree.secrets.items()}
     return {str(value): text for text, value in values.items() if value not in (None, "")}
 
 
-def _at(value: Any, path: PathOf) -> Any:
+def _at(value: JsonValue, path: PathOf) -> JsonValue:
     for part in path:
         try:
             value = value[part]
-        except (KeyError, IndexError, TypeError):  # an override took its place
+        except (KeyError, IndexError, TypeError):  # an override replaced it
             return None
     return value
 
 
-def _replace(value: Any, table: dict[str, str]) -> Any:
+def _replace(value: JsonValue, table: dict[str, str]) -> JsonValue:
     if isinstance(value, dict):
         return {key: _replace(item, table) for key, item in value.items()}
     if isinstance(value, list):
@@ -193,9 +194,11 @@ def _replace(value: Any, table: dict[str, str]) -> Any:
 
 
 class _Plain(yaml.SafeDumper):
-    """Block style; short lists of plain values on one line; strings that YAML 1.2 would read otherwise in quotes."""
+    """Block style; short lists of plain values on one line; quotes around strings that YAML 1.2 would misread."""
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+    def represent_sequence(
+        self, tag: str, sequence: Iterable[object], flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
         items = list(sequence)
         flat = all(not isinstance(item, dict | list) for item in items) and sum(len(str(item)) for item in items) < 90
         return super().represent_sequence(tag, items, flow_style=flat)

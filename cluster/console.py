@@ -1,29 +1,30 @@
-"""What a run says while it works: a live line on a terminal, a plain line every few seconds anywhere else.
+"""Console output of a run: a live progress line on a terminal, a plain line every few seconds elsewhere.
 
-Both say the same: which stage, how far, how fast, how long still; and a line a stage when it is over. `rich` is
-imported only on a terminal.
+Both show the stage, its progress, its speed and the time left, and one line per finished stage. `rich` is imported only
+on a terminal.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from cluster.progress import StageProgress
 from cluster.streams import silence
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.table import Table
 
 EVERY_S = 5.0  # between two plain lines of a stage
-FIRST_S = 2.0  # a stage that is over sooner says nothing in between
+FIRST_S = 2.0  # a shorter stage prints no progress line
 REFRESH_S = 0.1
 MARKS = {"done": "✓", "skipped": "=", "failed": "✗", "stopped": "■"}
 
 
 class Console:
-    """Plain lines; also the base of the live one."""
+    """Plain lines; the base class of the live console."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -32,37 +33,37 @@ class Console:
         self._next = 0.0
 
     def stages(self, names: list[str]) -> None:
-        """The stages to come, for the numbering and the width of their names."""
+        """Set the stages to come, whose names decide the width of the first column."""
         self.width = max(map(len, names), default=9)
 
     def begin(self, number: int, total: int, stage: str) -> None:
-        """A stage is next: what follows is about it."""
+        """Start a stage: the next lines are about it."""
         self.place = f"[{number}/{total}] {stage:<{self.width}}"
         self._next = time.monotonic() + FIRST_S
 
     def update(self, progress: StageProgress) -> None:
-        """Called often; speaks seldom."""
+        """Show progress, at most every few seconds; may be called often."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + EVERY_S
             self.say(f"{self.place}   {progress.line(now)}")
 
     def end(self, mark: str, text: str) -> None:
-        """The stage is over: one line."""
+        """Print the line of a finished stage."""
         self.say(f"{self.place} {MARKS[mark]} {text}")
 
     def say(self, text: str = "") -> None:
         try:
             print(text, file=self.stream, flush=True)
-        except OSError:  # nobody reads any more, or the disk of the output is full: events and log have it all
+        except OSError:  # the reader is gone or its disk is full; events and log are complete
             silence(self.stream)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
 
 class Terminal(Console):
-    """A live line under the finished ones. No thread: it is drawn when the supervisor calls."""
+    """A live line below the finished ones. It has no thread: it is redrawn when the supervisor calls."""
 
     COLOURS = {"done": "green", "skipped": "bright_black", "failed": "red", "stopped": "yellow"}
 
@@ -85,7 +86,7 @@ class Terminal(Console):
             self._live.start()
         self._live.update(self._progress_row(progress, now), refresh=True)
 
-    def _progress_row(self, progress: StageProgress, now: float) -> Any:
+    def _progress_row(self, progress: StageProgress, now: float) -> Table:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
@@ -116,6 +117,6 @@ class Terminal(Console):
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """The console for a stream (standard output): live on a terminal, plain lines otherwise."""
+    """The console for a stream (default: standard output): live on a terminal, plain lines elsewhere."""
     target = sys.stdout if stream is None else stream
     return Terminal(target) if target.isatty() else Console(target)

@@ -1,8 +1,8 @@
-"""The supervisor: one step after another, each a process of its own; this one stays small and imports nothing heavy.
+"""The supervisor runs the steps of a plan one after another, each in a separate process. It imports nothing heavy.
 
-Killed anywhere, the same command goes on: artifacts are whole or absent, drafts are resumed, and a lock keeps two runs
-apart. After each step the rest is planned again, since what came out the same need not be done again. The last line
-after a failure is the command that resumes.
+After a kill at any point the same command resumes the run: artifacts are published atomically, drafts are resumed, and
+a lock allows one run per work directory. After each step the rest is planned again, because a step whose output did not
+change makes later steps unnecessary. A failed run ends with the command that resumes it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Unpack
 
 from cluster import interrupt, lock
 from cluster.child import versions
@@ -23,6 +24,7 @@ from cluster.program import program
 from cluster.progress import Listener
 from cluster.result import STOPPED, RunOptions, RunResult, command_of, relative
 from cluster.run import create, process_start_ticks
+from cluster.run_records import EventFields
 from cluster.step import Supervisor, perform, skip
 from pipeline.core import figures
 from pipeline.core.errors import BloomeryError
@@ -32,9 +34,9 @@ from pipeline.core.store import Store
 
 
 def execute(loaded: LoadedConfig, options: RunOptions, console: Console) -> RunResult:
-    """Plan, lock, run what is not done, report. Says everything there is to say.
+    """Lock the work directory, plan, run what is not cached, and write the report. Prints the outcome.
 
-    Raises: UserError for a wrong range; WorkdirLocked when another run holds the work directory.
+    Raises: UserError for an invalid range of steps; WorkdirLocked when another run holds the work directory.
     """
     command_line = command_of(loaded, options)
     with lock.acquire(loaded.workdir, command_line), Listener() as listener, interrupt.signals_as_interrupt():
@@ -55,7 +57,9 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
             "started", pid=os.getpid(), born=process_start_ticks(os.getpid()), command=command_line,
             host=socket.gethostname(), versions=versions(), stages=list(selected),
         )  # fmt: skip
-        console.say(f"{loaded.config.name}: {len(selected)} stages, {relative(run.path)}")
+        console.say(
+            f"{loaded.config.name}: {_count_stages(supervisor, steps, selected)}. Run directory: {relative(run.path)}"
+        )
         console.stages(list(selected))
         for number, current in enumerate(selected, 1):
             console.begin(number, len(selected), current)
@@ -67,7 +71,7 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
         run.event("finished", seconds=round(time.monotonic() - started, 3))
     except KeyboardInterrupt:
         code = STOPPED
-        console.end("stopped", "stopped; what is finished is kept")
+        console.end("stopped", "stopped; finished work is kept")
         _record_event(supervisor, "stopped", stage=current)
     except (BloomeryError, OSError) as failure:
         code, error = getattr(failure, "exit_code", 1), _sentence(failure, current)
@@ -79,21 +83,28 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
         print_next_steps(supervisor, result, time.monotonic() - started)
     else:
         log = f"Log: {relative(run.log)}\n" if error else ""
-        console.say(f"{log}To go on:\n{command_of(loaded, supervisor.options, failed=current)}")
+        console.say(f"{log}To resume, run:\n{command_of(loaded, supervisor.options, failed=current)}")
     return result
 
 
+def _count_stages(supervisor: Supervisor, steps: Mapping[str, PlannedStep], selected: Sequence[str]) -> str:
+    """ "9 stages: all cached", "9 stages: 7 cached"; forced steps are not cached."""
+    cached = 0 if supervisor.options.force else sum(steps[step].artifact is not None for step in selected)
+    state = "" if not cached else ": all cached" if cached == len(selected) else f": {cached} cached"
+    return f"{len(selected)} {'stage' if len(selected) == 1 else 'stages'}{state}"
+
+
 def _replan(supervisor: Supervisor, planner: Planner, remaining: Sequence[str]) -> dict[str, PlannedStep]:
-    """The plan as the store stands now, also in the run directory; what is forced is not taken from elsewhere."""
+    """Plan against the current store and record the plan in the run directory. Forced steps are never cached."""
     steps = planner.plan(fresh=remaining if supervisor.options.force else ())
     supervisor.run.write_plan(steps, supervisor.loaded)
     return {step.id: step for step in steps}
 
 
 def _sentence(failure: BloomeryError | OSError, step: str) -> str:
-    """A failure in one sentence.
+    """The message of a failure.
 
-    Raises: the failure itself where it is neither ours nor a limit of the machine.
+    Raises: the failure itself if it is neither a BloomeryError nor a limit of the machine.
     """
     if isinstance(failure, BloomeryError):
         return str(failure)
@@ -104,14 +115,14 @@ def _sentence(failure: BloomeryError | OSError, step: str) -> str:
     return f"{step}: {PROBLEMS[shortage]}{where}. What is finished is kept."
 
 
-def _record_event(supervisor: Supervisor, kind: str, **fields: str) -> None:
-    """An event that a full disk may not hold: the console has said it."""
+def _record_event(supervisor: Supervisor, kind: str, **fields: Unpack[EventFields]) -> None:
+    """Record an event, unless the disk is full: the console has shown it already."""
     with suppress(OSError):
         supervisor.run.event(kind, **fields)
 
 
 def _close(supervisor: Supervisor) -> None:
-    """Lineage and report, of a failed run too; a report that cannot be drawn is said and harms nothing."""
+    """Write lineage and report, also after a failure. A report that cannot be written does not fail the run."""
     from cluster.report.page import write
 
     run = supervisor.run
@@ -120,11 +131,13 @@ def _close(supervisor: Supervisor) -> None:
         write(run, supervisor.store, supervisor.loaded.specs)
     except Exception as error:
         _record_event(supervisor, "no_report", error=repr(error))
-        supervisor.console.say(f"The report could not be drawn ({error!r}); try: {program()} report {run.path}")
+        supervisor.console.say(
+            f"The report could not be written ({error!r}). Try again with: {program()} report {run.path}"
+        )
 
 
 class _Hashing:
-    """Says, now and then, that raw files are being read for the first time."""
+    """Reports every few seconds that raw files are being hashed for the first time."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.bytes, self.files, self.next = console, 0, 0, time.monotonic() + 2.0
@@ -133,4 +146,4 @@ class _Hashing:
         self.bytes, self.files = self.bytes + file.size, self.files + 1
         if time.monotonic() > self.next:
             self.next = time.monotonic() + 5.0
-            self.console.say(f"looking at raw files: {self.files:,} hashed, {figures.size(self.bytes)}")
+            self.console.say(f"hashing raw files: {self.files:,} files, {figures.size(self.bytes)}")

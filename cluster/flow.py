@@ -1,7 +1,7 @@
-"""The steps of a configuration: its stages, once for each entry and each input that `of` names, and what they read.
+"""The steps of a configuration and their inputs: one step per stage, entry and input that `of` names.
 
-A step reads the artifact that `of` names, what that was made of, and of every other kind the nearest one before it.
-Nothing is looked up in the store; a plan adds fingerprints.
+A step reads the artifact that `of` names, the inputs of that artifact, and for other kinds the nearest earlier
+artifact. The store is not read here; a plan adds fingerprints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.core.yaml_tree import PathOf, YamlTree
 
 @dataclass(frozen=True)
 class FlowStep:
-    """A stage that runs once. `id` names it to people and in files: `pretrain`, `pretrain.small`, `evaluate.small`.
+    """A stage that runs once. `id` names it to users: `pretrain`, `pretrain.small`, `evaluate.small`.
 
     `reads`: kind → the id of the step that makes it.
     """
@@ -30,20 +30,20 @@ class FlowStep:
 
     @property
     def name(self) -> str:
-        """What sets it apart from the stage's other steps: "small"; empty where the stage has one step."""
+        """The part of the id that distinguishes the steps of a stage, such as "small"; empty for a single step."""
         return self.id.removeprefix(self.spec.name).removeprefix(".")
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A configuration's steps, in the order in which they run."""
+    """The steps of a configuration in execution order."""
 
     config: RunConfig
     specs: tuple[StageSpec, ...]
     steps: tuple[FlowStep, ...]
 
     def configured(self) -> list[ConfiguredStage]:
-        """The steps as checks see them, in the same order."""
+        """The steps in the form that checks read, in the same order."""
         by_id: dict[str, ConfiguredStage] = {}
         configured = []
         for step in self.steps:
@@ -57,9 +57,9 @@ class Flow:
 def flow_of(
     config: RunConfig, specs: Sequence[StageSpec], names: EntryNames, tree: YamlTree, *, complete: bool = True
 ) -> Flow:
-    """The steps of the sections that are right by themselves; an `of` that cannot be followed is a problem.
+    """The steps of the valid sections; an `of` that cannot be resolved is added to the problems.
 
-    `complete`: no section is wrong by itself. Else an `of` may name one that is, which is no further mistake.
+    `complete`: all sections are valid. Otherwise an `of` that names an invalid section is not reported again.
     """
     wrong = set() if complete else {name for name, _ in names.values()}
     steps: list[FlowStep] = []
@@ -93,18 +93,20 @@ def _resolve_of(
         return readable[0]
     kinds = " or ".join(spec.needs_of(entry.options))
     if readable:
-        tree.problem(path, f"{target} names several: {', '.join(step.id for step in readable)}.", "Write one of them.")
+        tree.problem(
+            path, f"{target} matches several steps: {', '.join(step.id for step in readable)}.", "Name one of them."
+        )
     elif matches:
         message = f"{target} makes {matches[0].spec.makes}, and the stage {spec.name} reads {kinds}."
         tree.problem(path, message, did_you_mean(target, _allowed_names(spec, entry, before)))
     elif target.rpartition(".")[2] not in wrong:
-        message = f"no section before this one is called {target!r}."
+        message = f"no earlier section is named {target!r}."
         tree.problem(path, message, did_you_mean(target, _allowed_names(spec, entry, before)))
     return None
 
 
 def _allowed_names(spec: StageSpec, entry: SectionEntry, before: Iterable[FlowStep]) -> list[str]:
-    """What `of` may say here."""
+    """The names that `of` may have here."""
     kinds = spec.needs_of(entry.options)
     return [step.entry.name or step.id for step in before if step.spec.makes in kinds and step.spec.named]
 
@@ -124,7 +126,7 @@ def _reads(
 
 
 def _upstream(kind: ArtifactKind, step: FlowStep | None, by_id: Mapping[str, FlowStep]) -> FlowStep | None:
-    """The step itself or the nearest one that it is made of, if it makes this kind."""
+    """The step itself or its nearest input that makes this kind."""
     waiting = [step] if step is not None else []
     visited: set[str] = set()
     while waiting:

@@ -1,4 +1,4 @@
-"""How a run is interrupted: SIGTERM and SIGHUP count as Ctrl-C, and an impatient second one leaves nobody behind."""
+"""Interrupts of a run: SIGTERM and SIGHUP act like Ctrl-C; signals are ignored while processes are being stopped."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def signals_as_interrupt() -> Iterator[None]:
-    """KeyboardInterrupt for every signal that asks a process to end."""
-    before = {number: signal.signal(number, _interrupt) for number in POLITE}
+    """Raise KeyboardInterrupt for every signal that asks the process to stop."""
+    before = {number: signal.signal(number, _interrupt) for number in STOP_SIGNALS}
     try:
         yield
     finally:
@@ -24,8 +24,8 @@ def signals_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def ignore_signals() -> Iterator[None]:
-    """No such signal counts while a stage's processes are being ended."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in POLITE}
+    """Ignore these signals while the processes of a stage are being stopped."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
     try:
         yield
     finally:

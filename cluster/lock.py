@@ -1,4 +1,4 @@
-"""One run at a time in a work directory: a file lock that the system lets go when its holder dies, however it dies."""
+"""Allows one run at a time in a work directory, with a file lock that the system releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NAME = ".lock"
 
 
 class WorkdirLocked(BloomeryError):
-    """Another run holds the work directory."""
+    """Another run is using the work directory."""
 
 
 @contextmanager
 def acquire(workdir: Path, command: str) -> Iterator[None]:
-    """Hold the work directory's lock; the file says who does. Children do not inherit it, so no orphan can keep it.
+    """Hold the lock of the work directory; the file names the holder. Child processes do not inherit the lock.
 
-    Raises: WorkdirLocked, naming the holder.
+    Raises: WorkdirLocked, which names the holder.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / NAME).open("a+", encoding="utf-8") as stream:
@@ -44,6 +44,6 @@ def _busy(workdir: Path) -> str:
         holder = json.loads((workdir / NAME).read_text(encoding="utf-8"))
         owner = f"process {holder['pid']} on {holder['host']} since {holder['since']} (`{holder['command']}`)"
         stop = f"or stop it: kill {holder['pid']}"
-    except (ValueError, KeyError):  # caught between taking the lock and signing it
+    except (ValueError, KeyError):  # the holder has locked the file and not yet written its name
         owner, stop = "another process", "or stop it"
-    return f"{workdir}: {owner} is running here. Wait for it, {stop}."
+    return f"{workdir}: {owner} is using this work directory. Wait for it, {stop}."

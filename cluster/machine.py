@@ -1,4 +1,4 @@
-"""The machine in one line, for figures that say where they were measured."""
+"""Describes this machine in one line, to be shown with measured figures."""
 
 from __future__ import annotations
 

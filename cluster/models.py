@@ -1,4 +1,4 @@
-"""Which model of a run is meant: the only one, or the one that `--of` names."""
+"""Selects a model of a run: the only one, or the one that `--of` names."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ def model_of_run(run: Run, store: Store, of: str | None) -> tuple[RecordedStep, 
     artifacts = artifacts_of(run, store)
     models = [step for step in run.plan() if step.id in artifacts and artifacts[step.id].manifest.kind == MODEL]
     if not models:
-        raise UserError(f"{run.path.name}: no model is trained yet. Go on with: {program()} run {run.path}/config.yaml")
+        raise UserError(
+            f"{run.path.name} has no trained model yet. Resume it with: {program()} run {run.path}/config.yaml"
+        )
     names = [step.name or step.id for step in models]
     if of is None and len(models) > 1:
         raise UserError(f"{run.path.name} has several models. Name one: --of {' or --of '.join(names)}")
     for step, name in zip(models, names, strict=True):
         if of in (None, name, step.id):
             return step, artifacts[step.id]
-    raise UserError(f"--of {of}: no trained model of {run.path.name}. {did_you_mean(str(of), names)}")
+    raise UserError(f"--of {of}: {run.path.name} has no trained model of that name. {did_you_mean(str(of), names)}")

@@ -1,4 +1,4 @@
-"""The last lines of a run that went well: where things are, and the next command."""
+"""The last lines of a successful run: where its results are, and the next command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPT = "Once upon a time"
 
 
 def print_next_steps(supervisor: Supervisor, result: RunResult, seconds: float) -> None:
-    """One line for each result that its stage's table gives a label, then what to do next."""
+    """Print one line for each artifact whose stage has a label, then the next command."""
     console, run, loaded = supervisor.console, supervisor.run, supervisor.loaded
     console.say(f"\nDone in {figures.duration(seconds)}.")
     console.say(f"  report      {relative(run.report)}")
@@ -33,19 +33,19 @@ def _next(loaded: LoadedConfig, run: Run, result: RunResult) -> str:
     writers = [step for step in result.steps if step.id in result.selected and step.spec.sampler and _writes(step)]
     if writers:
         of = f" --of {writers[0].name}" if len(result.of_kind(writers[0].spec.makes)) > 1 else ""
-        return f'try         {program()} sample {path}{of} --prompt "{_prompt(loaded)}"'
+        return f'next        {program()} sample {path}{of} --prompt "{_prompt(loaded)}"'
     if result.selected[-1] != result.steps[-1].id:
-        return f"go on       {command_of(loaded, RunOptions())}"
-    return f"look        {program()} report {path}"
+        return f"next        {command_of(loaded, RunOptions())}"
+    return f"next        {program()} report {path}"
 
 
 def _writes(step: PlannedStep) -> bool:
-    """Whether what the step made can go on with a prompt."""
+    """Whether the published model can continue a prompt."""
     return step.artifact is not None and load(str(step.spec.sampler))().refusal(step.artifact) is None
 
 
 def _prompt(loaded: LoadedConfig) -> str:
-    """A prompt of the user's own, or a neutral one."""
+    """The first prompt of the configuration, or a neutral one."""
     for step in loaded.steps:
         for prompt in load(step.spec.prompts)(step.entry.options) if step.spec.prompts else ():
             return str(prompt).strip().splitlines()[0]

@@ -1,7 +1,7 @@
-"""The numerics class of a model, as far as it is known without torch: what it was trained on, against here.
+"""Compares the numerics class of a model with that of this machine, without importing torch.
 
-A model's weights are the same bits within one class (device, workers, threads, torch version; in its manifest).
-The class is no part of the fingerprint: another class is said, and the model stands.
+A model's weights are bit-for-bit reproducible within one class (device, workers, threads, torch version; in
+its manifest). The class is not part of the fingerprint: a difference is reported, and the model is reused.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from cluster.sections import Cluster
 
@@ -19,18 +18,16 @@ LEVELS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")
 
 
 def other_class(numerics: Mapping[str, object] | None, cluster: Cluster) -> str:
-    """What differs between a model's class and the one it would have here, or an empty string."""
+    """The difference between a model's class and this machine's; empty if there is none."""
     if not numerics:
         return ""
-    local: dict[str, Any] = {"workers": cluster.workers, "threads": cluster.threads, "torch": _torch()}
+    local: dict[str, object] = {"workers": cluster.workers, "threads": cluster.threads, "torch": _torch()}
     if str(numerics.get("device", "")).startswith("cpu"):
         local["device"] = f"cpu {cpu_level()}"
     differing = [
         f"{key} {numerics[key]}, here {value}" for key, value in local.items() if numerics.get(key, value) != value
     ]
-    return (
-        f"its last bits are of another numerics class ({'; '.join(differing)}); it stands as it is" if differing else ""
-    )
+    return f"its weights have another numerics class ({'; '.join(differing)}) and are reused" if differing else ""
 
 
 def cpu_level() -> str:

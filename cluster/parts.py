@@ -1,9 +1,9 @@
-"""A corpus as a list of parts: raw files that were read together stay together, new ones are a part of their own.
+"""Divides the raw files of a corpus into parts: files that were ingested together are one part, new files another.
 
-A file belongs to the part with which it was first published; the ledger keeps the list, and a lost ledger is written
-again from what the published artifacts say. So a grown source does not redo what was made of its earlier files, and a
-changed or removed file redoes its own part alone. In a new work directory all files are one part. Parts are read in the
-order in which they came, so a corpus that has grown may lie in another order than the same files read at once.
+A file belongs to the part with which it was first published. The ledger records the parts; a lost ledger is restored
+from the published artifacts. When a source grows, its earlier files are not processed again, and a changed or removed
+file reruns only its own part. In a new work directory all files are one part. Parts are read in the order of
+publication, so the order of a corpus that has grown may differ from that of the same files ingested at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ FileHashes = Mapping[str, str]
 
 
 def parts_of(files: FileHashes, recorded: Sequence[FileHashes]) -> list[list[str]]:
-    """The files in parts, by name; `recorded`: the files of every part that was published, the oldest first.
+    """The names of the files in each part. `recorded`: the files of every published part, oldest first.
 
-    A recorded part counts where at least one of its files is here unchanged: files of another corpus may bear the same
-    names. Files that were published together as they are now are one part, whatever else was published of them.
+    A recorded part counts if at least one of its files is unchanged, because files of another corpus may have the same
+    names. If exactly these files were published together before, they are one part.
     """
     if dict(files) in [dict(part) for part in recorded]:
         return [list(files)]
@@ -33,7 +33,7 @@ def parts_of(files: FileHashes, recorded: Sequence[FileHashes]) -> list[list[str
 
 
 def part_id(step: str, number: int) -> str:
-    """What a step is called for one part: the first one bears the step's own name."""
+    """The id of a step for one part; the first part has the id of the step itself."""
     return f"{step}.{part_name(number)}" if number else step
 
 

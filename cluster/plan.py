@@ -1,8 +1,8 @@
-"""The plan: for each step its fingerprint, what it will read, and whether it is done, resumed, stale or new, and why.
+"""The plan: for each step its fingerprint, its inputs, its state (done, resume, stale or run) and the reason.
 
-Nothing is run and nothing but raw files' hashes is computed. A step whose fingerprint is not published is done as well
-where an artifact was made of the same bytes with the same parameters (cluster/reuse.py). A stale one is compared with
-the newest artifact of its stage, and the parameter or input that changed is named.
+Planning runs nothing and computes nothing but hashes of raw files. A step also counts as done if an artifact was made
+from the same bytes with the same parameters under another fingerprint (cluster/reuse.py). A stale step is compared with
+the newest artifact of its stage, to name the parameter or input that changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from cluster.config import LoadedConfig
 from cluster.flow import FlowStep
@@ -20,9 +20,11 @@ from cluster.numerics import other_class
 from cluster.parts import part_id, part_name, parts_of
 from cluster.reasons import RAW, reason
 from cluster.reuse import same_bytes
+from cluster.run_records import PlanEntry
 from pipeline.core.artifact import Artifact
+from pipeline.core.config import Section
 from pipeline.core.errors import UserError
-from pipeline.core.files import RawFile, canonical_json
+from pipeline.core.files import JsonObject, RawFile, canonical_json
 from pipeline.core.job import SourceFile, SourceFiles
 from pipeline.core.manifest import StageHashes, fingerprint
 from pipeline.core.raw import RawFiles
@@ -36,7 +38,7 @@ Hashed = Callable[[RawFile], None]
 
 @dataclass(frozen=True)
 class StepInput:
-    """An artifact that a step reads: which step makes it, and where the store has it or will have it."""
+    """An artifact that a step reads: the step that makes it, and its stage and fingerprint in the store."""
 
     step: str
     stage: str
@@ -47,13 +49,13 @@ class StepInput:
 class PlannedStep:
     """One step of a plan. `inputs`: stage → fingerprint, as in the manifest; `reads`: the same by kind.
 
-    `exact` is the fingerprint of what it would make; `artifact`, where it is done, may be another of the same bytes.
+    `exact` is the fingerprint of what it would make; the `artifact` of a done step may have another (cluster/reuse.py).
     """
 
     id: str
     name: str  # what sets it apart from the stage's other steps
     spec: StageSpec
-    params: dict[str, Any]
+    params: JsonObject
     inputs: StageHashes
     reads: dict[ArtifactKind, tuple[StepInput, ...]]
     exact: str
@@ -62,8 +64,8 @@ class PlannedStep:
     artifact: Artifact | None = None
     sources: list[SourceFiles] = field(default_factory=list)
     externals: dict[str, Artifact] = field(default_factory=dict)  # artifacts of other runs, by what they are for
-    numerics: str = ""  # why a published model's last bits are not those of a model trained here and now
-    section: dict[str, Any] = field(default_factory=dict)  # what the user wrote, defaults filled, as JSON
+    numerics: str = ""  # how the numerics class of a published model differs from this machine's
+    section: JsonObject = field(default_factory=dict)  # what the user wrote, defaults filled, as JSON
 
     @property
     def stage(self) -> str:
@@ -74,7 +76,8 @@ class PlannedStep:
         """What the steps after it read."""
         return self.artifact.manifest.fingerprint if self.artifact is not None else self.exact
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlanEntry:
+        """The step as plan.json records it."""
         return {
             "step": self.id, "name": self.name, "stage": self.stage, "version": self.spec.version,
             "makes": self.spec.makes, "state": self.state, "why": self.reason, "fingerprint": self.fingerprint,
@@ -85,20 +88,20 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class _StepDraft:
-    """A step before anything is looked up: what does not change while a run goes on."""
+    """The part of a planned step that does not depend on the store, and so does not change during a run."""
 
     id: str
     name: str
     spec: StageSpec
-    params: dict[str, Any]
+    params: JsonObject
     reads: dict[ArtifactKind, tuple[str, ...]]
     sources: list[SourceFiles]
     externals: dict[str, Artifact]
-    section: dict[str, Any]
+    section: JsonObject
 
 
 class Planner:
-    """A configuration's steps against a store. Raw files are listed and hashed once; `plan` looks at the store again.
+    """Plans the steps of a configuration. Raw files are listed and hashed once; each `plan` reads the store again.
 
     `hashed` is called with each raw file that had to be read.
     """
@@ -111,7 +114,7 @@ class Planner:
             self.ledger.save()
 
     def plan(self, *, fresh: Collection[str] = ()) -> list[PlannedStep]:
-        """Every step, in the order of the flow. Those in `fresh` are to be done under their own fingerprint."""
+        """Every step, in the order of the flow. Steps in `fresh` are cached under their exact fingerprint only."""
         steps: dict[str, PlannedStep] = {}
         for draft in self.drafts:
             steps[draft.id] = self._step(draft, steps, reuse=draft.id not in fresh)
@@ -124,7 +127,7 @@ class Planner:
         return [draft for of_step in drafts.values() for draft in of_step]
 
     def _drafts_of(self, step: FlowStep, before: Mapping[str, list[_StepDraft]]) -> Iterator[_StepDraft]:
-        """One draft, or one a part where the stage reads raw files or goes part by part."""
+        """One draft; or one per part, if the stage reads raw files or works part by part."""
         spec, options, seed = step.spec, step.entry.options, self.loaded.config.seed
         externals = spec.externals_of(options)
         if spec.raw:
@@ -145,7 +148,7 @@ class Planner:
             yield _StepDraft(part_id(step.id, number), name, spec, params, reads, files, externals, resolved)
 
     def _raw_parts(self, step: FlowStep, raw: RawFiles) -> Iterator[list[SourceFiles]]:
-        """The raw files of a step's sources, part by part; a source stands in each part that has files of it."""
+        """The raw files of a step's sources by part; a source appears in each part that has files of it."""
         for artifact in reversed(self.store.all(step.spec.name)):
             files = {f"{source}/{name}": sha256 for (source, name), sha256 in raw.recorded(artifact).items()}
             self.ledger.record_part(files)
@@ -185,7 +188,7 @@ class Planner:
         spec = draft.spec
         reads = {kind: tuple(_input(before[step_id]) for step_id in steps) for kind, steps in draft.reads.items()}
         read = {source.step: before[source.step] for sources in reads.values() for source in sources}
-        # what another run made is known by what it holds: its digest
+        # artifacts of other runs are identified by their digest
         other_digests = _raw_input(draft) | {
             name: artifact.manifest.digest for name, artifact in draft.externals.items()
         }
@@ -201,7 +204,7 @@ class Planner:
         if artifact is None:
             state, reason = self._pending_state(draft, inputs, exact, pending)
         numerics = other_class(artifact.manifest.numerics, self.loaded.config.cluster) if artifact else ""
-        # and is handed on with what was made of it: a model is held against the weights that it began with
+        # passed on to later steps: evaluation compares a model with the weights it started from
         externals = {
             name: artifact for step in read.values() for name, artifact in step.externals.items()
         } | draft.externals
@@ -214,27 +217,27 @@ class Planner:
         self, draft: _StepDraft, inputs: StageHashes, exact: str, pending: Sequence[str]
     ) -> tuple[StepState, str]:
         if self.store.has_draft(draft.spec.name, exact):
-            return "resume", "an earlier attempt was interrupted; what it finished is kept"
+            return "resume", "an earlier attempt was interrupted; its finished work is kept"
         earlier = self.store.all(draft.spec.name)
         if not earlier:
-            return "run", "nothing published yet"
+            return "run", "not run yet"
         return "stale", reason(draft.spec, draft.params, inputs, earlier[0], pending, draft.sources)
 
 
 def plan(loaded: LoadedConfig, store: Store, *, hashed: Hashed | None = None) -> list[PlannedStep]:
-    """Every step of a configuration, in the order of the flow; `hashed` hears of each raw file that had to be read."""
+    """Every step of a configuration, in the order of the flow; `hashed` is called with each raw file that was read."""
     return Planner(loaded, store, hashed=hashed).plan()
 
 
 def select(steps: Sequence[PlannedStep], start: str | None, end: str | None) -> list[PlannedStep]:
     """The steps from `start` to `end`, both included; the name of a stage means all its steps.
 
-    Raises: UserError for an unknown name, an empty range, or a range whose inputs are not there.
+    Raises: UserError for an unknown name, an empty range, or a range whose inputs are not published.
     """
     names = list(dict.fromkeys([*(step.id for step in steps), *(step.stage for step in steps)]))
     for flag, name in (("--from", start), ("--to", end)):
         if name is not None and name not in names:
-            raise UserError(f"{flag} {name}: no stage of this run. {did_you_mean(name, names)}")
+            raise UserError(f"{flag} {name}: this run has no such stage. {did_you_mean(name, names)}")
     first = min(_places(steps, start)) if start else 0
     last = max(_places(steps, end)) if end else len(steps) - 1
     if first > last:
@@ -252,7 +255,7 @@ def _places(steps: Sequence[PlannedStep], name: str) -> list[int]:
 
 
 def _of_part(drafts: Sequence[_StepDraft], number: int, parts: int) -> tuple[str, ...]:
-    """What a part's step reads of a stage: the same part where that has as many, else all of them."""
+    """The inputs of a part: the same part of the earlier stage if it has as many parts, else all of its parts."""
     return (drafts[number].id,) if len(drafts) == parts else tuple(draft.id for draft in drafts)
 
 
@@ -276,8 +279,8 @@ def _artifacts(steps: Sequence[PlannedStep]) -> dict[str, list[Artifact]]:
     return by_stage
 
 
-def _files(spec: StageSpec, section: Any) -> list[SourceFiles]:
-    """Where the files lie whose content is among the parameters."""
+def _files(spec: StageSpec, section: Section) -> list[SourceFiles]:
+    """The files whose content is part of the parameters."""
     files: list[SourceFiles] = load(spec.files)(section) if spec.files else []
     return files
 

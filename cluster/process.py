@@ -1,7 +1,7 @@
-"""A stage's process seen from outside: how it is started, what it may inherit, what its end means.
+"""Starts the process of a stage, waits for it, and turns the way it ended into a message.
 
-Each stage has a process group of its own, a clean environment for thread counts, no way to the terminal, and dies with
-its parent. Memory and CPU come from `wait4`, so they are the kernel's own figures.
+Each stage has its own process group, an environment without thread counts, and no terminal, and dies with its parent.
+Memory and CPU time are the kernel's figures, from `wait4`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from cluster.child import EXIT_CODES
 from pipeline.core import figures
 from pipeline.core.shortage import Shortage, sentence, shortage_in
 
-LAST_WORDS_BYTES = 4096  # of the log: what a library prints before it aborts
-GRACE_S = 10.0  # between asking a stage to end and ending it
-# set by a shell or a notebook they would change what a worker costs, and in training its last bits
+LOG_TAIL_BYTES = 4096  # of the end of the log: what a library prints before it aborts
+GRACE_S = 10.0  # between SIGTERM and SIGKILL
+# inherited values would change the speed of workers and, in training, the last bits of weights
 THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM",
@@ -57,27 +57,27 @@ class StageProcess:
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment(), process_group=0,
             )  # fmt: skip
         self.pid = self._process.pid
-        self.descriptor = os.pidfd_open(self.pid)  # readable when it has ended
+        self.descriptor = os.pidfd_open(self.pid)  # becomes readable when the process ends
 
     def poll(self) -> ProcessExit | None:
-        """None while it runs. When it has ended, whatever is left of its group is ended too."""
+        """None while it runs. When it has ended, the rest of its process group is killed."""
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return None
-        self._signal(signal.SIGKILL)  # before it is reaped: until then its number is nobody else's
+        self._signal(signal.SIGKILL)  # before it is reaped, while its process group id cannot be reused
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self.descriptor)
         code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = code  # Popen must not wait for it once more
+        self._process.returncode = code  # so that Popen does not wait for it again
         cpu = usage.ru_utime + usage.ru_stime
         return ProcessExit(code, usage.ru_maxrss * 1024, round(cpu, 2), round(time.monotonic() - self.started, 3))
 
-    def ask(self) -> None:
-        """Ask the group to end."""
+    def terminate(self) -> None:
+        """Send SIGTERM to the process group."""
         self._signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Ask the group to end, and end it when it does not."""
-        self.ask()
+        """Send SIGTERM to the process group, then SIGKILL if it does not exit in time."""
+        self.terminate()
         deadline = time.monotonic() + GRACE_S
         while self.poll() is None:
             if time.monotonic() > deadline:
@@ -87,18 +87,18 @@ class StageProcess:
     def _signal(self, number: signal.Signals) -> None:
         try:
             os.killpg(self.pid, number)
-        except ProcessLookupError:  # nobody is left
+        except ProcessLookupError:  # the group has no process left
             return
 
 
 def environment() -> dict[str, str]:
-    """What a stage inherits: everything but thread counts and ranks; nothing goes to the network."""
+    """The environment of a stage: this one without thread counts and ranks, with libraries switched to offline."""
     inherited = {name: value for name, value in os.environ.items() if name not in THREADS}
     return inherited | SETTINGS
 
 
 def failure_message(stage: str, ended: ProcessExit, log: Path, *, workers: int, oom_kills: int) -> str:
-    """One sentence for a process that ended without a word of its own, and the next step."""
+    """The error message for a process that ended without writing a result."""
     if ended.status == -signal.SIGKILL:
         certain = "the system killed it for lack of memory" if oom_kills else "killed (signal 9): out of memory?"
         return (
@@ -116,7 +116,7 @@ def failure_message(stage: str, ended: ProcessExit, log: Path, *, workers: int, 
 
 
 def _shortage(ended: ProcessExit, log: Path) -> Shortage | None:
-    """What a process lacked that could not say so: by its exit code, its signal, or a library's last words."""
+    """The resource that a process lacked: by its exit code, its signal, or the last lines of its log."""
     for shortage, code in EXIT_CODES.items():
         if ended.status == code:
             return shortage
@@ -125,12 +125,12 @@ def _shortage(ended: ProcessExit, log: Path) -> Shortage | None:
     if ended.status != -signal.SIGABRT:
         return None
     with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - LAST_WORDS_BYTES))
+        stream.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
         return shortage_in(stream.read().decode(errors="replace"))
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed for memory in this container; 0 where it does not say."""
+    """How many processes of this container the kernel has killed for lack of memory; 0 if unknown."""
     try:
         lines = Path("/sys/fs/cgroup/memory.events").read_text().splitlines()
     except OSError:

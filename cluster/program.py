@@ -1,4 +1,4 @@
-"""How the command was called, for the lines that say what to type next."""
+"""The name of the command as the user called it, for messages that show the next command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def program() -> str:
-    """`bloomery` where the shell finds it; else the way to it from here, such as `.venv/bin/bloomery`."""
+    """`bloomery` if it is on the PATH; else its relative path, such as `.venv/bin/bloomery`."""
     called, on_path = Path(sys.argv[0]), shutil.which("bloomery")
     if called.name != "bloomery" or not called.exists() or (on_path and Path(on_path).samefile(called)):
         return "bloomery"
@@ -20,5 +20,5 @@ def program() -> str:
 
 
 def command(verb: str, config: Path, overrides: Sequence[str] = (), flags: Sequence[str] = ()) -> str:
-    """A command line to type next, quoted for the shell, with the overrides that this one was given."""
+    """A command line for the user to type, quoted for the shell, with the overrides of this command."""
     return shlex.join([program(), verb, str(config), *overrides, *flags])

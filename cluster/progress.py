@@ -1,6 +1,6 @@
-"""How far the running stage is: the supervisor's end of `pipeline.core.progress`, and what is worth saying of it.
+"""Receives the progress messages of the running stage (`pipeline.core.progress`) and formats them as one line.
 
-Messages are Unix datagrams from any process of the stage; a lost one misdraws a figure for a moment and nothing else.
+Messages are Unix datagrams from any process of the stage. A lost message makes a figure wrong for a moment, no more.
 """
 
 from __future__ import annotations
@@ -17,12 +17,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypedDict
 
 from pipeline.core import figures
 
-WINDOW_S = 20.0  # speeds are over this long: steady enough to read, quick enough to notice a change
-LONGEST_ADDRESS = 100  # a socket's path may have 107 bytes
+WINDOW_S = 20.0  # the window of speeds: long enough to be steady, short enough to show a change
+LONGEST_ADDRESS = 100  # the path of a socket may have 107 bytes
+
+
+class ProgressMessage(TypedDict, total=False):
+    """A message of pipeline.core.progress; a kind other than total, add and note is an event of the stage's own."""
+
+    kind: str
+    stage: str
+    step: str | int  # the name of a step; in "train" and "validate" the number of a training step
+    unit: str
+    total: float
+    n: float
+    text: str
+    loss: float
+    tokens_per_second: float
 
 
 class Listener:
@@ -35,7 +49,7 @@ class Listener:
             folder = tempfile.mkdtemp(prefix="bloomery-", dir="/tmp")
         self.folder, self.address = folder, f"unix:{folder}/p"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with contextlib.suppress(OSError):  # a smaller buffer only loses more
+        with contextlib.suppress(OSError):  # a smaller buffer loses more messages
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.bind(f"{folder}/p")
         self.socket.setblocking(False)
@@ -52,18 +66,18 @@ class Listener:
 
     @contextlib.contextmanager
     def wake_on(self, descriptor: int) -> Iterator[None]:
-        """Let `receive` end its waiting for this descriptor too: a process's end, for example."""
+        """Make `receive` return early when this descriptor becomes readable, such as when a process ends."""
         self.selector.register(descriptor, selectors.EVENT_READ)
         try:
             yield
         finally:
             self.selector.unregister(descriptor)
 
-    def receive(self, wait_s: float) -> Iterator[dict[str, Any]]:
-        """The messages that are there, after waiting at most `wait_s` for the first."""
+    def receive(self, wait_s: float) -> Iterator[ProgressMessage]:
+        """The pending messages, after waiting at most `wait_s` for the first."""
         if not self.selector.select(wait_s):
             return
-        for _ in range(5_000):  # a flood must not keep the supervisor from its child
+        for _ in range(5_000):  # bounded, so that a flood of messages cannot block the supervisor
             try:
                 yield json.loads(self.socket.recv(1 << 16))
             except BlockingIOError:
@@ -74,7 +88,7 @@ class Listener:
 
 @dataclass
 class StepProgress:
-    """One step of a stage: how much of how much, how fast."""
+    """The progress of one step of a stage: amount done, total and speed."""
 
     unit: str = ""
     total: float = 0.0
@@ -83,7 +97,7 @@ class StepProgress:
     history: deque[tuple[float, float]] = field(default_factory=deque)
 
     def add(self, n: float, now: float) -> None:
-        # what an earlier attempt had finished is told at once, in the first instant: it is no speed
+        # work of an earlier attempt is reported at once, in the first instant: it does not count as speed
         self.done += n
         if not self.history or now - self.history[0][0] < 0.05:
             self.history = deque([(now, self.done)])
@@ -93,11 +107,11 @@ class StepProgress:
             self.history.popleft()
 
     def rate(self, now: float) -> float:
-        """Units a second over the last while; 0 until something can be said."""
+        """Units per second over the window; 0 while there is too little data."""
         if len(self.history) < 2 or now - self.history[0][0] < 0.5:
             return 0.0
         (first, before), (last, _) = self.history[0], self.history[-1]
-        # between two slow steps nothing has become slower; only a silence that lasts counts
+        # a pause counts as slower only if it lasts longer than two usual steps
         usual = (last - first) / (len(self.history) - 1)
         until = last if now - last <= 2 * usual else now
         return (self.done - before) / (until - first)
@@ -109,24 +123,24 @@ class StepProgress:
 
 @dataclass
 class StageProgress:
-    """Everything known of the running stage; `take` a message, ask for `line`."""
+    """The state of the running stage: `apply` messages, then read `line`."""
 
     stage: str
     started: float = field(default_factory=time.monotonic)
     steps: dict[str, StepProgress] = field(default_factory=dict)
     step: str = ""
-    train: dict[str, Any] = field(default_factory=dict)
+    train: ProgressMessage = field(default_factory=lambda: ProgressMessage())
     validation: float | None = None
 
-    def take(self, message: dict[str, Any], now: float | None = None) -> None:
-        """Fold one message in."""
+    def apply(self, message: ProgressMessage, now: float | None = None) -> None:
+        """Update the state with one message."""
         now = time.monotonic() if now is None else now
         kind, name = message.get("kind"), str(message.get("step", ""))
         if kind in ("total", "add", "note"):
             self.step = name
             step = self.steps.setdefault(name, StepProgress())
             if kind == "total":
-                # a step that says its total anew begins anew (the next attempt of a gang)
+                # a repeated total restarts the step: a gang starts its next attempt
                 step = StepProgress(str(message.get("unit", "")), float(message.get("total", 0)), 0.0, step.note)
                 step.history.append((now, 0.0))
                 self.steps[name] = step
@@ -141,12 +155,12 @@ class StageProgress:
 
     @property
     def share(self) -> float | None:
-        """How far the current step is, from 0 to 1, where its total is known."""
+        """The finished share of the current step, from 0 to 1; None if its total is unknown."""
         step = self.steps.get(self.step)
         return min(step.done / step.total, 1.0) if step and step.total else None
 
     def line(self, now: float | None = None) -> str:
-        """One line for people: how far, how fast, how long still; a training run's losses too."""
+        """One line: progress, speed and time left; for training also the losses."""
         now = time.monotonic() if now is None else now
         parts = []
         step = self.steps.get(self.step)

@@ -1,27 +1,27 @@
-"""Why a step is not done: the parameter, input or raw file that differs from the newest artifact of its stage."""
+"""Why a step is not cached: the parameter, input or raw file that differs from the newest artifact of its stage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from cluster.differences import differences
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonValue
 from pipeline.core.job import SourceFiles
 from pipeline.core.manifest import StageHashes, as_list
 from pipeline.core.plugins import PLUGINS, source_changes, without_sources
 from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
 
-RAW = "raw"  # the key of an input that is no artifact: one hash over the raw files
-MOST = 3  # things that are named
+RAW = "raw"  # the input key of raw files: one hash over all of them
+MOST_CHANGES = 3  # changes that are listed
 
 
 def reason(
-    spec: StageSpec, params: Mapping[str, Any], inputs: StageHashes, old: Artifact, pending: Sequence[str],
+    spec: StageSpec, params: Mapping[str, JsonValue], inputs: StageHashes, old: Artifact, pending: Sequence[str],
     sources: Sequence[SourceFiles],
 ) -> str:  # fmt: skip
-    """What differs, in words: at most three things, then a number. `pending`: stages read whose steps are not done."""
+    """The differences: at most three, then how many more. `pending`: stages among the inputs that have yet to run."""
     changes = []
     if old.manifest.version != spec.version:
         changes.append(f"the stage's version {old.manifest.version} → {spec.version}")
@@ -29,11 +29,11 @@ def reason(
     changes += differences(without_sources(old.manifest.params), without_sources(params), spec.section)
     redone = [stage for stage in inputs if stage in pending and stage in old.manifest.inputs]
     if redone and not changes and inputs.keys() == old.manifest.inputs.keys():
-        return f"redone unless its input {' and '.join(redone)} comes out the same"
+        return f"runs again unless its input {' and '.join(redone)} is unchanged"
     for stage, now in inputs.items():
         then = old.manifest.inputs.get(stage)
         if stage in redone:
-            changes.append(f"its input {stage} is redone")
+            changes.append(f"its input {stage} runs again")
         elif then == now:
             continue
         elif stage == RAW:
@@ -43,8 +43,8 @@ def reason(
         else:
             changes.append(f"its input {stage} changed ({_short(then)} → {_short(now)})")
     changes += [f"it no longer reads {stage}" for stage in old.manifest.inputs if stage not in inputs]
-    more = f" and {len(changes) - MOST} more" if len(changes) > MOST else ""
-    return "; ".join(changes[:MOST]) + more if changes else "its newest artifact was made of something else"
+    more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
+    return "; ".join(changes[:MOST_CHANGES]) + more if changes else "the newest artifact has other inputs"
 
 
 def _short(fingerprints: str | list[str]) -> str:
@@ -52,7 +52,7 @@ def _short(fingerprints: str | list[str]) -> str:
 
 
 def _changed_files(spec: StageSpec, old: Artifact, sources: Sequence[SourceFiles]) -> str:
-    """Which raw files came, went or changed, by the artifact's own list of what it read."""
+    """Which raw files were added, removed or changed, compared with the list in the artifact."""
     before: dict[tuple[str, str], str] = load(spec.raw)().recorded(old) if spec.raw else {}
     if not before:
         return "its raw files changed"
@@ -67,4 +67,4 @@ def _changed_files(spec: StageSpec, old: Artifact, sources: Sequence[SourceFiles
         for kind, names in changes.items()
         if names
     ]
-    return ", ".join(descriptions) or "its raw files come in another order"
+    return ", ".join(descriptions) or "the order of its raw files changed"

@@ -1,4 +1,4 @@
-"""What was asked of a run beside its configuration, and what it came to."""
+"""The options of a run beside its configuration, and its result."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cluster.program import command
 from cluster.run import Run
 from pipeline.core.artifact import Artifact
 
-STOPPED = 130  # the shell's code for Ctrl-C
+STOPPED = 130  # the exit code that shells use for Ctrl-C
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`start` and `end`: the first and the last step or stage; `head`: address of a Ray of ours that runs share."""
+    """`start` and `end`: the first and the last step or stage; `head`: the address of a Ray cluster that runs share."""
 
     start: str | None = None
     end: str | None = None
@@ -27,9 +27,9 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended. `steps`: every step of the configuration as it stands now; `selected`: those that were to run.
+    """How a run ended. `steps`: every step, planned again after the run; `selected`: the ids of those that were to run.
 
-    `run` is None where nothing was ever run with this configuration.
+    `run` is None if this configuration was never run.
     """
 
     exit_code: int
@@ -49,9 +49,9 @@ class RunResult:
 
 
 def command_of(loaded: LoadedConfig, options: RunOptions, *, failed: str | None = None) -> str:
-    """The command line of a run; with `failed`, the one that goes on from there.
+    """The command line of a run; with `failed`, the command that resumes from that step.
 
-    Without --force a resumed run is the same command. With it the steps that were forced and are done stay done.
+    Without --force the same command resumes. With it, the resumed run starts at the failed step.
     """
     start = failed if failed and options.force else options.start
     flags = [*(["--from", start] if start else []), *(["--to", options.end] if options.end else [])]
@@ -59,6 +59,6 @@ def command_of(loaded: LoadedConfig, options: RunOptions, *, failed: str | None 
 
 
 def relative(path: Path) -> str:
-    """A path as people write it from the current directory."""
+    """A path relative to the current directory, if it is inside it."""
     inside = path.is_relative_to(Path.cwd())
     return os.path.relpath(path) if inside else str(path)

@@ -1,29 +1,28 @@
-"""Early cut-off: an artifact that was made of the same bytes, though under other fingerprints, need not be made again.
+"""Early cut-off: reuses an artifact that was made from the same bytes, even if its inputs have other fingerprints.
 
-A stage that came out the same under other parameters has another fingerprint, and so has everything after it. Before a
-step is run, the store is asked for an artifact of the same stage, version and parameters whose inputs held the same
-bytes. It stands as it is; its manifest says what it was made of.
+If a stage gives the same bytes under other parameters, its fingerprint changes all the same, and so do those of later
+stages. Before a step runs, the store is searched for an artifact of the same stage, version and parameters whose inputs
+had the same bytes. The artifact is used unchanged; its manifest records its own inputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pipeline.core.artifact import Artifact
-from pipeline.core.files import canonical_json
+from pipeline.core.files import JsonValue, canonical_json
 from pipeline.core.manifest import Manifest, StageHashes, as_list
 from pipeline.core.stage import StageSpec
 from pipeline.core.store import Store
 
 StageArtifacts = Mapping[str, Sequence[Artifact]]
-"""Stage → its artifacts, part after part."""
+"""Stage → its artifacts, in the order of their parts."""
 
 
 def same_bytes(
-    spec: StageSpec, params: Mapping[str, Any], inputs: StageArtifacts, others: StageHashes, store: Store
+    spec: StageSpec, params: Mapping[str, JsonValue], inputs: StageArtifacts, others: StageHashes, store: Store
 ) -> Artifact | None:
-    """The newest artifact made of the same bytes with the same parameters; `others`: inputs that are no artifacts."""
+    """The newest artifact made of the same bytes with the same parameters; `others`: other inputs by digest."""
     digests: StageHashes = {**others, **{stage: _one_or_many(artifacts) for stage, artifacts in inputs.items()}}
     canonical_params = canonical_json(params)
     for artifact in store.all(spec.name):
@@ -43,7 +42,7 @@ def _one_or_many(artifacts: Sequence[Artifact]) -> str | list[str]:
 
 
 def _digests_of(manifest: Manifest, inputs: StageArtifacts, store: Store) -> StageHashes:
-    """What the inputs held: by the manifest, or where an earlier release wrote it by the store, if they are there."""
+    """The digests of the inputs: from the manifest, or from the store if an earlier release wrote the manifest."""
     if manifest.input_digests:
         return manifest.input_digests
     digests: StageHashes = dict(manifest.inputs)
@@ -54,13 +53,13 @@ def _digests_of(manifest: Manifest, inputs: StageArtifacts, store: Store) -> Sta
 
 
 def _input_artifacts(stage: str, manifest: Manifest, store: Store) -> list[Artifact]:
-    """The artifacts of a stage that another was made of; none if one of them is gone."""
+    """The artifacts of a stage among the inputs; none if one of them is missing from the store."""
     artifacts = [store.find(stage, fingerprint) for fingerprint in as_list(manifest.inputs[stage])]
     return [artifact for artifact in artifacts if artifact is not None] if None not in artifacts else []
 
 
 def _same_params(spec: StageSpec, manifest: Manifest, inputs: StageArtifacts, store: Store) -> bool:
-    """Whether the parameters of inputs that the stage reads beside their files are the same too."""
+    """Whether the parameters of inputs that the stage reads beside their files are equal too."""
     for kind, _, name in (param.partition(".") for param in spec.input_params):
         for stage, now in inputs.items():
             if all(artifact.manifest.kind != kind for artifact in now):
@@ -71,6 +70,6 @@ def _same_params(spec: StageSpec, manifest: Manifest, inputs: StageArtifacts, st
     return True
 
 
-def _params(artifact: Artifact, name: str) -> Any:
+def _params(artifact: Artifact, name: str) -> JsonValue:
     params = artifact.manifest.params
     return params if name == "*" else params.get(name)

@@ -1,7 +1,7 @@
-"""Many runs, one after the other: for `compare` and `sweep`. A run that fails does not end the others.
+"""Runs several configurations one after another, for `compare` and `sweep`. A failed run does not stop the others.
 
-What is done is skipped. Where runs want Ray and name no address, one Ray is started for all of them; its address enters
-no fingerprint and no configuration.
+Finished runs are skipped. If runs use Ray without an address, one Ray cluster is started for all of them; its address
+enters no fingerprint and no configuration.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pipeline.core.store import Store
 
 @dataclass(frozen=True)
 class NamedRun:
-    """A configuration and what it is called among the others."""
+    """A configuration and its name among the others."""
 
     name: str
     loaded: LoadedConfig
 
 
 def run_many(runs: Sequence[NamedRun], console: Console, *, log: Path, end: str | None = None) -> list[RunResult]:
-    """The result of each run; those after one that was stopped stand as they were. `log` is of the shared Ray."""
+    """The result of each run. After an interrupt the remaining runs are not started. `log` is the shared Ray's log."""
     results: list[RunResult] = []
     with RayHead(_cpus(runs), log) as head:
         for number, run in enumerate(runs, 1):
@@ -38,7 +38,7 @@ def run_many(runs: Sequence[NamedRun], console: Console, *, log: Path, end: str 
             if any(result.exit_code == STOPPED for result in results):
                 results.append(current)
             elif _is_finished(current):
-                console.say(f"{heading}, done before")
+                console.say(f"{heading}: all stages cached")
                 results.append(current)
             else:
                 console.say(f"\n{heading}")
@@ -50,7 +50,7 @@ def run_many(runs: Sequence[NamedRun], console: Console, *, log: Path, end: str 
 
 
 def current_result(loaded: LoadedConfig, *, end: str | None = None) -> RunResult:
-    """What is published of a configuration, and the newest run directory of exactly that."""
+    """What is published of a configuration, with the newest run directory of the same plan."""
     steps = plan(loaded, Store(loaded.workdir))
     selected = tuple(step.id for step in select(steps, None, end))
     fingerprints = [(step.id, step.fingerprint) for step in steps]
@@ -62,7 +62,7 @@ def current_result(loaded: LoadedConfig, *, end: str | None = None) -> RunResult
 
 
 def exit_code(results: Sequence[RunResult]) -> int:
-    """0 when all is done, 1 when some failed, 130 when it was stopped."""
+    """0 if all runs finished, 1 if some failed, 130 if they were stopped."""
     codes = [result.exit_code for result in results]
     return STOPPED if STOPPED in codes else 1 if any(codes) else 0
 
@@ -73,12 +73,12 @@ def _is_finished(result: RunResult) -> bool:
 
 
 def _error(run: Run) -> str:
-    """Why a run failed, if that is how it ended."""
+    """The error of a run that failed; else empty."""
     events = list(run.events())
     return next((str(event.get("error", "")) for event in reversed(events) if event["event"] == "failed"), "")
 
 
 def _cpus(runs: Sequence[NamedRun]) -> int:
-    """How many processors Ray is given: those of this machine, and no fewer than the widest run asks for."""
+    """The number of CPUs that Ray is given: those of this machine, or what the largest run needs if that is more."""
     clusters = [run.loaded.config.cluster for run in runs]
     return max(os.cpu_count() or 1, *(cluster.workers * cluster.threads for cluster in clusters))

@@ -1,7 +1,7 @@
-"""The whole YAML as one type: a key a stage in the order of the flow, and `cluster`, which never changes a byte.
+"""The whole YAML as one type: a section per stage in the order of the flow, and `cluster`, which changes no output.
 
-The type is built from the stage tables, so a new stage is one line there. A section of a stage that takes names may be
-a list of named entries; `name` and `of` are the entry's and not its stage's, so they enter no fingerprint.
+The type is built from the stage tables. The section of a stage that takes names may be a list of named entries; their
+`name` and `of` are not part of the section, so they enter no fingerprint.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from pipeline.core.yaml_tree import PathOf
 
 
 class Beam(Section):
-    """How wide the data stages run; 0 workers means one a core of this machine."""
+    """The number of workers of the data stages; 0 means one per core."""
 
     runner: Literal["embedded"] = "embedded"
     workers: int = Field(default=0, ge=0, le=4096)
 
 
 class Cluster(Section):
-    """Where and how wide: the launcher, the ranks of a gang, threads a rank (part of a model's numerics class).
+    """The launcher, the number of training processes, and threads per process.
 
-    `address` is of a Ray cluster that runs already ("auto", "ray://host:10001"); without it Ray starts on this machine.
+    Processes and threads decide the numerics class of a model, and change no fingerprint. `address` names a Ray cluster
+    that is running already ("auto", "ray://host:10001"); without it Ray is started on this machine.
     """
 
     launcher: Literal["local", "ray"] = "local"
@@ -45,7 +46,7 @@ class Cluster(Section):
 
 
 class RunConfig(Section):
-    """What every run has; `model_of` adds a field for each section of the stage tables."""
+    """The keys of every run; `model_of` adds a field for each section of the stage tables."""
 
     name: str = Field(default="run", pattern=r"^[\w.-]{1,80}$")
     workdir: UserPath = "work"
@@ -53,16 +54,16 @@ class RunConfig(Section):
     cluster: Cluster = Cluster()
 
     def section(self, name: str) -> Section | None:
-        """The section of that name; None when it is left out, and its stage with it, or is a list of entries."""
+        """The section of that name; None if it is absent or a list of entries."""
         section = getattr(self, name, None)
         return section if isinstance(section, Section) else None
 
 
 @dataclass(frozen=True)
 class SectionEntry:
-    """A section, or one named entry of a section that is a list: what a stage is asked, and where that stands.
+    """A section, or one named entry of a section that is a list, with its path in the file.
 
-    `of`: the names of what it reads, as the user wrote them.
+    `of`: the names of its inputs, as the user wrote them.
     """
 
     key: str
@@ -77,12 +78,12 @@ EntryNames = dict[PathOf, tuple[str, tuple[str, ...]]]
 
 
 def entries_of(config: RunConfig, key: str, names: EntryNames) -> list[SectionEntry]:
-    """The entries of a section: none where it is left out, one where it is no list."""
+    """The entries of a section: none if it is absent, one if it is not a list."""
     value = getattr(config, key, None)
     if isinstance(value, Section):
         return [SectionEntry(key, value, (key,), *names.get((key,), ("", ())))]
     items = enumerate(value) if isinstance(value, list) else ()
-    entries = [(at, item) for at, item in items if isinstance(item, Section)]  # others are wrong by themselves
+    entries = [(at, item) for at, item in items if isinstance(item, Section)]  # invalid entries are reported elsewhere
     return [SectionEntry(key, item, (key, at), *names.get((key, at), ("", ()))) for at, item in entries]
 
 
@@ -91,13 +92,13 @@ def model_of(specs: tuple[StageSpec, ...], listed: frozenset[str] = frozenset())
     """The type of the whole YAML for these stages; the sections in `listed` are lists of entries."""
     fields: dict[str, Any] = {}
     for spec in specs:
-        section: Any = load(spec.section_type)
+        section: type[Section] = load(spec.section_type)
         fields[spec.section] = (list.__class_getitem__(section) if spec.section in listed else section | None, None)
     return create_model("RunConfig", __base__=RunConfig, **fields)
 
 
 def stage_table() -> tuple[StageSpec, ...]:
-    """Every stage there is, in the order of the flow."""
+    """All stages, in the order of the flow."""
     from pipeline.stages import STAGES as data
     from training.stages import STAGES as models
 

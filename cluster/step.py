@@ -1,4 +1,4 @@
-"""One step of a run: its stage in a process of its own, watched until it ends, and what it published."""
+"""Runs one step: starts its stage in a separate process, follows its progress, and returns what it published."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cluster
 from cluster import interrupt
-from cluster.child import result_path
+from cluster.child import StageRequest, StageResult, result_path
 from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.plan import PlannedStep
@@ -18,6 +17,7 @@ from cluster.process import ProcessExit, StageProcess, failure_message, oom_kill
 from cluster.progress import Listener, StageProgress
 from cluster.result import RunOptions, relative
 from cluster.run import Run
+from cluster.run_records import EventFields
 from cluster.summary import documents, summary
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
@@ -30,13 +30,13 @@ from pipeline.core.store import Store
 
 LAUNCHER = "cluster.launchers:launcher"
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
-LINGER_S = 20.0  # a library's thread may keep a process that has said how it went
-FREQUENT = ("add", "total", "train")  # messages that are too many to keep one by one
+LINGER_S = 20.0  # a thread of a library may keep a process alive after it wrote its result
+FREQUENT = ("add", "total", "train")  # messages that are too frequent to record one by one
 
 
 @dataclass
 class Supervisor:
-    """What the steps of one run share."""
+    """What all steps of one run share."""
 
     loaded: LoadedConfig
     store: Store
@@ -47,43 +47,44 @@ class Supervisor:
 
 
 def skip(supervisor: Supervisor, step: PlannedStep) -> None:
-    """Say why a step need not run."""
+    """Report why a step does not have to run."""
     assert step.artifact is not None
     supervisor.run.event("skipped", stage=step.id, why=step.reason)
     counted = documents(step.artifact.manifest)
-    supervisor.console.end("skipped", f"done before: {step.reason}{f' ({counted})' if counted else ''}")
+    supervisor.console.end("skipped", f"cached: {step.reason}{f' ({counted})' if counted else ''}")
 
 
 def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     """Run a step.
 
-    Raises: StageFailed with one sentence when it does not publish.
+    Raises: StageFailed when it does not publish.
     """
     console, run, store, force = supervisor.console, supervisor.run, supervisor.store, supervisor.options.force
     attempt, folder = store.begin(step.stage, step.exact, fresh=force)
     run.event("stage_started", stage=step.id, attempt=attempt, state=step.state, why=step.reason)
     if step.state == "resume" and not force:
         console.say(f"{console.place}   resuming, attempt {attempt}: {step.reason}")
-    # in a private folder that goes with the run: raw files' addresses may hold a key
+    # in a private folder that is deleted after the run: addresses of raw files may contain a key
     job_path = Path(supervisor.listener.folder) / f"{step.id}.json"
-    write_json(job_path, _order(supervisor, step, attempt, folder))
+    write_json(job_path, _request(supervisor, step, attempt, folder))
     killed_before = oom_kills()
     ended = _watch(supervisor, step, StageProcess(job_path, run.log), result_path(job_path))
     artifact = _published(supervisor, step, ended, result_path(job_path), killed=oom_kills() - killed_before)
-    measured = {"seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes}
+    measured: EventFields = {"seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes}
     line: JournalLine = {
         "event": "measured", "run": run.path.name, "attempt": attempt, "seconds": ended.seconds,
         "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes,
     }  # fmt: skip
     store.note(artifact, line)
-    run.event("stage_done", stage=step.id, digest=artifact.manifest.digest, **measured)
+    done: EventFields = {"stage": step.id, "digest": artifact.manifest.digest, **measured}
+    run.event("stage_done", **done)
     text = summary(artifact.manifest, step.spec)
     cost = f"in {figures.duration(ended.seconds)}, peak {figures.size(ended.peak_bytes)}"
     console.end("done", f"{cost}: {text}" if text else cost)
 
 
-def _order(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) -> dict[str, Any]:
-    """What the child is given: the job, whom it must not outlive, where it publishes."""
+def _request(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) -> StageRequest:
+    """What the child process needs: the job, its parent's process id, and where to publish."""
     return {
         "job": _job(supervisor, step, attempt, folder).to_dict() | {"progress": supervisor.listener.address},
         "parent": os.getpid(), "home": str(Path(cluster.__file__).parent), "plugins": str(Path.cwd()),
@@ -103,7 +104,7 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
         params=step.params, seed=config.seed, attempt=attempt, input_fingerprints=dict(step.inputs),
         input_digests=_digests(step, inputs),
     )  # fmt: skip
-    # steps of one stage must not mix their curves
+    # steps of the same stage must not mix their curves
     metrics = run.metrics_of(step.name and step.id)
     metrics.mkdir(exist_ok=True)
     place = JobPaths(folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log)
@@ -118,12 +119,12 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
 def _input(store: Store, step: PlannedStep, source: str, stage: str, fingerprint: str) -> Artifact:
     artifact = store.find(stage, fingerprint)
     if artifact is None:
-        raise StageFailed(f"{step.id}: its input {source} is gone from the store. Run again from {source}.")
+        raise StageFailed(f"{step.id}: its input {source} is no longer in the store. Run again with --from {source}.")
     return artifact
 
 
 def _digests(step: PlannedStep, inputs: dict[str, tuple[Artifact, ...]]) -> StageHashes:
-    """As `step.inputs`, what each held; raw files and artifacts of other runs stand there by that already."""
+    """As `step.inputs`, with content digests; raw files and artifacts of other runs have digests there already."""
     digests: StageHashes = dict(step.inputs)
     for artifacts in inputs.values():
         of_kind = [artifact.manifest.digest for artifact in artifacts]
@@ -132,20 +133,20 @@ def _digests(step: PlannedStep, inputs: dict[str, tuple[Artifact, ...]]) -> Stag
 
 
 def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, result: Path) -> ProcessExit:
-    """Draw the stage's progress until its process ends; end it when this one is to end, or when it does not exit."""
+    """Show progress until the process of the stage ends. Stop it on an interrupt, or if it outlives its result."""
     progress, next_snapshot, linger = StageProgress(step.id), time.monotonic() + SNAPSHOT_S, 0.0
     try:
         with supervisor.listener.wake_on(process.descriptor):
             while (ended := process.poll()) is None:
                 for message in supervisor.listener.receive(0.1):
-                    progress.take(message)
+                    progress.apply(message)
                     if message.get("kind") not in FREQUENT:
                         supervisor.run.event("told", message=message)
                 supervisor.console.update(progress)
                 if linger == 0.0 and result.exists():
                     linger = time.monotonic() + LINGER_S
                 elif linger and time.monotonic() > linger:
-                    process.ask()
+                    process.terminate()
                 if time.monotonic() > next_snapshot:
                     next_snapshot = time.monotonic() + SNAPSHOT_S
                     supervisor.run.event("progress", stage=step.id, line=progress.line())
@@ -157,13 +158,13 @@ def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, res
 
 
 def _published(supervisor: Supervisor, step: PlannedStep, ended: ProcessExit, path: Path, *, killed: int) -> Artifact:
-    """The artifact that the child published, or its sentence; a child without words gets ours.
+    """The artifact that the child published.
 
-    Raises: StageFailed when the stage failed.
+    Raises: StageFailed with the child's own error message, or with one derived from how the process ended.
     """
     artifact = supervisor.store.find(step.stage, step.exact)
-    result = read_json(path) if path.exists() else {}
-    # a library that crashes while the interpreter shuts down has done its work: the artifact is whole
+    result: StageResult = read_json(path) if path.exists() else {}
+    # a library may crash while the interpreter shuts down: the artifact is complete all the same
     if "published" in result and artifact is not None:
         return artifact
     if "error" in result:

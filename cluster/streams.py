@@ -1,4 +1,4 @@
-"""Standard streams that are closed, broken or full: a run goes on without anyone to read it, and says no traceback."""
+"""Handles standard streams that are closed, broken or full: the run continues silently, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TextIO
 
 
 def open_closed_streams() -> None:
-    """Give streams that were closed (`>&-`) to /dev/null: else the next file that is opened takes their number."""
+    """Open closed streams (`>&-`) on /dev/null; otherwise the next opened file would get their descriptor."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -19,7 +19,7 @@ def open_closed_streams() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Send what is still written to a stream to /dev/null: who read it has gone, or its disk is full."""
+    """Redirect a stream to /dev/null, because its reader is gone or its disk is full."""
     try:
         number = stream.fileno()
     except (OSError, ValueError):  # not a file
@@ -30,7 +30,7 @@ def silence(stream: TextIO) -> None:
 
 
 def flush_quietly() -> None:
-    """Write out what is buffered; Python would end with a traceback where nobody reads any more."""
+    """Flush the streams; Python itself would print a traceback if the reader is gone."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

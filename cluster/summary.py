@@ -1,4 +1,4 @@
-"""An artifact in a few words for the console and the report: what its stage's table says, or its counts."""
+"""A short summary of an artifact for the console and the report: by its stage's own function, or from its counts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pipeline.core.manifest import Manifest
 from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
 
-# counts that other words already say, or that only the report has room for
-SAID = {"in", "out", "quarantined", "raw_files", "raw_bytes", "text_bytes", "text_bytes_in", "bytes_in", "bytes_out"}
+# counts that the summary states otherwise, or that only the report has room for
+OMITTED = {"in", "out", "quarantined", "raw_files", "raw_bytes", "text_bytes", "text_bytes_in", "bytes_in", "bytes_out"}
 
 
 def summary(manifest: Manifest, spec: StageSpec | None = None) -> str:
@@ -36,7 +36,7 @@ def documents(manifest: Manifest) -> str:
     if "in" not in counts or "out" not in counts:
         return ""
     if "raw_files" in counts:
-        text = f"{figures.count(counts['out'])} documents from {figures.count(counts['raw_files'])} files"
+        text = f"{figures.count(counts['out'])} documents from {_count_of(counts['raw_files'], 'files')}"
         return text + f", {figures.count(counts['quarantined'])} quarantined" * bool(counts.get("quarantined"))
     if counts["in"] == counts["out"]:
         return f"{figures.count(counts['out'])} documents"
@@ -51,11 +51,16 @@ def _dropped(counts: StageCounts) -> str:
 
 
 def _plain(key: str, value: object) -> bool:
-    return key not in SAID and isinstance(value, int | float) and not isinstance(value, bool) and bool(value)
+    return key not in OMITTED and isinstance(value, int | float) and not isinstance(value, bool) and bool(value)
+
+
+def _count_of(value: float, plural: str) -> str:
+    """ "3 files", "1 file"."""
+    return f"{figures.count(value)} {plural.removesuffix('s') if value == 1 else plural}"
 
 
 def _describe_count(key: str, value: float) -> str:
     words = key.replace("_", " ")
     if "bytes" in key and "per" not in key:
         return f"{words} {figures.size(value)}"
-    return f"{figures.count(value)} {words}" if float(value).is_integer() else f"{words} {figures.significant(value)}"
+    return _count_of(value, words) if float(value).is_integer() else f"{words} {figures.significant(value)}"

@@ -1,4 +1,4 @@
-"""Between training steps and documents, both ways, and from a document back to its raw file; nothing is printed here.
+"""Maps training steps to documents and back, and documents to their raw files. Prints nothing.
 
 The order of training rows is computed, never stored: from the seed, the number of rows and the step. Packed rows keep
 the documents they hold. Cost: one pass over the `documents` column for a document, a few files for a step.
@@ -27,7 +27,7 @@ from pipeline.core.store import Store
 
 LEAST_PREFIX = 4  # characters of an id that may stand for it
 MOST_NAMED = 5
-ELSEWHERE = ("validation/", "duplicates/", "rejected/")  # where a document may have gone instead
+ELSEWHERE = ("validation/", "duplicates/", "rejected/")  # where else a document may be
 TEXT_SHOWN = 48
 
 
@@ -63,7 +63,7 @@ class Trace:
         tokens = next((artifact for artifact in self.upstream if artifact.manifest.kind == "tokens"), None)
         spec = next((candidate for candidate in stage_table() if candidate.name == step.stage), None)
         if tokens is None or spec is None or spec.order is None:
-            raise UserError(f"{run.path.name}: the rows that {step.id} was trained on are not in the store any more.")
+            raise UserError(f"{run.path.name}: the training rows of {step.id} are no longer in the store.")
         self.tokens = tokens
         self.order: TrainingOrder = load(spec.order)(self.model, tokens)
         self.files = tuple(tokens.files("train/"))
@@ -76,7 +76,7 @@ class Trace:
     def step(self, step: int) -> list[tuple[int, tuple[Span, ...]]]:
         """The rows of a step, in the order of the batch, each with its documents."""
         if not 1 <= step <= self.order.steps:
-            raise UserError(f"trace: step {step:,} is not of this run: it has steps 1 to {self.order.steps:,}.")
+            raise UserError(f"trace: step {step:,} is out of range: this run has steps 1 to {self.order.steps:,}.")
         numbers = self.order.rows_of(step - 1)
         spans = self._spans(numbers)
         return [(number, spans[number]) for number in numbers]
@@ -86,7 +86,7 @@ class Trace:
         return dict(self._rows_with(document))
 
     def occurrences(self, document_rows: Mapping[int, Sequence[Span]]) -> list[Occurrence]:
-        """Every step in which one of these rows was seen."""
+        """Every step that trained on one of these rows."""
         return [
             Occurrence(step + 1, number, span.start, span.end)
             for step in range(self.order.steps)
@@ -95,9 +95,9 @@ class Trace:
         ]
 
     def resolve(self, text: str) -> str:
-        """The id of the document that is meant: by its id, the record's own id, or the beginning of its id.
+        """The id of a document, given its id, its record's own id, or the first characters of its id.
 
-        Raises: UserError when several documents are meant.
+        Raises: UserError if several documents match.
         """
         by_own: dict[str, None] = {}
         by_prefix: dict[str, None] = {}
@@ -116,7 +116,7 @@ class Trace:
         return matches[0] if matches else text
 
     def origin(self, document: str) -> RawPosition | None:
-        """The raw file and the position in it, where the store still has what says so."""
+        """The raw file and the position in it, if the store still has the artifact that records it."""
         raws = {spec.name: spec.raw for spec in stage_table() if spec.raw is not None}
         for artifact in self._roots():
             raw = raws.get(artifact.manifest.stage)
@@ -126,7 +126,7 @@ class Trace:
         return None
 
     def beginnings(self, documents: Sequence[str]) -> dict[str, str]:
-        """How documents begin, as they were packed."""
+        """The first characters of documents, as they were packed."""
         ids = pa.array(sorted(set(documents)), pa.string())
         texts: dict[str, str] = {}
         packed = (artifact for artifact in inputs_of(self.tokens, self.store) if artifact.manifest.kind == "documents")
@@ -138,15 +138,15 @@ class Trace:
         return texts
 
     def absence_reason(self, document: str) -> str:
-        """Where a document went that is in no training row: held out, a duplicate, rejected, or never seen."""
+        """Why a document is in no training row: held out, a duplicate, rejected, or unknown."""
         for step, artifact in reversed(artifacts_of(self.run, self.store).items()):
             for prefix in ELSEWHERE:
                 if any(_holds(file, document, packed=prefix == "validation/") for file in artifact.files(prefix)):
                     return f"It is in {prefix.rstrip('/')} of {step}."
-        return "No stage knows that id."
+        return "No stage of this run has a document with that ID."
 
     def _roots(self) -> list[Artifact]:
-        """The documents as they were read: artifacts of documents that were made of no other."""
+        """The documents as they were ingested: artifacts of documents that have no inputs."""
         documents = [artifact for artifact in self.upstream if artifact.manifest.kind == "documents"]
         return [artifact for artifact in documents if not inputs_of(artifact, self.store)] or documents[-1:]
 
@@ -192,7 +192,7 @@ def _holds(file: Path, document: str, *, packed: bool) -> bool:
 
 
 def _upstream(artifact: Artifact, store: Store) -> list[Artifact]:
-    """Everything that an artifact was made of, the nearest first."""
+    """All inputs of an artifact, direct and indirect, nearest first."""
     by_uri: dict[str, Artifact] = {}
     waiting = list(inputs_of(artifact, store))
     while waiting:

@@ -1,1 +1,1 @@
-"""What each command does, a file each; `cluster.cli` says what can be asked."""
+"""The implementation of each command in a file of its own; `cluster.cli` defines arguments and options."""

@@ -1,4 +1,4 @@
-"""`check` and `plan`: read, check, say; nothing is run and nothing is written but the hashes of raw files."""
+"""`check` and `plan`: validate a configuration and show what a run would do. Writes nothing but hashes of raw files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from cluster.config import load
 from cluster.program import command
 
 MARKS = {"done": "=", "resume": "↻", "stale": "✱", "run": "+"}
-WORDS = {"done": "done", "resume": "resumed", "stale": "redone", "run": "new"}
+WORDS = {"done": "cached", "resume": "resume", "stale": "changed", "run": "new"}
 
 
 def check(path: Path, overrides: Sequence[str]) -> None:
     """Raises: ConfigError with every problem."""
     loaded = load(path, overrides)
     stages = ", ".join(step.id for step in loaded.steps)
-    print(f"{path}: nothing wrong. Stages: {stages}.\nNext: {command('plan', path, overrides)}")
+    print(f"{path}: no problems found. {len(loaded.steps)} stages: {stages}.\nNext: {command('plan', path, overrides)}")
 
 
 def show_plan(path: Path, overrides: Sequence[str]) -> None:
-    """Print each stage with its state, the reason, its fingerprint and what it reads."""
+    """Print each step with its state, the reason, its fingerprint and its inputs."""
     from cluster.plan import plan
     from cluster.reasons import RAW
     from pipeline.core.store import Store
@@ -40,4 +40,6 @@ def show_plan(path: Path, overrides: Sequence[str]) -> None:
             print(f"  {'':<{width}}  {step.numerics}")
     todo = sum(step.state != "done" for step in planned)
     following = command("run", path, overrides)
-    print(f"{todo} of {len(planned)} stages to run. Next: {following}" if todo else "Everything is done.")
+    print(
+        f"{todo} of {len(planned)} stages to run. Next: {following}" if todo else f"{len(planned)} stages: all cached."
+    )

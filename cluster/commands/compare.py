@@ -1,7 +1,7 @@
-"""`compare`: every entry on every corpus, one run after the other, and one page that sets them side by side.
+"""`compare`: runs every entry on every corpus, and writes one page that shows the results side by side.
 
-All runs are checked before the first begins. What is done is skipped, a run that fails does not end the others, and the
-same command goes on.
+All runs are validated before the first one starts. Finished runs are skipped, a failed run does not stop the others,
+and the same command resumes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cluster.comparison import ComparisonPlan, read, write
 from cluster.console import console
 from cluster.program import command
 from cluster.report import comparison as report
-from cluster.report.comparison_rows import Outcome
+from cluster.report.comparison_rows import ComparedResult
 from cluster.result import relative
 from cluster.run_many import NamedRun, exit_code, run_many
 from pipeline.core import figures
@@ -35,13 +35,13 @@ def compare(path: Path, overrides: Sequence[str]) -> int:
         results = run_many(runs, screen, log=comparing.folder / "ray.log")
     finally:
         screen.close()
-    outcomes = [Outcome(run, result) for run, result in zip(comparing.runs, results, strict=True)]
+    outcomes = [ComparedResult(run, result) for run, result in zip(comparing.runs, results, strict=True)]
     _print_summary(comparing, outcomes, time.monotonic() - started)
     return exit_code(results)
 
 
-def _print_summary(comparing: ComparisonPlan, outcomes: Sequence[Outcome], seconds: float) -> None:
-    """The failed ones with their sentences, where the page is, the command that goes on."""
+def _print_summary(comparing: ComparisonPlan, outcomes: Sequence[ComparedResult], seconds: float) -> None:
+    """Print the failed runs with their errors, the paths of page and tables, and the command that resumes."""
     again = command("compare", comparing.path, comparing.overrides)
     page = report.write(comparing, outcomes, again)
     for outcome in outcomes:
@@ -51,4 +51,4 @@ def _print_summary(comparing: ComparisonPlan, outcomes: Sequence[Outcome], secon
     print(f"\n{len(outcomes) - left} of {len(outcomes)} done, {figures.duration(seconds)}.")
     print(f"  page        {relative(page)}\n  tables      {relative(page.with_name(report.TABLES))}")
     if left:
-        print(f"To go on:\n{again}")
+        print(f"To resume, run:\n{again}")

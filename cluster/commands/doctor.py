@@ -1,6 +1,6 @@
-"""`doctor`: what this machine has, and whether the libraries are those that were tried together.
+"""`doctor`: checks the hardware, and that the installed libraries are the tested versions.
 
-Heavy libraries are imported in processes of their own, side by side: one that crashes is a line, no end. About 10 s.
+Heavy libraries are imported in parallel in separate processes, so a crash is reported as one line. Takes about 10 s.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _python() -> Iterator[Diagnosis]:
 def _machine(workdir: Path) -> Iterator[Diagnosis]:
     memory = _memory()
     enough: Literal["✓", "!"] = "✓" if memory["MemAvailable"] > LEAST_MEMORY else "!"
-    yield Diagnosis("✓", "cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} may be used")
+    yield Diagnosis("✓", "cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} available")
     yield Diagnosis(
         enough, "memory", f"{figures.size(memory['MemAvailable'])} free of {figures.size(memory['MemTotal'])}"
     )
@@ -82,7 +82,7 @@ def _machine(workdir: Path) -> Iterator[Diagnosis]:
     fast = level in FAST
     yield Diagnosis("✓" if fast else "!", "bf16", f"{level}: " + ("multiplied natively" if fast else "fp32 is used"))
     compiler = shutil.which("g++") or "no g++"
-    yield Diagnosis("✓", "compiler", f"{compiler}; none is needed, none is used")
+    yield Diagnosis("✓", "compiler", f"{compiler} (not needed)")
 
 
 def _memory() -> dict[str, float]:
@@ -91,7 +91,7 @@ def _memory() -> dict[str, float]:
 
 
 def _libraries() -> Iterator[Diagnosis]:
-    """What bloomery asks of each library, against what is installed."""
+    """Compares the installed libraries with the requirements of bloomery."""
     from packaging.requirements import Requirement
 
     requirements = [Requirement(text) for text in requires("bloomery") or ()]
@@ -102,14 +102,14 @@ def _libraries() -> Iterator[Diagnosis]:
         try:
             installed = version(requirement.name)
         except PackageNotFoundError:
-            bad.append(f"{requirement.name} is missing (wanted {requirement.specifier})")
+            bad.append(f"{requirement.name} is missing (required: {requirement.specifier})")
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
-            bad.append(f"{requirement.name} {installed} (wanted {requirement.specifier})")
+            bad.append(f"{requirement.name} {installed} (required: {requirement.specifier})")
     if bad:
         yield Diagnosis("✗", "libraries", "; ".join(bad))
     else:
-        yield Diagnosis("✓", "libraries", f"all {len(requirements)} as wanted")
+        yield Diagnosis("✓", "libraries", f"all {len(requirements)} requirements are met")
 
 
 def _start(code: str) -> subprocess.Popen[str]:

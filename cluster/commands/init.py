@@ -1,4 +1,4 @@
-"""`init`: write the commented configuration that lies beside this file."""
+"""`init`: writes the commented configuration init.yaml."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ TEMPLATE = Path(__file__).with_name("init.yaml")
 
 
 def init(path: Path, *, force: bool) -> None:
-    """Write it; a file that is there stays unless forced.
+    """Write the file; an existing file is overwritten only with `force`.
 
-    Raises: UserError when the file is there or its folder is not.
+    Raises: UserError if the file exists or its folder does not.
     """
     if path.exists() and not force:
-        raise UserError(f"{path}: is there already. Choose another name, or write over it with --force.")
+        raise UserError(f"{path} already exists. Choose another name, or overwrite it with --force.")
     if not path.parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.parent}. Make it first.")
+        raise UserError(f"{path}: the folder {path.parent} does not exist. Create it first.")
     text = TEMPLATE.read_text(encoding="utf-8").replace("THIS_FILE", str(path))
     path.write_text(text, encoding="utf-8")
-    print(f"{path}: written. Name your files under ingest.sources, then: {program()} check {path}")
+    print(f"Wrote {path}. Set the paths of your files under ingest.sources, then run: {program()} check {path}")

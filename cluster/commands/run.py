@@ -1,4 +1,4 @@
-"""`run`: check, then hand over to the supervisor."""
+"""`run`: validates the configuration, then runs it under the supervisor."""
 
 from __future__ import annotations
 

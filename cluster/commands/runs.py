@@ -1,4 +1,4 @@
-"""`runs` and `report`: what ran in a work directory, and a run's page drawn again."""
+"""`runs` and `report`: list the runs of a work directory, and write the report of a run again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pipeline.core.store import Store
 
 
 def runs(workdir: Path) -> None:
-    """A table of runs, the newest last."""
+    """Print a table of runs, newest last."""
     recorded = all_runs(workdir)
     if not recorded:
-        print(f"{workdir}: no run yet. Start one: {program()} run CONFIG.yaml")
+        print(f"{workdir}: no runs yet. Start one with: {program()} run CONFIG.yaml")
         return
     print(table(["run", "started", "state", "stages", "took", "report"], [_row(run) for run in recorded]))
 
@@ -35,6 +35,6 @@ def _row(run: Run) -> list[str]:
 
 
 def report(workdir: Path, name: str | None) -> None:
-    """Draw the report from what the run directory and the store hold now."""
+    """Write the report from the current content of the run directory and the store."""
     run = find(workdir, name)
     print(write(run, Store(run.workdir), stage_table()))

@@ -1,4 +1,4 @@
-"""`sample`: let a run's model write, shown as it comes."""
+"""`sample`: generates text with a model of a run and prints it token by token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.core.store import Store
 def sample(
     workdir: Path, name: str | None, prompts: Sequence[str], options: SamplingOptions, *, of: str | None = None
 ) -> None:
-    """Print what the model makes of each prompt; without one, how it begins a document.
+    """Print the model's continuation of each prompt; without a prompt, the beginning of a document.
 
     Raises: UserError when the run has no trained model, several and `of` names none, or a number is not finite.
     """
@@ -30,7 +30,7 @@ def sample(
     step, artifact = model_of_run(run, Store(run.workdir), of)
     spec = next((candidate for candidate in stage_table() if candidate.name == step.stage), None)
     if spec is None or spec.sampler is None:
-        raise UserError(f"{run.path.name}: nothing is known here that lets a model of {step.stage} write.")
+        raise UserError(f"{run.path.name}: models of the stage {step.stage} cannot generate text.")
     sampler: Sampler = load(spec.sampler)()
     if refusal := sampler.refusal(artifact):
         raise UserError(f"{run.path.name}: {refusal}")

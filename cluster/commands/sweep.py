@@ -1,6 +1,6 @@
-"""`sweep`: every combination of some values, one run each; stages they share are done once, by the store.
+"""`sweep`: one run for every combination of some values. Stages that runs share are run once.
 
-`pretrain.optimizer.muon.lr=0.01,0.02` tries two values; a comma inside brackets, braces or quotes separates nothing.
+`pretrain.optimizer.muon.lr=0.01,0.02` tries two values. A comma inside brackets, braces or quotes separates nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FAILED, SCORES = "failed", "scores.json"
 
 
 def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
-    """Run them all; 0 when all are done, 1 when some failed, 130 when stopped.
+    """Run all combinations. Returns 0 (all finished), 1 (some failed) or 130 (stopped).
 
     Raises: ConfigError, UserError before any work, for every combination at once.
     """
@@ -34,7 +34,7 @@ def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
     finally:
         screen.close()
     if code := exit_code(results):
-        print(f"\nTo go on:\n{command('sweep', path, grid, ['--to', end] if end else [])}")
+        print(f"\nTo resume, run:\n{command('sweep', path, grid, ['--to', end] if end else [])}")
     varied = [assignment.partition("=")[0] for assignment in grid if len(choices(assignment)) > 1]
     print(f"\n{compared(results, combinations, varied)}")
     return code
@@ -43,11 +43,11 @@ def sweep(path: Path, grid: Sequence[str], *, end: str | None) -> int:
 def choices(assignment: str) -> list[str]:
     """ "a.b=1,2" -> ["a.b=1", "a.b=2"].
 
-    Raises: UserError when it is no assignment.
+    Raises: UserError if it is not an assignment.
     """
     name, equals, text = assignment.partition("=")
     if not equals or not name or not text:
-        raise UserError(f"{assignment}: write section.key=value,value,…")
+        raise UserError(f"{assignment}: not a list of values to try. Write it as section.key=value,value,…")
     return [f"{name}={value}" for value in _split(text)]
 
 
@@ -70,7 +70,7 @@ def _split(text: str) -> list[str]:
 
 
 def compared(results: Sequence[RunResult], combinations: Sequence[Sequence[str]], varied: Sequence[str]) -> str:
-    """A table: a row a combination, its varied values, then every score that is there."""
+    """A table with a row per combination: the varied values, then every available score."""
     scores = [_scores(result) if result.exit_code == 0 else {} for result in results]
     names = list(dict.fromkeys(name for of_run in scores for name in of_run))
     rows = []

@@ -1,4 +1,4 @@
-"""`trace`: which documents a training step saw, which steps saw a document, and where that came from."""
+"""`trace`: the documents of a training step, or the training steps of a document and its raw file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def trace(
 ) -> None:  # fmt: skip
     """Print the answer, as a table or as JSON.
 
-    Raises: UserError when neither or both are asked, or the run has no trained model.
+    Raises: UserError if neither or both are given, or the run has no trained model.
     """
     if (step is None) == (document is None):
-        raise UserError("trace: ask for one thing: --step N, or --document ID.")
+        raise UserError("trace: give either --step N or --document ID.")
     run = find(workdir, name)
     traced = Trace(run, Store(run.workdir), of)
     if step is not None:
@@ -36,7 +36,7 @@ def trace(
 
 
 def _print_step(traced: Trace, step: int) -> None:
-    """A line a document of the step's rows, in the order of the batch."""
+    """One line per document of the step, in the order of the batch."""
     rows = traced.step(step)
     lines = [
         [str(place), f"{number:,}", span.document, f"{span.start}–{span.end}"]
@@ -57,7 +57,7 @@ def _print_step_json(traced: Trace, step: int) -> None:
 
 
 def _print_document(traced: Trace, text: str) -> None:
-    """Where the document came from, and every step in which a row of it was seen."""
+    """Print where the document came from, and every step that trained on it."""
     document = traced.resolve(text)
     origin = traced.origin(document)
     document_rows = traced.rows_with(document)
@@ -71,7 +71,8 @@ def _print_document(traced: Trace, text: str) -> None:
         [f"{occurrence.step:,}", f"{occurrence.row:,}", f"{occurrence.start}–{occurrence.end}"]
         for occurrence in occurrences
     ]
-    print(table(["step", "row", "tokens"], lines[:MOST_SHOWN]))
+    if lines:
+        print(table(["step", "row", "tokens"], lines[:MOST_SHOWN]))
     if len(lines) > MOST_SHOWN:
         print(f"and {figures.count(len(lines) - MOST_SHOWN)} more.")
 

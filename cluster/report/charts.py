@@ -1,6 +1,6 @@
-"""Charts as inline SVG, drawn by hand: no script, no font, no network; colours come from the page's CSS variables.
+"""Charts as inline SVG, without scripts, fonts or network; colours come from the CSS variables of the page.
 
-Every text that enters a chart is escaped here: what comes out may be placed in a page as it is.
+All text in a chart is escaped here, so the result can be inserted into a page unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Projection = Callable[[float, float], tuple[float, float]]
 
 @dataclass(frozen=True)
 class PlotArea:
-    """Where a chart's values lie on the drawing."""
+    """Maps the values of a chart to positions in the drawing."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -49,7 +49,7 @@ def draw(chart: Chart) -> str:
 def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 300, width: int = WIDTH) -> str:
     """A line chart with a grid and round ticks; an empty string when there is nothing to draw.
 
-    Points that are not finite have no place on it and are left out.
+    Points that are not finite are left out.
     """
     finite = [(line, [point for point in line.points if _drawable(*point)]) for line in series]
     lines = [Series(line.name, thinned(points), line.tone, line.dots) for line, points in finite if points]
@@ -59,7 +59,10 @@ def curves(series: Sequence[Series], *, x_label: str, y_label: str, height: int 
     y_ticks = ticks(*_visible_range([y for line in lines for _, y in line.points]))
     frame = PlotArea((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]), height, width)
     parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(y_label)}">']
-    parts += _axes(frame, ticks(min(xs), max(xs)), y_ticks, x_label)
+    x_ticks = ticks(min(xs), max(xs))
+    if all(x.is_integer() for x in map(float, xs)):  # steps: no tick between two of them
+        x_ticks = [tick for tick in x_ticks if tick.is_integer()]
+    parts += _axes(frame, x_ticks, y_ticks, x_label)
     parts += [_curve(line, frame.place) for line in lines]
     return "".join((*parts, "</svg>"))
 
@@ -69,7 +72,7 @@ def _drawable(x: float, y: float) -> bool:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers that enclose [low, high], about `count` of them."""
+    """About `count` round numbers that enclose [low, high]."""
     if high <= low:
         high = low + (abs(low) or 1.0)
     rough = (high - low) / count
@@ -92,7 +95,7 @@ def thinned(points: Sequence[tuple[float, float]], most: int = MAX_POINTS) -> li
 
 
 def _visible_range(values: Sequence[float]) -> tuple[float, float]:
-    """The range worth drawing: a first loss of 10 or one spike must not press the rest of a curve flat."""
+    """The range to draw. It leaves out single spikes of long curves, which would flatten the rest."""
     ordered = sorted(values)
     high = ordered[min(len(ordered) - 1, int(len(ordered) * 0.985))] if len(ordered) > 60 else ordered[-1]
     return ordered[0], high
@@ -119,7 +122,7 @@ def _curve(line: Series, place: Projection) -> str:
     parts = [f'<polyline class="line {line.tone}" points="{path}"/>']
     for x, y in line.points:
         across, up = place(x, y)
-        # a target round each point carries its figures as a tooltip
+        # an invisible circle around each point shows its values as a tooltip
         radius = 4 if line.dots else 0
         title = f"<title>{escape(line.name)} {figures.significant(y)} at {figures.count(x)}</title>"
         parts.append(

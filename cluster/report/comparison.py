@@ -1,76 +1,92 @@
-"""The page of a comparison, and its tables as Markdown: per corpus a row a run, then what the models say side by side.
+"""The page of a comparison, and its tables as Markdown: per corpus a row per model, then what the models say.
 
-The page is one file that needs nothing else; the tables hold no path, so that they can stand in a README.
+The page is one self-contained file; the tables hold no path, so that they can be copied into a README.
 """
 
 from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from cluster.comparison import ComparisonPlan
 from cluster.machine import machine
 from cluster.plan import PlannedStep
 from cluster.report.charts import curves
-from cluster.report.comparison_rows import BITS, Outcome, Row, row_of, seconds
+from cluster.report.comparison_rows import ComparedResult, ModelRow, ModelSteps, models_of, row_of, seconds
 from cluster.report.templates import rendered
 from cluster.summary import summary
 from pipeline.core import figures
+from pipeline.core.compared import Answer
 from pipeline.core.files import replacing
-from pipeline.core.report import Series
+from pipeline.core.report import Series, Tile
 
 PAGE, TABLES = "index.html", "table.md"
 TONES = "abcdefgh"
-HEADER = ("", "family", "objective", "parameters", "tokens", "tokens/s", "training", "whole", "held out", "exported")
+HEADER = ("", "family", "objective", "parameters", "tokens", "tokens/s", "training", "total", "held out", "exported")
+
+Question = tuple[str, str]
+"""A prompt, word or text with a gap, and the expected answer where there is one."""
 
 
-@dataclass
-class Corpus:
-    """What the page shows of one corpus."""
+@dataclass(frozen=True)
+class SharedStage:
+    """A stage that several models have in common: its label, its seconds and its summary."""
+
+    label: str
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class LossChart:
+    """The held-out losses of models that were trained on the same rows with the same objective."""
+
+    objective: str
+    legend: tuple[tuple[str, str], ...]  # (entry, tone)
+    drawing: str
+
+
+@dataclass(frozen=True)
+class CorpusSection:
+    """What the page shows of one corpus. Answers are by question, then by entry."""
 
     name: str
-    rows: list[Row]
-    shared: list[tuple[str, float, str]] = field(default_factory=list)
-    charts: list[tuple[str, list[tuple[str, str]], str]] = field(default_factory=list)
-    # what was asked → entry → what it says
-    samples: dict[str, dict[str, str]] = field(default_factory=dict)
-    neighbours: dict[str, dict[str, Any]] = field(default_factory=dict)
-    gaps: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    rows: tuple[ModelRow, ...]
+    shared: tuple[SharedStage, ...]
+    charts: tuple[LossChart, ...]
+    samples: Mapping[Question, Mapping[str, Answer]]
+    neighbours: Mapping[Question, Mapping[str, Answer]]
+    gaps: Mapping[Question, Mapping[str, Answer]]
 
     @property
     def xz(self) -> float | None:
-        return next((row.xz for row in self.rows if row.xz is not None), None)
-
-    def entries(self, attribute: str) -> list[str]:
-        """The runs that have samples, neighbours or gaps: the columns."""
-        return [row.entry for row in self.rows if getattr(row, attribute)]
+        return next((row.part.xz_bits_per_byte for row in self.rows if row.part.xz_bits_per_byte is not None), None)
 
     @property
     def most_bits(self) -> float:
-        """The longest bar."""
-        return max((figure.bits for row in self.rows for figure in row.figures if figure.bits), default=1.0)
+        """The value of the longest bar."""
+        bits = (figure.bits_per_byte for row in self.rows for figure in row.part.figures)
+        return max((value for value in bits if value), default=1.0)
 
 
-@dataclass
-class Facts:
+@dataclass(frozen=True)
+class ComparisonReport:
     """What `comparison.html.jinja` is given."""
 
     name: str
     command: str
     hardware: str
     dates: str
-    tiles: list[tuple[str, str, str]]
-    corpora: list[Corpus]
-    tones: dict[str, str]
+    tiles: tuple[Tile, ...]
+    corpora: tuple[CorpusSection, ...]
 
 
-def write(comparing: ComparisonPlan, outcomes: Sequence[Outcome], command: str) -> Path:
-    """Draw both into the comparison's folder; gives the page."""
+def write(comparing: ComparisonPlan, outcomes: Sequence[ComparedResult], command: str) -> Path:
+    """Write the page and the tables into the comparison's folder; returns the path of the page."""
     facts = gather(comparing, outcomes, command)
     page = rendered("comparison.html.jinja", ("page.css", "comparison.css"), facts=facts)
     for name, text in ((PAGE, page), (TABLES, tables(facts))):
@@ -79,113 +95,132 @@ def write(comparing: ComparisonPlan, outcomes: Sequence[Outcome], command: str) 
     return comparing.folder / PAGE
 
 
-def gather(comparing: ComparisonPlan, outcomes: Sequence[Outcome], command: str) -> Facts:
-    """Read everything; what is not done yet says so."""
-    entries = list(dict.fromkeys(one.entry for one in comparing.runs))
-    tones = {entry: TONES[at % len(TONES)] for at, entry in enumerate(entries)}
-    corpora = []
-    for name in dict.fromkeys(one.corpus for one in comparing.runs):
-        of = [one for one in outcomes if one.compared.corpus == name]
-        shared = _shared(of)
-        rows = [row_of(one, list(shared), comparing.folder) for one in of]
-        stages = [
-            (_named(one), seconds(one), summary(one.artifact.manifest, one.spec))
-            for one in shared.values()
-            if one.artifact
-        ]
-        corpora.append(_shown(Corpus(name, rows, stages), tones))
+def gather(comparing: ComparisonPlan, outcomes: Sequence[ComparedResult], command: str) -> ComparisonReport:
+    """Read everything; what is not published yet is marked as not done."""
+    tones: dict[str, str] = {}
+    corpora = tuple(
+        _section(name, [outcome for outcome in outcomes if outcome.compared.corpus == name], comparing.folder, tones)
+        for name in dict.fromkeys(run.corpus for run in comparing.runs)
+    )
     rows = [row for corpus in corpora for row in corpus.rows]
-    work = {one.fingerprint: seconds(one) for outcome in outcomes for one in outcome.steps}
-    return Facts(comparing.name, command, hardware(rows), dates(rows), tiles(rows, sum(work.values())), corpora, tones)
+    work = {step.fingerprint: seconds(step) for outcome in outcomes for step in outcome.steps}
+    return ComparisonReport(
+        comparing.name, command, hardware(rows), dates(rows), tiles(rows, sum(work.values())), corpora
+    )
 
 
-def _shared(outcomes: Sequence[Outcome]) -> dict[str, PlannedStep]:
-    """Fingerprint → stage, of those that more than one run has."""
-    often = Counter(one.fingerprint for outcome in outcomes for one in outcome.steps)
-    every = {one.fingerprint: one for outcome in outcomes for one in outcome.steps}
-    return {fingerprint: one for fingerprint, one in every.items() if often[fingerprint] > 1}
+def _section(name: str, outcomes: Sequence[ComparedResult], folder: Path, tones: dict[str, str]) -> CorpusSection:
+    """`tones`: entry → colour, the same on every corpus; new entries are added."""
+    models = [model for outcome in outcomes for model in models_of(outcome)]
+    shared = _shared(models)
+    rows = tuple(row_of(model, shared, folder) for model in models)
+    for row in rows:
+        tones.setdefault(row.entry, TONES[len(tones) % len(TONES)])
+    stages = tuple(
+        SharedStage(_label(step), seconds(step), summary(step.artifact.manifest, step.spec))
+        for step in shared.values()
+        if step.artifact
+    )
+    return CorpusSection(
+        name, rows, stages, tuple(_charts(rows, tones)),
+        samples=_by_question((row.entry, row.part.samples) for row in rows),
+        neighbours=_by_question((row.entry, row.part.neighbours) for row in rows),
+        gaps=_by_question((row.entry, row.part.gaps) for row in rows),
+    )  # fmt: skip
 
 
-def _named(one: PlannedStep) -> str:
+def _shared(models: Sequence[ModelSteps]) -> dict[str, PlannedStep]:
+    """Fingerprint → step, for the steps that more than one model has."""
+    uses = Counter(step.fingerprint for model in models for step in model.steps)
+    steps = {step.fingerprint: step for model in models for step in model.steps}
+    return {fingerprint: step for fingerprint, step in steps.items() if uses[fingerprint] > 1}
+
+
+def _label(step: PlannedStep) -> str:
     """A stage, with its kind where there may be several: "tokenizer word"."""
-    return f"{one.id} {one.params['kind']}" if isinstance(one.params.get("kind"), str) else one.id
+    kind = step.params.get("kind")
+    return f"{step.id} {kind}" if isinstance(kind, str) else step.id
 
 
-def _shown(corpus: Corpus, tones: dict[str, str]) -> Corpus:
-    corpus.charts = list(_charts(corpus.rows, tones))
-    for row in corpus.rows:
-        for one in row.samples:
-            corpus.samples.setdefault(one["prompt"], {})[row.entry] = one["text"]
-        for one in row.neighbours:
-            corpus.neighbours.setdefault(one["word"], {})[row.entry] = one["neighbours"]
-        for one in row.gaps:
-            corpus.gaps.setdefault((one["text"], one.get("answer") or ""), {})[row.entry] = one["candidates"]
-    return corpus
+def _by_question(answers: Iterator[tuple[str, tuple[Answer, ...]]]) -> dict[Question, dict[str, Answer]]:
+    by_question: dict[Question, dict[str, Answer]] = {}
+    for entry, of_entry in answers:
+        for answer in of_entry:
+            by_question.setdefault((answer.question, answer.expected), {})[entry] = answer
+    return by_question
 
 
-def _charts(rows: Sequence[Row], tones: dict[str, str]) -> Iterator[tuple[str, list[tuple[str, str]], str]]:
-    """A chart for each kind of loss over the same rows: (objective, legend, drawing); one curve needs none."""
-    for kind in dict.fromkeys(row.rows_of for row in rows):
-        of = [row for row in rows if row.rows_of == kind and row.curve]
-        if kind and len(of) > 1:
-            series = [Series(row.entry, row.curve, tones[row.entry], dots=True) for row in of]
+def _charts(rows: Sequence[ModelRow], tones: Mapping[str, str]) -> Iterator[LossChart]:
+    """A chart for each group of comparable losses; a single curve needs none."""
+    for group in dict.fromkeys(row.part.loss_group for row in rows):
+        members = [row for row in rows if row.part.loss_group == group and row.part.losses]
+        if group and len(members) > 1:
+            series = [Series(row.entry, row.part.losses, tones[row.entry], dots=True) for row in members]
             drawing = curves(series, x_label="tokens trained", y_label="held-out loss", height=340)
-            yield of[0].objective, [(row.entry, tones[row.entry]) for row in of], drawing
+            legend = tuple((row.entry, tones[row.entry]) for row in members)
+            yield LossChart(members[0].part.objective, legend, drawing)
 
 
-def hardware(rows: Sequence[Row]) -> str:
-    """This machine where all was trained here; else what the models say of theirs."""
-    hosts = {row.trained_at[0] for row in rows if row.trained_at}
-    devices = [str(row.numerics["device"]) for row in rows if "device" in row.numerics]
+def hardware(rows: Sequence[ModelRow]) -> str:
+    """This machine where all models were trained here; else the devices that the models record."""
+    hosts = {row.part.trained_at[0] for row in rows if row.part.trained_at}
+    devices = [row.part.device for row in rows if row.part.device]
     if not hosts or hosts == {socket.gethostname()}:
         return machine()
     return ", ".join(dict.fromkeys(devices)) or "unknown hardware"
 
 
-def dates(rows: Sequence[Row]) -> str:
+def dates(rows: Sequence[ModelRow]) -> str:
     """The day of the training, or the first and the last."""
-    days = sorted({datetime.fromtimestamp(row.trained_at[1]).strftime("%Y-%m-%d") for row in rows if row.trained_at})
+    times = [row.part.trained_at[1] for row in rows if row.part.trained_at]
+    days = sorted({datetime.fromtimestamp(time).strftime("%Y-%m-%d") for time in times})
     return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
 
 
-def tiles(rows: Sequence[Row], work_s: float) -> list[tuple[str, str, str]]:
+def tiles(rows: Sequence[ModelRow], work_s: float) -> tuple[Tile, ...]:
     """The comparison in a few large figures."""
-    done, failed = sum(row.state == "done" for row in rows), sum(row.state == "failed" for row in rows)
+    done = sum(row.state == "done" for row in rows)
+    failed = sum(row.state == "failed" for row in rows)
     remark = f"{failed} failed" if failed else "all done" if done == len(rows) else f"{len(rows) - done} to come"
-    tokens = sum(row.tokens or 0 for row in rows)
-    training = sum(row.training_s or 0.0 for row in rows)
-    return [
-        (f"{done} of {len(rows)}", "models", remark),
-        (figures.short(tokens), "tokens trained", "over all models"),
-        (figures.duration(training), "of training", "on the clock"),
-        (figures.duration(work_s), "of work", "every stage once, whenever it ran"),
-    ]
+    tokens = sum(row.part.tokens or 0 for row in rows)
+    training_s = sum(row.part.training_s or 0.0 for row in rows)
+    return (
+        Tile(f"{done} of {len(rows)}", "models", remark),
+        Tile(figures.short(tokens), "tokens trained", "sum over all models"),
+        Tile(figures.duration(training_s), "training time", "wall-clock, sum over all models"),
+        Tile(figures.duration(work_s), "total time", "each stage counted once, cached or not"),
+    )
 
 
-def tables(facts: Facts) -> str:
+def tables(facts: ComparisonReport) -> str:
     """The tables as Markdown."""
     parts = [f"{facts.name}: {facts.hardware}" + (f", {facts.dates}" if facts.dates else "")]
     for corpus in facts.corpora:
         lines = [HEADER, ("---", "---", "---", *("---:",) * 5, "---", "---"), *map(_cells, corpus.rows)]
         parts.append(f"### {corpus.name}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
-        notes = [f"`xz -9` needs {corpus.xz:.3f} {BITS}."] if corpus.xz is not None else []
+        notes = [f"`xz -9` needs {corpus.xz:.3f} bits per byte."] if corpus.xz is not None else []
         if corpus.shared:
-            each = ", ".join(f"{stage} {figures.duration(took)}" for stage, took, _ in corpus.shared)
-            notes.append(f"Done once for several rows: {each}.")
+            stages = ", ".join(f"{stage.label} {figures.duration(stage.seconds)}" for stage in corpus.shared)
+            notes.append(f"Run once and shared by several models: {stages}.")
         parts += [" ".join(notes)] if notes else []
     return "\n\n".join(parts) + "\n"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    held_out = "; ".join(f"{one.label} {one.value}" + f" ({one.remark})" * bool(one.remark) for one in row.figures)
+def _cells(row: ModelRow) -> tuple[str, ...]:
+    part = row.part
+    held_out = "; ".join(
+        f"{figure.label} {figure.value}" + f" ({figure.remark})" * bool(figure.remark) for figure in part.figures
+    )
     return (
-        row.entry, row.family, row.objective, figures.short(row.parameters) if row.parameters else "–",
-        _many(row),
-        figures.short(row.tokens_per_second) if row.tokens_per_second else "–",
-        figures.duration(row.training_s) if row.training_s is not None else "–", figures.duration(row.whole_s),
-        held_out or ("–" if row.state == "done" else row.state), ", ".join(row.exported) or "–",
+        row.entry, part.family, part.objective, figures.short(part.parameters) if part.parameters else "–",
+        _tokens(row),
+        figures.short(part.tokens_per_second) if part.tokens_per_second else "–",
+        figures.duration(part.training_s) if part.training_s is not None else "–", figures.duration(row.whole_s),
+        held_out or ("–" if row.state == "done" else row.state), ", ".join(part.exported) or "–",
     )  # fmt: skip
 
 
-def _many(row: Row) -> str:
-    return "–" if not row.tokens else figures.short(row.tokens) + f" {row.unit}" * (row.unit != "tokens")
+def _tokens(row: ModelRow) -> str:
+    if not row.part.tokens:
+        return "–"
+    return figures.short(row.part.tokens) + f" {row.part.unit}" * (row.part.unit != "tokens")

@@ -1,4 +1,4 @@
-"""The funnel: how many documents came in, what fell out at each gate, what is left; one drawing, widths to scale."""
+"""The funnel: how many documents enter and leave each stage, as one drawing to scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOSS_ROOM = 74
 
 
 def funnel(gates: Sequence[FunnelColumn]) -> str:
-    """The drawing, or an empty string for fewer than two columns."""
+    """The drawing; an empty string for fewer than two columns."""
     if len(gates) < 2:
         return ""
     most = max(gate.value for gate in gates) or 1
@@ -36,7 +36,7 @@ def funnel(gates: Sequence[FunnelColumn]) -> str:
 
 
 def _column(gate: FunnelColumn, x: float, bar_height: float) -> str:
-    last = x > WIDTH - 2 * BAR  # its words end where the drawing ends
+    last = x > WIDTH - 2 * BAR  # its text ends at the right edge
     place = f'x="{x + BAR if last else x:.1f}" text-anchor="{"end" if last else "start"}"'
     return (
         f"<g><title>{escape(gate.label)}: {escape(gate.figure)}</title>"
@@ -52,7 +52,7 @@ def _stream(start: float, end: float, tall: float) -> str:
 
 
 def _fall(start: float, step: float, height_after: float, height_before: float) -> str:
-    """What is lost bends down and out, as thick as it is many."""
+    """The dropped documents: a band that bends down, as thick as their number."""
     thick = height_before - height_after
     top, bottom = TOP + height_after, TOP + height_before
     bend, floor = min(step * 0.35, 60), TOP + TALL + 10
@@ -69,8 +69,8 @@ def _losses(lost: Sequence[tuple[str, int]], documents_before: float, start: flo
         return ""
     total = sum(number for _, number in lost)
     lines = [f"−{figures.count(total)}  ({figures.percent(total, documents_before)})"]
-    fits = int(step / 6.6)  # characters of the small font between two columns
-    lines += [f"{_short(reason, fits - 8)} {figures.count(number)}" for reason, number in lost[:2]]
+    max_characters = int(step / 6.6)  # characters of the small font between two columns
+    lines += [f"{_short(reason, max_characters - 8)} {figures.count(number)}" for reason, number in lost[:2]]
     lines += ["and other reasons"] if len(lost) > 2 else []
     y = TOP + TALL + 24
     texts = [

@@ -1,7 +1,7 @@
-"""Everything the report shows, as plain values: what each stage gives of its artifacts, and what the run itself knows.
+"""Gathers everything the report shows, as plain values: the reports of the stages, and what the run itself recorded.
 
-A stage that was skipped or resumed has its times and memory in the artifact's journal, so the report of a second run is
-as full as that of the first; a stage that was never finished is left out, and the page says so.
+Times and memory of a cached stage come from the journal of its artifact, so a second run has a complete report
+too. A stage that never finished is marked "not run".
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from cluster.report.funnel import funnel
 from cluster.run import RecordedStep, Run, artifacts_of, inputs_of
+from cluster.run_records import Event
 from cluster.summary import summary
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
@@ -44,7 +44,7 @@ class StageRow:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunReport:
     """What `page.html.jinja` is given."""
 
     name: str
@@ -60,17 +60,17 @@ class Facts:
     versions: dict[str, str]
 
 
-def gather(run: Run, store: Store, specs: Sequence[StageSpec]) -> Facts:
-    """Read everything; what is not there is left empty."""
+def gather(run: Run, store: Store, specs: Sequence[StageSpec]) -> RunReport:
+    """Read everything; missing values stay empty."""
     events = list(run.events())
-    first = next((event for event in events if event["event"] == "started"), {})
-    failed = next((event for event in events if event["event"] == "failed"), {})
-    started = datetime.fromtimestamp(first["time"]).strftime("%Y-%m-%d %H:%M") if first else ""
+    first = _first(events, "started")
+    failed = _first(events, "failed")
+    started = datetime.fromtimestamp(first["time"]).strftime("%Y-%m-%d %H:%M") if first["time"] else ""
     artifacts = artifacts_of(run, store)
     reports = list(_reports(run, store, specs, artifacts))
     gates = [gate for report in reports for gate in report.gates]
     rows = tuple(_rows(run, specs, artifacts, events))
-    return Facts(
+    return RunReport(
         run.path.name, run.state(), started, first.get("command", ""), failed.get("error", ""),
         (*_tiles(reports, gates), *_work(rows)), funnel(gates),
         tuple(_chapters(reports, with_funnel=len(gates) > 1)), rows,
@@ -78,10 +78,15 @@ def gather(run: Run, store: Store, specs: Sequence[StageSpec]) -> Facts:
     )  # fmt: skip
 
 
+def _first(events: Sequence[Event], kind: str) -> Event:
+    """The first event of a kind; an empty one at time 0 if there is none."""
+    return next((event for event in events if event["event"] == kind), Event(time=0.0, event=kind))
+
+
 def _reports(
     run: Run, store: Store, specs: Sequence[StageSpec], artifacts: Mapping[str, Artifact]
 ) -> list[StageReport]:
-    """What each stage of the run shows, in the order of the flow."""
+    """The reports of the run's stages, in the order of the flow."""
     plan = run.plan()
     reports = []
     for spec in specs:
@@ -97,7 +102,7 @@ def _reported(run: Run, store: Store, step: RecordedStep, artifact: Artifact | N
 
 
 def _chapters(reports: Sequence[StageReport], *, with_funnel: bool) -> list[Chapter]:
-    """The chapters of all stages, those of one id put together; the funnel's first."""
+    """The chapters of all stages, with those of the same id merged; the funnel comes first."""
     merged: dict[str, Chapter] = {FUNNEL.id: FUNNEL} if with_funnel else {}
     for chapter in (chapter for report in reports for chapter in report.chapters):
         existing = merged.get(chapter.id)
@@ -106,7 +111,7 @@ def _chapters(reports: Sequence[StageReport], *, with_funnel: bool) -> list[Chap
 
 
 def _tiles(reports: Sequence[StageReport], gates: Sequence[FunnelColumn]) -> list[Tile]:
-    """The stages' figures, and after the first how many documents were kept of those that were read."""
+    """The figures of the stages; after the first one, how many of the documents were kept."""
     tiles = [tile for report in reports for tile in report.tiles]
     documents = gates[1:]
     if len(documents) > 1 and tiles:
@@ -117,13 +122,13 @@ def _tiles(reports: Sequence[StageReport], gates: Sequence[FunnelColumn]) -> lis
 
 def _work(rows: Sequence[StageRow]) -> tuple[Tile, ...]:
     seconds = sum(row.seconds for row in rows)
-    return (Tile(figures.duration(seconds), "of work", "all stages, whenever they ran"),) if seconds else ()
+    return (Tile(figures.duration(seconds), "total time", "all stages, cached ones included"),) if seconds else ()
 
 
 def _rows(
-    run: Run, specs: Sequence[StageSpec], artifacts: Mapping[str, Artifact], events: Sequence[Mapping[str, Any]]
+    run: Run, specs: Sequence[StageSpec], artifacts: Mapping[str, Artifact], events: Sequence[Event]
 ) -> list[StageRow]:
-    """A row for each step, whether it ran now or long ago."""
+    """A row for each step, cached ones included."""
     outcome = {event["stage"]: event["event"] for event in events if event.get("stage") and event["event"] != "told"}
     by_name = {spec.name: spec for spec in specs}
     return [_row(step, outcome.get(step.id), artifacts.get(step.id), by_name.get(step.stage)) for step in run.plan()]
@@ -134,7 +139,7 @@ def _row(step: RecordedStep, event: str | None, artifact: Artifact | None, spec:
     if artifact is None:
         return StageRow(step.id, step.fingerprint, _lists(step.inputs), status, step.reason)
     manifest = artifact.manifest
-    # the last time it was done; an attempt that was killed has left no line
+    # the last complete run of the step; a killed attempt leaves no line
     measured = next((line for line in reversed(artifact.journal()) if "seconds" in line), JournalLine())
     seconds = float(measured.get("seconds", 0))
     return StageRow(
@@ -150,14 +155,14 @@ def _lists(prints: StageHashes) -> dict[str, list[str]]:
 
 def _status(event: str | None, artifact: Artifact | None) -> str:
     if event == "skipped":
-        return "done before"
+        return "cached"
     if artifact is not None:
-        return "done" if event == "stage_done" else "done before"
+        return "done" if event == "stage_done" else "cached"
     return {"failed": "failed", "stopped": "stopped"}.get(event or "", "not run")
 
 
 def _speed(artifact: Artifact, seconds: float) -> str:
-    """Text or tokens a second of a stage's whole time, its start included."""
+    """Text or tokens per second over the total time of a stage, including the start of its process."""
     counts = artifact.manifest.counts
     if artifact.manifest.kind == "model" and seconds and "tokens" in counts:
         return figures.rate(counts["tokens"] / seconds, "tokens")

@@ -1,6 +1,6 @@
-"""report.html: the page of one run, drawn from what the stages' tables give of their artifacts.
+"""report.html: the page of one run, rendered from the reports of its stages.
 
-About half a second, most of it reading examples of what was dropped.
+Takes about half a second, most of it to read examples of dropped documents.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.report.gather import Facts, gather
+from cluster.report.gather import RunReport, gather
 from cluster.report.templates import rendered
 from cluster.run import Run
 from pipeline.core.files import replacing
@@ -17,13 +17,13 @@ from pipeline.core.store import Store
 
 
 def write(run: Run, store: Store, specs: Sequence[StageSpec]) -> Path:
-    """Draw the report of a run, finished or not, into its directory."""
+    """Write the report of a run, finished or not, into its directory."""
     page = render(gather(run, store, specs), str(run.path / "config.yaml"))
     with replacing(run.report) as beside:
         beside.write_text(page, encoding="utf-8")
     return run.report
 
 
-def render(facts: Facts, config_path: str) -> str:
-    """The page of some facts."""
+def render(facts: RunReport, config_path: str) -> str:
+    """The page as HTML."""
     return rendered("page.html.jinja", ("page.css",), facts=facts, config_path=config_path)

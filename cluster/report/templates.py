@@ -1,10 +1,9 @@
-"""The templates of this folder, with their styles in them; text is escaped by the template engine."""
+"""Renders the templates of this folder with inlined styles. The template engine escapes all text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cluster.report.charts import draw
 from pipeline.core import figures
@@ -12,8 +11,8 @@ from pipeline.core import figures
 HERE = Path(__file__).parent
 
 
-def rendered(template: str, styles: Sequence[str], **values: Any) -> str:
-    """A page, whole in itself."""
+def rendered(template: str, styles: Sequence[str], **values: object) -> str:
+    """A self-contained page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -31,7 +31,8 @@ class StageSpec:
     (section) -> names of the plug-ins that decide what the stage makes; None means all that the section names.
     Hooks, so that no code of `cluster/` knows a stage by its name; each has its protocol in pipeline/core: `checks` of
     its section against those it reads (checks.py); `raw`, the files that it reads from outside the store (raw.py);
-    `report`, its part of the page (report.py); `order`, a function (model, tokens) -> TrainingOrder, for `trace`
+    `report`, its part of the page (report.py); `compared`, its part of a
+    model's row in a comparison (compared.py); `order`, a function (model, tokens) -> TrainingOrder, for `trace`
     (order.py); `sampler`, for `sample` (sampling.py); `prompts`, a function (section) -> prompts of the user's own;
     `summary`, a function (manifest) -> str; `label`, what its artifact is called when a run ends.
     `named`: its section may be a list of named entries. `by_part`: each part of its input is a step of its own.
@@ -55,6 +56,7 @@ class StageSpec:
     checks: tuple[str, ...] = ()
     raw: str | None = None
     report: str | None = None
+    compared: str | None = None
     summary: str | None = None
     order: str | None = None
     sampler: str | None = None

@@ -25,7 +25,8 @@ from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
 from pipeline.core.shards import entry_of
-from pipeline.core.stage import StageOutput, StageSpec
+from pipeline.core.job import StageOutput
+from pipeline.core.stage import StageSpec
 
 class Gather(Section):
     words: list[str] = ["iron", "铁"]
@@ -118,6 +119,14 @@ def judge(job):
                "value": 1 / len(job.inputs.files("model")[0].read_text()), "interval": None, "items": 2}])
     return StageOutput([entry_of(job.folder, "scores.json")], {"tasks": 1})
 
+def compared_scores(step):
+    from pipeline.core.compared import HeldOutFigure, RowPart
+    from pipeline.core.files import read_json
+    if step.artifact is None:
+        return RowPart()
+    value = read_json(step.artifact.file("scores.json"))[0]["value"]
+    return RowPart(figures=(HeldOutFigure("bits per byte", f"{value:.3f}", "", value),))
+
 class Parrot:
     def refusal(self, artifact):
         return None
@@ -131,7 +140,7 @@ SPECS = (
     StageSpec("teach", 1, "teach", ("documents",), "model", "gang", "tiny:teach", "tiny:Teach", "tiny:params",
               sampler="tiny:Parrot", label="checkpoint", named=True),
     StageSpec("judge", 1, "judge", ("model",), "scores", "task", "tiny:judge", "tiny:Judge", label="scores",
-              named=True),
+              compared="tiny:compared_scores", named=True),
 )
 """
 

@@ -52,14 +52,14 @@ def test_a_good_configuration_passes_every_check(wrong: Wrong) -> None:
 def test_too_little_disk_is_told_with_what_is_needed(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000, total=2_000_000, used=0))
     told = wrong()
-    assert "workdir: too little disk: 1 MB free in" in told and "about 268 MB needed" in told
+    assert "workdir: not enough disk space: 1 MB free in" in told and "about 268 MB needed" in told
     assert told.endswith("Free space, or choose another workdir.")
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/work", "gs://桶/工作", "file:///tmp/work"])
 def test_a_work_directory_behind_a_url_is_refused_by_name(wrong: Wrong, url: str) -> None:
     scheme = url.partition("//")[0]
-    sentence = f"workdir: a work directory behind a URL ({scheme}//) is not supported yet; use a local folder."
+    sentence = f"workdir: a work directory behind a URL ({scheme}//) is not supported. Use a local folder."
     assert sentence in wrong(f"workdir={url}")
 
 
@@ -124,13 +124,13 @@ def test_a_stage_whose_input_nobody_makes_is_told_with_the_section_to_add(tmp_pa
     (tmp_path / "gap.yaml").write_text(f"workdir: {tmp_path}\npretrain: {{batch_tokens: 1024}}\n")
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "gap.yaml")
-    told = "pretrain: the stage pretrain needs tokenizer and tokens; no section before it makes that."
+    told = "pretrain: the stage pretrain needs tokenizer and tokens; no earlier section makes it."
     assert f"{told} Add `tokenizer:` and `pack:`." in str(caught.value)
 
 
 def test_a_configuration_without_a_stage_is_told(tmp_path: Path) -> None:
     (tmp_path / "none.yaml").write_text("name: nothing\n")
-    with pytest.raises(ConfigError, match="there is no stage to run. Write one with: bloomery init"):
+    with pytest.raises(ConfigError, match="the file has no stage to run. Write a configuration with: bloomery init"):
         load(tmp_path / "none.yaml")
 
 

@@ -82,7 +82,7 @@ def test_cross_checks_name_both_sides(tmp_path: Path) -> None:
     assert "batch_tokens 100 is not a whole number of rows" in printed
     assert "nowhere/*.jsonl: no file matches" in printed
     good = ask(tmp_path, "check", "cross.yaml", "pack.length=50", "ingest.sources=[{reader: jsonl, paths: a.jsonl}]")
-    assert "nothing wrong" in good
+    assert "no problems found" in good
 
 
 def test_a_missing_or_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_init_writes_a_configuration_that_is_right_and_never_over_another(tmp_pa
         (tmp_path / "data" / language).mkdir(parents=True)
         (tmp_path / "data" / language / "a.jsonl.gz").write_bytes(b"")
     assert "bloomery check own.yaml" in ask(tmp_path, "init", "own.yaml")
-    assert "nothing wrong" in ask(tmp_path, "check", "own.yaml")
-    assert "is there already" in ask(tmp_path, "init", "own.yaml", code=2)
+    assert "no problems found" in ask(tmp_path, "check", "own.yaml")
+    assert "already exists" in ask(tmp_path, "init", "own.yaml", code=2)
     ask(tmp_path, "init", "own.yaml", "--force")
-    assert "no folder" in ask(tmp_path, "init", "no/own.yaml", code=2)
+    assert "the folder no does not exist" in ask(tmp_path, "init", "no/own.yaml", code=2)
 
 
 def test_the_configuration_in_the_repository_is_the_one_that_init_writes() -> None:
@@ -123,14 +123,14 @@ def test_the_configuration_in_the_repository_is_the_one_that_init_writes() -> No
 
 
 def test_the_demonstration_is_right_on_this_installation(tmp_path: Path) -> None:
-    assert "nothing wrong" in ask(tmp_path, "check", str(CONFIGS / "demo.yaml"))
+    assert "no problems found" in ask(tmp_path, "check", str(CONFIGS / "demo.yaml"))
 
 
 def test_commands_on_an_empty_work_directory_say_how_to_begin(tmp_path: Path) -> None:
     assert "bloomery run CONFIG.yaml" in ask(tmp_path, "runs")
     for command in (("report",), ("sample",), ("trace", "--step", "1")):
-        assert "no run yet" in ask(tmp_path, *command, code=2)
-    assert "ask for one thing" in ask(tmp_path, "trace", code=2)
+        assert "no runs yet" in ask(tmp_path, *command, code=2)
+    assert "give either --step N or --document ID" in ask(tmp_path, "trace", code=2)
 
 
 def test_several_runs_must_be_named_and_one_need_not_be(finished: Any) -> None:
@@ -138,7 +138,7 @@ def test_several_runs_must_be_named_and_one_need_not_be(finished: Any) -> None:
     assert finished.run("report").strip() == str(only.absolute() / "report.html")
     finished.run("run", "tiny.yaml")
     printed = finished.run("report", code=2)
-    assert "several runs; name one" in printed and only.name in printed
+    assert "several runs; give the name of one" in printed and only.name in printed
     assert "report.html" in finished.run("report", only.name)
     assert "report.html" in finished.run("report", f"work/runs/{only.name}")
 

@@ -14,7 +14,16 @@ from pipeline.core.registry import load
 
 def test_the_names_in_the_stages_tables_are_there() -> None:
     for spec in stage_table():
-        hooks = (spec.raw, spec.report, spec.summary, spec.order, spec.sampler, spec.prompts, *spec.checks)
+        hooks = (
+            spec.raw,
+            spec.report,
+            spec.compared,
+            spec.summary,
+            spec.order,
+            spec.sampler,
+            spec.prompts,
+            *spec.checks,
+        )
         assert all(callable(load(hook)) for hook in hooks if hook)
 
 
@@ -25,7 +34,7 @@ def test_a_model_writes(finished: Any) -> None:
 def test_a_run_without_a_model_cannot_be_sampled(folder: Any) -> None:
     folder.run("run", "tiny.yaml", "--to", "sift")
     printed = folder.run("sample", code=2)
-    assert "no model is trained yet" in printed and "bloomery run" in printed
+    assert "has no trained model yet" in printed and "bloomery run" in printed
 
 
 def test_doctor_finds_this_machine_well(
@@ -34,7 +43,7 @@ def test_doctor_finds_this_machine_well(
     monkeypatch.setattr(doctor, "HEAVY", {"Beam": "print('2.77.0')"})
     assert doctor.doctor(tmp_path) == 0
     printed = capsys.readouterr().out
-    for expected in ("✓ Python", "memory", "disk", "bf16", "none is needed", "✓ libraries", "✓ Beam          2.77.0"):
+    for expected in ("✓ Python", "memory", "disk", "bf16", "(not needed)", "✓ libraries", "✓ Beam          2.77.0"):
         assert expected in printed
 
 
@@ -45,6 +54,6 @@ def test_doctor_tells_a_library_that_does_not_import_or_is_of_another_version(
     monkeypatch.setattr(doctor, "requires", lambda name: ["pyarrow<3", "no-such-thing>=1", "typer>=0.1"])
     assert doctor.doctor(tmp_path) == 1
     printed = capsys.readouterr().out
-    assert "✗ libraries     pyarrow 25.0.1 (wanted <3); no-such-thing is missing (wanted >=1)" in printed
+    assert "✗ libraries     pyarrow 25.0.1 (required: <3); no-such-thing is missing (required: >=1)" in printed
     assert "✗ Ray           does not import: ModuleNotFoundError: No module named '铁'" in printed
     assert "2 to mend" in printed

@@ -76,20 +76,20 @@ def test_every_entry_runs_on_every_corpus_and_what_they_share_is_done_once(compa
     assert tables.count("| short |") == 2 and "bits per byte 0.0" in tables and "gather" in tables
     assert str(comparison.path) not in tables
     alone = comparison.run("run", "work/comparisons/families/long-zh.yaml")
-    assert alone.count("done before") == 4  # what a run comes to is a file that runs by itself
+    assert alone.count("cached: ") == 4  # what a run comes to is a file that runs by itself
 
 
 def test_the_same_command_skips_what_is_done_and_goes_on_with_what_failed(comparison: Any) -> None:
     printed = comparison.run("compare", "families.yaml", code=1, SPOIL="2")
     assert "short-en: failed. teach: 铁 is too hot." in printed and "1 of 2 done" in printed
-    assert "To go on:\n" in printed and printed.strip().endswith("compare families.yaml")
+    assert "To resume, run:\n" in printed and printed.strip().endswith("compare families.yaml")
     page = comparison.read("work/comparisons/families/index.html")
     assert "teach: 铁 is too hot." in page and "1 failed" in page
     runs = len(list(comparison.workdir.glob("runs/*")))
     printed = comparison.run("compare", "families.yaml")
-    assert "— 2 of 2: long-en, done before" in printed and "2 of 2 done" in printed
+    assert "— 2 of 2: long-en: all stages cached" in printed and "2 of 2 done" in printed
     assert len(list(comparison.workdir.glob("runs/*"))) == runs + 1
-    assert comparison.run("compare", "families.yaml").count("done before") == 2
+    assert comparison.run("compare", "families.yaml").count("all stages cached") == 2
 
 
 def test_a_comparison_that_is_stopped_goes_on(comparison: Any, wait_for: Callable[[Callable[[], bool]], None]) -> None:
@@ -109,9 +109,9 @@ def test_every_mistake_of_every_run_is_told_with_its_line_before_any_work(compar
         "families.yaml:1: base.sift.longest: should be a valid integer",
         "families.yaml:3: corpora.en.entries.long.judge.tasks: should be",
         "families.yaml:3: corpora.en.entries.wide: there is no entry wide.",
-        "families.yaml:4: corpora.zh-Hant: names files",
+        "families.yaml:4: corpora.zh-Hant: is used in file names",
         "families.yaml:4: corpora.zh-Hant.gather.wrods: unknown key. Did you mean 'words'?",
-        "families.yaml:4: corpora.zh-Hant.name: is of the whole comparison.",
+        "families.yaml:4: corpora.zh-Hant.name: applies to the whole comparison.",
         "families.yaml:7: entries.long.teach.stesp: unknown key. Did you mean 'steps'?",
         "command line: entries.short.teach.steps: should be a valid integer",
     ):
@@ -150,6 +150,20 @@ def test_what_is_no_comparison_is_refused(comparison: Any) -> None:
     printed = comparison.run("compare", "tiny.yaml", code=2)
     assert "corpora: is missing." in printed and "gather: unknown key." in printed
     assert "cannot be read" in comparison.run("compare", "nowhere.yaml", code=2)
+
+
+def test_every_model_of_a_run_has_a_row_of_its_own(comparison: Any) -> None:
+    text = ONE.replace("judge: {}", "judge: {of: [a, b]}")
+    text = text.replace("short: {teach: {steps: 2}}", "short: {teach: [{name: a, steps: 2}, {name: b, steps: 3}]}")
+    text = text.replace("  long: {teach: {steps: 13}}\n", "")
+    (comparison.path / "families.yaml").write_text(text, encoding="utf-8")
+    comparison.run("compare", "families.yaml")
+    tables = comparison.read("work/comparisons/families/table.md")
+    figures = re.findall(r"^\| short, (a|b) \|.* bits per byte ([\d.]+)", tables, re.MULTILINE)
+    assert [name for name, _ in figures] == ["a", "b"], tables
+    assert "Run once and shared by several models: gather" in tables
+    page = comparison.read("work/comparisons/families/index.html")
+    assert "<b>short, a</b>" in page and "<b>short, b</b>" in page and "2 of 2" in page
 
 
 def test_secrets_stay_names_in_what_is_written(comparison: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,22 +43,22 @@ def test_every_entry_is_an_artifact_and_every_input_named_by_of_a_step(several: 
 def test_names_enter_no_fingerprint(several: Any) -> None:
     several.run("run", "tiny.yaml")
     several.configure(SEVERAL.replace("small", "klein").replace("wide", "breit"))
-    assert "Everything is done" in several.run("plan", "tiny.yaml")
+    assert "all cached" in several.run("plan", "tiny.yaml")
     unnamed = SEVERAL[: SEVERAL.index("teach:")] + "teach: {steps: 13}\njudge: {}\n"
     several.configure(unnamed)
-    assert "Everything is done" in several.run("plan", "tiny.yaml")
+    assert "all cached" in several.run("plan", "tiny.yaml")
 
 
 def test_a_changed_entry_redoes_its_own_steps_alone(several: Any) -> None:
     several.run("run", "tiny.yaml")
     printed = several.run("run", "tiny.yaml", "teach.wide.steps=14")
-    assert printed.count("done before") == 4 and printed.count("✓") == 2
+    assert printed.count("cached: ") == 4 and printed.count("✓") == 2
     assert "5/6] judge.small =" in printed and "4/6] teach.wide  ✓" in printed and "6/6] judge.wide  ✓" in printed
 
 
 def test_a_step_or_a_whole_stage_may_begin_or_end_a_run(several: Any) -> None:
     printed = several.run("run", "tiny.yaml", "--to", "teach.small")
-    assert "teach.wide" not in printed.replace("go on", "") and len(several.published()["teach"]) == 1
+    assert "teach.wide" not in printed.replace("next", "") and len(several.published()["teach"]) == 1
     several.run("run", "tiny.yaml", "--to", "teach")
     assert len(several.published()["teach"]) == 2
 
@@ -67,7 +67,7 @@ def test_the_resolved_configuration_keeps_names_and_runs_again(several: Any) -> 
     several.run("run", "tiny.yaml")
     resolved = next(several.workdir.glob("runs/*/config.yaml"))
     assert "name: small" in resolved.read_text() and "of: [small, wide]" in resolved.read_text()
-    assert "Everything is done" in several.run("plan", str(resolved))
+    assert "all cached" in several.run("plan", str(resolved))
 
 
 def test_without_of_the_nearest_before_is_read(several: Any) -> None:
@@ -86,19 +86,23 @@ def test_sample_asks_which_model_and_takes_it_by_name(several: Any) -> None:
 @pytest.mark.parametrize(
     ("teach", "judge", "told"),
     [
-        ("[{name: a, steps: 2}, {name: a, steps: 3}]", "{}", "5: teach.a.name: the name 'a' is taken"),
+        (
+            "[{name: a, steps: 2}, {name: a, steps: 3}]",
+            "{}",
+            "5: teach.a.name: the name 'a' is used by an earlier entry",
+        ),
         ("[{name: a, steps: 2}, {steps: 3}]", "{}", "5: teach[1]: has no name."),
-        ("[{name: 大, steps: 2}]", "{}", "5: teach[0].name: '大' is not a name of an entry."),
+        ("[{name: 大, steps: 2}]", "{}", "5: teach[0].name: '大' is not a valid name for an entry."),
         ("[]", "{}", "5: teach: is an empty list."),
         ("[{name: small, stesp: 2}]", "{}", "5: teach.small.stesp: unknown key. Did you mean 'steps'?"),
         (
             "[{name: small}]",
             "{of: smal}",
-            "6: judge.of: no section before this one is called 'smal'. Did you mean 'small'?",
+            "6: judge.of: no earlier section is named 'smal'. Did you mean 'small'?",
         ),
         ("[{name: small}]", "{of: sift}", "6: judge.of: sift makes documents, and the stage judge reads model."),
         ("[{name: small}]", "{of: [small, small]}", "6: judge.of: names small twice."),
-        ("[{name: small}]", "{of: 3}", "6: judge.of: should be the name of what is read"),
+        ("[{name: small}]", "{of: 3}", "6: judge.of: should be a name or a list of names"),
     ],
 )
 def test_a_wrong_name_is_told_with_its_line(folder: Any, teach: str, judge: str, told: str) -> None:

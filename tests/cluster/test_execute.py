@@ -27,13 +27,13 @@ def test_a_run_publishes_every_stage_and_says_what_to_do_next(finished: Any) -> 
 def test_a_second_run_does_nothing_and_says_why(finished: Any) -> None:
     before = finished.published()
     printed = finished.run("run", "tiny.yaml")
-    assert printed.count("done before: same parameters and inputs") == 4
+    assert printed.count("cached: same parameters and inputs") == 4
     assert finished.published() == before
 
 
 def test_a_changed_parameter_redoes_what_follows_and_is_named(finished: Any) -> None:
     plan = finished.run("plan", "tiny.yaml", "sift.longest=3")
-    assert "sift.longest 8 → 3" in plan and "redone unless its input sift comes out the same" in plan
+    assert "sift.longest 8 → 3" in plan and "runs again unless its input sift is unchanged" in plan
     finished.run("run", "tiny.yaml", "sift.longest=3")
     assert {stage: len(found) for stage, found in finished.published().items()} == {
         "gather": 1, "sift": 2, "teach": 2, "judge": 1,
@@ -42,7 +42,7 @@ def test_a_changed_parameter_redoes_what_follows_and_is_named(finished: Any) -> 
 
 def test_where_and_how_wide_changes_no_fingerprint(finished: Any) -> None:
     plan = finished.run("plan", "tiny.yaml", "cluster.workers=2", "cluster.beam.workers=1", "name=other", "seed=3")
-    assert "Everything is done" in plan
+    assert "all cached" in plan
     assert "another numerics class (workers 1, here 2)" in plan
 
 
@@ -51,10 +51,10 @@ def test_a_command_to_type_next_carries_the_overrides_that_were_given(folder: An
     quoted = "tiny.yaml 'gather.words=[铁, iron ore]' sift.longest=5"
     assert folder.run("check", "tiny.yaml", *given).strip().endswith(f"Next: bloomery plan {quoted}")
     assert folder.run("plan", "tiny.yaml", *given).strip().endswith(f"Next: bloomery run {quoted}")
-    assert f"go on       bloomery run {quoted}" in folder.run("run", "tiny.yaml", *given, "--to", "sift")
+    assert f"next        bloomery run {quoted}" in folder.run("run", "tiny.yaml", *given, "--to", "sift")
     sweep = ("sift.longest=5,6", "gather.words=[铁]", "--to", "teach")
     printed = folder.run("sweep", "tiny.yaml", *sweep, code=1, BEHAVE_teach="fail")
-    assert "To go on:\nbloomery sweep tiny.yaml sift.longest=5,6 'gather.words=[铁]' --to teach\n" in printed
+    assert "To resume, run:\nbloomery sweep tiny.yaml sift.longest=5,6 'gather.words=[铁]' --to teach\n" in printed
 
 
 def test_a_failure_is_one_sentence_and_ends_with_the_command_that_resumes(folder: Any) -> None:
@@ -63,7 +63,7 @@ def test_a_failure_is_one_sentence_and_ends_with_the_command_that_resumes(folder
     assert "Traceback" not in printed
     assert printed.strip().splitlines()[-1] == "bloomery run tiny.yaml sift.longest=5"
     assert folder.run("runs").count("failed") == 1
-    assert "done before" in folder.run("run", "tiny.yaml", "sift.longest=5")
+    assert "cached: " in folder.run("run", "tiny.yaml", "sift.longest=5")
 
 
 def test_an_unforeseen_error_names_its_place_and_leaves_its_trace_in_the_log(folder: Any) -> None:
@@ -100,7 +100,7 @@ def test_a_killed_run_goes_on_from_its_finished_parts(folder: Any, wait_for: Wai
     assert "resumed" in folder.run("plan", "tiny.yaml")
     printed = folder.run("run", "tiny.yaml")
     assert "resuming, attempt 2" in printed
-    assert "done before" in printed  # gather and sift
+    assert "cached: " in printed  # gather and sift
     (artifact,) = folder.published()["teach"]
     assert json.loads((artifact / "journal.jsonl").read_text().splitlines()[0])["attempt_seen"] == 2
     assert not list(folder.workdir.glob("draft/teach/*"))
@@ -141,7 +141,7 @@ def test_two_runs_in_one_work_directory_are_kept_apart(folder: Any, wait_for: Wa
 def test_from_and_to_choose_a_range(folder: Any) -> None:
     printed = folder.run("run", "tiny.yaml", "--to", "sift")
     assert list(folder.published()) == ["gather", "sift"]
-    assert "go on       bloomery run tiny.yaml" in printed
+    assert "next        bloomery run tiny.yaml" in printed
     assert "[1/1] judge" not in folder.run("run", "tiny.yaml", "--from", "teach", "--to", "teach")
     assert sorted(folder.published()) == ["gather", "sift", "teach"]
 
@@ -188,7 +188,7 @@ def test_folders_called_pipeline_and_training_do_not_hide_ours(folder: Any) -> N
 def test_a_run_repeats_from_its_resolved_configuration(folder: Any) -> None:
     folder.run("run", "tiny.yaml", "sift.longest=4")
     (resolved,) = folder.workdir.glob("runs/*/config.yaml")
-    assert "Everything is done" in folder.run("plan", str(resolved))
+    assert "all cached" in folder.run("plan", str(resolved))
 
 
 def test_the_run_directory_holds_what_was_asked_and_found(finished: Any) -> None:

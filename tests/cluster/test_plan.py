@@ -95,7 +95,7 @@ def test_a_changed_rule_redoes_the_rules_and_not_the_signals(folder: Path) -> No
         "ingest": "done", "signals": "done", "clean": "stale", "dedupe": "stale",
     }  # fmt: skip
     assert "clean.filters.length.min_units" in found["clean"].reason and "99" in found["clean"].reason
-    assert found["dedupe"].reason == "redone unless its input clean comes out the same"
+    assert found["dedupe"].reason == "runs again unless its input clean is unchanged"
 
 
 def test_a_draft_of_the_same_fingerprint_is_resumed(folder: Path) -> None:

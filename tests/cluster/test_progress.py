@@ -15,7 +15,7 @@ from pipeline.core.progress import Progress
 def standing(*messages: tuple[float, dict[str, object]]) -> StageProgress:
     made = StageProgress("dedupe", started=0.0)
     for when, message in messages:
-        made.take(message, when)
+        made.apply(message, when)
     return made
 
 

@@ -12,11 +12,11 @@ def counts(folder: Any) -> dict[str, int]:
 
 def test_equal_bytes_under_another_parameter_are_read_as_what_they_are(finished: Any) -> None:
     plan = finished.run("plan", "tiny.yaml", "sift.longest=9")
-    assert plan.count("redone unless its input") == 2 and "sift.longest 8 → 9" in plan
+    assert plan.count("runs again unless its input") == 2 and "sift.longest 8 → 9" in plan
     printed = finished.run("run", "tiny.yaml", "sift.longest=9")
     assert counts(finished) == {"gather": 1, "sift": 2, "teach": 1, "judge": 1}
-    assert "done before: same input bytes, published" in printed and printed.count("✓") == 1
-    assert "Everything is done" in finished.run("plan", "tiny.yaml", "sift.longest=9")
+    assert "cached: same input bytes, published" in printed and printed.count("✓") == 1
+    assert "all cached" in finished.run("plan", "tiny.yaml", "sift.longest=9")
 
 
 def test_what_was_taken_stands_in_the_plan_the_lineage_and_the_links(finished: Any) -> None:

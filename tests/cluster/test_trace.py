@@ -125,7 +125,7 @@ def test_a_document_names_every_step_that_saw_it(work: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize(
     ("document", "place"),
-    [("d40", "in validation of pack"), ("twin", "in duplicates of dedupe"), ("nobody", "No stage knows")],
+    [("d40", "in validation of pack"), ("twin", "in duplicates of dedupe"), ("nobody", "No stage of this run has")],
 )
 def test_a_document_that_was_not_trained_on_is_found_where_it_went(work: Path, document: str, place: str) -> None:
     with pytest.raises(UserError, match=place):
@@ -133,7 +133,7 @@ def test_a_document_that_was_not_trained_on_is_found_where_it_went(work: Path, d
 
 
 def test_a_step_beyond_the_run_is_refused(work: Path) -> None:
-    with pytest.raises(UserError, match="it has steps 1 to 7"):
+    with pytest.raises(UserError, match="this run has steps 1 to 7"):
         trace(work, None, step=8, document=None)
 
 

@@ -65,7 +65,7 @@ def test_new_files_are_read_beside_the_earlier_ones_and_nothing_is_lost(
     ids = [name for part in parts for name in pq.read_table(part, columns=["id"])["id"].to_pylist()]
     assert len(ids) == len(set(ids)) == dedupe["counts"]["out"]
     assert "ingest.part-1" in (newest / "report.html").read_text(encoding="utf-8")
-    assert bloomery("run", grown, "--to", "dedupe").count("done before") == 7
+    assert bloomery("run", grown, "--to", "dedupe").count("cached: ") == 7
 
 
 @pytest.mark.long

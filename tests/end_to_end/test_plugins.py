@@ -180,7 +180,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Iterator[P
     for kind, (_, code) in KINDS.items():
         (where / "mine" / f"{kind}.py").write_text(f"from mine.shared import WORD\n{code}", encoding="utf-8")
     (where / "own.yaml").write_text(CONFIG.format(corpus=corpus), encoding="utf-8")
-    assert "nothing wrong" in ask(where, "check", "own.yaml")
+    assert "no problems found" in ask(where, "check", "own.yaml")
     assert "9 of 9 stages to run" in ask(where, "plan", "own.yaml")
     ask(where, "run", "own.yaml")
     with pytest.MonkeyPatch.context() as patch:

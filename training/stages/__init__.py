@@ -15,7 +15,8 @@ STAGES: tuple[StageSpec, ...] = (
             "training.cross_checks:rows_and_model", "training.cross_checks:family_and_options",
             "training.cross_checks:tokenizer_and_objective",
         ),
-        report="training.reports.pretrain:pretrain", order="training.order:training_order",
+        report="training.reports.pretrain:pretrain", compared="training.reports.compared:pretrain",
+        order="training.order:training_order",
         sampler="training.sampling:ModelSampler", label="checkpoint", named=True, input_params=("tokens.length",),
     ),
     StageSpec(
@@ -25,12 +26,14 @@ STAGES: tuple[StageSpec, ...] = (
         section_type="training.evaluation.section:Evaluate", params="training.evaluation.section:evaluate_params",
         files="training.evaluation.section:file_sources",
         checks=("training.cross_checks:tasks_and_family",), report="training.reports.evaluate:evaluate",
+        compared="training.reports.compared:evaluate",
         prompts="training.evaluation.section:prompts", label="scores", named=True, input_params=("model.seed",),
     ),
     StageSpec(
         name="export", version=2, section="export", needs=("tokenizer", "tokens", "model"), makes="files", work="task",
         run="training.stages.export:run",
         section_type="training.export.section:Export",
-        checks=("training.cross_checks:formats_and_model",), label="export", named=True, input_params=("model.*",),
+        checks=("training.cross_checks:formats_and_model",), compared="training.reports.compared:export",
+        label="export", named=True, input_params=("model.*",),
     ),
 )  # fmt: skip

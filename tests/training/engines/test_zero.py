@@ -30,7 +30,12 @@ def train(folder: Path, names: list[str], *, world: int, steps: int, path: Path)
         )
         for rank in range(world)
     ]  # fmt: skip
-    printed = [process.communicate(timeout=120)[0] for process in started]
+    try:
+        # guards against a hang alone: 27 trainings take a minute of an idle machine, and many on a busy one
+        printed = [process.communicate(timeout=900)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
     assert not any(process.returncode for process in started), "\n".join(printed)
     curves: dict[str, list[float]] = json.loads((folder / "curves.json").read_text())
     return curves

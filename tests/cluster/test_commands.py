@@ -56,4 +56,4 @@ def test_doctor_tells_a_library_that_does_not_import_or_is_of_another_version(
     printed = capsys.readouterr().out
     assert "✗ libraries     pyarrow 25.0.1 (required: <3); no-such-thing is missing (required: >=1)" in printed
     assert "✗ Ray           does not import: ModuleNotFoundError: No module named '铁'" in printed
-    assert "2 to mend" in printed
+    assert "2 checks failed" in printed

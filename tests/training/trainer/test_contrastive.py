@@ -40,7 +40,7 @@ SMALL: JsonObject = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """Rows of one or two documents, each of which speaks with a few words of its own."""
     root, draw = tmp_path_factory.mktemp("contrastive"), np.random.default_rng(5)
     rows = [[*_document(draw, at % 29), 0, *_document(draw, at * 7 % 29)][:LENGTH] for at in range(ROWS)]
@@ -75,12 +75,12 @@ def _published(folder: Path, kind: JsonValue, files: list[FileEntry], params: Js
 
 
 @pytest.fixture
-def make(make_job: Callable[..., Job], made: dict[str, Artifact]) -> Callable[..., Job]:
+def make(make_job: Callable[..., Job], artifacts: dict[str, Artifact]) -> Callable[..., Job]:
     """make("a", "bert", workers=2) → a Job on these rows."""
 
     def job(name: str, family: str, **options: JsonValue) -> Job:
         model = {"family": family, **SHAPES[family], **options.pop("model", {})}
-        return replace(make_job(name, model=model, **{**SMALL, **options}), inputs=Inputs.of(made))
+        return replace(make_job(name, model=model, **{**SMALL, **options}), inputs=Inputs.of(artifacts))
 
     return job
 

@@ -48,8 +48,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """Rows of four documents in two languages, over and over, and a tokenizer with the marks."""
     root = tmp_path_factory.mktemp("encoder")
     (root / "tokenizer").mkdir()
-    made = BytePair(TokenizerOptions(specials=MARKS)).train(TEXTS * 3, 400)
-    (root / "tokenizer" / "tokenizer.json").write_text(made, encoding="utf-8")
+    tokenizer_json = BytePair(TokenizerOptions(specials=MARKS)).train(TEXTS * 3, 400)
+    (root / "tokenizer" / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
     reference = load(root / "tokenizer" / "tokenizer.json")
     stream = [token for text in TEXTS * 20 for token in (*reference.encode_text(text), reference.end_of_text)]
     rows = [stream[at : at + LENGTH] for at in range(0, len(stream), LENGTH)]
@@ -77,10 +77,10 @@ def _published(folder: Path, kind: str, files: list[FileEntry], params: JsonObje
 
 @pytest.fixture
 def make(make_job: Callable[..., Job], inputs: dict[str, Artifact]) -> Callable[..., Job]:
-    def made(name: str, **options: JsonValue) -> Job:
+    def make_job_of(name: str, **options: JsonValue) -> Job:
         return replace(make_job(name, **{"optimizer": "adamw", **SMALL, **options}), inputs=Inputs.of(inputs))
 
-    return made
+    return make_job_of
 
 
 def curve(job: Job) -> dict[str, list[JsonValue]]:

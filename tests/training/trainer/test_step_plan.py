@@ -1,4 +1,4 @@
-"""A batch is said once, globally: what each worker does follows from it."""
+"""`batch_tokens` is the batch of all workers together: what each worker does follows from it."""
 
 from __future__ import annotations
 

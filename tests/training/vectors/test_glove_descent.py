@@ -74,8 +74,8 @@ def test_a_pass_over_the_cells_ends_where_the_published_algorithm_does(width: in
 @pytest.mark.parametrize("count", [0.2, 3.0, 50.0])
 def test_a_step_is_the_gradient_that_autograd_finds(count: float) -> None:
     width, draw = 20, torch.Generator().manual_seed(3)
-    made = [torch.randn(shape, generator=draw, dtype=torch.float64) for shape in [(width,), (width,), (), ()]]
-    w, c, b, d = (tensor.requires_grad_() for tensor in made)
+    parameters = [torch.randn(shape, generator=draw, dtype=torch.float64) for shape in [(width,), (width,), (), ()]]
+    w, c, b, d = (tensor.requires_grad_() for tensor in parameters)
     gradients = torch.autograd.grad(loss(w, c, b, d, torch.tensor(count)), [w, c, b, d])
     words, contexts = (
         rows(v.detach().numpy()[None], bias.detach().numpy()[None], np.float32(1), context=context)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The logistic function by a fraction of polynomials, and what is made of it."""
+"""The logistic function by a fraction of polynomials, and its loss."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_gradients_and_nats_are_those_of_the_labels_and_blanks_have_none() -> No
     chance = sigmoid(scores[:24].reshape(4, 6).astype(np.float64))
     loss = answered(scores, labels, 4, 6, 0.1)
     counted = labels != 0.5
-    said = np.where(labels == 1, chance, 1 - chance)[:, counted]
-    assert loss == pytest.approx(-np.log(said).sum(), rel=1e-5)
+    label_probabilities = np.where(labels == 1, chance, 1 - chance)[:, counted]
+    assert loss == pytest.approx(-np.log(label_probabilities).sum(), rel=1e-5)
     np.testing.assert_allclose(scores[:24].reshape(4, 6), 0.1 * (labels - chance), atol=1e-7)
     assert not scores[:24].reshape(4, 6)[:, ~counted].any()
 

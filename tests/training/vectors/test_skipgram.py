@@ -27,10 +27,10 @@ def window_loss(objective: str, inputs: Tensor, outputs: Tensor, labels: Tensor)
 
 def tables(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     draw = np.random.default_rng(seed)
-    made = [np.zeros((ROWS + 1, STRIDE), np.float32) for _ in range(2)]
-    for table in made:
+    tables = [np.zeros((ROWS + 1, STRIDE), np.float32) for _ in range(2)]
+    for table in tables:
         table[:ROWS, :20] = draw.normal(size=(ROWS, 20)) * 0.5
-    return made[0], made[1]
+    return tables[0], tables[1]
 
 
 def moved(

@@ -88,9 +88,9 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
 
 
 def _count_stages(supervisor: Supervisor, steps: Mapping[str, PlannedStep], selected: Sequence[str]) -> str:
-    """ "9 stages: all cached", "9 stages: 7 cached"; forced steps are not cached."""
+    """ "9 stages, all cached", "9 stages, 7 cached"; forced steps are not cached."""
     cached = 0 if supervisor.options.force else sum(steps[step].artifact is not None for step in selected)
-    state = "" if not cached else ": all cached" if cached == len(selected) else f": {cached} cached"
+    state = "" if not cached else ", all cached" if cached == len(selected) else f", {cached} cached"
     return f"{len(selected)} {'stage' if len(selected) == 1 else 'stages'}{state}"
 
 

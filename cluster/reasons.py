@@ -29,7 +29,8 @@ def reason(
     changes += differences(without_sources(old.manifest.params), without_sources(params), spec.section)
     redone = [stage for stage in inputs if stage in pending and stage in old.manifest.inputs]
     if redone and not changes and inputs.keys() == old.manifest.inputs.keys():
-        return f"runs again unless its input {' and '.join(redone)} is unchanged"
+        inputs_are = "input {} is" if len(redone) == 1 else "inputs {} are"
+        return f"runs again unless its {inputs_are.format(' and '.join(redone))} unchanged"
     for stage, now in inputs.items():
         then = old.manifest.inputs.get(stage)
         if stage in redone:

@@ -9,7 +9,7 @@ from cluster.config import load
 from cluster.program import command
 
 MARKS = {"done": "=", "resume": "↻", "stale": "✱", "run": "+"}
-WORDS = {"done": "cached", "resume": "resume", "stale": "changed", "run": "new"}
+WORDS = {"done": "cached", "resume": "resumed", "stale": "changed", "run": "new"}
 
 
 def check(path: Path, overrides: Sequence[str]) -> None:

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from pipeline.filters.base import Floats, Rule
 from pipeline.filters.limits import CHARACTERS, WORDS, limit_key
-from pipeline.kernels import column
-from pipeline.text.language import canonical, fallbacks, is_counted_by_character
+from pipeline.text import unicode
+from pipeline.text.language import canonical, count_scripts, detect_by_script, fallbacks, is_counted_by_character
 
 Ints = npt.NDArray[np.int64]
 
@@ -58,7 +58,8 @@ def resolve_languages(
     wrong = [row for row, tag in enumerate(resolved) if is_counted_by_character(tag) is not by_characters[row]]
     if not wrong:
         return resolved, values
-    scripts = column.languages(texts.take(pa.array(wrong)).combine_chunks()).to_pylist()
+    contradicted = texts.take(pa.array(wrong)).to_pylist()
+    scripts = detect_by_script(count_scripts(contradicted, unicode.tables().scripts))
     for row, script in zip(wrong, scripts, strict=True):
         is_chinese = "zh" in fallbacks(resolved[row])
         resolved[row] = "en" if is_chinese and script in (None, "und-Latn") else script

@@ -19,6 +19,9 @@ from pipeline.tokenizers.tokenizer_json import TokenizerJson
 TRAINING_CHARACTERS = 256
 # as in BERT, where a longer word becomes one unknown token (Devlin et al. 2019)
 WORDPIECE_CHARACTERS = 100
+# some of the signs that no splitter leaves inside a run of letters or digits: without them Chinese is one long run
+_SEPARATORS = re.compile(r"[\s,.;:!?\"'()，。；：！？、（）《》「」“”]+")
+_SYMBOLS = re.compile(r"(?:[^\w\s]|_)+")
 
 
 def split(limit: int) -> pre_tokenizers.PreTokenizer:
@@ -50,7 +53,11 @@ def _may_have_long_run(text: str, limit: int) -> bool:
         return False
     words = text.split()
     if max(map(len, words), default=0) > limit:
-        return True
+        # splitting a whole document costs ten times these two passes, and nearly no Chinese document needs it
+        if max(map(len, _SEPARATORS.split(text))) > limit:
+            return True
+        if any(symbols.end() - symbols.start() > limit for symbols in _SYMBOLS.finditer(text)):
+            return True
     blanks = len(text) - sum(map(len, words))
     return blanks - len(words) >= limit and re.search(rf"\s{{{limit + 1}}}", text) is not None
 

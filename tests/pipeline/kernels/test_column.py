@@ -6,6 +6,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.kernels.column import languages, measure, shingle_hashes, signatures
+from pipeline.text.language import count_scripts, detect_by_script
+from pipeline.text.unicode import tables
 
 
 def column(*texts: str | None) -> pa.Array:
@@ -44,3 +46,9 @@ def test_a_document_of_five_megabytes_is_measured() -> None:
     text = "今天天气很好。The weather is fine today, 3 times.\n" * 90_000
     signals = measure(column("short", text), ["en", "en"])
     assert signals["units"].tolist() == [1, 13 * 90_000]
+
+
+def test_a_few_texts_are_detected_alike_without_the_kernel() -> None:
+    texts = ["床前明月光 shines 10", "", "ภาษาไทย и кириллица 𠀀", "1234 …", "Ünïcode naïve", "かな漢字"]
+    detected = detect_by_script(count_scripts(texts, tables().scripts))
+    assert detected == languages(column(*texts)).to_pylist()

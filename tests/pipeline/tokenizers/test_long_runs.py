@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tokenizers
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from pipeline.tokenizers import long_runs
@@ -116,3 +118,15 @@ def test_texts_are_cut_as_they_come() -> None:
     assert sum(map(len, long_runs.cut(("a b " * 50_000 for _ in range(40)), splitter))) == 40 * 200_000
     assert tracemalloc.get_traced_memory()[1] < 40 * 200_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "splitter", [pre_tokenizers.ByteLevel(add_prefix_space=False), pre_tokenizers.BertPreTokenizer()]
+)
+@given(text=st.text("ab1_-.,'(， 。铁\n\t\u0301", max_size=60))
+def test_no_long_run_is_overlooked_before_a_text_is_split(splitter: pre_tokenizers.PreTokenizer, text: str) -> None:
+    # a run may take the blank before it along
+    is_long = any(end - start > 9 for _, (start, end) in splitter.pre_tokenize_str(text))
+    parts = list(long_runs.cut([text], splitter, 8))
+    assert "".join(parts) == text
+    assert not is_long or len(parts) > 1

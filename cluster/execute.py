@@ -91,7 +91,7 @@ def _count_stages(supervisor: Supervisor, steps: Mapping[str, PlannedStep], sele
     """ "9 stages, all cached", "9 stages, 7 cached"; forced steps are not cached."""
     cached = 0 if supervisor.options.force else sum(steps[step].artifact is not None for step in selected)
     state = "" if not cached else ", all cached" if cached == len(selected) else f", {cached} cached"
-    return f"{len(selected)} {'stage' if len(selected) == 1 else 'stages'}{state}"
+    return f"{figures.plural(len(selected), 'stage')}{state}"
 
 
 def _replan(supervisor: Supervisor, planner: Planner, remaining: Sequence[str]) -> dict[str, PlannedStep]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.config import load
 from cluster.program import command
+from pipeline.core import figures
 
 MARKS = {"done": "=", "resume": "↻", "stale": "✱", "run": "+"}
 WORDS = {"done": "cached", "resume": "resumed", "stale": "changed", "run": "new"}
@@ -16,7 +17,8 @@ def check(path: Path, overrides: Sequence[str]) -> None:
     """Raises: ConfigError with every problem."""
     loaded = load(path, overrides)
     stages = ", ".join(step.id for step in loaded.steps)
-    print(f"{path}: no problems found. {len(loaded.steps)} stages: {stages}.\nNext: {command('plan', path, overrides)}")
+    total = figures.plural(len(loaded.steps), "stage")
+    print(f"{path}: no problems found. {total}: {stages}.\nNext: {command('plan', path, overrides)}")
 
 
 def show_plan(path: Path, overrides: Sequence[str]) -> None:
@@ -40,6 +42,5 @@ def show_plan(path: Path, overrides: Sequence[str]) -> None:
             print(f"  {'':<{width}}  {step.numerics}")
     todo = sum(step.state != "done" for step in planned)
     following = command("run", path, overrides)
-    print(
-        f"{todo} of {len(planned)} stages to run. Next: {following}" if todo else f"{len(planned)} stages: all cached."
-    )
+    total = figures.plural(len(planned), "stage")
+    print(f"{todo} of {total} to run. Next: {following}" if todo else f"{total}, all cached.")

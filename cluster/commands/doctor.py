@@ -58,10 +58,8 @@ def doctor(workdir: Path) -> int:
 
 
 def _python() -> Iterator[Diagnosis]:
-    good = sys.version_info >= (3, 11)
-    yield Diagnosis(
-        "✓" if good else "✗", "Python", f"{platform.python_version()} (3.11 or later), {platform.machine()}"
-    )
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield Diagnosis("✓" if good else "✗", "Python", f"{platform.python_version()} (3.11 to 3.13), {platform.machine()}")
     linux = sys.platform == "linux"
     yield Diagnosis("✓" if linux else "✗", "system", f"{platform.system()} {platform.release()} (Linux is needed)")
 

@@ -67,6 +67,11 @@ def amount(value: float, unit: str) -> str:
     return size(value) if unit == "bytes" else f"{count(value)} {unit}"
 
 
+def plural(value: int, noun: str) -> str:
+    """A number of things: "1 stage", "9 stages"; nouns whose plural ends in s."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def percent(part: float, total: float) -> str:
     """Share of a whole with one decimal below ten per cent; an empty whole has no share."""
     if not total:

@@ -42,7 +42,7 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
     return StageReport(
         tiles=(Tile(figures.count(read), "documents read", f"{figures.count(quarantined)} quarantined"),),
         gates=(
-            FunnelColumn("raw", f"{figures.count(raw_files)} files", figures.size(raw_bytes), records),
+            FunnelColumn("raw", figures.plural(raw_files, "file"), figures.size(raw_bytes), records),
             FunnelColumn("documents", figures.count(read), figures.size(text_bytes), read, lost),
         ),
         chapters=(*_raw_files(artifacts), *_losses(steps, "reasons")),
@@ -57,12 +57,12 @@ def signals(steps: Sequence[ReportedStep]) -> StageReport:
 
 def clean(steps: Sequence[ReportedStep]) -> StageReport:
     """Documents that the rules kept."""
-    return _filtered(steps, "kept by rules")
+    return _filtered(steps, "kept by the rules")
 
 
 def dedupe(steps: Sequence[ReportedStep]) -> StageReport:
     """Documents without copies."""
-    return _filtered(steps, "without copies")
+    return _filtered(steps, "deduplicated")
 
 
 def _filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:

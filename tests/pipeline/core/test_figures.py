@@ -45,3 +45,7 @@ def test_what_is_no_finite_number_is_shown_by_its_name(value: float) -> None:
     for show in (figures.count, figures.duration, figures.significant):
         assert show(value) == str(value)
     assert str(value) in figures.short(value) and str(value) in figures.size(value)
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [figures.plural(n, "stage") for n in (0, 1, 1200)] == ["0 stages", "1 stage", "1,200 stages"]

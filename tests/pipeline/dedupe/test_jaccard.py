@@ -89,7 +89,7 @@ def test_a_bucket_larger_than_memory_is_met_in_slices(tmp_path: Path, monkeypatc
     stored(tmp_path, sets)
     store = SetStore(tmp_path, np.array([0, 300], np.uint64))
     whole = verify_pairs(group(300), store, 0.9)
-    monkeypatch.setattr("pipeline.dedupe.pairs.slices", lambda sizes: slice_sets(sizes, 500))
+    monkeypatch.setattr("pipeline.dedupe.pairs.slice_sets", lambda sizes: slice_sets(sizes, 500))
     cut = verify_pairs(group(300), store, 0.9)
     assert len(connected_components(whole["first"], whole["second"]).offsets) == 2
     assert len(connected_components(cut["first"], cut["second"]).offsets) == 2

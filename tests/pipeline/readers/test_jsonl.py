@@ -18,9 +18,9 @@ from pipeline.readers.jsonl import Jsonl
 from pipeline.readers.lines import utf8_blocks
 from pipeline.readers.section import Ingest
 
-DATA = Path(os.environ.get("BLOOMERY_DATA", "no-data"))
+DATA = Path(os.environ.get("BLOOMERY_DATA", "../shared/data"))
 FIELDS = {"id": "id", "text": "text", "url": "url", "language": None}
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="BLOOMERY_DATA names no folder")
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there: set BLOOMERY_DATA")
 
 
 def reader_of(limit: int = 64 << 20, **fields: Any) -> Jsonl:

@@ -12,7 +12,7 @@ from pipeline.core.files import RawFile
 from pipeline.readers import create_reader
 from pipeline.readers.base import BadRecord, Record
 
-DATA = Path(os.environ.get("BLOOMERY_DATA", "no-data"))
+DATA = Path(os.environ.get("BLOOMERY_DATA", "../shared/data"))
 TEXT = "第一段\r\nstill the first\r\n\r\n \n第二段\n\n\nthird"
 
 
@@ -76,7 +76,7 @@ def test_an_empty_file_is_a_bad_record_and_has_no_lines(tmp_path: Path) -> None:
     assert read(tmp_path / "empty.txt", "line") == []
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="BLOOMERY_DATA names no folder")
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there: set BLOOMERY_DATA")
 def test_real_text_files_are_read_unchanged() -> None:
     for path in sorted((DATA / "formats" / "txt").glob("*.txt")):
         (record,) = read(path, "file")

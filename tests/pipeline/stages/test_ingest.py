@@ -24,8 +24,8 @@ from pipeline.readers.section import Ingest, ingest_params
 from pipeline.stages import chunks as chunking
 from pipeline.stages import ingest
 
-DATA = Path(os.environ.get("BLOOMERY_DATA", "no-data"))
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="BLOOMERY_DATA names no folder")
+DATA = Path(os.environ.get("BLOOMERY_DATA", "../shared/data"))
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there: set BLOOMERY_DATA")
 MakeJob = Callable[..., Job]
 Planned = Callable[..., Job]
 

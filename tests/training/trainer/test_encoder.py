@@ -139,8 +139,8 @@ def kill_at_checkpoint(job: Job) -> None:
     write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
-        "from pipeline.core.job import Job\njob = json.loads(sys.argv[1])\n"
-        "launcher(job['resources']['cluster']).gang('training.trainer.worker:work',"
+        "from pipeline.core.job import ClusterOptions, Job\njob = json.loads(sys.argv[1])\n"
+        "launcher(ClusterOptions.from_dict(job['resources']['cluster'])).gang('training.trainer.worker:work',"
         " json.loads(Path(sys.argv[2]).read_text()), processes=1, job=Job.from_dict(job))"
     )
     plain = json.dumps({**job.to_dict(), "inputs": {}})

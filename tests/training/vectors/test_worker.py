@@ -157,9 +157,9 @@ def kill_at_checkpoint(job: Job) -> None:
     write_json(job.place.metrics / "spec.json", spec_of(job).to_dict())
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
-        "from pipeline.core.job import Job\n"
+        "from pipeline.core.job import ClusterOptions, Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
-        "launcher(job['resources']['cluster']).gang('training.vectors.worker:work', spec,"
+        "launcher(ClusterOptions.from_dict(job['resources']['cluster'])).gang('training.vectors.worker:work', spec,"
         " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"
     )
     plain = {**job.to_dict(), "inputs": {}}

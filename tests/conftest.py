@@ -6,10 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.job import ClusterOptions, Identity, Inputs, Job, JobPaths, Resources, SourceFiles
+
+# a busy machine is no mistake: no property has a deadline, and none fails because its examples came slowly
+hypothesis.settings.register_profile("bloomery", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("bloomery")
 
 
 @pytest.fixture(scope="session")

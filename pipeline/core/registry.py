@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, Protocol, TypeVar, cast
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject
+
+if TYPE_CHECKING:  # 0.1 s to import, which `--help` does not need
+    from pydantic import BaseModel
 
 OURS = frozenset({"cluster", "pipeline", "training"})
 SECTION = "pipeline.core.config:Section"
@@ -132,6 +133,8 @@ class Registry(Generic[T]):
         if entry is not None:
             section: type[BaseModel] = load(entry.section)
             return section
+        from pydantic import BaseModel
+
         target = self._plugin(name)
         if isinstance(target, type) and issubclass(target, BaseModel):
             return target

@@ -35,6 +35,20 @@ def ask(where: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def test_help_imports_nothing_slow() -> None:
+    code = (
+        "import contextlib, io, sys\n"
+        "from cluster import cli\n"
+        "sys.argv = ['bloomery', '--help']\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    cli.main()\n"
+        "slow = {'pydantic', 'yaml', 'numpy', 'pyarrow', 'polars', 'fsspec', 'torch', 'ray', 'apache_beam'}\n"
+        "print(*sorted(slow & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_help_names_every_command(tmp_path: Path) -> None:
     printed = ask(tmp_path, "--help")
     for command in ("init", "check", "plan", "run", "runs", "report", "sample", "trace", "doctor", "sweep"):

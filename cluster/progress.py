@@ -26,17 +26,33 @@ LONGEST_ADDRESS = 100  # the path of a socket may have 107 bytes
 
 
 class ProgressMessage(TypedDict, total=False):
-    """A message of pipeline.core.progress; a kind other than total, add and note is an event of the stage's own."""
+    """A message as it arrives: the fields of any kind (pipeline/core/messages.py), none of which is certain."""
 
     kind: str
     stage: str
-    step: str | int  # the name of a step; in "train" and "validate" the number of a training step
+    step: str | int  # the name of a step; in "train", "validate", "rank", "checkpoint_saved" that of a training step
     unit: str
     total: float
     n: float
     text: str
     loss: float
     tokens_per_second: float
+    left_s: float
+    waiting: int
+    running: int
+    done: int
+    task: str
+    attempt: int
+    worker: str
+    workers: int
+    host: str
+    pid: int
+    device: str
+    cause: str
+    bytes: int
+    rank: int
+    seconds: float | dict[str, float]  # by kind in "rank"
+    gpu_bytes: int
 
 
 class Listener:
@@ -131,6 +147,8 @@ class StageProgress:
     step: str = ""
     train: ProgressMessage = field(default_factory=lambda: ProgressMessage())
     validation: float | None = None
+    retried: int = 0  # tasks given out again
+    restarts: int = 0  # of the gang
 
     def apply(self, message: ProgressMessage, now: float | None = None) -> None:
         """Update the state with one message."""
@@ -152,6 +170,10 @@ class StageProgress:
             self.train |= message
         elif kind == "validate":
             self.validation = message.get("loss")
+        elif kind == "task_retried":
+            self.retried += 1
+        elif kind == "gang_restarted":
+            self.restarts += 1
 
     @property
     def share(self) -> float | None:
@@ -176,6 +198,10 @@ class StageProgress:
                 parts.append(f"{figures.duration(left)} left")
             if step.note:
                 parts.append(step.note)
+        if self.retried:
+            parts.append(f"{figures.plural(self.retried, 'task')} retried")
+        if self.restarts:
+            parts.append(f"restarted {self.restarts} ×")
         return " · ".join(parts) or f"starting, {figures.duration(now - self.started)}"
 
     def _training(self) -> list[str]:

@@ -30,6 +30,16 @@ class EventFields(TypedDict, total=False):
     message: ProgressMessage
     line: str
     error: str
+    # from messages of a stage: pipeline/core/messages.py
+    step: str | int
+    text: str
+    loss: float
+    task: str
+    worker: str
+    workers: int
+    device: str
+    cause: str
+    bytes: int
 
 
 class Event(EventFields, total=False):

@@ -12,9 +12,10 @@ from cluster import interrupt
 from cluster.child import StageRequest, StageResult, result_path
 from cluster.config import LoadedConfig
 from cluster.console import Console
+from cluster.events import announcement, event_of
 from cluster.plan import PlannedStep
 from cluster.process import ProcessExit, StageProcess, failure_message, oom_kills
-from cluster.progress import Listener, StageProgress
+from cluster.progress import Listener, ProgressMessage, StageProgress
 from cluster.result import RunOptions, relative
 from cluster.run import Run
 from cluster.run_records import EventFields
@@ -31,7 +32,6 @@ from pipeline.core.store import Store
 LAUNCHER = "cluster.launchers:launcher"
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
 LINGER_S = 20.0  # a thread of a library may keep a process alive after it wrote its result
-FREQUENT = ("add", "total", "train")  # messages that are too frequent to record one by one
 
 
 @dataclass
@@ -140,8 +140,7 @@ def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, res
             while (ended := process.poll()) is None:
                 for message in supervisor.listener.receive(0.1):
                     progress.apply(message)
-                    if message.get("kind") not in FREQUENT:
-                        supervisor.run.event("told", message=message)
+                    _record(supervisor, step, message)
                 supervisor.console.update(progress)
                 if linger == 0.0 and result.exists():
                     linger = time.monotonic() + LINGER_S
@@ -155,6 +154,15 @@ def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, res
             process.stop()
         raise
     return ended
+
+
+def _record(supervisor: Supervisor, step: PlannedStep, message: ProgressMessage) -> None:
+    """Add the event of a message to the run's records, and tell people what cannot wait for the next progress line."""
+    if event := event_of(message, step.id):
+        kind, fields = event
+        supervisor.run.event(kind, **fields)
+    if text := announcement(message):
+        supervisor.console.say(f"{supervisor.console.place} ! {text}")
 
 
 def _published(supervisor: Supervisor, step: PlannedStep, ended: ProcessExit, path: Path, *, killed: int) -> Artifact:

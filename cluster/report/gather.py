@@ -23,6 +23,7 @@ from pipeline.core.report import Chapter, FunnelColumn, ReportedStep, StageRepor
 from pipeline.core.stage import StageSpec
 from pipeline.core.store import Store
 
+OUTCOMES = ("stage_started", "stage_done", "skipped", "failed", "stopped")  # events that say where a step stands
 FUNNEL = Chapter("funnel", "From raw files to tokens", ())
 
 
@@ -129,7 +130,7 @@ def _rows(
     run: Run, specs: Sequence[StageSpec], artifacts: Mapping[str, Artifact], events: Sequence[Event]
 ) -> list[StageRow]:
     """A row for each step, cached ones included."""
-    outcome = {event["stage"]: event["event"] for event in events if event.get("stage") and event["event"] != "told"}
+    outcome = {event["stage"]: event["event"] for event in events if event["event"] in OUTCOMES}
     by_name = {spec.name: spec for spec in specs}
     return [_row(step, outcome.get(step.id), artifacts.get(step.id), by_name.get(step.stage)) for step in run.plan()]
 

@@ -2,7 +2,7 @@
 
 How a message travels is a `Transport`, named by the scheme of an address: "unix:PATH" is a datagram to a socket of this
 host. A lost message only makes a progress bar wrong for a moment: results are in files. Each is one
-JSON object, {"kind": "total" | "add" | "note" | "<event>", "stage", "step", ...}. Cost: about 5 us a message.
+JSON object, {"kind", "stage", ...}; the kinds are in `messages.py`. Cost: about 5 us a message.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.core.files import JsonValue
+from pipeline.core.messages import Message
 
 _LOCAL = threading.local()
 
@@ -53,18 +54,22 @@ class Progress:
 
     def total(self, step: str, total: float, unit: str) -> None:
         """Say how much work `step` has, in `unit` ("bytes", "steps", "documents")."""
-        self.event("total", step=step, total=total, unit=unit)
+        self.send({"kind": "total", "step": step, "total": total, "unit": unit})
 
     def add(self, step: str, n: float = 1) -> None:
         """Say that `n` more units of `step` are done."""
-        self.event("add", step=step, n=n)
+        self.send({"kind": "add", "step": step, "n": n})
 
     def note(self, step: str, text: str) -> None:
         """One line for people: shown beside the bar and kept in the run's events."""
-        self.event("note", step=step, text=text)
+        self.send({"kind": "note", "step": step, "text": text})
+
+    def send(self, message: Message) -> None:
+        """Tell what happened, for example that a task was retried."""
+        self.event(**message)
 
     def event(self, kind: str, **fields: JsonValue) -> None:
-        """Any other event, for example kind="train", step=12, loss=3.1."""
+        """A message of a kind that has no type, for example kind="train", step=12, loss=3.1."""
         if not self.address:
             return
         scheme, _, place = self.address.partition(":")

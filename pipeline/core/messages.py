@@ -1,0 +1,123 @@
+"""The messages that a stage sends to the supervisor with `job.progress.send`, one type for each kind.
+
+Messages inform people and decide nothing: a lost one changes no result. The kinds in `FREQUENT` update the console and
+the metrics; all others are also a line of events.jsonl, with the same fields (cluster/README.md). `worker` is a rank of
+a gang ("3"), or any other name that is unique among the workers of a stage; `host` is a host name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+FREQUENT = frozenset({"total", "add", "train", "queue", "rank"})
+
+
+class Total(TypedDict):
+    """How much work a step has; sent again, the step starts from nothing."""
+
+    kind: Literal["total"]
+    step: str
+    total: float
+    unit: str
+
+
+class Add(TypedDict):
+    """`n` more units of a step are done."""
+
+    kind: Literal["add"]
+    step: str
+    n: float
+
+
+class Note(TypedDict):
+    """A line for people."""
+
+    kind: Literal["note"]
+    step: str
+    text: str
+
+
+class Queue(TypedDict):
+    """Tasks of a step by state, whenever they change; at most a few times a second."""
+
+    kind: Literal["queue"]
+    step: str
+    waiting: int
+    running: int
+    done: int
+
+
+class TaskRetried(TypedDict):
+    """A task is given out again because its worker was lost. `attempt`: the one that begins, from 2."""
+
+    kind: Literal["task_retried"]
+    step: str
+    task: str
+    attempt: int
+    worker: str  # the one that had it
+    cause: str
+
+
+class WorkerStarted(TypedDict):
+    """A worker is ready: a rank of a gang, or one that takes tasks. `device`: "cpu" or the name of its GPU."""
+
+    kind: Literal["worker_started"]
+    worker: str
+    host: str
+    pid: int
+    device: str
+
+
+class WorkerLost(TypedDict):
+    """A worker ended before its work did, or does not answer. `host` is empty where it is not known."""
+
+    kind: Literal["worker_lost"]
+    worker: str
+    host: str
+    cause: str
+
+
+class GangRestarted(TypedDict):
+    """A gang starts again after a loss. `attempt`: the one that begins, from 2; `workers`: its number of ranks."""
+
+    kind: Literal["gang_restarted"]
+    attempt: int
+    workers: int
+    cause: str
+
+
+class CheckpointSaved(TypedDict):
+    """A checkpoint is complete: a run that fails now resumes after `step`. `seconds`: what training waited for it."""
+
+    kind: Literal["checkpoint_saved"]
+    step: int
+    bytes: int
+    seconds: float
+
+
+class Validated(TypedDict):
+    """The held-out loss after a training step, in nats per token."""
+
+    kind: Literal["validate"]
+    step: int
+    loss: float
+
+
+class RankState(TypedDict):
+    """How a rank of a gang is doing, about once a second.
+
+    `seconds`: what it has done since its gang started, by kind (training/trainer/goodput.py).
+    """
+
+    kind: Literal["rank"]
+    rank: int
+    host: str
+    step: int
+    seconds: dict[str, float]
+    gpu_bytes: NotRequired[int]  # allocated on its GPU; absent on a CPU
+
+
+Message = (
+    Total | Add | Note | Queue | TaskRetried | WorkerStarted | WorkerLost | GangRestarted | CheckpointSaved | Validated
+    | RankState
+)  # fmt: skip

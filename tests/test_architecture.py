@@ -6,9 +6,8 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipeline", "training", "cluster")
@@ -65,12 +64,18 @@ LATE = {
 IMPORT_STRING = re.compile(rf"({'|'.join(PACKAGES)})(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file is parsed once for all rules."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Everything a file imports, within functions too, but for what it imports for type hints alone.
 
     A name that only type hints use is never bound when the program runs, so it ties no file to another.
     """
-    module = ast.parse(path.read_text(encoding="utf-8"))
+    module = parsed(path)
     hints = {id(below) for node in ast.walk(module) if _is_for_hints(node) for below in ast.walk(node)}
     for node in (node for node in ast.walk(module) if id(node) not in hints):
         if isinstance(node, ast.Import):
@@ -85,7 +90,7 @@ def _is_for_hints(node: ast.AST) -> bool:
 
 def import_strings(path: Path) -> Iterator[tuple[int, str]]:
     """Every text that names a module of ours, or something in one: "pipeline.readers:match", "cluster.child"."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and IMPORT_STRING.fullmatch(node.value):
             module = node.value.partition(":")[0]
             if ":" in node.value or (ROOT / module.replace(".", "/")).with_suffix(".py").exists():
@@ -100,24 +105,27 @@ def rule_of(path: Path) -> str:
     return max((rule for rule in MAY_IMPORT if name_of(path).startswith(f"{rule}/")), key=len, default="")
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_imports_point_down(path: Path) -> None:
+def allowed_for(path: Path) -> tuple[str, ...] | None:
+    """What a file may import; None for a file without a rule, which is the docstring of a package."""
     rule = rule_of(path)
-    if not rule:
-        return  # the docstring of a package
-    allowed = (rule.replace("/", "."), *MAY_IMPORT[rule])
+    return (rule.replace("/", "."), *MAY_IMPORT[rule]) if rule else None
+
+
+def test_imports_point_down() -> None:
     wrong = [
-        f"{name_of(path)}:{line}: {target}"
+        f"{name_of(path)}:{line}: {target}: may import {allowed} alone"
+        for path in FILES
+        if (allowed := allowed_for(path)) is not None
         for line, target in imports(path)
         if target.split(".")[0] in PACKAGES and not any(f"{target}.".startswith(f"{a}.") for a in allowed)
     ]
-    assert not wrong, f"{rule} may import {allowed} alone"
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_heavy_libraries_have_one_door(path: Path) -> None:
+def test_heavy_libraries_have_one_door() -> None:
     wrong = [
         f"{name_of(path)}:{line}: {target}"
+        for path in FILES
         for line, target in imports(path)
         for library, doors in DOORS.items()
         if target.split(".")[0] == library and not name_of(path).startswith(doors)
@@ -125,19 +133,16 @@ def test_heavy_libraries_have_one_door(path: Path) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_import_strings_point_down_unless_they_are_alternatives_of_a_table(path: Path) -> None:
-    rule = rule_of(path)
-    if not rule or name_of(path) in TABLES:
-        return
-    allowed = (rule.replace("/", "."), *MAY_IMPORT[rule])
+def test_import_strings_point_down_unless_they_are_alternatives_of_a_table() -> None:
     wrong = [
-        f"{name_of(path)}:{line}: {target}"
+        f"{name_of(path)}:{line}: {target}: may name {allowed} alone; alternatives stand in a table"
+        for path in FILES
+        if name_of(path) not in TABLES and (allowed := allowed_for(path)) is not None
         for line, target in import_strings(path)
         if not any(f"{target.replace(':', '.')}.".startswith(f"{a}.") for a in allowed)
         and f"{name_of(path)}: {target}" not in LATE
     ]
-    assert not wrong, f"{rule} may name {allowed} alone; alternatives stand in a table"
+    assert not wrong
 
 
 def test_tables_name_alternatives_of_their_own_package() -> None:
@@ -186,13 +191,13 @@ def test_no_import_of_ours_runs_in_a_circle() -> None:
                 waiting += arrows[here]
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_files_and_functions_keep_their_size(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 300, "a room this large usually holds two"
+def test_files_and_functions_keep_their_size() -> None:
+    large = [name_of(path) for path in FILES if len(path.read_text(encoding="utf-8").splitlines()) > 300]
+    assert not large, "a room this large usually holds two"
     long = [
         f"{name_of(path)}:{node.lineno}: {node.name} has {(node.end_lineno or 0) - node.lineno + 1} lines"
-        for node in ast.walk(ast.parse(text))
+        for path in FILES
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
     ]
     assert not long

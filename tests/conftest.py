@@ -12,6 +12,9 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.job import ClusterOptions, Identity, Inputs, Job, JobPaths, Resources, SourceFiles
 
+# fixtures `s3_server` and `s3_bucket`
+pytest_plugins = ["tests.support.s3"]
+
 # a busy machine is no mistake: no property has a deadline, and none fails because its examples came slowly
 hypothesis.settings.register_profile("bloomery", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("bloomery")

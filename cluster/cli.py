@@ -219,6 +219,7 @@ def _shortage_message(error: Exception) -> str:
 
 
 def _run_command() -> None:
+    from cluster.machine import require_address_space
     from pipeline.core.errors import BloomeryError
     from pipeline.core.registry import add_plugin_folder
 
@@ -231,6 +232,7 @@ def _run_command() -> None:
     add_plugin_folder(Path.cwd())  # all commands load plug-ins from the same folder
     try:
         reject_undecodable_arguments(sys.argv[1:])
+        require_address_space()
         app()
     except BloomeryError as error:
         print(error, file=sys.stderr)

@@ -56,8 +56,10 @@ cluster.run.Run.event = event
     assert "Traceback" not in printed and list(folder.published()) == ["gather"]
 
 
-def test_too_little_address_space_is_one_sentence(folder: Any) -> None:
-    done = shell(folder, f"ulimit -v 150000; {sys.executable} -m cluster.cli check tiny.yaml")
-    assert done.returncode == 1
-    assert done.stderr.startswith("out of memory. What is finished is kept;"), done.stderr
+@pytest.mark.parametrize("kilobytes", [150_000, 300_000])
+def test_too_little_address_space_is_one_sentence(folder: Any, kilobytes: int) -> None:
+    done = shell(folder, f"ulimit -v {kilobytes}; {sys.executable} -m cluster.cli check tiny.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ulimit -v allows "), done.stderr
+    assert "Raise it (ulimit -v unlimited)" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

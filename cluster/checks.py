@@ -16,6 +16,7 @@ from cluster.flow import Flow
 from cluster.launchers import requirements
 from cluster.program import program
 from pipeline.core import figures
+from pipeline.core.checks import Remark
 from pipeline.core.errors import UserError
 from pipeline.core.raw import RawFiles, RawSource
 from pipeline.core.registry import load
@@ -130,8 +131,11 @@ def sections_go_together(flow: Flow, tree: YamlTree) -> None:
     """The checks that the stage tables name."""
     for step, configured in zip(flow.steps, flow.configured(), strict=True):
         for check in step.spec.checks:
-            for mismatch in load(check)(configured):
-                tree.problem(mismatch.path, mismatch.what, mismatch.hint)
+            for result in load(check)(configured):
+                if isinstance(result, Remark):
+                    tree.remark(result.path, result.what)
+                else:
+                    tree.problem(result.path, result.what, result.hint)
 
 
 CHECKS: tuple[ConfigCheck, ...] = (

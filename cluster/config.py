@@ -29,7 +29,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A valid configuration, where it came from, and the secrets that must not be written down."""
+    """A valid configuration, where it came from, the secrets that must not be written down, and remarks on it."""
 
     config: RunConfig
     flow: Flow
@@ -37,6 +37,7 @@ class LoadedConfig:
     path: Path
     overrides: tuple[str, ...]
     secrets: dict[str, str]
+    remarks: tuple[Problem, ...] = ()
 
     @property
     def workdir(self) -> Path:
@@ -113,7 +114,8 @@ def validate(tree: YamlTree, path: Path, *, overrides: Sequence[str] = (), specs
     secrets = _secrets(tree)
     if config is None or tree.problems:
         raise ConfigError.of(_located(tree.problems, overrides, secrets, names))
-    return LoadedConfig(config, flow, names, path, tuple(overrides), secrets)
+    remarks = tuple(_located(tree.remarks, overrides, secrets, names))
+    return LoadedConfig(config, flow, names, path, tuple(overrides), secrets, remarks)
 
 
 def _empty_means_defaults(tree: YamlTree, sections: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Checks that a batch of so many tokens is a whole number of rows for every worker or block."""
+"""Whether a batch of so many tokens is whole rows, and what it costs where workers cannot share its rows evenly."""
 
 from __future__ import annotations
 
@@ -7,27 +7,46 @@ from training.compatibility import needs
 from training.section import Pretrain
 
 
-def _group(objective: Component) -> int:
-    """The number of rows that must stay together: they are compared with each other, or share text."""
-    group: int = objective.options.get("group", 2 if objective.options.get("pairs") == "next_sentence" else 1)
-    return group
-
-
-def batch_problem(section: Pretrain, *, length: int, workers: int) -> str | None:
-    """Why this batch is no whole number of rows for every worker, and the nearest size that is; None if it is one."""
-    blocks, group = section.engine.options.get("blocks"), _group(section.objective)
-    if blocks and blocks % workers:
-        return (
-            f"{blocks} blocks cannot be shared evenly by {workers} workers. Set pretrain.engine.blocks to a multiple."
-        )
+def batch_problem(section: Pretrain, *, length: int) -> str | None:
+    """Why this batch is no whole number of rows for every block, and the nearest size that is; None if it is one."""
     if "counts" in needs(section):  # a batch of any number of cells of the table
         return None
-    parts, unit = (f"{blocks} blocks", length * blocks) if blocks else (f"{workers} workers", length * workers * group)
+    blocks, group = section.engine.options.get("blocks"), _group(section.objective)
+    unit = length * (blocks or group)
     if section.batch_tokens % unit == 0:
         return None
     nearest = max(1, round(section.batch_tokens / unit)) * unit
     rows = f"groups of {group} rows" if group > 1 else "rows"
+    blocks_of_it = f" for each of {blocks} blocks" if blocks else ""
     return (
-        f"batch_tokens {section.batch_tokens:,} is not a whole number of {rows} of {length:,} tokens for each of "
-        f"{parts}; {nearest:,} is."
+        f"batch_tokens {section.batch_tokens:,} is not a whole number of {rows} of {length:,} tokens{blocks_of_it}; "
+        f"{nearest:,} is."
     )
+
+
+def uneven_batch(section: Pretrain, *, length: int, workers: int) -> str | None:
+    """What it costs that the workers cannot share this batch evenly; None if they can.
+
+    The rows of a step stay the same; the workers with fewer of them compute rows without tokens, or wait.
+    """
+    blocks, group = section.engine.options.get("blocks"), _group(section.objective)
+    if blocks:
+        parts, kind, option = blocks, "blocks", "pretrain.engine.blocks"
+    else:
+        parts, option = section.batch_tokens // (length * group), "batch_tokens"
+        kind = f"groups of {group} rows" if group > 1 else "rows"
+    if parts % workers == 0:
+        return None
+    most = -(-parts // workers)
+    idle = most * workers / parts - 1
+    even = most * workers if blocks else most * workers * length * group
+    return (
+        f"{parts:,} {kind} a step are not shared evenly by {workers:,} workers: a step takes as long as one of "
+        f"{most * workers:,}, {idle:.0%} more than its share. {option}: {even:,} would be even."
+    )
+
+
+def _group(objective: Component) -> int:
+    """The number of rows that must stay together: they are compared with each other, or share text."""
+    group: int = objective.options.get("group", 2 if objective.options.get("pairs") == "next_sentence" else 1)
+    return group

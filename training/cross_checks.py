@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.core.checks import ConfiguredStage, Mismatch
+from pipeline.core.checks import ConfiguredStage, Mismatch, Remark
 from pipeline.tokenizers.section import Pack, Tokenizer
 from training.augment import specials
-from training.batch_size import batch_problem
+from training.batch_size import batch_problem, uneven_batch
 from training.compatibility import family_problems
 from training.evaluation.section import Evaluate, file_problems, head_problem, task_problem
 from training.export.consumers import missing
@@ -22,8 +22,8 @@ from training.objectives import special_tokens
 from training.section import Pretrain
 
 
-def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
-    """A row fits the model's context and is longer than a window; a batch is whole rows for every worker."""
+def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch | Remark]:
+    """A row fits the model's context and is longer than a window; a batch is whole rows, evenly shared or at a cost."""
     pretrain, pack = stage.section, stage.section_of("tokens", Pack)
     if not isinstance(pretrain, Pretrain) or pack is None:
         return
@@ -37,8 +37,10 @@ def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch]:
     if window is not None and window >= pack.length:
         problem = f"a window of {window} words on each side is larger than a row of {pack.length} tokens."
         yield Mismatch((*stage.path, "objective"), problem, "Lengthen pack.length, or narrow the window.")
-    if size_problem := batch_problem(pretrain, length=pack.length, workers=stage.workers):
+    if size_problem := batch_problem(pretrain, length=pack.length):
         yield Mismatch((*stage.path, "batch_tokens"), size_problem)
+    elif cost := uneven_batch(pretrain, length=pack.length, workers=stage.workers):
+        yield Remark((*stage.path, "batch_tokens"), cost)
 
 
 def family_and_options(stage: ConfiguredStage) -> Iterator[Mismatch]:

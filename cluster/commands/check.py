@@ -18,6 +18,8 @@ def check(path: Path, overrides: Sequence[str]) -> None:
     loaded = load(path, overrides)
     stages = ", ".join(step.id for step in loaded.steps)
     total = figures.plural(len(loaded.steps), "stage")
+    for remark in loaded.remarks:
+        print(f"{remark} (no problem)")
     print(f"{path}: no problems found. {total}: {stages}.\nNext: {command('plan', path, overrides)}")
 
 

@@ -1,7 +1,7 @@
 """Input and output of a check between sections. Stage tables name the checks; `cluster` calls them.
 
-A check gets one configured stage and the stages that it reads, and yields every mismatch. It runs before any work, so
-it imports nothing heavy.
+A check gets one configured stage and the stages that it reads, and yields every mismatch and every remark. It runs
+before any work, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -49,4 +49,12 @@ class Mismatch:
     hint: str = ""
 
 
-SectionCheck = Callable[[ConfiguredStage], Iterator[Mismatch]]
+@dataclass(frozen=True)
+class Remark:
+    """What works and costs something: the path to point at, and what it costs. `check` shows it and refuses nothing."""
+
+    path: PathOf
+    what: str
+
+
+SectionCheck = Callable[[ConfiguredStage], Iterator[Mismatch | Remark]]

@@ -17,6 +17,7 @@ class NumericsClass(TypedDict, total=False):
     workers: int
     threads: int
     micro_batch_rows: int
+    empty_rows: int  # of a step, where workers do not share its rows evenly
     torch: str
     transformers: str
     numba: str

@@ -31,7 +31,8 @@ _SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), "+.inf": float("inf"),
 
 @dataclass
 class YamlTree:
-    """Plain data, the line (from 1) of every path in it, the problems met, and the text of expanded secrets by path.
+    """Plain data, the line (from 1) of every path in it, the problems met, what was remarked of
+    options that work, and the text of expanded secrets by path.
 
     `nulls`: paths whose value is the word null (or ~), as against nothing at all behind the colon.
     """
@@ -40,6 +41,7 @@ class YamlTree:
     data: JsonValue = None
     lines: dict[PathOf, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
     secrets: dict[PathOf, str] = field(default_factory=dict)
     nulls: set[PathOf] = field(default_factory=set)
 
@@ -55,6 +57,10 @@ class YamlTree:
         if any(problem.path == dotted(path) for problem in self.problems):
             return
         self.problems.append(Problem(self.file, self.line(path), dotted(path), message, hint))
+
+    def remark(self, path: PathOf, message: str) -> None:
+        """Record what is no mistake and costs something."""
+        self.remarks.append(Problem(self.file, self.line(path), dotted(path), message))
 
 
 def dotted(path: PathOf) -> str:

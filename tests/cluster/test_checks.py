@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cluster.commands.check import check
 from cluster.config import load
 from cluster.launchers import requirements
 from pipeline.core.errors import ConfigError
@@ -90,7 +91,17 @@ def test_a_link_to_nothing_is_told_with_its_name(wrong: Wrong, tmp_path: Path) -
 
 def test_a_batch_of_broken_rows_is_told_with_the_nearest_that_fits(wrong: Wrong) -> None:
     assert "batch_tokens 1,000 is not a whole number of rows of 64 tokens" in wrong("pretrain.batch_tokens=1000")
-    assert "for each of 3 workers" in wrong("cluster.workers=3")
+
+
+def test_a_batch_that_workers_share_unevenly_is_no_problem_and_its_cost_is_told(
+    wrong: Wrong, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(tmp_path / "good.yaml", ["cluster.workers=3"])
+    printed = capsys.readouterr().out
+    assert "good.yaml:7: pretrain.batch_tokens: 16 rows a step are not shared evenly by 3 workers" in printed
+    assert "12% more than its share" in printed and "no problems found" in printed
+    check(tmp_path / "good.yaml", [])
+    assert "evenly" not in capsys.readouterr().out
 
 
 def test_rows_longer_than_the_context_are_told(wrong: Wrong) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.config import validate
 from pipeline.core.errors import ConfigError
 from pipeline.core.yaml_tree import read_tree
-from training.batch_size import batch_problem
+from training.batch_size import batch_problem, uneven_batch
 from training.compatibility import family_problems
 from training.identity import pretrain_params
 from training.section import Pretrain
@@ -74,10 +74,21 @@ def test_one_precision_needs_the_steps_of_one(tmp_path: Path) -> None:
     assert section(tmp_path, "precision: bf16\nsteps: {bf16: 3}").steps_at("bf16", rows=10, batch_rows=2) == 3
 
 
-def test_a_batch_is_whole_rows_for_every_worker() -> None:
-    assert batch_problem(Pretrain(batch_tokens=4096), length=256, workers=4) is None
-    problem = batch_problem(Pretrain(batch_tokens=4000), length=256, workers=4)
-    assert problem is not None and problem.endswith("for each of 4 workers; 4,096 is.")
+def test_a_batch_is_whole_rows() -> None:
+    assert batch_problem(Pretrain(batch_tokens=4096), length=256) is None
+    problem = batch_problem(Pretrain(batch_tokens=4000), length=256)
+    assert problem is not None and problem.endswith("is not a whole number of rows of 256 tokens; 4,096 is.")
+
+
+def test_a_batch_that_workers_share_unevenly_is_accepted_at_a_stated_cost() -> None:
+    assert uneven_batch(Pretrain(batch_tokens=16 * 256), length=256, workers=8) is None
+    assert uneven_batch(Pretrain(batch_tokens=16 * 256), length=256, workers=7) == (
+        "16 rows a step are not shared evenly by 7 workers: a step takes as long as one of 21, "
+        "31% more than its share. batch_tokens: 5,376 would be even."
+    )
+    vectors = Pretrain.model_validate({"model": "word2vec"})  # 8 blocks
+    assert uneven_batch(vectors, length=256, workers=4) is None
+    assert "8 blocks a step are not shared evenly by 3 workers" in (uneven_batch(vectors, length=256, workers=3) or "")
 
 
 def test_planning_loads_nothing_heavy() -> None:
@@ -110,8 +121,9 @@ def test_rows_that_lend_each_other_text_come_in_twos() -> None:
     section = Pretrain.model_validate(
         {"model": "bert", "objective": {"masked": {"pairs": "next_sentence"}}, "batch_tokens": 6 * 128}
     )
-    assert batch_problem(section, length=128, workers=1) is None
-    assert "groups of 2 rows" in (batch_problem(section, length=128, workers=2) or "")
+    assert batch_problem(section, length=128) is None
+    assert "groups of 2 rows" in (batch_problem(section, length=256) or "")  # 3 rows
+    assert "3 groups of 2 rows" in (uneven_batch(section, length=128, workers=2) or "")
 
 
 def test_word_vectors_take_a_schedule_of_ones_own_and_nothing_else() -> None:

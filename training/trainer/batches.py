@@ -47,10 +47,10 @@ def stream_rows(rows: int, batch_rows: int) -> int:
     return rows // batch_rows
 
 
-def share(numbers: NDArray[np.int64], *, rank: int, world: int) -> NDArray[np.int64]:
-    """A worker's contiguous part of a batch that divides evenly."""
-    count = len(numbers) // world
-    return numbers[rank * count : (rank + 1) * count]
+def share(numbers: NDArray[np.int64], *, rank: int, worker_rows: int) -> NDArray[np.int64]:
+    """A worker's contiguous part of a batch: `worker_rows` row numbers, -1 (an empty row) beyond the batch's last."""
+    own = numbers[rank * worker_rows : (rank + 1) * worker_rows]
+    return np.concatenate([own, np.full(worker_rows - len(own), -1)])
 
 
 def fingerprint(numbers: NDArray[np.int64]) -> str:

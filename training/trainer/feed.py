@@ -42,10 +42,10 @@ class Feed:
         """Whether every stream starts at this step, so that no recurrent state is carried into it."""
         return self.order == "streams" and step % batches.stream_rows(len(self.train), self.batch_rows) == 0
 
-    def batch(self, step: int, device: torch.device, *, rank: int, world: int) -> tuple[Tensors, Tensor]:
-        """One worker's inputs, and how many targets they hold."""
-        own_rows = batches.share(self.numbers(step), rank=rank, world=world)
-        places = np.arange(rank * len(own_rows), (rank + 1) * len(own_rows))
+    def batch(self, step: int, device: torch.device, *, rank: int, worker_rows: int) -> tuple[Tensors, Tensor]:
+        """One worker's inputs, `worker_rows` rows, some maybe empty, and how many targets they hold."""
+        own_rows = batches.share(self.numbers(step), rank=rank, worker_rows=worker_rows)
+        places = np.arange(rank * worker_rows, (rank + 1) * worker_rows)
         keys = keyed_rng.keys(self.seed, step, places)
         tokens, lengths = self.train.take(own_rows)
         for augmentation in self.augmentations:

@@ -69,7 +69,7 @@ def check_weights(run: TrainingRun) -> None:
 def one_step(run: TrainingRun) -> None:
     """Every worker accumulates the gradient of its rows, the gradients are summed, and the weights are updated once."""
     engine, plan, setting, loss_module = run.engine, run.plan, run.engine.setting, run.engine.loss_module
-    batch, targets = run.feed.batch(run.done, setting.device, rank=setting.rank, world=setting.world)
+    batch, targets = run.feed.batch(run.done, setting.device, rank=setting.rank, worker_rows=plan.worker_rows)
     target_count = engine.total(targets.float().to(setting.device)).clamp_min(1)
     if run.feed.begins_streams(run.done):
         loss_module.carried.clear()
@@ -105,10 +105,9 @@ def validation_loss(run: TrainingRun) -> float:
     numbers = np.arange(count) * total // count
     # every worker makes the same number of calls (ZeRO 3 communicates in each): the last ones may get empty rows
     worker_rows = -(-count // (setting.world * group)) * group
-    padded = np.concatenate([numbers, np.full(worker_rows * setting.world - count, -1)])
     engine.loss_module.eval()
     sums = torch.zeros(2, device=setting.device)
-    own_rows = batches.share(padded, rank=setting.rank, world=setting.world)
+    own_rows = batches.share(numbers, rank=setting.rank, worker_rows=worker_rows)
     for first in range(0, worker_rows, run.plan.micro_rows):
         batch, targets = run.feed.validation(own_rows[first : first + run.plan.micro_rows], setting.device)
         sums += torch.stack([engine.forward(batch).float(), targets.float().to(setting.device)])

@@ -12,6 +12,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.numerics import ModelNumerics
 from pipeline.core.progress import Progress
 from training import augment, engines, objectives
+from training.batch_size import uneven_batch
 from training.engines import device as devices
 from training.engines.base import Setting
 from training.engines.layout import join_states
@@ -45,6 +46,8 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
     numerics = _numerics(section, steps, device, spec.threads, precision)
     meter = SilentMeter() if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage),
                                         steps=steps.steps, batch_tokens=section.batch_tokens)  # fmt: skip
+    if cost := uneven_batch(section, length=spec.length, workers=world):
+        meter.note(cost)
     saved = _usable_checkpoint(folder, numerics, meter)
     states = [saved.load(index) for index in range(saved.world)] if saved else []
 
@@ -101,6 +104,8 @@ def _numerics(section: Pretrain, plan: StepPlan, device: torch.device, threads: 
         "threads": threads, "engine": section.engine.name if stage is None else f"{section.engine.name} {stage}",
         "micro_batch_rows": plan.micro_rows, "torch": torch.__version__,
     }  # fmt: skip
+    if plan.empty_rows:
+        own["empty_rows"] = plan.empty_rows
     if section.model.name == "hf":  # the library creates the first weights
         own["transformers"] = version("transformers")
     numerics_of_rank: list[ModelNumerics] = [own] * dist.get_world_size()
@@ -140,10 +145,15 @@ def _carried_states(run: TrainingRun, states: list[SavedState]) -> dict[int, Rec
     parts = [state["carried"][slot] for state in states for slot in sorted(state["carried"])]
     if not parts:
         return {}
-    batch_states = [torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)]  # layers, rows of the batch, H
-    rows, setting = run.plan.micro_rows, run.engine.setting
-    first = setting.rank * run.plan.micro_batches
+    plan, setting = run.plan, run.engine.setting
+    # layers, rows of the batch, H: without the empty rows of the workers that saved them, with those of these workers
+    batch_states = [torch.cat(tensors, dim=1)[:, : plan.batch_rows] for tensors in zip(*parts, strict=True)]
+    batch_states = [torch.nn.functional.pad(state, (0, 0, 0, plan.empty_rows)) for state in batch_states]
+    first = setting.rank * plan.micro_batches
     return {
-        slot: [t[:, (first + slot) * rows : (first + slot + 1) * rows].to(setting.device) for t in batch_states]
-        for slot in range(run.plan.micro_batches)
+        slot: [
+            state[:, (first + slot) * plan.micro_rows :][:, : plan.micro_rows].to(setting.device)
+            for state in batch_states
+        ]
+        for slot in range(plan.micro_batches)
     }

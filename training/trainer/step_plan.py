@@ -1,4 +1,8 @@
-"""The plan of a run: steps, rows a batch, rows a worker computes at once, and when it validates and saves."""
+"""The plan of a run: steps, rows a batch, rows a worker computes at once, and when it validates and saves.
+
+Workers that cannot share the rows of a step evenly get rows without tokens besides: these have no targets, so they
+change no sum, and every worker makes as many calls as the others (ZeRO communicates in each).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,12 @@ class StepPlan:
     micro_batches: int  # that a worker adds up a step
     validate_every: int
     save_every: int
+    empty_rows: int = 0  # a step, of all workers: those beyond the last row of the batch
+
+    @property
+    def worker_rows(self) -> int:
+        """The rows of one worker in a step, with empty ones."""
+        return self.micro_rows * self.micro_batches
 
     def validates(self, step: int) -> bool:
         """Whether the held-out loss is computed after `step` steps."""
@@ -34,20 +44,30 @@ def plan_steps(
 ) -> StepPlan:
     """Cut a run over `rows` rows; a micro-batch is a multiple of `group` of them.
 
-    Raises: UserError when a batch is no whole number of rows for every worker.
+    Raises: UserError when a batch is no whole number of rows.
     """
-    if problem := batch_problem(section, length=length, workers=world):
+    if problem := batch_problem(section, length=length):
         raise UserError(f"pretrain: {problem}")
     batch_rows = section.batch_tokens // length
     steps = section.steps_at(precision, rows=rows, batch_rows=batch_rows)
-    worker_rows = batch_rows // world
-    most = min(worker_rows, max(group, micro_tokens // length))
-    # the largest divisor within the limit: batches are small powers of two in practice
-    micro_rows = max(count for count in range(group, most + 1, group) if worker_rows % count == 0)
+    micro_rows, micro_batches = _micro_batches(batch_rows, world, most=max(group, micro_tokens // length), group=group)
     return StepPlan(
-        steps, batch_rows, micro_rows, worker_rows // micro_rows, _every(section.validate_every, steps),
-        _every(section.save_every, steps),
+        steps, batch_rows, micro_rows, micro_batches, _every(section.validate_every, steps),
+        _every(section.save_every, steps), micro_rows * micro_batches * world - batch_rows,
     )  # fmt: skip
+
+
+def _micro_batches(batch_rows: int, world: int, *, most: int, group: int) -> tuple[int, int]:
+    """Rows of a micro-batch, at most `most`, and micro-batches of a worker."""
+    worker_rows = -(-batch_rows // (world * group)) * group
+    most = min(worker_rows, most)
+    if worker_rows * world == batch_rows:
+        # the largest divisor within the limit: batches are small powers of two in practice
+        micro_rows = max(count for count in range(group, most + 1, group) if worker_rows % count == 0)
+        return micro_rows, worker_rows // micro_rows
+    # there are empty rows in any case: as few micro-batches as can be, and in them as few rows
+    micro_batches = -(-worker_rows // (most - most % group))
+    return -(-worker_rows // (micro_batches * group)) * group, micro_batches
 
 
 def _every(value: float, steps: int) -> int:

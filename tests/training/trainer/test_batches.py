@@ -28,7 +28,9 @@ def test_steps_go_through_the_rows_epoch_by_epoch(rows: int, batch_rows: int, ep
 @pytest.mark.parametrize("world", [1, 2, 4, 8])
 def test_workers_share_out_the_same_batch(world: int) -> None:
     batch = rows_of_step(3, rows=100, batch_rows=16, seed=1)
-    assert np.array_equal(np.concatenate([share(batch, rank=rank, world=world) for rank in range(world)]), batch)
+    assert np.array_equal(
+        np.concatenate([share(batch, rank=rank, worker_rows=16 // world) for rank in range(world)]), batch
+    )
 
 
 def test_another_seed_and_another_epoch_are_another_order() -> None:

@@ -49,11 +49,17 @@ def test_steps_follow_the_precision() -> None:
     assert step_plan == [50, 20]
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_does() -> None:
-    with pytest.raises(
-        UserError, match="16,384 is not a whole number of rows of 256 tokens for each of 3 workers; 16,128"
-    ):
-        cut(world=3)
+def test_a_batch_of_broken_rows_is_refused_with_the_nearest_that_is_whole() -> None:
+    with pytest.raises(UserError, match="16,400 is not a whole number of rows of 256 tokens; 16,384 is"):
+        cut(batch_tokens=16400)
+
+
+def test_workers_that_cannot_share_a_batch_evenly_get_empty_rows() -> None:
+    step_plan = cut(world=3)
+    assert (step_plan.micro_rows, step_plan.micro_batches, step_plan.empty_rows) == (22, 1, 2)
+    # 22 rows, at most 8 at once: 3 times 8, not 11 times 2
+    assert (cut(world=3, micro_tokens=8 * 256).micro_rows, cut(world=3, micro_tokens=8 * 256).micro_batches) == (8, 3)
+    assert cut(world=7).empty_rows == 6 and cut(world=4).empty_rows == 0
 
 
 def test_epochs_are_passes_over_the_rows() -> None:

@@ -156,9 +156,9 @@ def test_ray_gives_the_same_bytes_as_processes_of_ones_own(make_job: Callable[..
     assert digests(run(on_ray)) == digests(run(local))
 
 
-def test_a_batch_that_workers_cannot_share_is_refused_in_one_sentence(make_job: Callable[..., Job]) -> None:
-    with pytest.raises(UserError, match="is not a whole number of rows of 16 tokens for each of 3 workers; 144 is"):
-        run(make_job("a", workers=3))
+def test_a_batch_of_broken_rows_is_refused_in_one_sentence(make_job: Callable[..., Job]) -> None:
+    with pytest.raises(UserError, match="is not a whole number of rows of 16 tokens; 128 is"):
+        run(make_job("a", batch_tokens=130))
 
 
 def test_the_stage_does_nothing_again_when_its_result_is_there(make_job: Callable[..., Job]) -> None:

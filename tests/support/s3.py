@@ -7,23 +7,23 @@ other; its credentials are new in each session. `faulty_proxy.py` stands before 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
+
+from tests.support.processes import end_with_parent, kill_group
 
 START_S = 90.0
 REGION = "us-east-1"
@@ -31,7 +31,6 @@ REGION = "us-east-1"
 PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
 # an ephemeral port could be taken by a client between two starts of a server: these are below their usual range
 LOWEST_PORT, HIGHEST_PORT = 21_500, 32_000
-PR_SET_PDEATHSIG = 1
 
 T = TypeVar("T")
 
@@ -112,7 +111,7 @@ class S3Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0, cwd=self.folder,
-                env={"PATH": os.environ["PATH"], "HOME": str(self.folder)}, preexec_fn=_end_with_parent(),
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder)}, preexec_fn=end_with_parent(),
             )  # fmt: skip
         self._wait()
 
@@ -175,7 +174,7 @@ class S3Server:
     def kill(self) -> None:
         """End the server and all its processes at once, as a crash does. Its data stay on disk."""
         if self.process is not None:
-            _kill_group(self.process)
+            kill_group(self.process)
 
     def restart(self) -> None:
         self.kill()
@@ -197,18 +196,6 @@ def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
         if len(ports) == count:
             return ports
     raise ServerUnavailable(f"no {count} free ports between {first} and {HIGHEST_PORT}")
-
-
-def _end_with_parent() -> Callable[[], None]:
-    """For a child between fork and exec: the kernel kills it when the thread that started it ends."""
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _last_lines(log: Path) -> str:

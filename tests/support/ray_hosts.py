@@ -1,0 +1,114 @@
+"""A Ray cluster on the hosts of `hosts.py`: a head on the first and a node on each other, one processor each."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.hosts import Host, Hosts, wait_until
+from tests.support.processes import kill_group
+
+PORT = 6379
+START_S = 180.0
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONSAFEPATH": "1", "RAY_worker_niceness": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
+}  # fmt: skip
+# a lost node is noticed after 5 to 7 s; with Ray's own values after 65 s
+HEALTH_CHECKS = {
+    "health_check_period_ms": 1000, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3
+}  # fmt: skip
+# waits until the nodes that are alive are those named; joining Ray takes 3 s of a processor, so it asks by itself
+WAIT = """
+import sys, time, ray
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+end, named, alive = time.monotonic() + float(sys.argv[2]), set(sys.argv[3:]), set()
+while alive != named:
+    if time.monotonic() > end:
+        sys.exit(f"alive: {', '.join(sorted(alive))}")
+    time.sleep(0.2)
+    alive = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+"""
+
+
+@dataclass
+class RayHosts:
+    """Ray on hosts; logs of its processes are in `logs`, a folder of this process."""
+
+    hosts: Hosts
+    logs: Path
+    health_checks: dict[str, int] = field(default_factory=lambda: dict(HEALTH_CHECKS))
+    dashboard: bool = False
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Host:
+        return self.hosts[0]
+
+    @property
+    def address(self) -> str:
+        return f"{self.head.address}:{PORT}"
+
+    def start(self, members: Sequence[Host]) -> None:
+        """Start the head and the nodes, and wait until all are members."""
+        for host in members:
+            self.start_node(host)
+            if host is self.head:
+                wait_until(lambda: self._listens(), f"the head of Ray; {self.log(self.head)}", timeout=START_S)
+        self.wait_for([host.address for host in members])
+
+    def start_node(self, host: Host) -> None:
+        ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
+        head = [
+            "--head", f"--port={PORT}", f"--include-dashboard={str(self.dashboard).lower()}",
+            f"--system-config={json.dumps(self.health_checks)}",
+        ]  # fmt: skip
+        role = head if host is self.head else [f"--address={self.address}"]
+        command = [*ray, f"--node-ip-address={host.address}", "--object-store-memory=80000000", *role]
+        self.processes[host.name] = host.start(command, self.logs / f"ray-{host.name}.txt")
+
+    def _listens(self) -> bool:
+        assert self.processes[self.head.name].poll() is None, self.log(self.head)
+        with suppress(OSError):
+            import socket
+
+            self.head.call(lambda: socket.create_connection((self.head.address, PORT), 1).close())
+            return True
+        return False
+
+    def wait_for(self, addresses: Sequence[str], *, timeout: float = START_S) -> None:
+        """Wait until exactly these nodes are members. Raises: CommandFailed, which says which are."""
+        wait = [sys.executable, "-c", WAIT, self.address, str(timeout), *addresses]
+        self.head.run(wait, timeout=timeout + START_S)
+
+    def kill_raylet(self, host: Host) -> None:
+        """Kill the raylet of a host; its workers end with it, and `ray start --block` too."""
+        for pid, line in host.processes().items():
+            if "/raylet/raylet " in line:
+                os.kill(pid, signal.SIGKILL)
+
+    def log(self, host: Host) -> str:
+        path = self.logs / f"ray-{host.name}.txt"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+@contextmanager
+def ray_on(hosts: Hosts, logs: Path, members: Sequence[Host] | None = None, *, dashboard: bool = False
+) -> Iterator[RayHosts]:  # fmt: skip
+    """Ray on all hosts, or on `members` of them, for the length of the block."""
+    cluster = RayHosts(hosts, logs, dashboard=dashboard)
+    for host in hosts.all:
+        host.environment.update(ENVIRONMENT)
+    try:
+        cluster.start(members or hosts.all)
+        yield cluster
+    finally:
+        for process in cluster.processes.values():
+            kill_group(process)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pipeline.beam.task import Isolation, JobStep, Payload, Result, Task, Work, result_path, results_folder
-from pipeline.core.files import write_json
+from pipeline.beam.task import Isolation, JobStep, Payload, Result, Task, Work
+from pipeline.core.draft import relative_to
+from pipeline.core.files import recording
 from pipeline.core.registry import Entry, Registry
 
 EXECUTORS: Registry[Executor] = Registry(
@@ -41,7 +42,8 @@ def executor_of(isolation: Isolation) -> Executor:
 
 
 def run_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:
-    """Do one task: its result appears by rename, last of all; then its progress is reported."""
-    result = work(step.job, task)
-    write_json(result_path(results_folder(step.job, step.name), task.key), result)
+    """Do one task and keep its files, then its result; then its progress is reported."""
+    with recording() as written:
+        result = work(step.job, task)
+    step.job.draft.keep(step.name, task.key, dict(result), relative_to(step.job.folder, written))
     step.job.progress.add(step.name, task.size)

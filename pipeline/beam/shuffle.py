@@ -33,13 +33,14 @@ import numpy.typing as npt
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Result, Task, Work
 from pipeline.core.arrays import Array
+from pipeline.core.draft import sharing
 from pipeline.core.files import read_json, write_json
 from pipeline.core.job import Job
 from pipeline.core.spill import Segment, segment, write_spill
 
 
 class Partition(TypedDict):
-    """What the task of a partition is given. `spills`: a file under job.folder that lists the spilled files."""
+    """What the task of a partition is given. `spills`: a file of the draft that lists the spilled files."""
 
     partition: int
     spills: str
@@ -66,9 +67,10 @@ def run_shuffle(
     files = sorted(spills, key=str.encode)
     listing = f"spill/{step}.json"
     (job.folder / listing).parent.mkdir(parents=True, exist_ok=True)
-    write_json(job.folder / listing, files)
+    with sharing(job.draft, job.folder, f"{step}-spills"):
+        write_json(job.folder / listing, files)
     # a hash spreads evenly: the share of each partition is near enough for progress
-    share = sum((job.folder / file).stat().st_size for file in files) // max(1, partitions)
+    share = sum(job.draft.size(file) for file in files) // max(1, partitions)
     tasks = [
         Task(f"partition-{number:06d}", share, Partition(partition=number, spills=listing))
         for number in range(partitions)
@@ -78,8 +80,8 @@ def run_shuffle(
 
 def segments(job: Job, task: Task[Partition]) -> Iterator[Segment]:
     """The segments of a partition that hold anything, in the order of file names."""
-    for file in read_json(job.folder / task.payload["spills"]):
-        place = segment(job.folder / file, task.payload["partition"])
+    for file in read_json(job.draft.file(task.payload["spills"])):
+        place = segment(job.draft, file, task.payload["partition"])
         if place.length:
             yield place
 

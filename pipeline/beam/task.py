@@ -1,19 +1,18 @@
-"""What crosses from a stage to an executor and back: a task, and the small file that its result is.
+"""What crosses from a stage to an executor and back: a task, and its result.
 
-A result appears by rename, so a task whose result is there is not done again: that is the resume.
+A result is kept in the draft, and a task whose result is there is not done again: that is the resume.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, Literal, cast
 
 from typing_extensions import TypeVar
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import JsonObject, read_json
+from pipeline.core.files import JsonObject
 from pipeline.core.job import Job
 
 Isolation = Literal["threads", "processes"]
@@ -38,7 +37,8 @@ class Task(Generic[Payload]):
 
 
 Work = Callable[[Job, Task[Payload]], Result]
-"""A module-level function (it travels by name). Its files appear by rename before it returns its JSON-able result."""
+"""A module-level function (it travels by name). It writes files under job.folder, by rename and in its own thread, and
+then returns its JSON-able result. It reads the files of other tasks through job.draft."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,6 @@ class JobStep:
 
     job: Job
     name: str
-
-
-def results_folder(job: Job, step: str) -> Path:
-    """Where the results of a step lie; it is made here, so that no worker has to."""
-    folder = job.folder / "tasks" / step
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def result_path(folder: Path, key: str) -> Path:
-    return folder / f"{key}.json"
 
 
 def check_keys(job: Job, step: str, keys: Sequence[str]) -> None:
@@ -73,11 +62,11 @@ def read_results(job: Job, step: str, tasks: Sequence[Task[Payload]], work: Work
 
     Raises: StageFailed when one is missing: a runner that loses an element in silence is found here.
     """
-    folder = results_folder(job, step)
-    missing = [task.key for task in tasks if not result_path(folder, task.key).exists()]
+    results = job.draft.results(step)
+    missing = [task.key for task in tasks if task.key not in results]
     if missing:
         raise StageFailed(
             f"{job.stage}: {step}: {len(missing):,} of {len(tasks):,} tasks left no result (first: {missing[0]})."
             " Run the same command again: finished tasks are kept."
         )
-    return [cast(Result, read_json(result_path(folder, task.key))) for task in tasks]
+    return [cast(Result, results[task.key]) for task in tasks]

@@ -11,11 +11,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
 TEMPORARY = ".tmp"
+_WRITTEN: ContextVar[list[Path] | None] = ContextVar("written", default=None)
 JsonValue: TypeAlias = Any
 """What a JSON document may be; a recursive union would ask for a cast at every step into it."""
 JsonObject: TypeAlias = dict[str, JsonValue]
@@ -91,8 +93,27 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.chmod(0o666 & ~umask())
         _sync(beside)
         beside.replace(path)
+        note_written(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def recording() -> Iterator[list[Path]]:
+    """The files that appear by `replacing` in this thread while the block runs; an inner block takes its own."""
+    written = list[Path]()
+    token = _WRITTEN.set(written)
+    try:
+        yield written
+    finally:
+        _WRITTEN.reset(token)
+
+
+def note_written(path: Path) -> None:
+    """Record a file that appeared: every writer that renames for itself calls this."""
+    written = _WRITTEN.get()
+    if written is not None:
+        written.append(path)
 
 
 def write_json(path: Path, value: JsonValue) -> None:

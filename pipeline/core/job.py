@@ -13,6 +13,7 @@ from typing import NotRequired, Protocol, TypedDict
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.counts import StageCounts
+from pipeline.core.draft import Draft, LocalDraft
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.journal import JournalLine
@@ -183,6 +184,11 @@ class Job:
     @property
     def folder(self) -> Path:
         return self.place.folder
+
+    @property
+    def draft(self) -> Draft:
+        """The finished files and results of this attempt."""
+        return LocalDraft(self.folder)
 
     @property
     def log(self) -> Path:

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.content import ContentHash
+from pipeline.core.draft import Draft
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import TEMPORARY, JsonObject
+from pipeline.core.files import TEMPORARY, JsonObject, note_written
 from pipeline.core.records import current_types
 
 # few distinct values: a dictionary pays; elsewhere it only costs a hash table
@@ -142,6 +143,7 @@ class ShardWriter:
         sha256 = self._file.sha256.hexdigest()
         path = f"{self.kind}/{self.stem}-{sha256[:8]}.parquet"
         self._beside.replace(self.folder / path)
+        note_written(self.folder / path)
         self.entry = FileEntry(path, self._file.size, self.rows, sha256, self._content.hexdigest())
 
 
@@ -157,8 +159,8 @@ def _options(schema: pa.Schema) -> JsonObject:
     }
 
 
-def number(folder: Path, entries: Sequence[FileEntry], *, part: int = 0) -> list[FileEntry]:
-    """Rename draft files, in this order, to <part:04>-<index:06>-<first 8 of sha256>.parquet; counted by subfolder.
+def number(draft: Draft, entries: Sequence[FileEntry], *, part: int = 0) -> list[FileEntry]:
+    """Rename finished files, in this order, to <part:04>-<index:06>-<first 8 of sha256>.parquet; counted by subfolder.
 
     May be interrupted and called again: a file that already bears its new name is taken as it is.
     """
@@ -168,11 +170,7 @@ def number(folder: Path, entries: Sequence[FileEntry], *, part: int = 0) -> list
         kind, _, _ = entry.path.rpartition("/")
         new = f"{kind}/{part:04d}-{counts[kind]:06d}-{entry.sha256[:8]}.parquet"
         counts[kind] += 1
-        source, target = folder / entry.path, folder / new
-        if source != target and source.exists():
-            source.replace(target)
-        elif not target.exists():
-            raise StageFailed(f"{entry.path}: a finished file is gone from the draft. Run again with --force.")
+        draft.rename(entry.path, new)
         numbered.append(FileEntry(new, entry.bytes, entry.rows, entry.sha256, entry.content))
     return numbered
 
@@ -195,6 +193,7 @@ def write_table(folder: Path, path: str, table: pa.Table) -> FileEntry:
     if shard.entry is None:
         raise StageFailed(f"{path}: there is no row to write.")
     (folder / shard.entry.path).replace(folder / path)
+    note_written(folder / path)
     entry = shard.entry
     return FileEntry(path, entry.bytes, entry.rows, entry.sha256, entry.content)
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.arrays import Array
+from pipeline.core.draft import Draft
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import replacing
 
@@ -26,17 +27,14 @@ ITEM = 8  # bytes of a number of the index
 class Segment:
     """The bytes that a spill holds of one partition."""
 
-    path: Path
+    draft: Draft
+    path: str
     offset: int
     length: int
 
     def read(self, dtype: npt.DTypeLike) -> Array:
         """The records of the segment."""
-        dtype = np.dtype(dtype)
-        records = np.fromfile(self.path, dtype, self.length // dtype.itemsize, offset=self.offset)
-        if records.nbytes != self.length:
-            raise shorter(self.path)
-        return records
+        return np.frombuffer(self.draft.read(self.path, self.offset, self.length), dtype)
 
 
 def write_spill(path: Path, sizes: Sequence[int], blocks: Iterable[Array]) -> bool:
@@ -58,17 +56,7 @@ def write_spill(path: Path, sizes: Sequence[int], blocks: Iterable[Array]) -> bo
     return True
 
 
-def segment(path: Path, partition: int) -> Segment:
+def segment(draft: Draft, path: str, partition: int) -> Segment:
     """Where a spill holds a partition; its length may be 0."""
-    with path.open("rb") as stream:
-        stream.seek(ITEM * (partition + 1))
-        data = stream.read(2 * ITEM)
-    if len(data) < 2 * ITEM:
-        raise shorter(path)
-    first, last = np.frombuffer(data, np.uint64).tolist()
-    return Segment(path, first, last - first)
-
-
-def shorter(path: Path) -> StageFailed:
-    """The error for a spill that was cut after it had been written."""
-    return StageFailed(f"{path}: the file is shorter than it was when it was written. Run again with --force.")
+    first, last = np.frombuffer(draft.read(path, ITEM * (partition + 1), 2 * ITEM), np.uint64).tolist()
+    return Segment(draft, path, first, last - first)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.spill import Segment, shorter, write_spill
+from pipeline.core.draft import shorter
+from pipeline.core.spill import Segment, write_spill
 from pipeline.counts.runs import KeySums
 from pipeline.kernels.cooccurrence import merge
 
@@ -48,7 +49,7 @@ class RunReader:
     @classmethod
     def of(cls, segment: Segment) -> RunReader:
         """The run of one part in a file written by `write_run`."""
-        return cls(segment.path, segment.offset, segment.length // PAIR_BYTES)
+        return cls(segment.draft.file(segment.path), segment.offset, segment.length // PAIR_BYTES)
 
     def fill(self, count: int) -> None:
         """Read until `count` pairs are ready, or until the end of the run."""
@@ -73,7 +74,7 @@ class RunReader:
     def _read(self, place: int, count: int) -> NDArray[np.uint64]:
         values = np.fromfile(self.path, np.uint64, count, offset=self.offset + 8 * place)
         if len(values) != count:
-            raise shorter(self.path)
+            raise shorter(self.path.name)
         return values
 
 

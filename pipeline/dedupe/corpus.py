@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.core.arrays import load_array, save_arrays
+from pipeline.core.draft import Draft
 from pipeline.core.shards import batches, rows
 from pipeline.dedupe.base import Indices, RowNumbers
 
@@ -57,8 +58,8 @@ class CorpusIndex:
         save_arrays(folder, NAME, starts=self.starts, parts=self.parts, edges=self.edges)
 
     @classmethod
-    def load(cls, folder: Path) -> CorpusIndex:
-        starts, parts, edges = (load_array(folder, NAME, name) for name in ("starts", "parts", "edges"))
+    def load(cls, draft: Draft) -> CorpusIndex:
+        starts, parts, edges = (load_array(draft, NAME, name) for name in ("starts", "parts", "edges"))
         return cls(starts, parts, edges)
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
 """Shingle sets on disk, for the documents that may have a copy; read back by document number.
 
-<file range>.values holds the sets of a file range one after another, <file range>.index.npy their documents and where
-each set ends.
+sets/<file range>.values holds the sets of a file range one after another, sets/<file range>.index.npy their documents
+and where each set ends.
 """
 
 from __future__ import annotations
@@ -10,35 +10,41 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.core.draft import Draft
 from pipeline.core.files import replacing
 from pipeline.dedupe.base import Indices, RowNumbers, Sets
 from pipeline.dedupe.corpus import group_by_label
 
+FOLDER = "sets"
 SLICE_VALUES = 1 << 20  # shingles in memory at a time: 4 MB, and 24 MB while they are gathered
 
 
 def write_sets(folder: Path, file_range: int, batches: Iterator[tuple[RowNumbers, Sets]]) -> int:
     """Write the sets of a file range, batches in the order of their documents. Returns the number of documents."""
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
     documents, ends, total = [], [], 0
-    with replacing(_values(folder, file_range)) as beside, beside.open("wb") as stream:
+    with replacing(folder / _values(file_range)) as beside, beside.open("wb") as stream:
         for numbers, sets in batches:
             stream.write(np.ascontiguousarray(sets.values).view(np.uint8).data)
             documents.append(numbers)
             ends.append(sets.offsets[1:].astype(np.uint64) + np.uint64(total))
             total += len(sets.values)
     index = np.stack([np.concatenate([np.empty(0, np.uint64), *part]) for part in (documents, ends)])
-    with replacing(_index(folder, file_range)) as beside, beside.open("wb") as stream:
+    with replacing(folder / _index(file_range)) as beside, beside.open("wb") as stream:
         np.save(stream, index)
     return int(index.shape[1])
 
 
 class SetStore:
-    """Reads sets by document number. `starts[s]` is the number of the first document of file range s."""
+    """Reads sets by document number. `starts[s]` is the number of the first document of file range s.
 
-    def __init__(self, folder: Path, starts: RowNumbers) -> None:
-        self.folder, self.starts = folder, starts
+    `draft`: where the sets of every file range are; None when no document has a set.
+    """
+
+    def __init__(self, draft: Draft | None, starts: RowNumbers) -> None:
+        self.draft, self.starts = draft, starts
 
     def sizes(self, documents: RowNumbers) -> Indices:
         """The number of distinct shingles of each document; 0 for one that was not stored."""
@@ -54,7 +60,7 @@ class SetStore:
         for file_range, rows, begins, ends in self._places(documents):
             nonempty = ends > begins
             if nonempty.any():
-                values = np.memmap(_values(self.folder, file_range), np.uint32, "r")
+                values = self._map_values(file_range)
                 least[rows[nonempty]] = values[begins[nonempty]]
                 greatest[rows[nonempty]] = values[ends[nonempty] - 1]
         return least, greatest
@@ -69,20 +75,21 @@ class SetStore:
             # file ranges are in the order of their documents, so each fills one slice of `values`
             lengths = ends - begins
             within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            stored = (
-                np.memmap(_values(self.folder, file_range), np.uint32, "r") if len(within) else np.empty(0, np.uint32)
-            )
+            stored = self._map_values(file_range) if len(within) else np.empty(0, np.uint32)
             first = offsets[rows[0]]
             values[first : first + len(within)] = stored[within + np.repeat(begins, lengths)]
         return Sets(values, offsets), places.astype(np.int64)
 
+    def _map_values(self, file_range: int) -> NDArray[np.uint32]:
+        assert self.draft is not None
+        return np.memmap(self.draft.file(_values(file_range)), np.uint32, "r")
+
     def _places(self, documents: RowNumbers) -> Iterator[tuple[int, Indices, Indices, Indices]]:
         """For each file range: the indices of the documents stored in it, and where their sets begin and end."""
+        if self.draft is None:
+            return
         for file_range, rows in group_by_label(np.searchsorted(self.starts, documents, side="right") - 1):
-            path = _index(self.folder, file_range)
-            if not path.exists():
-                continue
-            index = np.load(path, mmap_mode="r")
+            index = np.load(self.draft.file(_index(file_range)), mmap_mode="r")
             at = np.searchsorted(index[0], documents[rows])
             stored = at < index.shape[1]
             stored[stored] = index[0][at[stored]] == documents[rows[stored]]
@@ -104,9 +111,9 @@ def slice_sets(sizes: Indices, limit: int = SLICE_VALUES) -> Iterator[tuple[int,
         start = end
 
 
-def _values(folder: Path, file_range: int) -> Path:
-    return folder / f"{file_range:06d}.values"
+def _values(file_range: int) -> str:
+    return f"{FOLDER}/{file_range:06d}.values"
 
 
-def _index(folder: Path, file_range: int) -> Path:
-    return folder / f"{file_range:06d}.index.npy"
+def _index(file_range: int) -> str:
+    return f"{FOLDER}/{file_range:06d}.index.npy"

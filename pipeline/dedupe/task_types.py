@@ -20,8 +20,10 @@ class BucketPartition(TypedDict):
     partition: int
 
 
-class NoPayload(TypedDict):
-    """The payload of a task that is fully described by its key."""
+class ComponentRange(TypedDict):
+    """The payload of a task over some components; its key names their file. `sets`: whether sets were stored."""
+
+    sets: bool
 
 
 class SpilledFiles(TypedDict):

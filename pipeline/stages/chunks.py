@@ -1,6 +1,6 @@
 """The chunks of an ingest task: documents are written while they are read, as files of 64 MB that are complete alone.
 
-The result of a chunk (tasks/chunks/<task>-<n>.json) says what the chunk holds and where the next one begins: the raw
+The result of a chunk (<task>-<n> of the step "chunks") says what the chunk holds and where the next one begins: the raw
 file and the position of the last record. A task that was killed reads the results of its chunks and continues there.
 """
 
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict, cast
 
+from pipeline.core.draft import relative_to
 from pipeline.core.errors import BloomeryError, StageFailed
-from pipeline.core.files import RawFile, read_json, write_json
+from pipeline.core.files import RawFile, recording
 from pipeline.core.job import Job
 from pipeline.core.records import DOCUMENTS, QUARANTINE
 from pipeline.core.shards import EntryFields, ShardWriter
@@ -23,6 +24,7 @@ from pipeline.readers.section import SourceParams
 
 CHUNK_BYTES = 64 << 20
 EXAMPLES = 3
+CHUNKS = "chunks"  # the step that their results are kept under
 IndexedRecord = tuple[int, Record | BadRecord]
 """The index of the raw file within the task, and a record of it."""
 
@@ -54,24 +56,20 @@ def read_chunks(job: Job, key: str, options: SourceParams, files: list[RawFile])
     records = _read_records(job, reader, files, file_index, after)
     while not results or results[-1]["next"] is not None:
         stem = f"{key}-{len(results):06d}"
-        result = _Chunk(job, stem, Batch(options["name"], options["language"]), files).fill(records, reader)
-        write_json(_result_path(job, key, len(results)), result)
+        with recording() as written:
+            result = _Chunk(job, stem, Batch(options["name"], options["language"]), files).fill(records, reader)
+        job.draft.keep(CHUNKS, stem, dict(result), relative_to(job.folder, written))
         results.append(result)
         if result["next"] is not None:
             job.progress.note("read", f"{files[result['next'][0]].name}: {len(results)} chunks so far")
     return results
 
 
-def _result_path(job: Job, key: str, index: int) -> Path:
-    folder = job.folder / "tasks" / "chunks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{key}-{index:06d}.json"
-
-
 def _finished_chunks(job: Job, key: str) -> Iterator[ChunkResult]:
+    results = job.draft.results(CHUNKS)
     index = 0
-    while (path := _result_path(job, key, index)).exists():
-        yield cast(ChunkResult, read_json(path))
+    while (result := results.get(f"{key}-{index:06d}")) is not None:
+        yield cast(ChunkResult, result)
         index += 1
 
 

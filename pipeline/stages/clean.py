@@ -70,7 +70,7 @@ def run(job: Job) -> StageOutput:
     ]
     results = run_tasks(job, STEP, tasks, filter_file)
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
-    return StageOutput(number(job.folder, entries), _counts(results))
+    return StageOutput(number(job.draft, entries), _counts(results))
 
 
 def filter_file(job: Job, task: Task[MeasuredDocuments]) -> FilteredFile:

@@ -27,6 +27,7 @@ from pipeline.beam.shuffle import Partition, run_shuffle, segments
 from pipeline.beam.task import Task
 from pipeline.core.arrays import load_array, save_arrays
 from pipeline.core.counts import StageCounts
+from pipeline.core.draft import Draft, sharing
 from pipeline.core.errors import StageFailed
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, number
@@ -45,7 +46,7 @@ COUNTS = pa.schema([("word", pa.int32()), ("context", pa.int32()), ("count", pa.
 TASK_TOKENS, TASKS = 1 << 22, 4
 # a row group of the table
 GROUP_CELLS = 1 << 20
-WORDS = "words"
+WORDS, FLAT = "words", "flat"
 
 
 class TokenFile(TypedDict):
@@ -84,7 +85,7 @@ def run(job: Job) -> StageOutput:
     """Count the words, count the pairs, merge the runs into the table."""
     files = _files(job)
     run_tasks(job, "words", files, count_words)
-    words = _vocabulary(job, reduce(np.add, (load_array(job.folder / "flat", task.key, "counts") for task in files)))
+    words = _vocabulary(job, reduce(np.add, (load_array(job.draft, f"{FLAT}/{task.key}", "counts") for task in files)))
     paired = run_tasks(job, "runs", _range_tasks(len(_stream(job, words))), count_pairs)
     spills = [file for result in paired for file in result["spills"]]
     if not spills:
@@ -109,8 +110,8 @@ def _files(job: Job) -> list[Task[TokenFile]]:
 def count_words(job: Job, task: Task[TokenFile]) -> NoResult:
     """One file → its tokens as a flat array, and the number of occurrences of each."""
     size = load(job.inputs.single("tokenizer").file("tokenizer.json")).vocabulary
-    counts = write_tokens(Path(task.payload["path"]), job.folder / "flat" / f"{task.key}.tokens", vocabulary=size)
-    save_arrays(job.folder / "flat", task.key, counts=counts)
+    counts = write_tokens(Path(task.payload["path"]), job.folder / FLAT / f"{task.key}.tokens", vocabulary=size)
+    save_arrays(job.folder / FLAT, task.key, counts=counts)
     return {}
 
 
@@ -133,18 +134,19 @@ def _vocabulary(job: Job, counts: NDArray[np.int64]) -> CountedWords:
     if largest_sum(section, most) >= LIMIT:
         raise StageFailed(f"count: a word occurs {most:,} times: too often for a window of "
                           f"{section.window}. Lower count.window.")  # fmt: skip
-    save_arrays(job.folder, WORDS, ids=words.ids, numbers=words.numbers, parts=words.parts)
+    with sharing(job.draft, job.folder, WORDS):
+        save_arrays(job.folder, WORDS, ids=words.ids, numbers=words.numbers, parts=words.parts)
     return words
 
 
 @lru_cache(maxsize=8)
-def _words_of(folder: Path) -> CountedWords:
-    ids, numbers, parts = (np.array(load_array(folder, WORDS, name)) for name in ("ids", "numbers", "parts"))
+def _words_of(draft: Draft) -> CountedWords:
+    ids, numbers, parts = (np.array(load_array(draft, WORDS, name)) for name in ("ids", "numbers", "parts"))
     return CountedWords(ids, numbers, parts)
 
 
 def _stream(job: Job, words: CountedWords) -> TokenStream:
-    files = [job.folder / "flat" / f"{task.key}.tokens" for task in _files(job)]
+    files = [job.draft.file(f"{FLAT}/{task.key}.tokens") for task in _files(job)]
     return TokenStream(files, vocabulary=len(words.numbers))
 
 
@@ -158,7 +160,7 @@ def _range_tasks(tokens: int) -> list[Task[TokenRange]]:
 
 def count_pairs(job: Job, task: Task[TokenRange]) -> PairRuns:
     """One range of tokens → its pairs in sorted runs, by part of the table."""
-    section, words = _section(job), _words_of(job.folder)
+    section, words = _section(job), _words_of(job.draft)
     stream = _stream(job, words)
     first, last = task.payload["first"], task.payload["last"]
     before = stream.before(first, words.numbers, window=section.window)
@@ -174,7 +176,7 @@ def count_pairs(job: Job, task: Task[TokenRange]) -> PairRuns:
 
 def merge_part(job: Job, task: Task[Partition]) -> MergedPart:
     """One part of the table: add up the runs of its words, divide, write."""
-    words = _words_of(job.folder)
+    words = _words_of(job.draft)
     scale = weight_scale(_section(job))
     readers = [RunReader.of(segment) for segment in segments(job, task)]
     total = 0
@@ -233,4 +235,4 @@ def _output(job: Job, words: CountedWords, parts: Sequence[MergedPart], word_cou
         "vocabulary": len(words.ids),
         "cells": cells,
     }
-    return StageOutput(number(job.folder, entries), counts)
+    return StageOutput(number(job.draft, entries), counts)

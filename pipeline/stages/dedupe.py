@@ -24,6 +24,7 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import run_shuffle
 from pipeline.beam.task import Task
 from pipeline.core.counts import StageCounts
+from pipeline.core.draft import sharing
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import FileEntry, number
 from pipeline.dedupe.corpus import CorpusIndex
@@ -38,7 +39,8 @@ def run(job: Job) -> StageOutput:
     """Find copies, choose which of them stay, and write the remaining documents."""
     artifact_of_file = [at for at, part in enumerate(job.inputs.all("documents")) for _ in part.files("parts/")]
     corpus = CorpusIndex.of(document_files(job), artifact_of_file)
-    corpus.save(job.folder)
+    with sharing(job.draft, job.folder, "corpus"):
+        corpus.save(job.folder)
     partitions = partition_count(len(corpus), section_of(job).bands)
     keys = run_tasks(job, "keys", file_range_tasks(job, corpus, partitions), find_keys)
     matches = run_shuffle(job, "match", _spills(keys), match, partitions=2 * partitions)
@@ -65,6 +67,6 @@ def _output(job: Job, written: Sequence[WrittenFiles]) -> StageOutput:
     documents, bytes_in, bytes_out = (
         sum(result[name] for result in written) for name in ("documents", "bytes_in", "bytes_out")
     )
-    files = number(job.folder, [FileEntry.from_dict(entry) for result in written for entry in result["entries"]])
+    files = number(job.draft, [FileEntry.from_dict(entry) for result in written for entry in result["entries"]])
     counts: StageCounts = {"in": documents, "out": documents - sum(dropped.values()), "dropped": dropped}
     return StageOutput(files, counts | StageCounts(bytes_in=bytes_in, bytes_out=bytes_out))

@@ -67,6 +67,6 @@ def range_texts(job: Job, corpus: CorpusIndex, file_range: int) -> Iterator[tupl
         yield from read_texts(files[file], int(corpus.starts[file]))
 
 
-def set_store(job: Job) -> SetStore:
-    """The shingle sets that the step `sets` wrote."""
-    return SetStore(job.folder / "sets", CorpusIndex.load(job.folder).range_starts)
+def set_store(job: Job, *, written: bool = True) -> SetStore:
+    """The shingle sets that the step `sets` wrote, if there was one."""
+    return SetStore(job.draft if written else None, CorpusIndex.load(job.draft).range_starts)

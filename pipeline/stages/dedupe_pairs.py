@@ -23,6 +23,7 @@ from pipeline.dedupe.task_types import BucketPartition, FileRange, ItemCount, Ma
 from pipeline.stages.dedupe_inputs import TEXT_FACTS, method_of, range_texts, section_of, set_store
 
 PARTITION_BYTES = 8 << 20
+MATCHES = "matches"
 
 
 def partition_count(documents: int, bands: int) -> int:
@@ -36,7 +37,7 @@ def partition_count(documents: int, bands: int) -> int:
 
 def find_keys(job: Job, task: Task[FileRange]) -> SpilledFiles:
     """A file range → records of whole texts in partitions [0, n), of bands in [n, 2n), and each document's facts."""
-    method, count, corpus = method_of(job), task.payload["count"], CorpusIndex.load(job.folder)
+    method, count, corpus = method_of(job), task.payload["count"], CorpusIndex.load(job.draft)
     exact, near, spills = list[Records](), list[Records](), list[str]()
     facts = [np.empty(0, TEXT_FACTS)]
     buffered_bytes = 0
@@ -79,8 +80,8 @@ def _partitioned(parts: Sequence[Records], count: int) -> list[Records]:
 def match(job: Job, task: Task[Partition]) -> MatchCounts:
     """One partition → pairs of equal documents, or buckets and the candidates in them."""
     records = read_partition(job, task, RECORD)
-    folder, key = job.folder / "matches", f"{task.payload['partition']:06d}"
-    if task.payload["partition"] < partition_count(len(CorpusIndex.load(job.folder)), section_of(job).bands):
+    folder, key = job.folder / MATCHES, f"{task.payload['partition']:06d}"
+    if task.payload["partition"] < partition_count(len(CorpusIndex.load(job.draft)), section_of(job).bands):
         document, leader = equal_documents(records)
         save_arrays(folder, key, document=document, leader=leader)
         return {"equal": len(document), "candidates": 0}
@@ -92,12 +93,12 @@ def match(job: Job, task: Task[Partition]) -> MatchCounts:
 
 def store_sets(job: Job, task: Task[FileRange]) -> ItemCount:
     """A file range → the shingle sets of the documents that are in a bucket."""
-    method, corpus = method_of(job), CorpusIndex.load(job.folder)
+    method, corpus = method_of(job), CorpusIndex.load(job.draft)
     file_range, count = task.payload["file_range"], task.payload["count"]
     bounds = corpus.range_starts[file_range : file_range + 2]
     shares = [np.empty(0, np.uint64)]
     for partition in range(count, 2 * count):
-        candidates = load_array(job.folder / "matches", f"{partition:06d}", "candidates")
+        candidates = load_array(job.draft, f"{MATCHES}/{partition:06d}", "candidates")
         first, last = np.searchsorted(candidates, bounds)
         shares.append(candidates[first:last])
     in_buckets = np.unique(np.concatenate(shares))
@@ -107,13 +108,13 @@ def store_sets(job: Job, task: Task[FileRange]) -> ItemCount:
             selected = np.isin(documents, in_buckets, assume_unique=True)
             yield documents[selected], method.sets(to_nfkc(texts.filter(pa.array(selected))))
 
-    return {"amount": write_sets(job.folder / "sets", file_range, batch_sets())}
+    return {"amount": write_sets(job.folder, file_range, batch_sets())}
 
 
 def verify(job: Job, task: Task[BucketPartition]) -> ItemCount:
     """The buckets of one partition → pairs whose true Jaccard index reaches the threshold."""
-    folder, key = job.folder / "matches", f"{task.payload['partition']:06d}"
-    groups = Groups(np.array(load_array(folder, key, "members")), np.array(load_array(folder, key, "offsets")))
+    name = f"{MATCHES}/{task.payload['partition']:06d}"
+    groups = Groups(*(np.array(load_array(job.draft, name, part)) for part in ("members", "offsets")))
     pairs = verify_pairs(groups, set_store(job), section_of(job).threshold)
     save_arrays(job.folder / "pairs", task.key, pairs=pairs)
     return {"amount": len(pairs)}

@@ -12,6 +12,7 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import Partition, read_segments, spill
 from pipeline.beam.task import Task
 from pipeline.core.arrays import load_array, save_arrays
+from pipeline.core.draft import sharing
 from pipeline.core.job import Job
 from pipeline.core.records import DOCUMENTS, DUPLICATES
 from pipeline.core.shards import ShardWriter
@@ -19,10 +20,12 @@ from pipeline.dedupe.components import Copies, Leaders, connected_components, se
 from pipeline.dedupe.corpus import CorpusIndex, group_by_label, read_rows
 from pipeline.dedupe.groups import Groups
 from pipeline.dedupe.removals import split_removed, table_to_bytes, tables_from_bytes, with_names
-from pipeline.dedupe.task_types import FileRange, ItemCount, NoPayload, SpilledFiles, WrittenFiles
+from pipeline.dedupe.task_types import ComponentRange, FileRange, ItemCount, SpilledFiles, WrittenFiles
 from pipeline.stages.dedupe_inputs import TEXT_FACTS, document_files, range_rows, section_of, set_store
+from pipeline.stages.dedupe_pairs import MATCHES
 
 TASK_MEMBERS = 1 << 17
+COMPONENTS = "components"
 
 
 def choose_survivors(job: Job, exact: Sequence[int], near: Sequence[int]) -> int:
@@ -32,35 +35,36 @@ def choose_survivors(job: Job, exact: Sequence[int], near: Sequence[int]) -> int
     """
     none = np.empty(0, np.uint64)
     document, leader = (
-        np.concatenate([none, *(load_array(job.folder / "matches", f"{n:06d}", part) for n in exact)])
+        np.concatenate([none, *(load_array(job.draft, f"{MATCHES}/{n:06d}", part) for n in exact)])
         for part in ("document", "leader")
     )
-    pairs = [load_array(job.folder / "pairs", f"{n:06d}", "pairs") for n in near]
+    pairs = [load_array(job.draft, f"pairs/{n:06d}", "pairs") for n in near]
     first = np.concatenate([document, *(part["first"] for part in pairs)])
     second = np.concatenate([leader, *(part["second"] for part in pairs)])
     leaders = Leaders(document, leader)
     tasks = []
-    for at, groups in enumerate(split_components(connected_components(first, second), TASK_MEMBERS)):
-        save_arrays(
-            job.folder / "components", f"{at:06d}", members=groups.members, offsets=groups.offsets,
-            leader=leaders.lookup(groups.members),
-        )  # fmt: skip
-        tasks.append(Task(f"{at:06d}", len(groups.members), NoPayload()))
+    with sharing(job.draft, job.folder, COMPONENTS):
+        for at, groups in enumerate(split_components(connected_components(first, second), TASK_MEMBERS)):
+            save_arrays(
+                job.folder / COMPONENTS, f"{at:06d}", members=groups.members, offsets=groups.offsets,
+                leader=leaders.lookup(groups.members),
+            )  # fmt: skip
+            tasks.append(Task(f"{at:06d}", len(groups.members), ComponentRange(sets=bool(near))))
     run_tasks(job, "survivors", tasks, find_removals)
     return len(tasks)
 
 
-def find_removals(job: Job, task: Task[NoPayload]) -> ItemCount:
+def find_removals(job: Job, task: Task[ComponentRange]) -> ItemCount:
     """Some components → their removals, in the order of the documents that stay."""
-    folder, corpus = job.folder / "components", CorpusIndex.load(job.folder)
+    corpus = CorpusIndex.load(job.draft)
     members, offsets, leader = (
-        np.array(load_array(folder, task.key, part)) for part in ("members", "offsets", "leader")
+        np.array(load_array(job.draft, f"{COMPONENTS}/{task.key}", part)) for part in ("members", "offsets", "leader")
     )
     facts = np.empty(len(members), TEXT_FACTS)
     for file_range, rows in group_by_label(corpus.range_of(members)):
-        range_facts = load_array(job.folder / "facts", f"{file_range:06d}", "facts")
+        range_facts = load_array(job.draft, f"facts/{file_range:06d}", "facts")
         facts[rows] = range_facts[members[rows] - corpus.range_starts[file_range]]
-    store = set_store(job)
+    store = set_store(job, written=task.payload["sets"])
     copies = Copies(
         groups=Groups(members, offsets), leader=leader, size=store.sizes(leader),
         length=facts["length"].astype(np.int64), raw=facts["raw"], identity=facts["identity"],
@@ -73,11 +77,11 @@ def find_removals(job: Job, task: Task[NoPayload]) -> ItemCount:
 
 def name_kept(job: Job, task: Task[FileRange]) -> SpilledFiles:
     """A file range → the removals whose surviving copy lies in it, with that copy's ids, by the removed one's range."""
-    corpus, file_range = CorpusIndex.load(job.folder), task.payload["file_range"]
+    corpus, file_range = CorpusIndex.load(job.draft), task.payload["file_range"]
     bounds = corpus.range_starts[file_range : file_range + 2]
     shares = []
     for at in range(task.payload["count"]):
-        removals = load_array(job.folder / "removals", f"{at:06d}", "removals")
+        removals = load_array(job.draft, f"removals/{at:06d}", "removals")
         first, last = np.searchsorted(removals["kept"], bounds)
         shares.append(removals[first:last])
     if not sum(map(len, shares)):
@@ -96,7 +100,7 @@ def name_kept(job: Job, task: Task[FileRange]) -> SpilledFiles:
 
 def write(job: Job, task: Task[Partition]) -> WrittenFiles:
     """A file range → its remaining documents and its duplicates, one output file of each per input file."""
-    corpus, files = CorpusIndex.load(job.folder), document_files(job)
+    corpus, files = CorpusIndex.load(job.draft), document_files(job)
     removals = tables_from_bytes(list(read_segments(job, task, np.uint8)))
     removed = removals["document"].to_numpy()
     counts: WrittenFiles = {"documents": 0, "bytes_in": 0, "bytes_out": 0, "removed": {}, "entries": []}

@@ -75,7 +75,7 @@ def run(job: Job) -> StageOutput:
     counts = _count(job, chunks)
     _check_limits(job, counts, chunks)
     entries = [FileEntry.from_dict(entry) for chunk in chunks for entry in chunk["files"]]
-    files = number(job.folder, entries)
+    files = number(job.draft, entries)
     write_json(job.folder / RAW_FILE, _raw_file_records(job, tasks, results))
     return StageOutput([*files, entry_of(job.folder, RAW_FILE)], counts)
 

@@ -74,7 +74,7 @@ def run(job: Job) -> StageOutput:
         "tokens": sum(split["tokens"] for split in splits.values()),
         "splits": splits,
     }
-    files = [*number(job.folder, entries), entry_of(job.folder, "splits.json")]
+    files = [*number(job.draft, entries), entry_of(job.folder, "splits.json")]
     return StageOutput(files, counts, journal={"encoder": encoding.encoder_name})
 
 
@@ -273,8 +273,8 @@ def write_rows(job: Job, task: Task[ShardRanges]) -> WrittenShard:
     length = Pack.model_validate(job.params).length
     pack = _packer(job, REFERENCE)
     schema = tokens_schema(pack.vocabulary)
-    folder = job.folder / STREAMS / task.payload["encoder_choice"]
-    span = read_ranges(folder, [StreamRange(*part) for part in task.payload["ranges"]], pack.dtype)
+    folder = f"{STREAMS}/{task.payload['encoder_choice']}"
+    span = read_ranges(job.draft, folder, [StreamRange(*part) for part in task.payload["ranges"]], pack.dtype)
     step = max(1, WRITE_TOKENS // length) * length
     with ShardWriter(job.folder, task.payload["split"], task.key, schema) as shard:
         for first in range(0, len(span.tokens), step):

@@ -55,7 +55,7 @@ def run(job: Job) -> StageOutput:
     has_plugin = any(":" in entry["name"] for entry in (*job.params["cleaners"], *job.params["filters"]))
     results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if has_plugin else "threads")
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
-    return StageOutput(number(job.folder, entries), _counts(results))
+    return StageOutput(number(job.draft, entries), _counts(results))
 
 
 def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:

@@ -170,7 +170,7 @@ def _select_sample(job: Job, results: Sequence[SampledFile], corpus: ByLanguage,
     """The documents with the smallest hashes, up to the share of their language in bytes; the last one is cut."""
     tables = []
     for result in results:
-        with pa.memory_map(str(job.folder / result["file"])) as source:
+        with pa.memory_map(str(job.draft.file(result["file"]))) as source:
             tables.append(pa.ipc.open_file(source).read_all())
     candidates = pa.concat_tables(tables)
     order = pc.sort_indices(candidates, [("number", "ascending"), ("text", "ascending")]).to_numpy().astype(np.int64)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.core.draft import Draft
 from pipeline.core.files import replacing
 from pipeline.tokenizers.packed_rows import TokenSpan
 
@@ -33,7 +34,7 @@ class StreamWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._stack = ExitStack()
         with self._stack:
-            paths = [self._stack.enter_context(replacing(path)) for path in _paths(self.folder, self.stem)]
+            paths = [self._stack.enter_context(replacing(self.folder / name)) for name in _names(self.stem)]
             self._tokens = self._stack.enter_context(paths[0].open("wb"))
             self._documents = self._stack.enter_context(pa.ipc.new_file(str(paths[1]), DOCUMENTS))
             self._stack = self._stack.pop_all()
@@ -60,14 +61,14 @@ class StreamRange:
     take: int
 
 
-def read_ranges(folder: Path, ranges: list[StreamRange], dtype: np.dtype[np.unsignedinteger]) -> TokenSpan:
-    """The tokens of several ranges, end to end, with the documents that overlap them."""
+def read_ranges(draft: Draft, folder: str, ranges: list[StreamRange], dtype: np.dtype[np.unsignedinteger]) -> TokenSpan:
+    """The tokens of several ranges of streams, end to end, with the documents that overlap them."""
     tokens: list[NDArray[np.unsignedinteger]] = []
     ids: list[pa.Array] = []
     starts: list[NDArray[np.int64]] = []
     position = 0
     for part in ranges:
-        token_path, document_path = _paths(folder, part.stem)
+        token_path, document_path = (draft.file(f"{folder}/{name}") for name in _names(part.stem))
         part_tokens = np.fromfile(token_path, dtype, part.take, offset=part.skip * dtype.itemsize)
         with pa.memory_map(str(document_path)) as source:
             documents = pa.ipc.open_file(source).read_all()
@@ -82,5 +83,5 @@ def read_ranges(folder: Path, ranges: list[StreamRange], dtype: np.dtype[np.unsi
     return TokenSpan(np.concatenate(tokens), pa.concat_arrays(ids), np.concatenate(starts))
 
 
-def _paths(folder: Path, stem: str) -> tuple[Path, Path]:
-    return folder / f"{stem}.tokens", folder / f"{stem}.documents"
+def _names(stem: str) -> tuple[str, str]:
+    return f"{stem}.tokens", f"{stem}.documents"

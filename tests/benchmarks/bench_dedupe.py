@@ -23,6 +23,7 @@ from enlarge import read
 from measured import DATA, table
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.draft import LocalDraft
 from pipeline.core.files import JsonObject
 from pipeline.core.job import Identity, Inputs, Job, JobPaths, StageOutput
 from pipeline.core.manifest import Manifest
@@ -48,7 +49,7 @@ def documents(folder: Path) -> Artifact:
                 shard.write(pa.Table.from_pylist(rows[first : first + 1_000], schema=DOCUMENTS))
         assert shard.entry is not None
         entries.append(shard.entry)
-    return artifact(folder, StageOutput(number(folder, entries), {}))
+    return artifact(folder, StageOutput(number(LocalDraft(folder), entries), {}))
 
 
 def artifact(folder: Path, outcome: StageOutput) -> Artifact:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from measured import measure, table
 
+from pipeline.core.draft import LocalDraft
 from pipeline.core.files import JsonObject
 
 TOY = "--cases 20x8 40x16 --grouped 20x8"
@@ -64,7 +65,7 @@ def make(folder: Path, files: int, partitions: int) -> None:
     for name in ("spill", "places", "indexes"):
         (folder / name).mkdir()
     write_spill(folder / "first.bin", [RECORD.itemsize] * partitions, [np.zeros(partitions, RECORD)])
-    data, start = (folder / "first.bin").read_bytes(), segment(folder / "first.bin", 0).offset
+    data, start = (folder / "first.bin").read_bytes(), segment(LocalDraft(folder), "first.bin", 0).offset
     for number in range(files):
         name = f"spill/keys-{number:06d}-000001.bin"
         (folder / name).write_bytes(data)

@@ -11,6 +11,7 @@ import pytest
 
 from cluster.commands.trace import trace
 from cluster.run import Run
+from pipeline.core.draft import LocalDraft
 from pipeline.core.errors import UserError
 from pipeline.core.files import write_json
 from pipeline.core.manifest import Manifest
@@ -37,7 +38,7 @@ def shards(folder: Path, kind: str, schema: pa.Schema, *tables: pa.Table) -> lis
             shard.write(table.slice(0, 3))
             shard.write(table.slice(3))
         entries += [shard.entry] if shard.entry else []
-    return number(folder, entries)
+    return number(LocalDraft(folder), entries)
 
 
 def publish(work: Path, stage: str, kind: str, params: dict[str, object], inputs: dict[str, str],

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.draft import LocalDraft
 from pipeline.core.job import Job, StageOutput, check_rows
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id
@@ -43,7 +44,7 @@ def make_documents(tmp_path: Path) -> Callable[..., Artifact]:
             assert shard.entry is not None
             entries.append(shard.entry)
         counts = {"in": len(records), "out": len(records)}
-        return artifact_of(folder, "documents", StageOutput(number(folder, entries), counts))
+        return artifact_of(folder, "documents", StageOutput(number(LocalDraft(folder), entries), counts))
 
     return make
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.draft import LocalDraft
 from pipeline.core.files import write_json
 from pipeline.core.job import Inputs, Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
@@ -127,7 +128,7 @@ def _documents(folder: Path, texts: list[tuple[str, str | None]]) -> Artifact:
     with ShardWriter(folder, "parts", "a", DOCUMENTS) as shard:
         shard.write(pa.Table.from_pylist(rows, schema=DOCUMENTS))
     assert shard.entry is not None
-    return published(folder, "documents", number(folder, [shard.entry]))
+    return published(folder, "documents", number(LocalDraft(folder), [shard.entry]))
 
 
 def _tokens(root: Path, texts: list[tuple[str, str | None]], length: int, row_group: int) -> Artifact:
@@ -147,7 +148,7 @@ def _tokens(root: Path, texts: list[tuple[str, str | None]], length: int, row_gr
     one = {"documents": len(texts), "tokens": len(ended.ids), "bytes": sum(len(text.encode()) for text, _ in texts)}
     splits = {"validation": {**one, "rows": len(rows), "languages": {"en": one, "unknown": one, "zh": one}}}
     write_json(root / "tokens" / "splits.json", splits)
-    files = [*number(root / "tokens", entries), entry_of(root / "tokens", "splits.json")]
+    files = [*number(LocalDraft(root / "tokens"), entries), entry_of(root / "tokens", "splits.json")]
     return published(root / "tokens", "tokens", files)
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from cluster.run import Run
+from pipeline.core.draft import LocalDraft
 from pipeline.core.files import canonical_json, write_json
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, DUPLICATES, QUARANTINE, REJECTED
@@ -153,7 +154,7 @@ def tables(folder: Path, **kinds: pa.Table) -> list[FileEntry]:
     for kind, table in kinds.items():
         with ShardWriter(folder, kind, "a", table.schema) as shard:
             shard.write(table)
-        found += number(folder, [shard.entry] if shard.entry else [])
+        found += number(LocalDraft(folder), [shard.entry] if shard.entry else [])
     return found
 
 

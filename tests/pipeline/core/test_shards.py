@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.core.draft import LocalDraft
 from pipeline.core.errors import StageFailed
 from pipeline.core.records import DOCUMENTS, DUPLICATES, METADATA, QUARANTINE, REJECTED, to_rows, tokens_schema
 from pipeline.core.shards import ShardWriter, batches, number, rows, write_table
@@ -90,12 +91,12 @@ def test_a_failed_block_leaves_no_file(tmp_path: Path) -> None:
 
 def test_numbering_may_be_interrupted_and_repeated(tmp_path: Path) -> None:
     entries = [write(tmp_path, "b", 3), write(tmp_path, "a", 1, 2)]
-    once = number(tmp_path, entries)
+    once = number(LocalDraft(tmp_path), entries)
     assert [entry.path.split("-")[1] for entry in once] == ["000000", "000001"], "the order given, not the names"
-    assert number(tmp_path, entries) == once == number(tmp_path, once)
+    assert number(LocalDraft(tmp_path), entries) == once == number(LocalDraft(tmp_path), once)
     (tmp_path / once[0].path).unlink()
     with pytest.raises(StageFailed, match="gone from the draft"):
-        number(tmp_path, entries)
+        number(LocalDraft(tmp_path), entries)
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.draft import LocalDraft
 from pipeline.core.errors import StageFailed
 from pipeline.core.spill import segment, write_spill
 
@@ -19,7 +20,9 @@ def test_every_partition_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     arrays = [np.array(part, np.uint64) for part in parts]
     assert write_spill(path, [array.nbytes for array in arrays], arrays) == any(parts)
     if any(parts):
-        assert [segment(path, number).read(np.uint64).tolist() for number in range(len(parts))] == parts
+        assert [
+            segment(LocalDraft(path.parent), path.name, number).read(np.uint64).tolist() for number in range(len(parts))
+        ] == parts
 
 
 def test_an_index_that_was_cut_short_is_an_error(tmp_path: Path) -> None:
@@ -27,7 +30,7 @@ def test_an_index_that_was_cut_short_is_an_error(tmp_path: Path) -> None:
     write_spill(path, [8, 8], [np.zeros(2, np.uint64)])
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(StageFailed, match="shorter"):
-        segment(path, 1)
+        segment(LocalDraft(path.parent), path.name, 1)
 
 
 def test_blocks_of_another_size_than_announced_leave_no_file(tmp_path: Path) -> None:

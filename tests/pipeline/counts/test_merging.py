@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.draft import LocalDraft
 from pipeline.core.errors import StageFailed
 from pipeline.core.spill import segment
 from pipeline.counts.merging import RunReader, merge_runs, write_run
@@ -25,7 +26,7 @@ def run_readers(folder: Path, lists: list[dict[int, int]]) -> list[RunReader]:
             np.array([sums_by_key[key] for key in sorted(sums_by_key)], np.uint64),
         )
         for file in write_run(folder, f"{at}.bin", pairs, parts=np.zeros(1, np.uint64)):
-            readers.append(RunReader.of(segment(folder / file, 0)))
+            readers.append(RunReader.of(segment(LocalDraft(folder), file, 0)))
     return readers
 
 
@@ -47,7 +48,7 @@ def test_every_key_comes_once_in_order_with_all_its_sums(
 def test_a_run_is_split_where_a_part_of_the_table_begins(tmp_path: Path) -> None:
     pairs = np.array([1, 4, 5, 9], np.uint64), np.array([10, 40, 50, 90], np.uint64)
     (file,) = write_run(tmp_path, "run.bin", pairs, parts=np.array([0, 4, 6, 9], np.uint64))
-    by_part = [RunReader.of(segment(tmp_path / file, part)) for part in range(4)]
+    by_part = [RunReader.of(segment(LocalDraft(tmp_path), file, part)) for part in range(4)]
     assert [reader.length for reader in by_part] == [1, 2, 0, 1]
     keys = [[keys.tolist() for keys, _ in merge_runs([reader])] for reader in by_part if reader.length]
     assert keys == [[[1]], [[4, 5]], [[9]]]

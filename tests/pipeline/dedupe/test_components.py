@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.draft import LocalDraft
 from pipeline.dedupe.base import Sets
 from pipeline.dedupe.components import Copies, Leaders, connected_components, select_survivors, split_components
 from pipeline.dedupe.groups import Groups
@@ -65,7 +66,7 @@ def removed(
     values = [np.array(sorted(shingles), np.uint32) for shingles in sets]
     held = Sets(np.concatenate(values), np.cumsum([0, *map(len, values)]))
     write_sets(folder, 0, iter([(np.arange(count, dtype=np.uint64), held)]))
-    store = SetStore(folder, numbers(0, count))
+    store = SetStore(LocalDraft(folder), numbers(0, count))
     copies = Copies(
         Groups(np.arange(count, dtype=np.uint64), np.array([0, count])),
         numbers(*(leader or range(count))),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.draft import LocalDraft
 from pipeline.dedupe.base import Sets
 from pipeline.dedupe.components import connected_components
 from pipeline.dedupe.groups import Groups
@@ -52,7 +53,9 @@ def test_links_are_true_and_connect_all_that_are_alike(
 ) -> None:
     folder = tmp_path_factory.mktemp("sets")
     stored(folder, sets)
-    similar_pairs = verify_pairs(group(len(sets)), SetStore(folder, np.array([0, len(sets)], np.uint64)), threshold)
+    similar_pairs = verify_pairs(
+        group(len(sets)), SetStore(LocalDraft(folder), np.array([0, len(sets)], np.uint64)), threshold
+    )
     for pair in similar_pairs:
         true = index_of(sets[pair["first"]], sets[pair["second"]])
         assert true >= threshold
@@ -65,7 +68,7 @@ def test_links_are_true_and_connect_all_that_are_alike(
 def test_a_hot_group_of_near_equals_is_one_component_and_its_pairs_stay_few(tmp_path: Path) -> None:
     count = 20_000
     stored(tmp_path, [set(range(n % 3, 60)) for n in range(count)])
-    similar_pairs = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
+    similar_pairs = verify_pairs(group(count), SetStore(LocalDraft(tmp_path), np.array([0, count], np.uint64)), 0.7)
     assert connected_components(similar_pairs["first"], similar_pairs["second"]).offsets.tolist() == [0, count]
     assert len(similar_pairs) < 3 * count
 
@@ -77,7 +80,7 @@ def test_a_hot_group_of_strangers_stays_linear_and_still_finds_the_twins(tmp_pat
     for n in range(0, 200, 2):
         sets[n] = set(sorted(sets[n + 1])[1:])
     stored(tmp_path, sets)
-    similar_pairs = verify_pairs(group(count), SetStore(tmp_path, np.array([0, count], np.uint64)), 0.7)
+    similar_pairs = verify_pairs(group(count), SetStore(LocalDraft(tmp_path), np.array([0, count], np.uint64)), 0.7)
     pairs = {tuple(sorted((int(pair["first"]), int(pair["second"])))) for pair in similar_pairs}
     assert pairs == {(n, n + 1) for n in range(0, 200, 2)}
 
@@ -87,7 +90,7 @@ def test_a_bucket_larger_than_memory_is_met_in_slices(tmp_path: Path, monkeypatc
     assert list(slice_sets(np.array([0, 0]), 6)) == [(0, 2)]
     sets = [set(range(n, n + 40)) for n in range(300)]
     stored(tmp_path, sets)
-    store = SetStore(tmp_path, np.array([0, 300], np.uint64))
+    store = SetStore(LocalDraft(tmp_path), np.array([0, 300], np.uint64))
     whole = verify_pairs(group(300), store, 0.9)
     monkeypatch.setattr("pipeline.dedupe.pairs.slice_sets", lambda sizes: slice_sets(sizes, 500))
     cut = verify_pairs(group(300), store, 0.9)
@@ -99,15 +102,15 @@ def test_sets_come_back_by_document_from_any_file(tmp_path: Path) -> None:
     first, second = [{1, 2, 3}, set(), {9}], [{4, 5}, {6}]
     stored(tmp_path, first)
     stored(tmp_path, second, file=2, first=3)
-    store = SetStore(tmp_path, np.array([0, 3, 3, 5], np.uint64))
+    store = SetStore(LocalDraft(tmp_path), np.array([0, 3, 3, 5], np.uint64))
     sets, places = store.read(np.array([4, 0, 4, 2, 3], np.uint64))
     contents = [set(sets.values[sets.offsets[n] : sets.offsets[n + 1]].tolist()) for n in places]
     assert contents == [{6}, {1, 2, 3}, {6}, {9}, {4, 5}]
     assert store.sizes(np.array([1, 3, 0], np.uint64)).tolist() == [0, 2, 3]
 
 
-def test_a_document_without_a_stored_set_is_empty(tmp_path: Path) -> None:
-    store = SetStore(tmp_path, np.array([0, 2], np.uint64))
+def test_a_document_without_a_stored_set_is_empty() -> None:
+    store = SetStore(None, np.array([0, 2], np.uint64))
     assert store.sizes(np.array([0, 1], np.uint64)).tolist() == [0, 0]
     sets, places = store.read(np.array([1], np.uint64))
     assert (len(sets.values), places.tolist()) == (0, [0])

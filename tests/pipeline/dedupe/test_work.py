@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.core.draft import LocalDraft
 from pipeline.dedupe.base import Sets
 from pipeline.dedupe.components import Copies, Leaders, connected_components, select_survivors, split_components
 from pipeline.dedupe.corpus import group_by_label
@@ -79,7 +80,7 @@ def giant(folder: Path, documents: int) -> tuple[Copies, SetStore]:
         Groups(numbers(documents), np.array([0, documents])), numbers(documents), sets.sizes, same, numbers(documents),
         numbers(documents), same,
     )  # fmt: skip
-    return copies, SetStore(folder, np.array([0, documents], np.uint64))
+    return copies, SetStore(LocalDraft(folder), np.array([0, documents], np.uint64))
 
 
 def test_a_giant_component_costs_its_size_however_many_slices_it_takes(

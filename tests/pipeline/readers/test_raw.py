@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.draft import LocalDraft
 from pipeline.core.files import write_json
 from pipeline.core.manifest import Manifest
 from pipeline.core.raw import RawPosition
@@ -35,7 +36,7 @@ def ingested(folder: Path) -> Artifact:
     files = [("web", "a.jsonl", 3, 1), ("web", "b.jsonl", 1, 0), ("books", "a.jsonl", 1, 0)]
     raw = [{"source": s, "name": n, "sha256": "0", "records": r, "quarantined": q} for s, n, r, q in files]
     write_json(folder / "raw.json", raw)
-    entries = (*number(folder, [shard.entry]), entry_of(folder, "raw.json"))
+    entries = (*number(LocalDraft(folder), [shard.entry]), entry_of(folder, "raw.json"))
     return Artifact(folder, Manifest("ingest", 1, "f", "documents", {}, {}, entries, {}, "d", "c"))
 
 

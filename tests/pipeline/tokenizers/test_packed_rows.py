@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.draft import LocalDraft
 from pipeline.core.records import tokens_schema
 from pipeline.tokenizers import id_hash
 from pipeline.tokenizers.base import Encoded
@@ -78,7 +79,7 @@ def test_ranges_of_stored_streams_are_read_by_themselves(
     skip = data.draw(st.integers(0, sum(sizes) - 1))
     take = data.draw(st.integers(1, sum(second)))
     ranges = [StreamRange("a", skip, sum(sizes) - skip), StreamRange("b", 0, take)]
-    span = read_ranges(folder, ranges, np.dtype(np.uint16))
+    span = read_ranges(LocalDraft(folder.parent), folder.name, ranges, np.dtype(np.uint16))
     assert span.tokens.tolist() == [*range(skip, sum(sizes)), *range(take)]
     owners = [f"a{n}" for n, size in enumerate(sizes) for _ in range(size)][skip:]
     owners += [f"b{n}" for n, size in enumerate(second) for _ in range(size)][:take]

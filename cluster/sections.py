@@ -30,7 +30,8 @@ class Cluster(Section):
     """The launcher, the number of training processes, and threads per process.
 
     Processes and threads decide the numerics class of a model, and change no fingerprint. `address` names a Ray cluster
-    that is running already ("auto", "ray://host:10001"); without it Ray is started on this machine.
+    that is running already ("auto", "ray://host:10001"); without it Ray is started on this machine. `cache_gb`: GiB
+    that each machine keeps of the files of a work directory behind a URL.
     """
 
     launcher: Literal["local", "ray"] = "local"
@@ -38,6 +39,7 @@ class Cluster(Section):
     workers: int = Field(default=1, ge=1, le=4096)
     gpus_per_worker: int = Field(default=0, ge=0, le=64)
     threads: int = Field(default=1, ge=1, le=1024)
+    cache_gb: int = Field(default=50, ge=1, le=1 << 20)
     beam: Beam = Beam()
 
     def options(self, *, head: str | None = None) -> ClusterOptions:

@@ -24,9 +24,10 @@ from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, write_json
-from pipeline.core.job import Identity, Inputs, Job, JobPaths, Resources
+from pipeline.core.job import Identity, Inputs, Job, Resources
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import StageHashes
+from pipeline.core.places import JobPaths
 from pipeline.core.store import Store
 
 LAUNCHER = "cluster.launchers:launcher"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pipeline.beam.task import Isolation, JobStep, Payload, Result, Task, Work
+from pipeline.core.cache import scope
 from pipeline.core.draft import relative_to
 from pipeline.core.files import recording
 from pipeline.core.registry import Entry, Registry
@@ -43,7 +44,8 @@ def executor_of(isolation: Isolation) -> Executor:
 
 def run_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:
     """Do one task and keep its files, then its result; then its progress is reported."""
-    with recording() as written:
-        result = work(step.job, task)
-    step.job.draft.keep(step.name, task.key, dict(result), relative_to(step.job.folder, written))
+    with scope():
+        with recording() as written:
+            result = work(step.job, task)
+        step.job.draft.keep(step.name, task.key, dict(result), relative_to(step.job.folder, written))
     step.job.progress.add(step.name, task.size)

@@ -36,6 +36,7 @@ from pipeline.core.arrays import Array
 from pipeline.core.draft import sharing
 from pipeline.core.files import read_json, write_json
 from pipeline.core.job import Job
+from pipeline.core.parallel import in_parallel
 from pipeline.core.spill import Segment, segment, write_spill
 
 
@@ -80,15 +81,16 @@ def run_shuffle(
 
 def segments(job: Job, task: Task[Partition]) -> Iterator[Segment]:
     """The segments of a partition that hold anything, in the order of file names."""
-    for file in read_json(job.draft.file(task.payload["spills"])):
-        place = segment(job.draft, file, task.payload["partition"])
-        if place.length:
-            yield place
+    files = read_json(job.draft.file(task.payload["spills"]))
+    places = in_parallel(
+        lambda file: segment(job.draft, file, task.payload["partition"]), files, threads=job.draft.threads
+    )
+    return (place for place in places if place.length)
 
 
 def read_segments(job: Job, task: Task[Partition], dtype: npt.DTypeLike) -> Iterator[Array]:
     """The records of a partition, a segment (one spilled file's share) at a time."""
-    return (place.read(dtype) for place in segments(job, task))
+    return in_parallel(lambda place: place.read(dtype), segments(job, task), threads=job.draft.threads)
 
 
 def read_partition(job: Job, task: Task[Partition], dtype: npt.DTypeLike) -> Array:

@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from pipeline.core.errors import UserError
+from pipeline.core.cache import ARTIFACTS, Cache
+from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.journal import JournalLine
-from pipeline.core.manifest import JOURNAL, NAME, Manifest
-from pipeline.core.objects import ObjectStore
+from pipeline.core.manifest import JOURNAL, NAME, Manifest, digest_of
+from pipeline.core.objects import DOWNLOADS, ObjectStore
+from pipeline.core.parallel import in_parallel
 
 JOURNALS = "journal"  # a folder with one object per line: objects cannot be appended to
 
@@ -20,13 +22,13 @@ JOURNALS = "journal"  # a folder with one object per line: objects cannot be app
 class Remote:
     """An artifact behind a URL: its manifest is <store>/store/<stage>/<fingerprint>, its files are objects of a draft.
 
-    `cache` is a local folder for downloaded files. They are named by digest, so they never become stale.
+    `cache` holds downloaded files. They are named by digest, so they never become stale.
     """
 
     objects: ObjectStore
     stage: str
     fingerprint: str
-    cache: Path
+    cache: Cache
 
     @property
     def key(self) -> str:
@@ -37,19 +39,32 @@ class Remote:
         return f"{self.objects.url}/{self.key}"
 
     @classmethod
-    def at(cls, uri: str, cache: Path) -> Remote:
+    def at(cls, uri: str, cache: Cache) -> Remote:
         """From the URI of an artifact."""
         root, _, key = uri.rpartition("/store/")
         stage, _, fingerprint = key.partition("/")
         return cls(ObjectStore(root), stage, fingerprint, cache)
 
     def manifest(self) -> Manifest:
-        return Manifest.parse(self.objects.read(f"{self.key}/{NAME}"), f"{self.uri}/{NAME}")
+        """Raises: FileNotFoundError when there is none; StageFailed when it is not what was published."""
+        for _ in range(DOWNLOADS):
+            manifest = _parse_verified(self.objects.read(f"{self.key}/{NAME}"), f"{self.uri}/{NAME}")
+            if manifest is not None and manifest.fingerprint == self.fingerprint:
+                return manifest
+        raise StageFailed(f"{self.uri}/{NAME}: is not what was published. Run the stage with --force.")
+
+    def object_key(self, sha256: str) -> str:
+        """The key of a file. It is the hash of its bytes, so two attempts cannot conflict."""
+        return f"draft/{self.fingerprint}/files/{sha256}"
 
 
-def object_key(fingerprint: str, sha256: str, path: str) -> str:
-    """The key of a file in a remote store. It contains the hash of the bytes, so two attempts cannot conflict."""
-    return f"draft/{fingerprint}/files/{sha256}/{path}"
+def _parse_verified(data: bytes, place: str) -> Manifest | None:
+    """A manifest whose digest is that of its files; None when a part of it is missing or another."""
+    try:
+        manifest = Manifest.parse(data, place)
+    except StageFailed:
+        return None
+    return manifest if manifest.digest == digest_of(manifest.files) else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ class Artifact:
         return cls(place, place.manifest() if isinstance(place, Remote) else Manifest.read(place / NAME))
 
     @classmethod
-    def of(cls, uri: str, cache: Path) -> Artifact:
+    def of(cls, uri: str, cache: Cache) -> Artifact:
         """Open the artifact with this `uri`."""
         return cls.at(Remote.at(uri, cache) if "://" in uri else Path(uri))
 
@@ -105,7 +120,10 @@ class Artifact:
         """Another artifact of the same store, if it is still there."""
         if isinstance(self.place, Remote):
             remote = Remote(self.place.objects, stage, fingerprint, self.place.cache)
-            return Artifact.at(remote) if remote.objects.exists(f"{remote.key}/{NAME}") else None
+            try:
+                return Artifact.at(remote)
+            except FileNotFoundError:
+                return None
         folder = self.place.parents[1] / stage / fingerprint
         return Artifact.at(folder) if (folder / NAME).exists() else None
 
@@ -118,22 +136,21 @@ class Artifact:
         if isinstance(self.place, Path):
             return self.place / name
         remote, sha256 = self.place, self._sha256[name]
-        target = remote.cache / self.manifest.digest / name
-        if not target.exists():
-            remote.objects.download(object_key(remote.fingerprint, sha256, name), target, sha256)
-        return target
+        return remote.cache.get(
+            f"{ARTIFACTS}/{self.manifest.digest}/{name}",
+            lambda target: remote.objects.download(remote.object_key(sha256), target, sha256),
+        )
 
     def files(self, prefix: str = "") -> list[Path]:
         """The recorded files whose path begins with `prefix`, in byte order of their paths (the order of rows)."""
-        return [self.file(name) for name in self._names(prefix)]
+        return list(in_parallel(self.file, self._names(prefix), threads=1 if isinstance(self.place, Path) else 8))
 
     def folder(self, prefix: str) -> Path:
         """A local folder with the recorded files under `prefix`."""
         if isinstance(self.place, Path):
             return self.place / prefix
-        for name in self._names(f"{prefix}/" if prefix else ""):
-            self.file(name)
-        return self.place.cache / self.manifest.digest / prefix
+        self.files(f"{prefix}/" if prefix else "")
+        return self.place.cache.folder / ARTIFACTS / self.manifest.digest / prefix
 
     def journal(self) -> list[JournalLine]:
         """The lines of the journal: times, memory, versions."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -22,7 +22,13 @@ RESULTS = "tasks"
 
 
 class Draft(Protocol):
-    """The finished files and results of an attempt, and of the attempts that it took over. Paths are relative."""
+    """The finished files and results of an attempt, and of the attempts that it took over. Paths are relative.
+
+    `threads`: how many reads at a time pay; more than one where they wait for a network.
+    """
+
+    @property
+    def threads(self) -> int: ...
 
     def file(self, path: str) -> Path:
         """The local path of a finished file, which can be memory-mapped; downloaded where it is not on this machine.
@@ -34,6 +40,13 @@ class Draft(Protocol):
         """A range of a finished file; nothing else of it crosses the network. The bytes may be written to.
 
         Raises: StageFailed when the file is shorter.
+        """
+
+    def range_file(self, path: str, offset: int, length: int, checksum: int) -> tuple[Path, int]:
+        """A local file that holds a range of a finished file, and where the range begins in it.
+
+        `checksum`: XXH3 of the range, which is verified if the range is copied.
+        Raises: StageFailed when the range is not what was written.
         """
 
     def size(self, path: str) -> int:
@@ -66,6 +79,7 @@ class LocalDraft:
     """A draft on a disk that all workers see: files lie under `folder`, results in its `tasks/<step>/<key>.json`."""
 
     folder: Path
+    threads: ClassVar[int] = 1
 
     def file(self, path: str) -> Path:
         return self.folder / path
@@ -75,6 +89,9 @@ class LocalDraft:
         if len(data) != length:
             raise shorter(path)
         return data.data
+
+    def range_file(self, path: str, offset: int, length: int, checksum: int) -> tuple[Path, int]:
+        return self.folder / path, offset
 
     def size(self, path: str) -> int:
         return (self.folder / path).stat().st_size

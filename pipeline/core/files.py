@@ -76,6 +76,11 @@ def sha256_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_bytes(data: bytes) -> str:
+    """sha256 of bytes, hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def canonical_json(value: JsonValue) -> bytes:
     """JSON with sorted keys, no spaces, in UTF-8: the form that fingerprints are taken of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NotRequired, Protocol, TypedDict
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.backends.remote_draft import open_draft
+from pipeline.core.cache import LIMIT_BYTES
 from pipeline.core.counts import StageCounts
 from pipeline.core.draft import Draft, LocalDraft
 from pipeline.core.errors import StageFailed
@@ -19,6 +21,7 @@ from pipeline.core.files import JsonObject, JsonValue
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import StageHashes
 from pipeline.core.numerics import ModelNumerics, ScoreNumerics
+from pipeline.core.places import JobPaths, local_folder
 from pipeline.core.progress import Progress
 from pipeline.core.registry import load
 from pipeline.core.shards import FileEntry
@@ -116,16 +119,6 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class JobPaths:
-    """Where an attempt works. What it names in its Outcome lies under `folder`; `scratch` is shared by all stages."""
-
-    folder: Path
-    scratch: Path
-    metrics: Path
-    log: Path
-
-
-@dataclass(frozen=True)
 class BeamOptions:
     """How wide the data stages run; 0 workers means one per core."""
 
@@ -135,7 +128,10 @@ class BeamOptions:
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """The `cluster` section of the configuration. `head`: the address of a Ray head that this process group started."""
+    """The `cluster` section of the configuration. `head`: the address of a Ray head that this process group started.
+
+    `cache_gb`: GiB that a machine keeps of files of a store behind a URL.
+    """
 
     launcher: str = "local"
     address: str | None = None
@@ -144,6 +140,7 @@ class ClusterOptions:
     threads: int = 1
     beam: BeamOptions = field(default_factory=BeamOptions)
     head: str | None = None
+    cache_gb: int = LIMIT_BYTES >> 30
 
     @classmethod
     def from_dict(cls, value: Mapping[str, JsonValue]) -> ClusterOptions:
@@ -188,7 +185,10 @@ class Job:
     @property
     def draft(self) -> Draft:
         """The finished files and results of this attempt."""
-        return LocalDraft(self.folder)
+        if not self.place.store:
+            return LocalDraft(self.folder)
+        cache = self.place.cache(self.cluster.cache_gb)
+        return open_draft(self.place.store, self.identity.fingerprint, self.identity.attempt, self.folder, cache)
 
     @property
     def log(self) -> Path:
@@ -213,6 +213,7 @@ class Job:
             "identity": asdict(self.identity),
             "inputs": {kind: [part.uri for part in parts] for kind, parts in self.inputs.by_kind.items()},
             "place": {name: str(path) for name, path in asdict(self.place).items()},
+            "root": str(local_folder(self.place.store)) if self.place.store else "",
             "resources": asdict(self.resources),
             "sources": list(self.sources),
             "section": self.section,
@@ -222,10 +223,14 @@ class Job:
     @classmethod
     def from_dict(cls, value: Mapping[str, JsonValue]) -> Job:
         identity = Identity(**value["identity"])
-        place = JobPaths(**{name: Path(path) for name, path in value["place"].items()})
-        cache = place.scratch / "cache"
+        paths = {name: Path(path) for name, path in value["place"].items() if name != "store"}
+        place = JobPaths(**paths, store=value["place"]["store"])
+        if place.store:
+            place = place.on_this_machine(Path(value["root"]))
+        cluster = ClusterOptions.from_dict(value["resources"]["cluster"])
+        cache = place.cache(cluster.cache_gb)
         inputs = {kind: [Artifact.of(uri, cache) for uri in uris] for kind, uris in value["inputs"].items()}
-        resources = {**value["resources"], "cluster": ClusterOptions.from_dict(value["resources"]["cluster"])}
+        resources = {**value["resources"], "cluster": cluster}
         return cls(
             identity, Inputs.of(inputs), place, Resources(**resources), value["sources"], value["section"],
             Progress(value["progress"], identity.stage),

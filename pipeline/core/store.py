@@ -12,23 +12,28 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.backends.base import Backend
 from pipeline.core.backends.local import LocalBackend
 from pipeline.core.backends.remote import RemoteBackend
+from pipeline.core.cache import LIMIT_BYTES, Cache
 from pipeline.core.job import Job, StageOutput, check_rows
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.objects import ObjectStore
+from pipeline.core.places import CACHE, local_folder
 
 
 class Store:
-    """The artifacts and drafts of one work directory, or of a URL; then `local` is where attempts write."""
+    """The artifacts and drafts of one work directory, or of a URL.
 
-    def __init__(self, place: Path | str, *, local: Path | None = None) -> None:
+    `local`: where attempts write then, and a cache of `cache_bytes`; by default the folder of that URL on this machine.
+    """
+
+    def __init__(self, place: Path | str, *, local: Path | None = None, cache_bytes: int = LIMIT_BYTES) -> None:
         self._backend: Backend
         if "://" not in str(place):
             self._backend = LocalBackend(Path(place))
-        elif local is None:
-            raise ValueError(f"{place}: a store behind a URL needs a local folder")
         else:
-            self._backend = RemoteBackend(ObjectStore(str(place).rstrip("/")), local)
+            url = str(place).rstrip("/")
+            local = local or local_folder(url)
+            self._backend = RemoteBackend(ObjectStore(url), local, Cache(local / CACHE, cache_bytes))
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
         """The published artifact of a stage, if there is one."""
@@ -45,10 +50,6 @@ class Store:
     def begin(self, stage: str, fingerprint: str, *, fresh: bool = False) -> tuple[int, Path]:
         """Start the next attempt and return its number and folder; with `fresh` (--force) it reuses nothing."""
         return self._backend.begin(stage, fingerprint, fresh=fresh)
-
-    def save(self, job: Job) -> None:
-        """Save the finished files of an attempt, so that the next one can reuse them, on this machine or another."""
-        self._backend.save(job)
 
     def publish(self, job: Job, output: StageOutput) -> Artifact:
         """Record and publish the files. The manifest is written last; files that are not recorded are deleted.

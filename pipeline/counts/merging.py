@@ -49,7 +49,7 @@ class RunReader:
     @classmethod
     def of(cls, segment: Segment) -> RunReader:
         """The run of one part in a file written by `write_run`."""
-        return cls(segment.draft.file(segment.path), segment.offset, segment.length // PAIR_BYTES)
+        return cls(*segment.file(), segment.length // PAIR_BYTES)
 
     def fill(self, count: int) -> None:
         """Read until `count` pairs are ready, or until the end of the run."""

@@ -147,7 +147,8 @@ def nothing(job: Any, task: Any) -> JsonObject:
 
 
 def job_in(folder: Path) -> Any:
-    from pipeline.core.job import Identity, Inputs, Job, JobPaths
+    from pipeline.core.job import Identity, Inputs, Job
+    from pipeline.core.places import JobPaths
 
     place = JobPaths(folder, folder, folder, folder / "log.txt")
     return Job(Identity("bench", 1, "documents", "", "", {}, 17), Inputs(), place)

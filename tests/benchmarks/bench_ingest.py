@@ -23,8 +23,9 @@ from typing import Any
 from measured import DATA, measure, table
 
 from pipeline.core.files import JsonObject, RawFile, sha256_file
-from pipeline.core.job import Identity, Inputs, Job, JobPaths, Resources
+from pipeline.core.job import Identity, Inputs, Job, Resources
 from pipeline.core.listing import match
+from pipeline.core.places import JobPaths
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import ShardWriter
 from pipeline.readers import create_reader

@@ -27,9 +27,6 @@ class Backend(Protocol):
     def begin(self, stage: str, fingerprint: str, *, fresh: bool) -> tuple[int, Path]:
         """Start the next attempt: its number, and its folder with the finished files of the last one."""
 
-    def save(self, job: Job) -> None:
-        """Save the finished files of the attempt, so that a later one, on any machine, can reuse them."""
-
     def publish(self, job: Job, manifest: Manifest, line: JournalLine) -> Artifact:
         """Publish the files of the attempt as an artifact; `line` is the first line of its journal.
 

@@ -52,13 +52,10 @@ class LocalBackend:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             if last and not fresh:
-                _link_finished(draft / f"attempt-{last}", folder)
+                link_finished(draft / f"attempt-{last}", folder)
             with replacing(draft / "current") as beside:
                 beside.write_text(str(number))
         return number, folder
-
-    def save(self, job: Job) -> None:
-        """Nothing to do: what is finished lies in the draft already."""
 
     def publish(self, job: Job, manifest: Manifest, line: JournalLine) -> Artifact:
         draft = self._draft(job.stage, manifest.fingerprint)
@@ -116,7 +113,8 @@ def _sweep(folder: Path, keep: set[str]) -> None:
             Path(root).rmdir()
 
 
-def _link_finished(source: Path, target: Path) -> None:
+def link_finished(source: Path, target: Path) -> None:
+    """Link every whole file of a folder into another; copy where the file system has no links."""
     for root, _, names in os.walk(source):
         inside = target / Path(root).relative_to(source)
         inside.mkdir(exist_ok=True)

@@ -6,7 +6,7 @@ BIN := .venv/bin
 # DeepSpeed compiles its operations on demand; CPU training uses none of them
 INSTALL := DS_BUILD_OPS=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt
 
-.PHONY: demo families test test-long check format bench clean help
+.PHONY: demo families test test-long test-cluster chaos check format bench clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -24,6 +24,14 @@ test: .venv/installed-dev  ## run the tests (under 15 minutes on 2 cores)
 
 test-long: .venv/installed-dev  ## run all tests, including long ones that train and kill (under 60 minutes)
 	$(BIN)/python -m pytest -q -m "long or not long"
+
+test-cluster: .venv/installed-dev  ## run the tests on three hosts made of namespaces and an S3 server (needs root)
+	$(BIN)/python -m pytest -q -m "long or not long" tests/support tests/cluster/hosts tests/cluster/launchers/test_hosts.py
+
+PLACE ?= cluster
+RUNS ?= 50
+chaos: .venv/installed-dev  ## kill processes at random in 50 runs; PLACE=local, s3 or cluster; resumable
+	$(BIN)/python -m tests.chaos --place $(PLACE) --runs $(RUNS)
 
 check: .venv/installed-dev  ## check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

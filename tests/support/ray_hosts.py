@@ -88,6 +88,28 @@ class RayHosts:
         wait = [sys.executable, "-c", WAIT, self.address, str(timeout), *addresses]
         self.head.run(wait, timeout=timeout + START_S)
 
+    def replace_ended_nodes(self) -> None:
+        """Start the nodes again whose `ray start --block` has ended or is about to, their raylet being gone."""
+        for host in self.hosts.all:
+            process = self.processes.get(host.name)
+            if process is not None and not any("/raylet/raylet " in line for line in host.processes().values()):
+                kill_group(process)
+                self._end_ray(host)
+                self.start_node(host)
+
+    def stop(self) -> None:
+        """End all of Ray's processes, and those of its workers."""
+        for host in self.hosts.all:
+            if host.name in self.processes:
+                kill_group(self.processes.pop(host.name))
+                self._end_ray(host)
+
+    def _end_ray(self, host: Host) -> None:
+        for pid, line in host.processes().items():
+            if "/ray/" in line or line.startswith("ray::"):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def kill_raylet(self, host: Host) -> None:
         """Kill the raylet of a host; its workers end with it, and `ray start --block` too."""
         for pid, line in host.processes().items():

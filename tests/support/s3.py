@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -170,6 +171,27 @@ class S3Server:
         name = f"test-{secrets.token_hex(6)}"
         self.location.call(lambda: self.client().create_bucket(Bucket=name))
         return name
+
+    def upload(self, bucket: str, prefix: str, folder: Path) -> None:
+        """Put the files of a folder under a prefix."""
+        for path in sorted(folder.iterdir()):
+            self.location.call(partial(self._put, bucket, f"{prefix}/{path.name}", path.read_bytes()))
+
+    def _put(self, bucket: str, key: str, body: bytes) -> None:
+        self.client().put_object(Bucket=bucket, Key=key, Body=body)
+
+    def manifests(self, bucket: str, prefix: str) -> dict[str, bytes]:
+        """The manifests of the artifacts of a work directory at s3://bucket/prefix: key → bytes."""
+        return self.location.call(lambda: self._manifests(bucket, f"{prefix}/store/"))
+
+    def _manifests(self, bucket: str, prefix: str) -> dict[str, bytes]:
+        client = self.client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return {
+            key: client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            for key in keys if key.endswith("/manifest.json")
+        }  # fmt: skip
 
     def kill(self) -> None:
         """End the server and all its processes at once, as a crash does. Its data stay on disk."""

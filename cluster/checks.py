@@ -122,7 +122,10 @@ def launcher_can_start(flow: Flow, tree: YamlTree) -> None:
     """The requested GPUs exist, and a Ray cluster answers at the address."""
     cluster = flow.config.cluster
     for requirement in requirements.problems(
-        cluster.launcher, address=cluster.address, workers=cluster.workers, gpus_per_worker=cluster.gpus_per_worker
+        cluster.launcher,
+        address=cluster.address,
+        workers=cluster.least_workers,
+        gpus_per_worker=cluster.gpus_per_worker,
     ):
         tree.problem(("cluster", requirement.option), requirement.what, requirement.hint)
 

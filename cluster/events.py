@@ -8,6 +8,7 @@ from typing import cast, get_args, get_type_hints
 
 from cluster.progress import ProgressMessage
 from cluster.run_records import EventFields
+from pipeline.core import figures
 from pipeline.core.messages import FREQUENT, Message
 
 UNKNOWN = "told"  # the event of a message whose kind has no type, such as one of a plug-in
@@ -37,7 +38,17 @@ def announcement(message: ProgressMessage) -> str | None:
         return f"worker {message.get('worker', '?')}{host} was lost{reason}"
     if kind == "gang_restarted":
         return f"training restarts with {message.get('workers', '?')} workers, attempt {message.get('attempt')}{reason}"
+    if kind == "gang_recovered":
+        return f"training goes on{_steps(message)} after {message.get('seconds', 0):.1f} s"
     return None
+
+
+def _steps(message: ProgressMessage) -> str:
+    """ " from step 30 (11 steps are repeated)"; empty where the workers report no steps."""
+    step, from_step = message.get("step"), message.get("from_step")
+    if not isinstance(step, int) or from_step is None:
+        return ""
+    return f" from step {from_step:,} ({figures.plural(max(0, step - from_step), 'step')} repeated)"
 
 
 @cache

@@ -48,7 +48,7 @@ class Flow:
         configured = []
         for step in self.steps:
             reads = {kind: by_id[source] for kind, source in step.reads.items()}
-            entry, workers = step.entry, self.config.cluster.workers
+            entry, workers = step.entry, self.config.cluster.most_workers
             configured.append(ConfiguredStage(step.spec.name, entry.path, entry.options, workers, reads))
             by_id[step.id] = configured[-1]
         return configured

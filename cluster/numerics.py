@@ -21,7 +21,7 @@ def other_class(numerics: Mapping[str, object] | None, cluster: Cluster) -> str:
     """The difference between a model's class and this machine's; empty if there is none."""
     if not numerics:
         return ""
-    local: dict[str, object] = {"workers": cluster.workers, "threads": cluster.threads, "torch": _torch()}
+    local: dict[str, object] = {"workers": cluster.most_workers, "threads": cluster.threads, "torch": _torch()}
     if str(numerics.get("device", "")).startswith("cpu"):
         local["device"] = f"cpu {cpu_level()}"
     differing = [

@@ -49,6 +49,7 @@ class ProgressMessage(TypedDict, total=False):
     pid: int
     device: str
     cause: str
+    from_step: int
     bytes: int
     rank: int
     seconds: float | dict[str, float]  # by kind in "rank"

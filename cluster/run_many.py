@@ -81,4 +81,4 @@ def _error(run: Run) -> str:
 def _cpus(runs: Sequence[NamedRun]) -> int:
     """The number of CPUs that Ray is given: those of this machine, or what the largest run needs if that is more."""
     clusters = [run.loaded.config.cluster for run in runs]
-    return max(os.cpu_count() or 1, *(cluster.workers * cluster.threads for cluster in clusters))
+    return max(os.cpu_count() or 1, *(cluster.most_workers * cluster.threads for cluster in clusters))

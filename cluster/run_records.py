@@ -39,6 +39,7 @@ class EventFields(TypedDict, total=False):
     workers: int
     device: str
     cause: str
+    from_step: int
     bytes: int
 
 

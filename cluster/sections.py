@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from pipeline.core.config import Section, UserPath
 from pipeline.core.job import ClusterOptions
@@ -26,17 +26,33 @@ class Beam(Section):
     workers: int = Field(default=0, ge=0, le=4096)
 
 
+class WorkerRange(Section):
+    """The fewest and the most workers of a training."""
+
+    min: int = Field(ge=1, le=4096)
+    max: int = Field(ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> WorkerRange:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min}, and max is {self.max}: min may not be larger")
+        return self
+
+
 class Cluster(Section):
     """The launcher, the number of training processes, and threads per process.
 
-    Processes and threads decide the numerics class of a model, and change no fingerprint. `address` names a Ray cluster
-    that is running already ("auto", "ray://host:10001"); without it Ray is started on this machine. `cache_gb`: GiB
-    that each machine keeps of the files of a work directory behind a URL.
+    Processes and threads decide the numerics class of a model, and change no fingerprint. `workers` may be a range,
+    {min, max}: training starts with as many as there is room for, and goes on with fewer when some are lost.
+    `max_failures`: how often training goes on by itself, from its last checkpoint, after a worker or a host was lost.
+    `address` names a Ray cluster that is running already ("auto", "ray://host:10001"); without it Ray is started on
+    this machine. `cache_gb`: GiB that each machine keeps of the files of a work directory behind a URL.
     """
 
     launcher: Literal["local", "ray"] = "local"
     address: str | None = Field(default=None, min_length=1)
-    workers: int = Field(default=1, ge=1, le=4096)
+    workers: Annotated[int, Field(ge=1, le=4096)] | WorkerRange = 1
+    max_failures: int = Field(default=3, ge=0, le=1_000_000)
     gpus_per_worker: int = Field(default=0, ge=0, le=64)
     threads: int = Field(default=1, ge=1, le=1024)
     cache_gb: int = Field(default=50, ge=1, le=1 << 20)
@@ -44,7 +60,16 @@ class Cluster(Section):
 
     def options(self, *, head: str | None = None) -> ClusterOptions:
         """The same as plain values, for a job."""
-        return ClusterOptions.from_dict(self.model_dump(mode="json") | {"head": head or None})
+        workers = {"workers": self.most_workers, "min_workers": self.least_workers}
+        return ClusterOptions.from_dict(self.model_dump(mode="json") | {"head": head or None} | workers)
+
+    @property
+    def most_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers.max
+
+    @property
+    def least_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers.min
 
 
 class RunConfig(Section):

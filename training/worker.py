@@ -1,6 +1,6 @@
 """One process of a gang that trains: it joins the process group, trains, writes the results, and ends.
 
-It does not matter who set RANK and WORLD_SIZE: plain Python, torchrun, the local launcher and Ray Train start it in the
+It does not matter who set RANK and WORLD_SIZE: plain Python, torchrun and both launchers start it in the
 same way. What differs between trainers (trainer/worker.py, vectors/worker.py) is a `Trainer`; families.py names the
 trainer of each family. Errors are raised to the launcher, which records them (cluster/launchers/base.py).
 """

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from cluster.launchers.failures import failure_of
 from pipeline import core
-from pipeline.core.errors import BloomeryError, StageFailed, UserError
-from pipeline.core.files import JsonObject, JsonValue, read_json, write_json
+from pipeline.core.errors import Preempted, StageFailed
+from pipeline.core.files import JsonObject, JsonValue, write_json
 from pipeline.core.job import ClusterOptions, Job
+from pipeline.core.journal import Recovery
 from pipeline.core.registry import add_plugin_folder, load
 
 
@@ -34,15 +35,6 @@ class LaunchOrder(TypedDict):
     gpus: int
 
 
-class WorkerFailure(TypedDict):
-    """The error of a process: `ours` if one of Bloomery's own errors, `user` if the user can correct it."""
-
-    ours: bool
-    user: bool
-    text: str
-    time: float
-
-
 class Launcher:
     """The base of a launcher."""
 
@@ -51,10 +43,14 @@ class Launcher:
         self.workers = cluster.workers
         self.threads = cluster.threads
 
-    def gang(self, target: str, spec: JsonObject, *, processes: int, job: Job) -> None:
-        """Run `target(spec, report)` in `processes` processes with a RANK each, which start and stop together.
+    def gang(self, target: str, spec: JsonObject, *, sizes: Sequence[int], job: Job) -> list[Recovery]:
+        """Run `target(spec, report)` in processes with a RANK each, which start and stop together.
 
-        Raises: the worker's own UserError or StageFailed; StageFailed in one sentence for any other error.
+        `sizes`: the numbers of processes that are possible; the largest for which there is room is taken, and the
+        choice is made again whenever the gang is started again. Returns how often and why that was.
+
+        Raises: the worker's own UserError or StageFailed; StageFailed in one sentence for any other error, or when the
+        gang ended early more than `cluster.max_failures` times.
         """
         raise NotImplementedError
 
@@ -65,10 +61,10 @@ class Launcher:
         """
         raise NotImplementedError
 
-    def order(self, target: str, folder: Path, job: Job, *, gang: bool) -> LaunchOrder:
-        """The order for the processes of a gang or of tasks."""
+    def order(self, target: str, job: Job, *, gang: bool) -> LaunchOrder:
+        """The order for the processes of a gang or of tasks; a host sets its own folder and log."""
         return {
-            "target": target, "gang": gang, "stage": job.stage, "folder": str(folder), "log": str(job.log),
+            "target": target, "gang": gang, "stage": job.stage, "folder": "", "log": str(job.log),
             "home": home(), "path": [path for path in sys.path if path], "gpus": self.cluster.gpus_per_worker,
         }  # fmt: skip
 
@@ -98,27 +94,9 @@ def run_target(order: LaunchOrder, spec: JsonObject, index: int) -> JsonValue:
         os.environ["BLOOMERY_GPUS"] = str(order["gpus"])  # read by training/engines/device.py
         arguments = (spec, lambda figures: None) if order["gang"] else (spec,)
         return load(order["target"])(*arguments)
+    except Preempted:
+        raise
     except BaseException as error:
         traceback.print_exc()
-        write_json(Path(order["folder"]) / f"failed-{index}.json", _failure_of(error, order["stage"]))
+        write_json(Path(order["folder"]) / f"failed-{index}.json", failure_of(error, order["stage"]))
         raise
-
-
-def read_failure(folder: Path) -> BloomeryError | None:
-    """The error to raise for the failures in a folder: our own errors come first, then the earliest."""
-    failures: list[WorkerFailure] = [read_json(path) for path in sorted(folder.glob("failed-*.json"))]
-    if not failures:
-        return None
-    first = min(failures, key=lambda failure: (not failure["ours"], failure["time"]))
-    return UserError(first["text"]) if first["user"] else StageFailed(first["text"])
-
-
-def _failure_of(error: BaseException, stage: str) -> WorkerFailure:
-    ours = isinstance(error, BloomeryError)
-    text = str(error)
-    if not ours:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        first_line = next(iter(text.strip().splitlines()), "")
-        place = f"at {Path(last.filename).name}:{last.lineno}; the whole trace is in log.txt"
-        text = f"{stage}: {type(error).__name__}: {first_line} ({place})"
-    return {"ours": ours, "user": isinstance(error, UserError), "text": text, "time": time.time()}

@@ -76,7 +76,7 @@ class RayHead:
 
 
 def main(arguments: Sequence[str]) -> int:
-    from cluster.launchers.on_ray import start_ray
+    from cluster.launchers.ray_session import start_ray
 
     stdout = os.dup(1)
     os.dup2(2, 1)  # whatever libraries print goes to the log

@@ -2,6 +2,7 @@
 
 Every class takes one positional message, so instances can be pickled and sent through Ray and Beam.
 BloomeryError (exit code 1: failed while working) > UserError (exit code 2: the input is wrong) > ConfigError.
+Preempted (exit code 80) is no failure: the process was asked to end, and saved its work before it did.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ class BloomeryError(Exception):
 
 class StageFailed(BloomeryError):
     """A stage could not finish; nothing it published is affected and the same command resumes it."""
+
+
+class Preempted(BloomeryError):
+    """A process was asked to end (SIGTERM) and saved its work first; it goes on elsewhere, or with the same command."""
+
+    exit_code = 80
 
 
 class UserError(BloomeryError):

@@ -18,7 +18,7 @@ from pipeline.core.counts import StageCounts
 from pipeline.core.draft import Draft, LocalDraft
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject, JsonValue
-from pipeline.core.journal import JournalLine
+from pipeline.core.journal import JournalLine, Recovery
 from pipeline.core.manifest import StageHashes
 from pipeline.core.numerics import ModelNumerics, ScoreNumerics
 from pipeline.core.places import JobPaths, local_folder
@@ -31,8 +31,11 @@ from pipeline.core.stage import ArtifactKind
 class ProcessLauncher(Protocol):
     """How a stage starts other processes, here or on a cluster. `target` is "module:function", specs are JSON-able."""
 
-    def gang(self, target: str, spec: JsonObject, *, processes: int, job: Job) -> None:
-        """Run `target(spec, report)` in `processes` processes that start and stop together."""
+    def gang(self, target: str, spec: JsonObject, *, sizes: Sequence[int], job: Job) -> list[Recovery]:
+        """Run `target(spec, report)` in processes that start and stop together, in one of these numbers.
+
+        Returns how often and why they were started again.
+        """
 
     def tasks(self, target: str, specs: list[JsonObject], *, job: Job) -> list[JsonValue]:
         """Run `target(spec)` for every spec; results in the order of the specs."""
@@ -130,12 +133,15 @@ class BeamOptions:
 class ClusterOptions:
     """The `cluster` section of the configuration. `head`: the address of a Ray head that this process group started.
 
-    `cache_gb`: GiB that a machine keeps of files of a store behind a URL.
+    `workers`: of training, at most; `min_workers` at least, 0 for as many as `workers`. `cache_gb`: GiB that a machine
+    keeps of files of a store behind a URL.
     """
 
     launcher: str = "local"
     address: str | None = None
     workers: int = 1
+    min_workers: int = 0
+    max_failures: int = 3
     gpus_per_worker: int = 0
     threads: int = 1
     beam: BeamOptions = field(default_factory=BeamOptions)
@@ -145,6 +151,11 @@ class ClusterOptions:
     @classmethod
     def from_dict(cls, value: Mapping[str, JsonValue]) -> ClusterOptions:
         return cls(**{**value, "beam": BeamOptions(**value["beam"])})
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of training workers that are allowed."""
+        return tuple(range(self.min_workers or self.workers, self.workers + 1))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,23 @@ from typing import TypedDict
 from pipeline.core.files import JsonObject
 
 
+class Recovery(TypedDict):
+    """Why a gang was started again, and what it cost.
+
+    `kind`: died, lost (its host), hung, preempted, connection. `workers`: of the gang that followed, whose number
+    within the attempt is `incarnation`. `step`: the last finished step, `from_step` the step of the checkpoint; both
+    None if the processes report no steps. `seconds`: from the loss, or the last sign of life, to the first new step.
+    """
+
+    kind: str
+    what: str
+    incarnation: int
+    workers: int
+    step: int | None
+    from_step: int | None
+    seconds: float
+
+
 class JournalLine(TypedDict, total=False):
     """One line of journal.jsonl: what the stage's process and its supervisor noted."""
 
@@ -29,6 +46,7 @@ class JournalLine(TypedDict, total=False):
     training_seconds: float
     tokens_per_second: float
     worker_peak_bytes: int
+    recoveries: list[Recovery]
 
 
 def merged(lines: Iterable[JournalLine]) -> JournalLine:

@@ -86,6 +86,22 @@ class GangRestarted(TypedDict):
     cause: str
 
 
+class GangRecovered(TypedDict):
+    """A gang that was started again makes steps again, `seconds` after the loss or the last sign of life.
+
+    `step`: the last step that was finished before; `from_step`: the step of the checkpoint that it went on from; both
+    absent if its workers report no steps.
+    """
+
+    kind: Literal["gang_recovered"]
+    attempt: int
+    workers: int
+    cause: str
+    seconds: float
+    step: NotRequired[int]
+    from_step: NotRequired[int]
+
+
 class CheckpointSaved(TypedDict):
     """A checkpoint is complete: a run that fails now resumes after `step`. `seconds`: what training waited for it."""
 
@@ -118,6 +134,6 @@ class RankState(TypedDict):
 
 
 Message = (
-    Total | Add | Note | Queue | TaskRetried | WorkerStarted | WorkerLost | GangRestarted | CheckpointSaved | Validated
-    | RankState
+    Total | Add | Note | Queue | TaskRetried | WorkerStarted | WorkerLost | GangRestarted | GangRecovered
+    | CheckpointSaved | Validated | RankState
 )  # fmt: skip

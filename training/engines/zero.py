@@ -37,7 +37,7 @@ class Zero(Engine):
     def __init__(self, options: Options, loss_module: LossModule, setting: Setting, saved: UnshardedState) -> None:
         super().__init__(options, loss_module, setting, saved)
         trained = [p for p in self.loss_module.parameters() if p.requires_grad]
-        self.module, *_ = _deepspeed(setting.device).initialize(
+        self.module, *_ = deepspeed_for(setting.device).initialize(
             model=self.loss_module, model_parameters=trained, optimizer=self.optimizer,
             config=_config(options.stage, setting), dist_init_required=False,
         )  # fmt: skip
@@ -79,7 +79,7 @@ class Zero(Engine):
     def consolidate(self) -> dict[str, Tensor] | None:
         if self.options.stage < 3:
             return super().consolidate()
-        gathered = _deepspeed(self.setting.device).zero.GatheredParameters
+        gathered = deepspeed_for(self.setting.device).zero.GatheredParameters
         weights = {}
         for name, p in self.model.named_parameters():
             with gathered([p]):  # one at a time: the complete model is never on a device
@@ -88,7 +88,7 @@ class Zero(Engine):
         return None if self.setting.rank else weights
 
 
-def _deepspeed(device: torch.device) -> ModuleType:
+def deepspeed_for(device: torch.device) -> ModuleType:
     """DeepSpeed, silent and without a compiler."""
     if device.type == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pipeline.core.counts import StageCounts
 from pipeline.core.files import JsonObject, read_json, write_json
 from pipeline.core.job import Job, StageOutput
+from pipeline.core.journal import JournalLine, Recovery
 from pipeline.core.shards import FileEntry, entry_of
 from training.families import trainer_of
 from training.identity import EXTERNALS, MODEL_FOLDER
@@ -20,16 +21,19 @@ MODEL = ("model/config.json", "model/model.safetensors", "model/tokenizer.json")
 
 def run(job: Job) -> StageOutput:
     """Train in `cluster.workers` processes, from the last whole checkpoint of an earlier attempt if there is one."""
-    result = job.folder / RESULT
+    result, recoveries = job.folder / RESULT, list[Recovery]()
     if not result.exists():  # otherwise an earlier attempt was killed between its last step and its publication
         spec = spec_of(job)
         # for a manual torchrun: training/worker.py
         write_json(job.place.metrics / "pretrain.spec.json", spec.to_dict())
-        workers = job.cluster.workers
-        job.launch().gang(trainer_of(spec.section.model.name), spec.to_dict(), processes=workers, job=job)
+        trainer = trainer_of(spec.section.model.name)
+        recoveries = job.launch().gang(trainer, spec.to_dict(), sizes=job.cluster.sizes, job=job)
     results = read_json(result)
+    journal: JournalLine = results["journal"]
+    if recoveries:
+        journal["recoveries"] = recoveries
     files = [FileEntry.from_dict(results["curve"]), *(entry_of(job.folder, path) for path in MODEL)]
-    return StageOutput(files, results["counts"], results["numerics"], results["journal"])
+    return StageOutput(files, results["counts"], results["numerics"], journal)
 
 
 def spec_of(job: Job) -> TrainingSpec:

@@ -1,6 +1,6 @@
 """The trainer of models with gradients: one process of a gang (training/worker.py).
 
-Plain Python, torchrun, the local launcher and Ray Train start here:
+Plain Python, torchrun and both launchers start here:
     python -m training.trainer.worker SPEC.json
     torchrun --nproc-per-node 2 -m training.trainer.worker SPEC.json
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from pipeline.core.files import JsonValue
-from training import worker
+from pipeline.core.files import JsonObject, JsonValue
+from training import engines, objectives, worker
 from training.engines import device as devices
 from training.finite import check_saved
 from training.models.saved import save_weights
@@ -55,6 +55,17 @@ class GradientTrainer:
 def work(spec: Mapping[str, JsonValue], report: worker.Report) -> None:
     """Train a model as one worker; `spec` is a TrainingSpec as JSON."""
     worker.work(GradientTrainer(), spec, report)
+
+
+def preload(spec: JsonObject) -> None:
+    """Import what a worker of this spec will need, in the process that workers are forked from."""
+    section = TrainingSpec.from_dict(spec).section
+    engines.ENGINES.load(section.engine.name)
+    objectives.OBJECTIVES.load(section.objective.name)
+    if section.engine.name == "zero":
+        from training.engines import zero
+
+        zero.deepspeed_for(torch.device("cpu"))
 
 
 if __name__ == "__main__":

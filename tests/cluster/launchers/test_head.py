@@ -44,7 +44,7 @@ def test_stages_join_one_ray_and_it_leaves_nothing_behind(members: str, job: Job
     before = folders()
     with RayHead(2, tmp_path / "ray.log") as head:
         ray = launcher(ClusterOptions(launcher="ray", workers=2, head=head.address()))
-        ray.gang(f"{members}:say", {"folder": str(tmp_path)}, processes=2, job=job)
+        ray.gang(f"{members}:say", {"folder": str(tmp_path)}, sizes=[2], job=job)
         assert (tmp_path / "rank-1").read_text() == "1 of 2, 1 thread"
         assert ray.tasks(f"{members}:double", [{"n": n} for n in range(3)], job=job) == [
             {"twice": n} for n in (0, 2, 4)

@@ -22,18 +22,18 @@ import json, sys
 from cluster.launchers import launcher
 from pipeline.core.job import ClusterOptions, Job
 target, cluster, spec, job = map(json.loads, sys.argv[1:])
-launcher(ClusterOptions.from_dict(cluster)).gang(target, spec, processes=2, job=Job.from_dict(job))
+launcher(ClusterOptions.from_dict(cluster)).gang(target, spec, sizes=[2], job=Job.from_dict(job))
 """
 
 
 def test_members_of_a_gang_know_their_place_and_print_to_the_log(members: str, job: Job, tmp_path: Path) -> None:
-    launcher(LOCAL).gang(f"{members}:say", {"folder": str(tmp_path)}, processes=2, job=job)
+    launcher(LOCAL).gang(f"{members}:say", {"folder": str(tmp_path)}, sizes=[2], job=job)
     assert [(tmp_path / f"rank-{rank}").read_text() for rank in (0, 1)] == ["0 of 2, 1 thread", "1 of 2, 1 thread"]
     assert sorted(job.log.read_text().replace("\n", "")) == sorted("printed by 0printed by 1")
 
 
 def test_members_meet_over_loopback(members: str, job: Job, tmp_path: Path) -> None:
-    launcher(LOCAL).gang(f"{members}:meet", {"folder": str(tmp_path)}, processes=2, job=job)
+    launcher(LOCAL).gang(f"{members}:meet", {"folder": str(tmp_path)}, sizes=[2], job=job)
     assert [(tmp_path / f"sum-{rank}").read_text() for rank in (0, 1)] == ["3.0", "3.0"]
 
 
@@ -58,7 +58,7 @@ def test_a_failed_member_ends_the_gang_with_its_own_sentence(
 ) -> None:
     start = time.monotonic()
     with pytest.raises(kind, match=words):
-        launcher(LOCAL).gang(f"{members}:{function}", {}, processes=2, job=job)
+        launcher(LOCAL).gang(f"{members}:{function}", {}, sizes=[2], job=job)
     assert time.monotonic() - start < 30, "the other member sleeps for a minute and must not be waited for"
 
 

@@ -20,20 +20,26 @@ pytestmark = pytest.mark.long
 
 
 def test_a_gang_on_ray_meets_and_prints_to_the_log(members: str, job: Job, tmp_path: Path) -> None:
-    launcher(RAY).gang(f"{members}:say", {"folder": str(tmp_path)}, processes=2, job=job)
+    launcher(RAY).gang(f"{members}:say", {"folder": str(tmp_path)}, sizes=[2], job=job)
     assert (tmp_path / "rank-1").read_text() == "1 of 2, 1 thread"
     assert all(text in job.log.read_text() for text in ("printed by 0", "printed by 1"))
-    launcher(RAY).gang(f"{members}:meet", {"folder": str(tmp_path)}, processes=2, job=job)
+    launcher(RAY).gang(f"{members}:meet", {"folder": str(tmp_path)}, sizes=[2], job=job)
     assert (tmp_path / "sum-1").read_text() == "3.0"
 
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    [("fail", "^row 5: the shard is empty. Pack again.$"), ("die", "^pretrain: a worker was killed or crashed")],
+    [
+        ("fail", "^row 5: the shard is empty. Pack again.$"),
+        (
+            "die",
+            r"^pretrain: worker 1 on [\d.]+ was killed \(SIGKILL\): out of memory is the usual reason \(cluster.max_f",
+        ),
+    ],
 )
 def test_a_failed_worker_is_told_in_one_sentence(members: str, job: Job, function: str, words: str) -> None:
     with pytest.raises(StageFailed, match=words):
-        launcher(RAY).gang(f"{members}:{function}", {}, processes=2, job=job)
+        launcher(RAY).gang(f"{members}:{function}", {}, sizes=[2], job=job)
 
 
 def test_tasks_on_ray_come_back_in_order_and_fail_with_their_own_sentence(members: str, job: Job) -> None:
@@ -48,7 +54,7 @@ def test_nothing_of_ray_reaches_the_console_or_stays_behind(members: str, job: J
     code = (
         "import json, sys\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.job import BeamOptions, ClusterOptions, Job\n"
-        f"launcher({RAY!r}).gang('{members}:say', {{'folder': {str(tmp_path)!r}}}, processes=2, "
+        f"launcher({RAY!r}).gang('{members}:say', {{'folder': {str(tmp_path)!r}}}, sizes=[2], "
         "job=Job.from_dict(json.loads(sys.argv[1])))"
     )
     done = subprocess.run(

@@ -105,11 +105,11 @@ def test_a_gang_for_a_ray_that_does_not_answer_fails_at_once(members: str, job: 
     with pytest.raises(
         UserError, match=r"^cluster\.address: no Ray answers at 127\.0\.0\.1:\d+ \(Connection refused\)"
     ):
-        ray.gang(f"{members}:say", {}, processes=2, job=job)
+        ray.gang(f"{members}:say", {}, sizes=[2], job=job)
 
 
 @pytest.mark.long
 def test_a_gpu_that_ray_does_not_have_fails_at_once(members: str, job: Job) -> None:
     ray = launcher(ClusterOptions(launcher="ray", workers=2, gpus_per_worker=64))
     with pytest.raises(UserError, match=r"^cluster\.workers: 2 workers of 1 CPU and 64 GPUs each; the Ray cluster has"):
-        ray.gang(f"{members}:say", {}, processes=2, job=job)
+        ray.gang(f"{members}:say", {}, sizes=[2], job=job)

@@ -141,7 +141,7 @@ def kill_at_checkpoint(job: Job) -> None:
         "import json, sys\nfrom pathlib import Path\nfrom cluster.launchers import launcher\n"
         "from pipeline.core.job import ClusterOptions, Job\njob = json.loads(sys.argv[1])\n"
         "launcher(ClusterOptions.from_dict(job['resources']['cluster'])).gang('training.trainer.worker:work',"
-        " json.loads(Path(sys.argv[2]).read_text()), processes=1, job=Job.from_dict(job))"
+        " json.loads(Path(sys.argv[2]).read_text()), sizes=[1], job=Job.from_dict(job))"
     )
     plain = json.dumps({**job.to_dict(), "inputs": {}})
     stage = subprocess.Popen([sys.executable, "-c", code, plain, job.place.metrics / "spec.json"], process_group=0)

@@ -111,7 +111,7 @@ def kill_at_checkpoint(job: Job) -> None:
         "from pipeline.core.job import ClusterOptions, Job\n"
         "job = json.loads(sys.argv[1])\nspec = json.loads(Path(sys.argv[2]).read_text())\n"
         "launcher(ClusterOptions.from_dict(job['resources']['cluster'])).gang('training.trainer.worker:work', spec,"
-        " processes=job['resources']['cluster']['workers'], job=Job.from_dict(job))"
+        " sizes=[job['resources']['cluster']['workers']], job=Job.from_dict(job))"
     )
     plain = {**job.to_dict(), "inputs": {}}
     stage = subprocess.Popen(

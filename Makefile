@@ -6,7 +6,7 @@ BIN := .venv/bin
 # DeepSpeed compiles its operations on demand; CPU training uses none of them
 INSTALL := DS_BUILD_OPS=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt
 
-.PHONY: demo families test test-long test-cluster chaos check format bench clean help
+.PHONY: install-cuda demo families test test-long test-cluster chaos check format bench clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -41,6 +41,10 @@ format: .venv/installed-dev  ## format and fix the code with ruff
 
 bench: .venv/installed-dev  ## run all benchmarks
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+install-cuda: | .venv/bin/python  ## install for NVIDIA GPUs (CUDA 13; several GB), as the CUDA image does
+	@$(subst constraints.txt,constraints-cuda.txt,$(INSTALL)) -e '.[all,s3,submit]'
+	@touch .venv/installed
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || \

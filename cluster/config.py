@@ -70,7 +70,12 @@ class LoadedConfig:
 
     def resolved_yaml(self) -> str:
         """`resolved` as YAML that can be run."""
-        return yaml.dump(self.resolved(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+        return as_yaml(self.resolved())
+
+
+def as_yaml(values: JsonObject) -> str:
+    """A resolved configuration as YAML that can be run."""
+    return yaml.dump(values, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _with_name(names: tuple[str, tuple[str, ...]] | None, value: JsonValue) -> JsonValue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cluster.run import Run
 from pipeline.core.artifact import Artifact
 
 STOPPED = 130  # the exit code that shells use for Ctrl-C
+SUBMITTED = "BLOOMERY_SUBMITTED"  # in a submitted job: the command that submits this run again
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,16 @@ class RunResult:
 
 
 def command_of(loaded: LoadedConfig, options: RunOptions, *, failed: str | None = None) -> str:
-    """The command line of a run; with `failed`, the command that resumes from that step.
+    """The command line of a run, or of the submission it came by; with `failed`, that which resumes from that step.
 
     Without --force the same command resumes. With it, the resumed run starts at the failed step.
     """
     start = failed if failed and options.force else options.start
     flags = [*(["--from", start] if start else []), *(["--to", options.end] if options.end else [])]
-    return command("run", loaded.path, loaded.overrides, [*flags, *(["--force"] if options.force else [])])
+    flags += ["--force"] if options.force else []
+    if submitted := os.environ.get(SUBMITTED):
+        return " ".join([submitted, *map(shlex.quote, flags)])
+    return command("run", loaded.path, loaded.overrides, flags)
 
 
 def relative(path: Path) -> str:

@@ -34,7 +34,7 @@ MAY_IMPORT = {
 DOORS = {
     "apache_beam": ("pipeline/beam/", "pipeline/stages/"),
     "deepspeed": ("training/engines/zero.py",),
-    "ray": ("cluster/launchers/on_ray.py", "cluster/launchers/ray_"),
+    "ray": ("cluster/launchers/on_ray.py", "cluster/launchers/ray_", "cluster/submission/ray_jobs.py"),
     "tokenizers": ("pipeline/tokenizers/",),
     "gigatoken": ("pipeline/tokenizers/",),
     "transformers": ("training/models/hf.py", "training/export/huggingface.py"),

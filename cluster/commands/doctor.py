@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
+from cluster.commands.operations import PROBE
 from cluster.numerics import cpu_level
 from cluster.process import environment
 from pipeline.core import figures
@@ -23,7 +24,7 @@ from pipeline.core import figures
 HEAVY = {
     "Beam": "import apache_beam; print(apache_beam.__version__)",
     "Ray Train": "import ray.train.torch; print(ray.__version__)",
-    "DeepSpeed": "import deepspeed; print(deepspeed.__version__)",
+    "DeepSpeed": PROBE,
     "transformers": "import transformers; print(transformers.__version__)",
     "GPU": "import torch; n = torch.cuda.device_count(); "
            "print(', '.join(torch.cuda.get_device_name(i) for i in range(n)) or 'none: training runs on the CPU')",

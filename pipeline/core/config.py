@@ -101,9 +101,16 @@ def alternative(registry: Registry[Any]) -> Any:
     return Annotated[str, AfterValidator(check), NamesAlternative()]
 
 
+@dataclass(frozen=True)
+class OptionsOf:
+    """Marks a field that holds a component: the section of its options is found in this registry."""
+
+    registry: Registry[Any]
+
+
 def component(registry: Registry[Any]) -> Any:
     """The type of a field that holds an alternative of a registry, or a plug-in, with its options."""
-    return Annotated[Component, BeforeValidator(_component_parser(registry))]
+    return Annotated[Component, BeforeValidator(_component_parser(registry)), OptionsOf(registry)]
 
 
 def _component_parser(registry: Registry[Any]) -> Callable[[object], Component]:

@@ -61,7 +61,15 @@ def without_sources(params: Mapping[str, JsonValue]) -> JsonObject:
 
 def sources(names: Iterable[str]) -> dict[str, str]:
     """{"my_pkg/filters.py": sha256 of the file, "spacy": version of the distribution} of plug-ins, sorted by key."""
-    hashes: dict[str, str] = {}
+    return {
+        name: hashlib.sha256(source.read_bytes()).hexdigest() if isinstance(source, Path) else source
+        for name, source in source_files(names).items()
+    }
+
+
+def source_files(names: Iterable[str]) -> dict[str, Path | str]:
+    """{"my_pkg/filters.py": its path here, "spacy": version of the distribution} of plug-ins, sorted by key."""
+    sources: dict[str, Path | str] = {}
     visited: set[str] = set()
     waiting = [name.partition(":")[0] for name in names]
     while waiting:
@@ -72,14 +80,14 @@ def sources(names: Iterable[str]) -> dict[str, str]:
         file = _file_of(module)
         distributions = _distributions().get(module.partition(".")[0], [])
         if distributions and (file is None or INSTALLED & set(file.parts)):
-            hashes |= {name: version(name) for name in distributions}
+            sources |= {name: version(name) for name in distributions}
             continue
         if "." in module:  # the file of a package runs before those in it
             waiting.append(module.rpartition(".")[0])
         if file is not None:
-            hashes[_key(module, file)] = hashlib.sha256(file.read_bytes()).hexdigest()
+            sources[_key(module, file)] = file
             waiting += _imports(module, file)
-    return dict(sorted(hashes.items()))
+    return dict(sorted(sources.items()))
 
 
 def source_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

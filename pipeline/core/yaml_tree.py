@@ -124,13 +124,14 @@ def set_path(tree: YamlTree, assignment: str) -> None:
     if not equals or not name:
         raise ConfigError.of([Problem(where, None, assignment, "an override is written section.key=value.")])
     parsed = parse_tree(text, YamlTree(where))
+    tree.problems += [Problem(where, None, name, problem.what, problem.hint) for problem in parsed.problems]
     parts: list[str | int] = [int(p) if p.isdigit() else p for p in name.replace("[", ".").replace("]", "").split(".")]
     tree.nulls.discard(tuple(parts))
     if () in parsed.nulls:
         tree.nulls.add(tuple(parts))
     if tree.data is None:
         tree.data = {}
-    node = tree.data
+    node, place = tree.data, list[str | int]()
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
         if isinstance(node, dict):
@@ -145,9 +146,18 @@ def set_path(tree: YamlTree, assignment: str) -> None:
             hint = did_you_mean(str(part), _names(node)) if isinstance(node, list) else ""
             message = f"there is no {dotted(tuple(parts[: index + 1]))}."
             raise ConfigError.of([Problem(where, None, name, message, hint)])
+        place.append(key)
         if last:
             node[key] = parsed.data
         node = node[key]
+    _replace_secrets(tree, tuple(place), parsed)
+
+
+def _replace_secrets(tree: YamlTree, place: PathOf, parsed: YamlTree) -> None:
+    """The secrets of a tree after an override at `place`: those it replaced are gone, its own are added."""
+    for path in [path for path in tree.secrets if path[: len(place)] == place or place[: len(path)] == path]:
+        del tree.secrets[path]
+    tree.secrets |= {(*place, *path): text for path, text in parsed.secrets.items()}
 
 
 def _names(items: list[JsonValue]) -> dict[str, int]:

@@ -138,6 +138,23 @@ def test_a_secret_is_used_and_never_written(read: Read, monkeypatch: pytest.Monk
     assert "hunter2" not in "\n".join(told(read, "dig: {depth: '${MINE_TOKEN}'}\n"))
 
 
+def test_a_secret_in_an_override_is_never_written_and_one_that_is_replaced_is_forgotten(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE_TOKEN", "hunter2")
+    loaded = read("dig: {}\n", "dig.address=s3://me:${MINE_TOKEN}@host")
+    assert loaded.config.section("dig") == Dig(address="s3://me:hunter2@host")
+    assert loaded.resolved()["dig"]["address"] == "s3://me:${MINE_TOKEN}@host"
+    loaded = read("dig: {address: '${MINE_TOKEN}'}\n", "dig.address=public")
+    assert loaded.secrets == {} and loaded.resolved()["dig"]["address"] == "public"
+
+
+def test_a_variable_of_an_override_that_is_not_set_is_reported(read: Read) -> None:
+    assert told(read, "dig: {}\n", "dig.place=${NOT_SET_HERE}") == [
+        "command line: dig.place: the environment variable NOT_SET_HERE is not set. Set it or give ${NAME:-default}."
+    ]
+
+
 @pytest.mark.parametrize("name", ["a/b", "", "x" * 81])
 def test_a_name_must_be_fit_for_a_folder(read: Read, name: str) -> None:
     assert "name: should" in told(read, f"name: '{name}'\ndig: {{}}\n")[0]

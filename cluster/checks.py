@@ -119,15 +119,13 @@ def other_artifacts_are_there(flow: Flow, tree: YamlTree) -> None:
 
 
 def launcher_can_start(flow: Flow, tree: YamlTree) -> None:
-    """The requested GPUs exist, and a Ray cluster answers at the address."""
+    """The requested GPUs exist, Ray is installed where it is used, and a Ray cluster answers at the address."""
     cluster = flow.config.cluster
     for requirement in requirements.problems(
-        cluster.launcher,
-        address=cluster.address,
-        workers=cluster.least_workers,
+        cluster.launcher, cluster.beam.runner, address=cluster.address, workers=cluster.least_workers,
         gpus_per_worker=cluster.gpus_per_worker,
-    ):
-        tree.problem(("cluster", requirement.option), requirement.what, requirement.hint)
+    ):  # fmt: skip
+        tree.problem(("cluster", *requirement.option.split(".")), requirement.what, requirement.hint)
 
 
 def sections_go_together(flow: Flow, tree: YamlTree) -> None:

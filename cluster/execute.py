@@ -10,20 +10,21 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Unpack
 
 from cluster import interrupt, lock
 from cluster.child import versions
 from cluster.config import LoadedConfig
 from cluster.console import Console
+from cluster.launchers.head import RayHead
 from cluster.next_steps import print_next_steps
 from cluster.plan import PlannedStep, Planner, select
 from cluster.program import program
 from cluster.progress import Listener
 from cluster.result import STOPPED, RunOptions, RunResult, command_of, relative
-from cluster.run import create, process_start_ticks
+from cluster.run import Run, create, process_start_ticks
 from cluster.run_records import EventFields
 from cluster.step import Supervisor, perform, skip
 from pipeline.core import figures
@@ -44,8 +45,21 @@ def execute(loaded: LoadedConfig, options: RunOptions, console: Console) -> RunR
         planner = Planner(loaded, store, hashed=_Hashing(console))
         selected = [step.id for step in select(planner.plan(), options.start, options.end)]
         run = create(loaded)
-        supervisor = Supervisor(loaded, store, run, console, listener, options)
-        return _supervise(supervisor, planner, selected, command_line)
+        with _shared_ray(loaded, run, options) as ray:
+            supervisor = Supervisor(loaded, store, run, console, listener, options, ray)
+            return _supervise(supervisor, planner, selected, command_line)
+
+
+@contextmanager
+def _shared_ray(loaded: LoadedConfig, run: Run, options: RunOptions) -> Iterator[RayHead | None]:
+    """One Ray on this machine for all steps of a run whose data stages are on Ray and which names none that runs."""
+    cluster = loaded.config.cluster
+    if cluster.beam.runner != "ray" or cluster.address or options.head:
+        yield None
+        return
+    cpus = max(os.cpu_count() or 1, cluster.beam.workers, cluster.most_workers * cluster.threads)
+    with RayHead(cpus, run.log) as head:
+        yield head
 
 
 def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str], command_line: str) -> RunResult:

@@ -20,9 +20,12 @@ from pipeline.core.yaml_tree import PathOf
 
 
 class Beam(Section):
-    """The number of workers of the data stages; 0 means one per core."""
+    """Where the data stages run, and with how many workers; 0 means one per core.
 
-    runner: Literal["embedded"] = "embedded"
+    `embedded`: on this machine. `ray`: on all nodes of the Ray cluster at `cluster.address`, or of a Ray started here.
+    """
+
+    runner: Literal["embedded", "ray"] = "embedded"
     workers: int = Field(default=0, ge=0, le=4096)
 
 

@@ -13,6 +13,7 @@ from cluster.child import StageRequest, StageResult, result_path
 from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.events import announcement, event_of
+from cluster.launchers.head import RayHead
 from cluster.plan import PlannedStep
 from cluster.process import ProcessExit, StageProcess, failure_message, oom_kills
 from cluster.progress import Listener, ProgressMessage, StageProgress
@@ -31,6 +32,7 @@ from pipeline.core.places import JobPaths
 from pipeline.core.store import Store
 
 LAUNCHER = "cluster.launchers:launcher"
+REMOTE = "cluster.launchers:remote_processes"
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
 LINGER_S = 20.0  # a thread of a library may keep a process alive after it wrote its result
 
@@ -45,6 +47,7 @@ class Supervisor:
     console: Console
     listener: Listener
     options: RunOptions
+    ray: RayHead | None = None  # for the run alone, where no address is given
 
 
 def skip(supervisor: Supervisor, step: PlannedStep) -> None:
@@ -110,11 +113,18 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
     metrics.mkdir(exist_ok=True)
     place = JobPaths(folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log)
     place.scratch.mkdir(exist_ok=True)
-    cluster_options = config.cluster.options(head=supervisor.options.head)
+    cluster_options = config.cluster.options(head=_head(supervisor, step))
     resources = Resources(
-        workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=cluster_options, launcher=LAUNCHER
-    )
+        workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=cluster_options, launcher=LAUNCHER,
+        remote=REMOTE,
+    )  # fmt: skip
     return Job(identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources, step.section)
+
+
+def _head(supervisor: Supervisor, step: PlannedStep) -> str | None:
+    """The address of the Ray that the steps of this run share; it starts when the first step that uses it runs."""
+    uses_ray = step.spec.run.startswith("pipeline.") or supervisor.loaded.config.cluster.launcher == "ray"
+    return supervisor.ray.address() if supervisor.ray and uses_ray else supervisor.options.head
 
 
 def _input(store: Store, step: PlannedStep, source: str, stage: str, fingerprint: str) -> Artifact:

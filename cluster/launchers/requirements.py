@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ANSWER_S = 3.0  # a host that drops packets never refuses a connection
@@ -26,14 +27,21 @@ class Missing:
     hint: str
 
 
-def problems(launcher: str, *, address: str | None, workers: int, gpus_per_worker: int) -> list[Missing]:
+def problems(
+    launcher: str, runner: str = "embedded", *, address: str | None, workers: int, gpus_per_worker: int
+) -> list[Missing]:
     """The options that cannot be satisfied, as far as this machine knows."""
+    users = [option for option, name in (("launcher", launcher), ("beam.runner", runner)) if name == "ray"]
+    if users and find_spec("ray") is None:
+        return [Missing(option, "Ray is not installed.", f"Install it: {RAY_INSTALL}") for option in users]
+    if users and address and (problem := address_problem(address)):
+        return [Missing("address", problem, ADDRESS_HINT)]
     if launcher == "ray" and address:
-        problem = address_problem(address)
-        return [Missing("address", problem, ADDRESS_HINT)] if problem else []
+        return []  # its nodes have the GPUs
     return gpu_problems(visible_gpus(), workers=workers, gpus_per_worker=gpus_per_worker)
 
 
+RAY_INSTALL = "pip install -c constraints.txt 'ray[train]'"
 ADDRESS_HINT = "Start Ray there (ray start --head), correct the address, or leave it out to start Ray on this machine."
 
 

@@ -15,6 +15,7 @@ from pipeline.beam.task import Isolation, JobStep, Payload, Result, Task, Work
 from pipeline.core.cache import scope
 from pipeline.core.draft import relative_to
 from pipeline.core.files import recording
+from pipeline.core.job import Job
 from pipeline.core.registry import Entry, Registry
 
 EXECUTORS: Registry[Executor] = Registry(
@@ -22,6 +23,7 @@ EXECUTORS: Registry[Executor] = Registry(
     (
         Entry("threads", code="pipeline.beam.runner:Threads"),
         Entry("processes", code="pipeline.beam.runner:Processes"),
+        Entry("ray", code="pipeline.beam.remote_workers:RemoteWorkers"),
     ),
 )
 
@@ -37,15 +39,24 @@ class Executor(Protocol):
         """
 
 
-def executor_of(isolation: Isolation) -> Executor:
-    """The executor that a step asks for."""
-    return EXECUTORS.load(isolation)()
+def executor_of(job: Job, isolation: Isolation) -> Executor:
+    """The executor of a step: what its isolation asks for on this host, and the configured runner elsewhere.
+
+    A worker elsewhere is a process of its own whatever the isolation.
+    """
+    runner = job.cluster.beam.runner
+    return EXECUTORS.load(isolation if runner == "embedded" else runner)()
 
 
 def run_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:
-    """Do one task and keep its files, then its result; then its progress is reported."""
+    """Do one task, then report its progress."""
+    do_task(step, task, work)
+    step.job.progress.add(step.name, task.size)
+
+
+def do_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:
+    """Do one task and keep its files, then its result."""
     with scope():
         with recording() as written:
             result = work(step.job, task)
         step.job.draft.keep(step.name, task.key, dict(result), relative_to(step.job.folder, written))
-    step.job.progress.add(step.name, task.size)

@@ -42,6 +42,12 @@ class Failure:
         message = f"{type(error).__name__}: {error}".rstrip(".: \n")
         return cls(key, None, message, shortage_of(error), trace)
 
+    @classmethod
+    def of_step(cls, step: JobStep, reason: str) -> Failure:
+        """A failure that no exception of the work told: a StageFailed with a reason, a sentence or two."""
+        message = f"{step.job.stage}: {step.name}: {reason}"
+        return cls("", f"{StageFailed.__module__}:{StageFailed.__qualname__}", message, None, f"{message}\n")
+
     def to_dict(self) -> FailureFields:
         return FailureFields(
             key=self.key, error=self.error, message=self.message, shortage=self.shortage, trace=self.trace

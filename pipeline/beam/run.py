@@ -41,7 +41,7 @@ def run_tasks(
     if waiting:
         # tasks may be dealt out one by one, worker after worker: by falling size the shares come out even
         waiting.sort(key=lambda task: -task.size)
-        (executor or executor_of(isolation)).run(JobStep(job, step), waiting, work)
+        (executor or executor_of(job, isolation)).run(JobStep(job, step), waiting, work)
     results = read_results(job, step, tasks, work)
     job.draft.finish(step)
     return results

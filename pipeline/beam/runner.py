@@ -7,10 +7,10 @@ the numbers of tasks cross Beam. Beam's words go to the job's log, ours to the u
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipeline.beam.beam_log import quiet
 from pipeline.beam.control import StepControl
 from pipeline.beam.failure import shortage_error
 from pipeline.beam.local import folder_channel, threads_per_worker
@@ -43,7 +43,7 @@ def _run(step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Resu
 
     Raises: as `Executor.run`; StageFailed when Beam itself failed.
     """
-    with _quiet(step.job), folder_channel() as channel:
+    with quiet(step.job), folder_channel() as channel:
         import apache_beam as beam
 
         from pipeline.beam.transform import RunTask
@@ -100,23 +100,3 @@ def _error_of(control: StepControl, error: Exception) -> Exception:
         f"{step.job.stage}: {step.name}: Beam failed: {last[:300]}. More is in {step.job.log.name}. "
         "Run the same command again: finished tasks are kept."
     )
-
-
-@contextlib.contextmanager
-def _quiet(job: Job) -> Iterator[None]:
-    """Beam's import puts a handler on the root logger and its runner warns of what we chose: both go to the log."""
-    logger = logging.getLogger("apache_beam")
-    handler = logging.FileHandler(job.log, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    if not logging.getLogger().handlers:
-        logging.getLogger().addHandler(logging.NullHandler())
-    before = logger.propagate, logger.level
-    logger.addHandler(handler)
-    logger.propagate = False
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-        logger.propagate, logger.level = before

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
 TEMPORARY = ".tmp"
+# two hosts that share a folder may have the same process id, and write the same file: the copy of a slow task
+_PROCESS = secrets.token_hex(4)
 _WRITTEN: ContextVar[list[Path] | None] = ContextVar("written", default=None)
 JsonValue: TypeAlias = Any
 """What a JSON document may be; a recursive union would ask for a cast at every step into it."""
@@ -92,7 +95,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The file gets the mode that the umask gives: some libraries (safetensors) create files readable by the owner only.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
+    beside = path.with_name(f".{path.name}.{_PROCESS}-{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
     try:
         yield beside
         beside.chmod(0o666 & ~umask())

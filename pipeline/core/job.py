@@ -24,6 +24,7 @@ from pipeline.core.numerics import ModelNumerics, ScoreNumerics
 from pipeline.core.places import JobPaths, local_folder
 from pipeline.core.progress import Progress
 from pipeline.core.registry import load
+from pipeline.core.remote_processes import RemoteProcesses
 from pipeline.core.shards import FileEntry
 from pipeline.core.stage import ArtifactKind
 
@@ -123,10 +124,11 @@ class Inputs:
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How wide the data stages run; 0 workers means one per core."""
+    """Where and how wide the data stages run; 0 workers means one per core. `options`: those of a portable runner."""
 
     runner: str = "embedded"
     workers: int = 0
+    options: JsonObject = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,9 @@ class Resources:
 
     workers: int = 1
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
-    launcher: str = (
-        ""  # "module:function" that makes a ProcessLauncher of ClusterOptions; the starter of the job sets it
-    )
+    # "module:function" of ClusterOptions, set by the starter of the job: a ProcessLauncher, RemoteProcesses
+    launcher: str = ""
+    remote: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,11 @@ class Job:
         """The launcher that the cluster section names; stages start processes through it and nothing else."""
         launcher: ProcessLauncher = load(self.resources.launcher)(self.cluster)
         return launcher
+
+    def remote_processes(self) -> RemoteProcesses:
+        """The processes on other hosts that the cluster section names."""
+        processes: RemoteProcesses = load(self.resources.remote)(self.cluster)
+        return processes
 
     def to_dict(self) -> JsonObject:
         """JSON-able; inputs as paths or URLs, the progress end as its address."""

@@ -1,8 +1,9 @@
 """Send progress from any process of a stage to the supervisor. Sending never blocks and never fails.
 
 How a message travels is a `Transport`, named by the scheme of an address: "unix:PATH" is a datagram to a socket of this
-host. A lost message only makes a progress bar wrong for a moment: results are in files. Each is one
-JSON object, {"kind", "stage", ...}; the kinds are in `messages.py`. Cost: about 5 us a message.
+host, "tcp:HOST:PORT:TOKEN" a connection to the driver from another. A lost message only makes a progress bar wrong for
+a moment: results are in files. Each is one JSON object, {"kind", "stage", ...}; the kinds are in `messages.py`. Cost:
+about 5 us a message.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,8 +43,14 @@ class UnixDatagrams:
             _socket().sendto(message, socket.MSG_DONTWAIT, self.path)
 
 
-TRANSPORTS: dict[str, Callable[[str], Transport]] = {"unix": UnixDatagrams}
-"""By the scheme of an address; what follows the colon is given to it."""
+def transport(address: str) -> Transport:
+    """The transport of an address, SCHEME:PLACE."""
+    scheme, _, place = address.partition(":")
+    if scheme == "unix":
+        return UnixDatagrams(place)
+    from pipeline.core.tcp_messages import TcpMessages  # its libraries take 20 ms, which a local run does not pay
+
+    return TcpMessages(place)
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,7 @@ class Progress:
         """Send a message that another process has made."""
         if not self.address:
             return
-        scheme, _, place = (os.environ.get(RELAY) or self.address).partition(":")
-        TRANSPORTS[scheme](place).send(message)
+        transport(os.environ.get(RELAY) or self.address).send(message)
 
 
 def _socket() -> socket.socket:

@@ -66,6 +66,15 @@ def test_an_address_where_nobody_listens_is_named(closed: str) -> None:
         assert missing.option == "address"
         assert missing.what == f"no Ray answers at {address} (Connection refused)."
     assert problems("local", address=closed, workers=1, gpus_per_worker=0) == []
+    [missing] = problems("local", "ray", address=closed, workers=1, gpus_per_worker=0)
+    assert missing.option == "address"
+
+
+def test_a_missing_ray_is_named_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.launchers.requirements.find_spec", lambda name: None)
+    [missing] = problems("local", "ray", address=None, workers=1, gpus_per_worker=0)
+    assert (missing.option, missing.what) == ("beam.runner", "Ray is not installed.")
+    assert problems("local", "embedded", address=None, workers=1, gpus_per_worker=0) == []
 
 
 @pytest.mark.parametrize("address", ["no-such-host.invalid:6379", "127.0.0.1:99999"])

@@ -127,7 +127,7 @@ def test_another_executor_shuffles_alike(
         return run_shuffle(job, "join", spills, work.join, partitions=2)
 
     by_thread = shuffled(make_job("one"))
-    monkeypatch.setattr("pipeline.beam.run.executor_of", lambda isolation: ProcessPerTask(tmp_path))
+    monkeypatch.setattr("pipeline.beam.run.executor_of", lambda job, isolation: ProcessPerTask(tmp_path))
     assert shuffled(make_job("two")) == by_thread
     assert sorted(number for part in by_thread for number in part["numbers"]) == [*range(20), *range(100, 120)]
 
@@ -141,7 +141,7 @@ def test_another_executor_runs_a_stage_to_the_same_bytes(
     write_json(Path(documents.uri) / "manifest.json", documents.manifest.to_dict())
     fields = {"stage": "dedupe", "inputs": {"documents": documents}, "params": Dedupe().model_dump()}
     by_thread = dedupe.run(make_job("one", **fields))
-    monkeypatch.setattr("pipeline.beam.run.executor_of", lambda isolation: ProcessPerTask(tmp_path))
+    monkeypatch.setattr("pipeline.beam.run.executor_of", lambda job, isolation: ProcessPerTask(tmp_path))
     by_process = dedupe.run(make_job("two", **fields))
     assert (by_process.files, by_process.counts) == (by_thread.files, by_thread.counts)
     assert by_thread.counts["dropped"]["exact"] == 3

@@ -18,6 +18,9 @@ from cluster.program import program
 from pipeline.core import figures
 from pipeline.core.checks import Remark
 from pipeline.core.errors import UserError
+from pipeline.core.file_systems import refuse_secrets
+from pipeline.core.places import local_folder
+from pipeline.core.probe import probe
 from pipeline.core.raw import RawFiles, RawSource
 from pipeline.core.registry import load
 from pipeline.core.yaml_tree import PathOf, YamlTree
@@ -72,6 +75,8 @@ def _raw_sources(flow: Flow) -> Iterator[tuple[PathOf, RawSource, str | None]]:
 
 
 def _check_room(flow: Flow, tree: YamlTree, raw_bytes: int) -> None:
+    if "://" in flow.config.workdir:
+        return  # a store has no known end, and the cache on this machine has one of its own
     workdir = Path(flow.config.workdir)
     folder = _nearest(workdir)
     needed = raw_bytes * GROWTH + LEAST_BYTES
@@ -81,17 +86,22 @@ def _check_room(flow: Flow, tree: YamlTree, raw_bytes: int) -> None:
         tree.problem(("workdir",), message, "Free space, or choose another workdir.")
 
 
-def workdir_is_local(flow: Flow, tree: YamlTree) -> None:
-    """The work directory is a local folder."""
-    scheme, separator, _ = flow.config.workdir.partition("://")
-    if separator:
-        message = f"a work directory behind a URL ({scheme}://) is not supported."
-        tree.problem(("workdir",), message, "Use a local folder.")
+def store_answers(flow: Flow, tree: YamlTree) -> None:
+    """A store behind a URL can be written, read and deleted in, with the credentials of the environment."""
+    url = flow.config.workdir
+    if "://" not in url:
+        return
+    if problem := refuse_secrets(url):
+        tree.problem(("workdir",), f"{problem}.", "Credentials come from the environment: take it out of the URL.")
+    elif "::" in url:
+        tree.problem(("workdir",), "chained URLs are not supported.", "Use s3://, gs://, abfs:// or a folder.")
+    elif problem := probe(url):
+        tree.problem(("workdir",), f"the store cannot be used: {problem}.", "Check the address and the credentials.")
 
 
 def workdir_is_writable(flow: Flow, tree: YamlTree) -> None:
     """The work directory is writable, or can be created."""
-    folder = _nearest(Path(flow.config.workdir))
+    folder = _nearest(local_folder(url) if "://" in (url := flow.config.workdir) else Path(url))
     try:
         probe = folder / f".bloomery-{os.getpid()}"
         probe.touch()
@@ -140,6 +150,6 @@ def sections_go_together(flow: Flow, tree: YamlTree) -> None:
 
 
 CHECKS: tuple[ConfigCheck, ...] = (
-    needs_are_made, workdir_is_local, workdir_is_writable, raw_files_are_there, other_artifacts_are_there,
+    needs_are_made, store_answers, workdir_is_writable, raw_files_are_there, other_artifacts_are_there,
     launcher_can_start, sections_go_together,
 )  # fmt: skip

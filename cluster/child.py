@@ -44,6 +44,7 @@ class StageRequest(TypedDict):
     home: str
     plugins: str
     workdir: str
+    cache_gb: int
 
 
 class StageResult(TypedDict, total=False):
@@ -93,7 +94,8 @@ def _work(request: StageRequest) -> str:
         "started": round(started, 3), "seconds": round(time.time() - started, 3), "host": socket.gethostname(),
         "workers": job.workers, "cluster": asdict(job.cluster), "versions": versions(),
     }  # fmt: skip
-    return Store(Path(request["workdir"])).publish(job, output).uri
+    store = Store(Path(request["workdir"]), cache_bytes=request["cache_gb"] << 30)
+    return store.publish(job, output).uri
 
 
 def versions() -> dict[str, str]:

@@ -29,7 +29,18 @@ Config = Annotated[Path, typer.Argument(help="The YAML file of the run.", show_d
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Values that override those of the file.")
 ]
-Workdir = Annotated[Path, typer.Option("--workdir", "-w", help="The work directory.")]
+
+
+def _workdir(place: str | Path) -> Path:
+    """A work directory as the user names it: a folder, or a URL whose folder on this machine is meant."""
+    from pipeline.core.places import local_workdir
+
+    return local_workdir(place) if "://" in str(place) else Path(place)
+
+
+Workdir = Annotated[
+    Path, typer.Option("--workdir", "-w", metavar="DIRECTORY", parser=_workdir, help="The work directory, or its URL.")
+]
 Of = Annotated[
     str | None,
     typer.Option("--of", metavar="NAME", help="The model to use, if the run has several.", show_default=False),

@@ -21,6 +21,7 @@ from cluster.config import LoadedConfig, validate
 from pipeline.core.config import Section, UserPath, collect_problems
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.files import JsonObject, JsonValue, replacing
+from pipeline.core.places import local_workdir
 from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, set_path
 
 V = TypeVar("V")
@@ -115,7 +116,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> ComparisonPlan:
     for assignment in overrides:
         if assignment not in common:
             _override(drafts, assignment)
-    folder = Path(comparison.workdir) / FOLDER / comparison.name
+    folder = local_workdir(comparison.workdir) / FOLDER / comparison.name
     runs = _validated(drafts, tree, folder, overrides)
     return ComparisonPlan(comparison.name, path, tuple(overrides), tuple(runs))
 

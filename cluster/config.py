@@ -21,6 +21,7 @@ from cluster.sections import EntryNames, RunConfig, model_of, stage_table
 from pipeline.core.config import collect_problems
 from pipeline.core.errors import ConfigError, Problem
 from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.places import local_workdir
 from pipeline.core.stage import StageSpec
 from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, scalar, set_path
 
@@ -41,7 +42,8 @@ class LoadedConfig:
 
     @property
     def workdir(self) -> Path:
-        return Path(self.config.workdir).absolute()
+        """The work directory; behind a URL, its folder on this machine."""
+        return local_workdir(self.config.workdir)
 
     @property
     def specs(self) -> tuple[StageSpec, ...]:

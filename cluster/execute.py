@@ -19,14 +19,16 @@ from cluster.child import versions
 from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.launchers.head import RayHead
+from cluster.machine_processes import process_start_ticks
 from cluster.next_steps import print_next_steps
 from cluster.plan import PlannedStep, Planner, select
 from cluster.program import program
 from cluster.progress import Listener
 from cluster.result import STOPPED, RunOptions, RunResult, command_of, relative
-from cluster.run import Run, create, process_start_ticks
+from cluster.run import Run, create
 from cluster.run_records import EventFields
 from cluster.step import Supervisor, perform, skip
+from cluster.stored_runs import uploading
 from pipeline.core import figures
 from pipeline.core.errors import BloomeryError
 from pipeline.core.files import RawFile
@@ -40,13 +42,14 @@ def execute(loaded: LoadedConfig, options: RunOptions, console: Console) -> RunR
     Raises: UserError for an invalid range of steps; WorkdirLocked when another run holds the work directory.
     """
     command_line = command_of(loaded, options)
-    with lock.acquire(loaded.workdir, command_line), Listener() as listener, interrupt.signals_as_interrupt():
-        store = Store(loaded.workdir)
+    acquired = lock.acquire(loaded.workdir, command_line)
+    with acquired as check_lock, Listener() as listener, interrupt.signals_as_interrupt():
+        store = Store(loaded.workdir, cache_bytes=loaded.config.cluster.cache_gb << 30)
         planner = Planner(loaded, store, hashed=_Hashing(console))
         selected = [step.id for step in select(planner.plan(), options.start, options.end)]
         run = create(loaded)
-        with _shared_ray(loaded, run, options) as ray:
-            supervisor = Supervisor(loaded, store, run, console, listener, options, ray)
+        with _shared_ray(loaded, run, options) as ray, uploading(run.path, loaded.workdir):
+            supervisor = Supervisor(loaded, store, run, console, listener, options, ray, check_lock)
             return _supervise(supervisor, planner, selected, command_line)
 
 

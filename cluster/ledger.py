@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile, read_json, sha256_file, version_of, write_json
+from pipeline.core.objects import ObjectStore
+from pipeline.core.places import url_of
 
 NAME = "ledger.json"
 RACY_S = 2.0  # the coarsest time stamp of a file system in use (FAT)
@@ -42,6 +45,12 @@ class Ledger:
 
     def __init__(self, workdir: Path) -> None:
         self.path = workdir / NAME
+        url = url_of(workdir)
+        self.objects = ObjectStore(url) if url else None
+        if self.objects is not None:
+            # an earlier run may have been on another machine
+            with suppress(FileNotFoundError):
+                self.path.write_bytes(self.objects.read(NAME))
         recorded: LedgerFile = {}
         if self.path.exists():
             # an unreadable ledger costs only time: every file is hashed again
@@ -93,6 +102,8 @@ class Ledger:
         if self._changed:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.path, {"files": self.files, "parts": self.parts})
+            if self.objects is not None:
+                self.objects.put(NAME, self.path.read_bytes())
             self._changed = False
 
 

@@ -6,26 +6,32 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.core.errors import BloomeryError
+from cluster.lease import WorkdirLocked, lease
+from pipeline.core.places import url_of
 
 NAME = ".lock"
 
 
-class WorkdirLocked(BloomeryError):
-    """Another run is using the work directory."""
+def held_for_ever() -> None:
+    """A file lock is never lost."""
 
 
 @contextmanager
-def acquire(workdir: Path, command: str) -> Iterator[None]:
+def acquire(workdir: Path, command: str) -> Iterator[Callable[[], None]]:
     """Hold the lock of the work directory; the file names the holder. Child processes do not inherit the lock.
 
+    Behind a URL it is a lease. Gives a function that raises WorkdirLocked once the lock was lost.
     Raises: WorkdirLocked, which names the holder.
     """
+    if url := url_of(workdir):
+        with lease(url, command) as check:
+            yield check
+        return
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / NAME).open("a+", encoding="utf-8") as stream:
         try:
@@ -36,7 +42,7 @@ def acquire(workdir: Path, command: str) -> Iterator[None]:
         now = f"{datetime.now():%H:%M:%S}"
         stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": command}))
         stream.flush()
-        yield
+        yield held_for_ever
 
 
 def _busy(workdir: Path) -> str:

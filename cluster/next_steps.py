@@ -9,6 +9,7 @@ from cluster.result import RunOptions, RunResult, command_of, relative
 from cluster.run import Run
 from cluster.step import Supervisor
 from pipeline.core import figures
+from pipeline.core.artifact import Remote
 from pipeline.core.registry import load
 
 PROMPT = "Once upon a time"
@@ -21,11 +22,18 @@ def print_next_steps(supervisor: Supervisor, result: RunResult, seconds: float) 
     console.say(f"  report      {relative(run.report)}")
     for step in result.steps:
         if step.spec.label and step.id in result.selected:
-            path = run.artifact(step.id)
-            folders = sorted(path.glob("*/"))
             label = f"{step.spec.label} {step.name}" if step.name else step.spec.label
-            console.say(f"  {label:<11} {relative(folders[0] if folders else path)}")
+            console.say(f"  {label:<11} {_location(run, step)}")
     console.say(f"  {_next(loaded, run, result)}")
+
+
+def _location(run: Run, step: PlannedStep) -> str:
+    """Where a person finds the artifact of a step."""
+    if step.artifact is not None and isinstance(step.artifact.place, Remote):
+        return step.artifact.uri
+    path = run.artifact(step.id)
+    folders = sorted(path.glob("*/"))
+    return relative(folders[0] if folders else path)
 
 
 def _next(loaded: LoadedConfig, run: Run, result: RunResult) -> str:

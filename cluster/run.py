@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,17 +17,20 @@ from pathlib import Path
 from typing import Unpack
 
 from cluster.config import LoadedConfig
+from cluster.machine_processes import process_start_ticks
 from cluster.plan import PlannedStep
 from cluster.program import program
 from cluster.run_records import Event, EventFields, LineageEntry, PlanEntry
-from pipeline.core.artifact import Artifact
+from cluster.stored_runs import FOLDER, fetch_runs
+from pipeline.core.artifact import Artifact, Remote
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_json, replacing, write_json
 from pipeline.core.manifest import StageHashes, as_list
 from pipeline.core.stage import ArtifactKind
 from pipeline.core.store import Store
 
-FOLDER, PLAN = "runs", "plan.json"
+PLAN = "plan.json"
+SILENT_S = 120.0
 ENDED = ("finished", "failed", "stopped")
 
 
@@ -111,19 +115,29 @@ class Run:
         write_json(self.path / "lineage.json", lineage)
         (self.path / "artifacts").mkdir(exist_ok=True)
         for step, artifact in artifacts.items():
+            if isinstance(artifact.place, Remote):
+                continue  # its files are downloaded when they are read; lineage.json says where they are
             link = self.artifact(step)
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(artifact.folder(""), self.path / "artifacts"))
 
     def state(self) -> str:
-        """finished, failed or stopped, by its last event; else running or killed, by whether its process is alive."""
+        """finished, failed or stopped, by its last event; else running or killed, by whether its process is alive.
+
+        Of a run on another machine, by whether an event came in the last two minutes.
+        """
         started: Event | None = None
         for event in self.events():
             if event["event"] in ENDED:
                 return str(event["event"])
             if event["event"] == "started":
                 started = event
-        return "running" if started is not None and _is_running(started["pid"], started["born"]) else "killed"
+        if started is None:
+            return "killed"
+        if started.get("host", socket.gethostname()) != socket.gethostname():
+            # the process is on another machine: events come every few seconds while it lives
+            return "running" if time.time() - event["time"] < SILENT_S else "killed"
+        return "running" if _is_running(started["pid"], started["born"]) else "killed"
 
 
 def create(loaded: LoadedConfig) -> Run:
@@ -146,6 +160,7 @@ def create(loaded: LoadedConfig) -> Run:
 
 def all_runs(workdir: Path) -> list[Run]:
     """The runs of a work directory, oldest first."""
+    fetch_runs(workdir)
     return [Run(path.parent.absolute()) for path in sorted((workdir / FOLDER).glob("*/config.yaml"))]
 
 
@@ -161,6 +176,7 @@ def find(workdir: Path, name: str | None) -> Run:
         raise UserError(f"{workdir / FOLDER}: no runs yet. Start one with: {program()} run CONFIG.yaml")
     for run in runs:
         if name == run.path.name or (name is None and len(runs) == 1):
+            fetch_runs(workdir, run.path.name)
             return run
     listed = "\n".join(f"  {run.path.name}" for run in runs[-10:])
     problem = f"no run is named {name}; the runs are" if name else "there are several runs; give the name of one"
@@ -178,15 +194,6 @@ def inputs_of(artifact: Artifact, store: Store) -> tuple[Artifact, ...]:
     inputs = artifact.manifest.inputs.items()
     sources = (store.find(stage, fingerprint) for stage, prints in inputs for fingerprint in as_list(prints))
     return tuple(source for source in sources if source is not None)
-
-
-def process_start_ticks(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 if it does not exist. It tells reused process ids apart."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    return int(text.rpartition(")")[2].split()[19])
 
 
 def _is_running(pid: int, ticks: int) -> bool:

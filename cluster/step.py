@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.events import announcement, event_of
 from cluster.launchers.head import RayHead
+from cluster.lock import held_for_ever
 from cluster.plan import PlannedStep
 from cluster.process import ProcessExit, StageProcess, failure_message, oom_kills
 from cluster.progress import Listener, ProgressMessage, StageProgress
@@ -28,7 +30,7 @@ from pipeline.core.files import read_json, write_json
 from pipeline.core.job import Identity, Inputs, Job, Resources
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import StageHashes
-from pipeline.core.places import JobPaths
+from pipeline.core.places import JobPaths, url_of
 from pipeline.core.store import Store
 
 LAUNCHER = "cluster.launchers:launcher"
@@ -48,6 +50,7 @@ class Supervisor:
     listener: Listener
     options: RunOptions
     ray: RayHead | None = None  # for the run alone, where no address is given
+    check_lock: Callable[[], None] = held_for_ever
 
 
 def skip(supervisor: Supervisor, step: PlannedStep) -> None:
@@ -64,6 +67,7 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     Raises: StageFailed when it does not publish.
     """
     console, run, store, force = supervisor.console, supervisor.run, supervisor.store, supervisor.options.force
+    supervisor.check_lock()
     attempt, folder = store.begin(step.stage, step.exact, fresh=force)
     run.event("stage_started", stage=step.id, attempt=attempt, state=step.state, why=step.reason)
     if step.state == "resume" and not force:
@@ -92,7 +96,7 @@ def _request(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Pa
     return {
         "job": _job(supervisor, step, attempt, folder).to_dict() | {"progress": supervisor.listener.address},
         "parent": os.getpid(), "home": str(Path(cluster.__file__).parent), "plugins": str(Path.cwd()),
-        "workdir": str(supervisor.loaded.workdir),
+        "workdir": str(supervisor.loaded.workdir), "cache_gb": supervisor.loaded.config.cluster.cache_gb,
     }  # fmt: skip
 
 
@@ -111,7 +115,9 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
     # steps of the same stage must not mix their curves
     metrics = run.metrics_of(step.name and step.id)
     metrics.mkdir(exist_ok=True)
-    place = JobPaths(folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log)
+    place = JobPaths(
+        folder=folder, scratch=workdir / "scratch", metrics=metrics, log=run.log, store=url_of(workdir) or ""
+    )
     place.scratch.mkdir(exist_ok=True)
     cluster_options = config.cluster.options(head=_head(supervisor, step))
     resources = Resources(
@@ -153,6 +159,7 @@ def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, res
                     progress.apply(message)
                     _record(supervisor, step, message)
                 supervisor.console.update(progress)
+                supervisor.check_lock()
                 if linger == 0.0 and result.exists():
                     linger = time.monotonic() + LINGER_S
                 elif linger and time.monotonic() > linger:

@@ -43,9 +43,9 @@ def refuse_secrets(url: str) -> str | None:
     parts = urlsplit(url)
     if ":" in parts.netloc.rpartition("@")[0]:
         return "the URL holds a user and a password"
-    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)] or [parts.query][: bool(parts.query)]
-    if names:
-        return f"the URL holds the parameter {names[0]!r}"
+    if parts.query:
+        names = [name for name, value in parse_qsl(parts.query) if value]
+        return f"the URL holds the parameter {names[0]!r}" if names else "the URL holds parameters"
     return None
 
 

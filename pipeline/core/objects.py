@@ -2,8 +2,7 @@
 
 Every operation is tried again after errors that pass (timeouts, 500, 503, cut connections), for about ten seconds
 beyond what the client does itself. What is written is verified by its size, what is downloaded by its hash.
-`put_if_absent` is atomic where the backend has a conditional put (S3, GCS, Azure, a local disk); elsewhere fsspec looks
-first and writes then, and two writers at the same moment may both succeed (README.md, Publishing).
+`put_if_absent` is atomic where the backend has a conditional put (S3, GCS, Azure, a disk): README.md, Publishing.
 """
 
 from __future__ import annotations
@@ -46,6 +45,7 @@ class ObjectStore:
     """The objects under one URL; a key is a path relative to it. StageFailed: an operation failed for good."""
 
     url: str
+    tries: int = TRIES
 
     @property
     def _root(self) -> tuple[AbstractFileSystem, str]:
@@ -127,11 +127,15 @@ class ObjectStore:
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, over an earlier one if there is one."""
-        system, path = self._with_parent(key)
-        if _is_disk(system):
-            _write_disk(Path(path), lambda beside: beside.write_bytes(data))
-            return
-        self._again("write", key, lambda: system.pipe_file(path, data), may_be_absent=False)
+
+        def put() -> None:
+            system, path = self._with_parent(key)
+            if _is_disk(system):
+                _write_disk(Path(path), lambda beside: beside.write_bytes(data))
+            else:
+                system.pipe_file(path, data)
+
+        self._again("write", key, put, may_be_absent=False)
 
     def put_record(self, key: str, value: JsonObject) -> None:
         """Write JSON that proves its own bytes when it is read."""
@@ -143,13 +147,14 @@ class ObjectStore:
         An answer may be lost, and the next try is then refused by this very object: so it is read back, and it is ours
         if its bytes are. Data that others may write too must hold a nonce.
         """
-        system, path = self._with_parent(key)
-        if _is_disk(system):
-            return _create_disk(Path(path), data)
 
         def create() -> bool:
+            system, path = self._with_parent(key)
             try:
-                system.pipe_file(path, data, mode="create")
+                if _is_disk(system):
+                    _create_disk(Path(path), data)
+                else:
+                    system.pipe_file(path, data, mode="create")
             except Exception as error:
                 if not already_exists(error):
                     raise
@@ -163,14 +168,14 @@ class ObjectStore:
 
         Raises: StageFailed when another number of bytes arrived.
         """
-        system, path = self._with_parent(key)
         size = source.stat().st_size
-        if _is_disk(system):
-            _write_disk(Path(path), lambda beside: shutil.copyfile(source, beside))
-            return
 
         def put() -> None:
-            system.put_file(str(source), path)
+            system, path = self._with_parent(key)
+            if _is_disk(system):
+                _write_disk(Path(path), lambda beside: shutil.copyfile(source, beside))
+            else:
+                system.put_file(str(source), path)
             stored = self.stat(key)
             if stored is None or stored.bytes != size:
                 raise OSError(f"another number of bytes arrived than the {size:,} of the file")
@@ -237,13 +242,13 @@ class ObjectStore:
 
     def _again(self, verb: str, key: str, work: Callable[[], T], *, may_be_absent: bool = True) -> T:
         """Call `work` until it succeeds or an error does not pass. `may_be_absent`: a missing object is an answer."""
-        for attempt in range(TRIES):
+        for attempt in range(self.tries):
             try:
                 return work()
             except Exception as error:
                 if isinstance(error, StageFailed) or (may_be_absent and isinstance(error, FileNotFoundError)):
                     raise
-                if is_permanent(error) or attempt == TRIES - 1:
+                if is_permanent(error) or attempt == self.tries - 1:
                     message = f"{self.url}: cannot {verb} {key}: {sentence_of(error, scheme_of(self.url))}."
                     raise StageFailed(f"{message} Finished work is kept; run the same command again.") from error
             time.sleep(FIRST_DELAY_S * 2**attempt * random.uniform(0.7, 1.3))
@@ -273,13 +278,10 @@ def _write_disk(path: Path, write: Callable[[Path], object]) -> None:
         write(beside)
 
 
-def _create_disk(path: Path, data: bytes) -> bool:
+def _create_disk(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}-{random.getrandbits(64):x}{TEMPORARY}")
     beside.write_bytes(data)
     try:
         path.hardlink_to(beside)
-    except FileExistsError:
-        return path.read_bytes() == data
     finally:
         beside.unlink()
-    return True

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.cache import Cache
+from pipeline.core.errors import UserError
+from pipeline.core.file_systems import refuse_secrets
 
 CACHE = "cache"
+URL = "URL"  # a file in the folder of a store on this machine: it says which store
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,28 @@ def local_folder(url: str) -> Path:
     """The folder of a store on this machine: unfinished work, the cache, and run records before they are uploaded."""
     base = os.environ.get("BLOOMERY_SCRATCH") or "~/.cache/bloomery"
     return Path(base).expanduser().absolute() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+
+
+def local_workdir(place: str | Path) -> Path:
+    """The folder of a work directory on this machine: the directory itself, or that of its URL, made if need be.
+
+    Raises: UserError when the URL holds credentials.
+    """
+    text = str(place)
+    if "://" not in text:
+        return Path(text).absolute()
+    if problem := refuse_secrets(text):
+        raise UserError(f"workdir: {problem}. Credentials come from the environment alone: take it out of the URL.")
+    folder = local_folder(text)
+    if not (folder / URL).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / URL).write_text(text.rstrip("/"), encoding="utf-8")
+    return folder
+
+
+def url_of(workdir: Path) -> str | None:
+    """The URL of the store that a folder on this machine stands for; None for a work directory on a disk."""
+    try:
+        return (workdir / URL).read_text(encoding="utf-8")
+    except OSError:
+        return None

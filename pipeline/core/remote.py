@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UserError
+from pipeline.core.file_systems import missing_library
 from pipeline.core.files import JsonValue, RawFile
 
 if TYPE_CHECKING:
@@ -56,9 +57,7 @@ def _open(address: str) -> tuple[AbstractFileSystem, str]:
     try:
         system, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
-        library = getattr(error.__cause__ or error, "name", None) or scheme
-        library = library.partition(".")[0]
-        raise UserError(f"{scheme}:// needs {library}, which is not installed: pip install {library}") from error
+        raise UserError(missing_library(scheme, error)) from error
     except ValueError as error:
         if scheme in fsspec.available_protocols():
             raise UserError(f"{address}: {str(error).rstrip('.')}. Check the address.") from error

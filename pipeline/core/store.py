@@ -17,22 +17,23 @@ from pipeline.core.job import Job, StageOutput, check_rows
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.objects import ObjectStore
-from pipeline.core.places import CACHE, local_folder
+from pipeline.core.places import CACHE, local_folder, url_of
 
 
 class Store:
-    """The artifacts and drafts of one work directory, or of a URL.
+    """The artifacts and drafts of one work directory: a folder, a URL, or the folder of a URL on this machine.
 
-    `local`: where attempts write then, and a cache of `cache_bytes`; by default the folder of that URL on this machine.
+    Behind a URL attempts write in that folder, which also holds a cache of `cache_bytes`.
     """
 
-    def __init__(self, place: Path | str, *, local: Path | None = None, cache_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, place: Path | str, *, cache_bytes: int = LIMIT_BYTES) -> None:
         self._backend: Backend
-        if "://" not in str(place):
+        url = url_of(place) if isinstance(place, Path) else place if "://" in place else None
+        if url is None:
             self._backend = LocalBackend(Path(place))
         else:
-            url = str(place).rstrip("/")
-            local = local or local_folder(url)
+            url = url.rstrip("/")
+            local = local_folder(url)
             self._backend = RemoteBackend(ObjectStore(url), local, Cache(local / CACHE, cache_bytes))
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import socket
 import sys
@@ -14,6 +15,7 @@ import pytest
 from cluster.commands.check import check
 from cluster.config import load
 from cluster.launchers import requirements
+from pipeline.core import file_systems
 from pipeline.core.errors import ConfigError
 
 GOOD = """\
@@ -57,11 +59,44 @@ def test_too_little_disk_is_told_with_what_is_needed(wrong: Wrong, monkeypatch: 
     assert told.endswith("Free space, or choose another workdir.")
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/work", "gs://桶/工作", "file:///tmp/work"])
-def test_a_work_directory_behind_a_url_is_refused_by_name(wrong: Wrong, url: str) -> None:
-    scheme = url.partition("//")[0]
-    sentence = f"workdir: a work directory behind a URL ({scheme}//) is not supported. Use a local folder."
-    assert sentence in wrong(f"workdir={url}")
+def test_a_work_directory_behind_a_url_is_probed(wrong: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOOMERY_SCRATCH", str(tmp_path / "scratch"))
+    assert wrong(f"workdir=file://{tmp_path}/桶") == "" and list((tmp_path / "桶").rglob("*")) == [
+        tmp_path / "桶/probe"
+    ]
+    (tmp_path / "file").touch()
+    assert "workdir: the store cannot be used: " in wrong(f"workdir=file://{tmp_path}/file/w")
+    assert "workdir: the store cannot be used: foo:// is no scheme that fsspec knows." in wrong("workdir=foo://b/w")
+    assert "chained URLs are not supported" in wrong("workdir=simplecache::s3://b/w")
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("s3://key:hunter2@bucket/w", "a user and a password"), ("s3://bucket/w?sig=hunter2", "the parameter 'sig'"),
+        ("abfs://box@host/w?hunter2", "parameters"),
+    ],
+)  # fmt: skip
+def test_credentials_in_the_url_are_refused_and_not_repeated(wrong: Wrong, url: str, part: str) -> None:
+    message = wrong(f"workdir={url}")
+    assert f"workdir: the URL holds {part}" in message and "take it out of the URL" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "extra"), [("s3", "s3fs", "s3"), ("gs", "gcsfs", "gcs"), ("abfs", "adlfs", "azure")]
+)
+def test_a_store_without_its_library_says_what_installs_it(
+    wrong: Wrong, monkeypatch: pytest.MonkeyPatch, scheme: str, module: str, extra: str
+) -> None:
+    _uninstall(monkeypatch, scheme, module)
+    assert f"{scheme}:// needs the extra {extra}: pip install 'bloomery[{extra}]'" in wrong(f"workdir={scheme}://b/w")
+
+
+def _uninstall(monkeypatch: pytest.MonkeyPatch, scheme: str, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(importlib.import_module("fsspec.registry")._registry, scheme, raising=False)
+    file_systems._open.cache_clear()
 
 
 def test_a_source_without_a_file_is_told(wrong: Wrong, tmp_path: Path) -> None:
@@ -77,9 +112,9 @@ def test_a_text_field_that_the_first_records_do_not_have_is_told_with_its_source
 def test_an_address_without_its_library_is_told_with_its_line(
     wrong: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "s3fs", None)
+    _uninstall(monkeypatch, "s3", "s3fs")
     (tmp_path / "remote.yaml").write_text('ingest:\n  sources:\n    - {reader: jsonl, paths: "s3://bucket/*.jsonl"}\n')
-    with pytest.raises(ConfigError, match=r"remote.yaml:3: ingest.sources\[0\]: s3:// needs s3fs"):
+    with pytest.raises(ConfigError, match=r"remote.yaml:3: ingest.sources\[0\]: s3:// needs the extra s3"):
         load(tmp_path / "remote.yaml")
     assert "foo:// is no scheme" in wrong("ingest.sources.0.paths=foo://bucket/x")
 

@@ -6,6 +6,7 @@ import json
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -117,16 +118,18 @@ def test_the_digest_is_that_of_a_local_store(open_store: Callable[[str], Store],
 def calls(monkeypatch: pytest.MonkeyPatch, url: str, *, fatal: int, after: bool) -> list[str]:
     """Let the attempt die at its `fatal`-th write to the store, before it or right after it; returns the writes."""
     done: list[str] = []
+    numbers = count(1)
 
     def dying(name: str) -> None:
         write: Callable[..., Any] = getattr(ObjectStore, name)
 
         def call(self: ObjectStore, *arguments: Any) -> Any:
             done.append(name)
-            if len(done) == fatal and not after:
+            number = next(numbers)
+            if number == fatal and not after:
                 raise Killed
             value = write(self, *arguments)
-            if len(done) == fatal:
+            if number == fatal:
                 raise Killed
             return value
 

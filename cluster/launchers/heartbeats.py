@@ -1,8 +1,8 @@
 """Find a worker that hangs from the heartbeats of a gang: pure decisions, on times that the caller gives.
 
 A worker says where it is: {"step": finished steps, "phase": word, "from": the step that it started at}. When one
-hangs, the others soon wait for it. So a gang hangs when no worker has said anything new for long, and the one to name
-is not waiting, or is the furthest behind.
+hangs, the others soon wait for it. So a gang hangs when no worker has said anything new for long. The one to name is a
+process that is stopped; else one that does not wait for the others; of several the furthest behind, then the busiest.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cluster.launchers.host import Beat
 SLOW_PHASES = frozenset({"start", "load", "save", "validate"})
 SLOW_LIMIT_S = 600.0
 LEAST_LIMIT_S = 20.0
+STOPPED_S = 5.0
 STEPS = 10.0  # of the longest so far, before a step counts as hanging
 WAITING = "wait"
 
@@ -27,6 +28,7 @@ class Heartbeats:
     step: dict[int, int] = field(default_factory=dict)
     phase: dict[int, str] = field(default_factory=dict)
     heard: dict[int, float] = field(default_factory=dict)  # seconds of the caller's clock
+    last: dict[int, Beat] = field(default_factory=dict)
     started: dict[int, float] = field(default_factory=dict)  # when each finished the step before
     longest_step_s: float = 0.0
     first_step: int | None = None  # of the checkpoint
@@ -35,7 +37,7 @@ class Heartbeats:
         """Take over the beats of a report."""
         for rank, beat in beats.items():
             self.heard[rank] = max(self.heard.get(rank, 0.0), now - beat["age_s"])
-            before, self.phase[rank] = self.step.get(rank), beat["phase"]
+            before, self.phase[rank], self.last[rank] = self.step.get(rank), beat["phase"], beat
             if beat["phase"] in ("start", "load"):
                 continue
             if self.first_step is None:
@@ -60,9 +62,10 @@ class Heartbeats:
         if len(self.heard) < world:  # a worker has not spoken yet: it may be importing, or says nothing ever
             return None
         silence = now - max(self.heard.values())
-        suspects = [rank for rank in self.heard if self.phase[rank] != WAITING] or list(self.heard)
-        is_slow = any(self.phase[rank] in SLOW_PHASES for rank in suspects)
+        stopped = [rank for rank, beat in self.last.items() if beat["stopped_s"] > STOPPED_S]
+        suspects = stopped or [rank for rank in self.heard if self.phase[rank] != WAITING] or list(self.heard)
+        is_slow = not stopped and any(self.phase[rank] in SLOW_PHASES for rank in suspects)
         limit = SLOW_LIMIT_S if is_slow else max(LEAST_LIMIT_S, STEPS * self.longest_step_s)
         if silence <= limit:
             return None
-        return min(suspects, key=lambda rank: (self.step.get(rank, -1), self.heard[rank])), silence
+        return min(suspects, key=lambda rank: (self.step.get(rank, -1), -self.last[rank]["busy_s"], rank)), silence

@@ -40,12 +40,18 @@ Server = subprocess.Popen[bytes]
 
 
 class Beat(TypedDict):
-    """The last heartbeat of a process: what it said, and how long ago."""
+    """The last heartbeat of a process (training/heartbeat.py): what it said, and how long ago.
+
+    `stopped_s`: how long its second thread has shown no life: seconds only where the process is stopped. `busy_s`: the
+    CPU time of its main thread since the heartbeat.
+    """
 
     step: int
     from_step: int
     phase: str
     age_s: float
+    stopped_s: float
+    busy_s: float
 
 
 class Ended(TypedDict):
@@ -216,11 +222,16 @@ class Host:
         beats: dict[int, Beat] = {}
         for number in self._running:
             path = self.folder / f"beat-{number}"
+            alive = self.folder / f"beat-{number}.alive"
             with suppress(OSError, ValueError, KeyError):  # not there yet, or being written
-                beat, age = json.loads(path.read_bytes()), time.time() - path.stat().st_mtime
+                beat, life = json.loads(path.read_bytes()), {"busy_s": 0.0}
+                stopped_s = 0.0
+                with suppress(OSError, ValueError):
+                    life, stopped_s = json.loads(alive.read_bytes()), time.time() - alive.stat().st_mtime
                 beats[number] = {
                     "step": int(beat["step"]), "from_step": int(beat.get("from", beat["step"])),
-                    "phase": str(beat["phase"]), "age_s": age,
+                    "phase": str(beat["phase"]), "age_s": time.time() - path.stat().st_mtime,
+                    "stopped_s": stopped_s, "busy_s": float(life["busy_s"]),
                 }  # fmt: skip
         return beats
 

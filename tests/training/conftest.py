@@ -17,7 +17,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.draft import LocalDraft
 from pipeline.core.files import write_json
 from pipeline.core.job import Inputs, Job
-from pipeline.core.manifest import Manifest, content_digest_of, digest_of
+from pipeline.core.manifest import NAME, Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id, tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of, number
 from pipeline.core.stage import ArtifactKind
@@ -111,9 +111,9 @@ def make_stage_job(tmp_path: Path, job_in: Callable[..., Job]) -> Callable[..., 
 
 def published(folder: Path, kind: ArtifactKind, files: list[FileEntry], **inputs: str) -> Artifact:
     digest = digest_of(files)
-    return Artifact(
-        folder, Manifest(kind, 1, digest, kind, {}, inputs, tuple(files), {}, digest, content_digest_of(files))
-    )
+    manifest = Manifest(kind, 1, digest, kind, {}, inputs, tuple(files), {}, digest, content_digest_of(files))
+    write_json(folder / NAME, manifest.to_dict())  # processes open the artifact by its folder
+    return Artifact(folder, manifest)
 
 
 def _id(at: int, text: str) -> str:

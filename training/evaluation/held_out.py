@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -61,17 +61,9 @@ class HeldOutDocument:
     visible_bytes: int
 
 
-class HeldOutPaths(TypedDict):
-    """A HeldOut as JSON."""
-
-    row_files: list[str]
-    document_files: list[str]
-    tokenizer: str
-
-
 @dataclass(frozen=True)
 class HeldOut:
-    """The validation split of a tokens artifact, and its documents' languages. Only paths: it is sent as JSON."""
+    """The validation split of a tokens artifact, and its documents' languages."""
 
     row_files: tuple[Path, ...]
     document_files: tuple[Path, ...]
@@ -83,19 +75,6 @@ class HeldOut:
         row_files = inputs.single("tokens").files("validation/")
         document_files = inputs.files("documents", "parts/")
         return cls(tuple(row_files), tuple(document_files), inputs.single("tokenizer").file("tokenizer.json"))
-
-    def to_dict(self) -> HeldOutPaths:
-        return {
-            "row_files": [str(path) for path in self.row_files],
-            "document_files": [str(path) for path in self.document_files],
-            "tokenizer": str(self.tokenizer),
-        }
-
-    @classmethod
-    def from_dict(cls, value: HeldOutPaths) -> HeldOut:
-        row_files = tuple(map(Path, value["row_files"]))
-        document_files = tuple(map(Path, value["document_files"]))
-        return cls(row_files, document_files, Path(value["tokenizer"]))
 
     @cached_property
     def token_bytes(self) -> TokenBytes:

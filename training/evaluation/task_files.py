@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TypeAlias, TypedDict
 
 from pipeline.core.config import Component
+from pipeline.core.draft import Draft
 from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.files import JsonObject, replacing, sha256_file
-from pipeline.core.job import SourceFile, SourceFiles
+from pipeline.core.job import Job, SourceFile, SourceFiles
 from pipeline.core.registry import load
 from training.evaluation import TASKS
 
@@ -69,6 +70,32 @@ def with_local_copies(tasks: Sequence[TaskParams], sources: Sequence[SourceFiles
     return [
         _with_paths(task, lambda file: str(_local_copy(file, path_of.get(file["sha256"]), folder))) for task in tasks
     ]
+
+
+def in_draft(task: Component, folder: Path) -> JsonObject:
+    """The options of a task whose files are copies under `folder`, with their paths relative to it."""
+    return _map_paths(task.name, task.options, lambda path: str(Path(path).relative_to(folder)))
+
+
+def with_draft_files(name: str, options: JsonObject, draft: Draft) -> JsonObject:
+    """Options from `in_draft` with paths of this machine."""
+    return _map_paths(name, options, lambda path: str(draft.file(path)))
+
+
+def share(tasks: Sequence[Component], job: Job) -> None:
+    """Let workers on other machines read the copies."""
+    names = sorted({str(Path(path).relative_to(job.folder)) for task in tasks for path in paths(task)})
+    if names:
+        job.draft.share(f"{FILES}-{job.identity.attempt}", names)
+
+
+def _map_paths(name: str, options: JsonObject, path_of: Callable[[str], str]) -> JsonObject:
+    """Options with every path replaced."""
+    mapped = dict(options)
+    for option in getattr(TASKS.section(name), "PATHS", ()):
+        if value := options.get(option):
+            mapped[option] = path_of(value) if isinstance(value, str) else [path_of(path) for path in value]
+    return mapped
 
 
 def problems(tasks: Sequence[Component]) -> Iterator[tuple[int, str]]:

@@ -1,45 +1,52 @@
-"""One item of an evaluation in a process of its own; its result is a file beside the others.
+"""One item of an evaluation in a process of its own, on any machine; its result is kept in the job's draft.
 
-An item whose result file exists is not done again, so an interrupted evaluation continues where it stopped.
+A kept item is not done again, so an interrupted evaluation continues where it stopped. Nothing in a spec is a path of
+another machine: the inputs are artifacts by their URI, and what they hold is read through this machine's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypedDict
 
 import torch
 
 from pipeline.core.config import Component
+from pipeline.core.draft import Draft
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import JsonObject, JsonValue, read_json, write_json
-from pipeline.core.progress import Progress
+from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.job import Job
 from training.engines.device import describe, device
 from training.evaluation import TASKS
 from training.evaluation.base import NOT_FINITE, AnyTask, Subject
-from training.evaluation.held_out import HeldOut, HeldOutPaths
-from training.evaluation.initial_model import TrainingStart
+from training.evaluation.held_out import HeldOut
+from training.evaluation.initial_model import training_start_of
+from training.evaluation.task_files import with_draft_files
 
 
-class EvaluationSpec(TypedDict):
-    """What all items of an evaluation share."""
+class WorkSpec(TypedDict):
+    """What the process of one item is given. `job`: the stage's, as JSON; `step` and `key` name the item in the draft.
 
+    Files among the options are named by their path in the draft.
+    """
+
+    job: JsonObject
     seed: int
     threads: int
-    model: str
-    held_out: HeldOutPaths
-    training_start: TrainingStart | None
-    progress: str
-
-
-class WorkSpec(EvaluationSpec):
-    """What the process of one item is given. `result`: the file to write."""
-
     task: str
     options: JsonObject
     item: Mapping[str, object]
-    result: str
+    step: str
+    key: str
+
+
+class KeptResult(TypedDict):
+    """What the draft keeps of an item."""
+
+    result: JsonValue
+    numerics: ItemNumerics
 
 
 class ItemNumerics(TypedDict):
@@ -57,28 +64,35 @@ def create_task(name: str, options: JsonObject, seed: int) -> AnyTask:
 
 
 def work(spec: WorkSpec) -> None:
-    """Do the item that `spec` describes and write its result; the file appears complete or not at all."""
-    path = Path(spec["result"])
-    if path.exists():
+    """Do the item that `spec` describes and keep its result, unless that is done."""
+    job = _job(json.dumps(spec["job"], sort_keys=True))
+    if spec["key"] in job.draft.results(spec["step"]):
         return
     torch.set_num_threads(spec["threads"])
-    task = create_task(spec["task"], spec["options"], spec["seed"])
+    task = create_task(spec["task"], with_draft_files(spec["task"], spec["options"], job.draft), spec["seed"])
     where = device()
-    subject = Subject(Path(spec["model"]), HeldOut.from_dict(spec["held_out"]), where, spec["training_start"])
-    result = task.work(spec["item"], subject)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    subject = Subject(
+        job.inputs.single("model").folder("model"), HeldOut.of(job.inputs), where, training_start_of(job.inputs)
+    )
+    kept: KeptResult = {"result": task.work(spec["item"], subject), "numerics": numerics(where, spec["threads"])}
     try:
-        write_json(path, {"result": result, "numerics": numerics(where, spec["threads"])})
+        job.draft.keep(spec["step"], spec["key"], dict(kept), [])
     except ValueError as error:  # JSON has no infinite number and no NaN
         raise StageFailed(f"evaluate: {spec['task']}: {NOT_FINITE}") from error
-    Progress(spec["progress"], "evaluate").add("evaluate")
+    job.progress.add("evaluate")
+
+
+@lru_cache(maxsize=1)
+def _job(text: str) -> Job:
+    """The job of a spec; its artifacts are opened once for all items that a process does."""
+    return Job.from_dict(json.loads(text))
 
 
 def numerics(device: torch.device, threads: int) -> ItemNumerics:
     return {"device": describe(device), "precision": "fp32", "threads": threads, "torch": torch.__version__}
 
 
-def read_result(spec: WorkSpec) -> tuple[JsonValue, ItemNumerics]:
-    """The result that `work` wrote, and its numerics."""
-    stored = read_json(Path(spec["result"]))
-    return stored["result"], stored["numerics"]
+def read_results(draft: Draft, specs: Sequence[WorkSpec]) -> list[tuple[JsonValue, ItemNumerics]]:
+    """The results that `work` kept for items of one step, in their order, and their numerics."""
+    stored = draft.results(specs[0]["step"]) if specs else {}
+    return [(stored[spec["key"]]["result"], stored[spec["key"]]["numerics"]) for spec in specs]

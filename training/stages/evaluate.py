@@ -8,7 +8,6 @@ names).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pipeline.core.counts import StageCounts
@@ -20,32 +19,30 @@ from pipeline.core.shards import entry_of
 if TYPE_CHECKING:
     from pipeline.core.config import Component
     from training.evaluation.base import TaskResult
-    from training.evaluation.held_out import HeldOut
-    from training.evaluation.worker import EvaluationSpec, ItemNumerics, WorkSpec
+    from training.evaluation.worker import ItemNumerics, WorkSpec
 
 WORK = "training.evaluation.worker:work"
-RESULTS = "pieces"  # under the draft: not published
 
 
 def run(job: Job) -> StageOutput:
     """Cut every task into items, do the items that no earlier attempt finished, merge the results."""
     from training.evaluation.held_out import HeldOut
     from training.evaluation.section import Evaluate
-    from training.evaluation.task_files import with_local_copies
-    from training.evaluation.worker import create_task, read_result
+    from training.evaluation.task_files import share, with_local_copies
+    from training.evaluation.worker import create_task, read_results
 
     held_out = HeldOut.of(job.inputs)
     seed = job.params.get("seed", 0)
     task_params = with_local_copies(job.params["tasks"], job.sources, job.folder)
     components = Evaluate.model_validate({"tasks": task_params}).tasks
     tasks = [create_task(component.name, component.options, seed) for component in components]
-    shared = _shared_spec(job, held_out, seed)
+    share(components, job)
     specs = [
-        _task_specs(job, component, shared, task.cut(held_out), task_name=task.name)
+        _task_specs(job, component, task.cut(held_out), task_name=task.name, seed=seed)
         for component, task in zip(components, tasks, strict=True)
     ]
     _work(job, [spec for task_specs in specs for spec in task_specs])
-    results = [[read_result(spec) for spec in task_specs] for task_specs in specs]
+    results = [read_results(job.draft, task_specs) for task_specs in specs]
     merged = [
         task.merge(held_out, [result for result, _ in task_results])
         for task, task_results in zip(tasks, results, strict=True)
@@ -53,46 +50,36 @@ def run(job: Job) -> StageOutput:
     return _output(job, merged, [numerics for task_results in results for _, numerics in task_results])
 
 
-def _shared_spec(job: Job, held_out: HeldOut, seed: int) -> EvaluationSpec:
-    from training.evaluation.initial_model import training_start_of
-
-    return {
-        "seed": seed,
-        # from the configuration, never the core count: another number of threads is another order of sums
-        "threads": job.cluster.threads,
-        "model": str(job.inputs.single("model").folder("model")),
-        "held_out": held_out.to_dict(),
-        "training_start": training_start_of(job.inputs),
-        "progress": job.progress.address,
-    }
-
-
 def _task_specs(
-    job: Job, component: Component, shared: EvaluationSpec, items: Sequence[Mapping[str, object]], *, task_name: str
+    job: Job, component: Component, items: Sequence[Mapping[str, object]], *, task_name: str, seed: int
 ) -> list[WorkSpec]:
+    """The items of a task, as what is kept of them names them.
+
+    The model's digest is part of the name: a model that was trained again may differ in its last bits.
+    """
+    from training.evaluation.task_files import in_draft
+
+    options, plain_job = in_draft(component, job.folder), job.to_dict()
+    step = f"{task_name}-{job.inputs.single('model').manifest.digest[:8]}"
     return [
         {
-            **shared, "task": component.name, "options": component.options,
-            "item": item, "result": str(_result_path(job, task_name, number)),
+            # from the configuration, never the core count: another number of threads is another order of sums
+            "job": plain_job, "seed": seed, "threads": job.cluster.threads, "task": component.name, "options": options,
+            "item": item, "step": step, "key": f"{number:06d}",
         }
         for number, item in enumerate(items)
     ]  # fmt: skip
 
 
-def _result_path(job: Job, task: str, number: int) -> Path:
-    """Where an item's result is written.
-
-    The model's digest is part of it: a model that was trained again may differ in its last bits.
-    """
-    return job.folder / RESULTS / f"{task}-{job.inputs.single('model').manifest.digest[:8]}" / f"{number:06d}.json"
-
-
 def _work(job: Job, specs: Sequence[WorkSpec]) -> None:
-    unfinished = [spec for spec in specs if not Path(spec["result"]).exists()]
+    kept = {step: set(job.draft.results(step)) for step in {spec["step"] for spec in specs}}
+    unfinished = [spec for spec in specs if spec["key"] not in kept[spec["step"]]]
     job.progress.total("evaluate", len(specs), "pieces")
     job.progress.add("evaluate", len(specs) - len(unfinished))
     if unfinished:
         job.launch().tasks(WORK, [dict(spec) for spec in unfinished], job=job)
+    for step in kept:
+        job.draft.finish(step)
 
 
 def _output(job: Job, results: Sequence[TaskResult], numerics: Sequence[ItemNumerics]) -> StageOutput:

@@ -6,8 +6,9 @@ from cluster.launchers.heartbeats import LEAST_LIMIT_S, SLOW_LIMIT_S, STEPS, Hea
 from cluster.launchers.host import Beat
 
 
-def beat(step: int, phase: str, age_s: float = 0.0, from_step: int = 0) -> Beat:
-    return {"step": step, "from_step": from_step, "phase": phase, "age_s": age_s}
+def beat(step: int, phase: str, from_step: int = 0, **fields: float) -> Beat:
+    measured = {"age_s": 0.0, "stopped_s": 0.0, "busy_s": 0.0, **fields}
+    return {"step": step, "from_step": from_step, "phase": phase, **measured}  # type: ignore[typeddict-item]
 
 
 def steps(seconds: float, count: int = 3) -> tuple[Heartbeats, float]:
@@ -25,6 +26,18 @@ def test_the_one_that_does_not_wait_is_named() -> None:
     assert beats.hanging(now + LEAST_LIMIT_S - 1, 2) is None
     rank, silence = beats.hanging(now + LEAST_LIMIT_S + 1, 2) or (None, 0.0)
     assert rank == 1 and silence > LEAST_LIMIT_S
+
+
+def test_a_stopped_process_is_named_even_while_it_saves_and_soon() -> None:
+    beats, now = steps(0.5)
+    beats.update({0: beat(2, "compute", busy_s=30.0), 1: beat(2, "save", stopped_s=25.0)}, now)
+    assert (beats.hanging(now + LEAST_LIMIT_S + 1, 2) or (None,))[0] == 1
+
+
+def test_of_two_in_the_same_place_the_busy_one_is_named() -> None:
+    beats, now = steps(0.5)
+    beats.update({0: beat(2, "compute", busy_s=0.1), 1: beat(2, "compute", busy_s=19.0)}, now)
+    assert (beats.hanging(now + LEAST_LIMIT_S + 1, 2) or (None,))[0] == 1
 
 
 def test_where_all_wait_the_one_furthest_behind_is_named() -> None:

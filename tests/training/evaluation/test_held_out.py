@@ -38,7 +38,7 @@ def test_bytes_that_are_not_predicted_are_those_of_the_rows_first_tokens(corpus:
 
 
 def test_any_stretch_of_rows_is_the_same_as_a_slice_of_all(corpus: Any) -> None:
-    held_out = HeldOut.from_dict(HeldOut.of(corpus.inputs).to_dict())
+    held_out = HeldOut.of(corpus.inputs)
     rows = list(held_out.rows())
     assert len(rows) == held_out.row_count and held_out.length == corpus.length
     for start, stop in ((0, 3), (3, 9), (len(rows) - 1, len(rows)), (4, 4)):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pipeline.core.errors import StageFailed
+from pipeline.core.job import Job
 from training.evaluation import worker
 from training.evaluation.base import Score
 from training.evaluation.losses import DocumentLoss, loss_scores
@@ -32,18 +33,18 @@ def test_a_loss_whose_perplexity_is_too_large_for_a_float_is_a_clear_error() -> 
 
 @pytest.mark.parametrize("value", [NAN, INF])
 def test_an_item_whose_result_is_not_finite_leaves_no_file(
-    corpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+    corpus: Any, make_stage_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     class Task:
         def work(self, item: Any, subject: Any) -> Any:
             return [{"probability": value}]
 
     monkeypatch.setattr(worker, "create_task", lambda *of: Task())
-    spec = {
-        "task": "fill", "options": {}, "seed": 1, "threads": 1, "model": "", "held_out": {
-            "row_files": [], "document_files": [], "tokenizer": "",
-        }, "training_start": None, "item": {}, "progress": "", "result": str(tmp_path / "out.json"),
+    job = make_stage_job("evaluate", "scores", corpus, {})
+    spec: worker.WorkSpec = {
+        "job": job.to_dict(), "task": "fill", "options": {}, "seed": 1, "threads": 1, "item": {}, "step": "fill",
+        "key": "000000",
     }  # fmt: skip
     with pytest.raises(StageFailed, match="evaluate: fill: "):
         worker.work(spec)
-    assert not list(tmp_path.iterdir())
+    assert not job.draft.results("fill")

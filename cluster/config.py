@@ -18,9 +18,9 @@ from cluster.checks import CHECKS, ConfigCheck
 from cluster.entries import pop_names
 from cluster.flow import Flow, FlowStep, flow_of
 from cluster.sections import EntryNames, RunConfig, model_of, stage_table
-from pipeline.core.config import collect_problems
+from pipeline.core.config import Section, collect_problems
 from pipeline.core.errors import ConfigError, Problem
-from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.files import JsonObject, JsonValue, replace_texts
 from pipeline.core.places import local_workdir
 from pipeline.core.stage import StageSpec
 from pipeline.core.yaml_tree import PathOf, YamlTree, dotted, read_tree, scalar, set_path
@@ -67,8 +67,12 @@ class LoadedConfig:
 
     def without_secrets(self, value: V) -> V:
         """A copy of plain data in which every expanded secret is replaced by its ${NAME}."""
-        copy: V = _replace(value, self.secrets)
+        copy: V = replace_texts(value, self.secrets)
         return copy
+
+    def params_of(self, spec: StageSpec, options: Section) -> JsonObject:
+        """What enters the fingerprint and the manifest of a stage: a secret by its ${NAME}, never by its value."""
+        return self.without_secrets(spec.params_of(options, self.config.seed))
 
     def resolved_yaml(self) -> str:
         """`resolved` as YAML that can be run."""
@@ -192,14 +196,6 @@ def _at(value: JsonValue, path: PathOf) -> JsonValue:
         except (KeyError, IndexError, TypeError):  # an override replaced it
             return None
     return value
-
-
-def _replace(value: JsonValue, table: dict[str, str]) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _replace(item, table) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_replace(item, table) for item in value]
-    return table.get(value, value) if isinstance(value, str) else value
 
 
 class _Plain(yaml.SafeDumper):

@@ -128,18 +128,18 @@ class Planner:
 
     def _drafts_of(self, step: FlowStep, before: Mapping[str, list[_StepDraft]]) -> Iterator[_StepDraft]:
         """One draft; or one per part, if the stage reads raw files or works part by part."""
-        spec, options, seed = step.spec, step.entry.options, self.loaded.config.seed
+        spec, options = step.spec, step.entry.options
         externals = spec.externals_of(options)
         if spec.raw:
             raw: RawFiles = load(spec.raw)()
             for number, sources in enumerate(self._raw_parts(step, raw)):
                 section = raw.part(options, [source["source"] for source in sources])
                 name = ".".join(filter(None, (step.name, part_name(number))))
-                params = spec.params_of(section, seed)
+                params = self.loaded.params_of(spec, section)
                 resolved = section.model_dump(mode="json")
                 yield _StepDraft(part_id(step.id, number), name, spec, params, {}, sources, externals, resolved)
             return
-        params, files = spec.params_of(options, seed), _files(spec, options)
+        params, files = self.loaded.params_of(spec, options), _files(spec, options)
         parts = max((len(before[source]) for source in step.reads.values()), default=1) if spec.by_part else 1
         for number in range(parts):
             reads = {kind: _of_part(before[source], number, parts) for kind, source in step.reads.items()}

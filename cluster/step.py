@@ -124,7 +124,10 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
         workers=config.cluster.beam.workers or os.cpu_count() or 1, cluster=cluster_options, launcher=LAUNCHER,
         remote=REMOTE,
     )  # fmt: skip
-    return Job(identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources, step.section)
+    secrets = {text: value for value, text in supervisor.loaded.secrets.items()}
+    return Job(
+        identity, Inputs.of({**inputs, **step.externals}), place, resources, step.sources, step.section, secrets=secrets
+    )
 
 
 def _head(supervisor: Supervisor, step: PlannedStep) -> str | None:

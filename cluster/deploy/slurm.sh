@@ -24,8 +24,8 @@ folder=${BLOOMERY_RAY_FOLDER:-/tmp}/bl-$SLURM_JOB_ID
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 PYTHONSAFEPATH=1
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | base64 | tr -d '/+=\n')
 export RAY_AUTH_TOKEN
-address_of() { srun --overlap --nodes=1 --ntasks=1 --nodelist="$1" hostname --ip-address | cut -d' ' -f1; }
-address=${BLOOMERY_HEAD_ADDRESS:-$(address_of "${nodes[0]}")}
+# not what the name resolves to, which may be 127.0.1.1; BLOOMERY_HEAD_ADDRESS selects another interface
+address=${BLOOMERY_HEAD_ADDRESS:-$(srun --overlap --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" hostname -I | cut -d' ' -f1)}
 options=(--block --disable-usage-stats --num-cpus="${SLURM_CPUS_PER_TASK:-1}" --min-worker-port=0 --max-worker-port=0)
 
 run=

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -151,3 +151,12 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_texts(value: JsonValue, table: Mapping[str, str]) -> JsonValue:
+    """A copy of plain data in which every text that is in the table is replaced by what stands there."""
+    if isinstance(value, dict):
+        return {key: replace_texts(item, table) for key, item in value.items()}
+    if isinstance(value, list):
+        return [replace_texts(item, table) for item in value]
+    return table.get(value, value) if isinstance(value, str) else value

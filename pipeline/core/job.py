@@ -17,7 +17,7 @@ from pipeline.core.cache import LIMIT_BYTES
 from pipeline.core.counts import StageCounts
 from pipeline.core.draft import Draft, LocalDraft
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.files import JsonObject, JsonValue, replace_texts
 from pipeline.core.journal import JournalLine, Recovery
 from pipeline.core.manifest import StageHashes
 from pipeline.core.numerics import ModelNumerics, ScoreNumerics
@@ -173,7 +173,10 @@ class Resources:
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt at one artifact. `section`: the stage's section of the configuration, defaults filled, as JSON."""
+    """One attempt at one artifact. `section`: the stage's section of the configuration, defaults filled, as JSON.
+
+    `secrets`: text in the parameters, such as ${NAME} → the value that the stage gets in its place.
+    """
 
     identity: Identity
     inputs: Inputs
@@ -182,6 +185,7 @@ class Job:
     sources: Sequence[SourceFiles] = ()
     section: JsonObject = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def stage(self) -> str:
@@ -189,7 +193,9 @@ class Job:
 
     @property
     def params(self) -> JsonObject:
-        return self.identity.params
+        """The parameters with the values of secrets; the identity, and so every manifest, has their names."""
+        params = self.identity.params
+        return replace_texts(params, self.secrets) if self.secrets else params
 
     @property
     def folder(self) -> Path:
@@ -236,6 +242,7 @@ class Job:
             "sources": list(self.sources),
             "section": self.section,
             "progress": self.progress.address,
+            "secrets": dict(self.secrets),
         }
 
     @classmethod
@@ -251,7 +258,7 @@ class Job:
         resources = {**value["resources"], "cluster": cluster}
         return cls(
             identity, Inputs.of(inputs), place, Resources(**resources), value["sources"], value["section"],
-            Progress(value["progress"], identity.stage),
+            Progress(value["progress"], identity.stage), value.get("secrets", {}),
         )  # fmt: skip
 
 

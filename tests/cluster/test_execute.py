@@ -191,6 +191,20 @@ def test_a_run_repeats_from_its_resolved_configuration(folder: Any) -> None:
     assert "all cached" in folder.run("plan", str(resolved))
 
 
+def test_a_stage_gets_a_secret_and_no_record_of_the_run_holds_it(folder: Any) -> None:
+    override, first, second = "gather.words=['${MINE_TOKEN}', 铁]", "hunter2hunter2", "rotated"
+    folder.run("run", "tiny.yaml", override, "--to", "gather", MINE_TOKEN=first)
+    [artifact] = folder.published()["gather"]
+    contents = {path: path.read_bytes() for path in artifact.rglob("*") if path.is_file()}
+    assert any(first.encode() in content for content in contents.values())  # the stage wrote it: it had the value
+    manifest = contents.pop(artifact / "manifest.json").decode()
+    assert first not in manifest and "${MINE_TOKEN}" in manifest
+    records = [path for path in (folder.workdir / "runs").rglob("*") if path.is_file() and path.name != "log.txt"]
+    assert not [path for path in records if first.encode() in path.read_bytes()]
+    # another value under the same name is the same run
+    assert "cached" in folder.run("run", "tiny.yaml", override, "--to", "gather", MINE_TOKEN=second)
+
+
 def test_the_run_directory_holds_what_was_asked_and_found(finished: Any) -> None:
     (run,) = finished.workdir.glob("runs/*")
     plan, lineage = (json.loads((run / name).read_text()) for name in ("plan.json", "lineage.json"))

@@ -26,11 +26,12 @@ BUSY = 10  # times as long as the last upload took is waited before the next
 LARGE_BYTES = 32 << 20
 
 
-class RunUpload:
-    """Uploads the files of a run directory that changed since the last time."""
+class FolderUpload:
+    """Uploads the files of a folder of a work directory that changed since the last time."""
 
-    def __init__(self, path: Path, url: str) -> None:
+    def __init__(self, path: Path, workdir: Path, url: str) -> None:
         self.path, self.objects = path, ObjectStore(url)
+        self.key = path.relative_to(workdir).as_posix()
         self.uploaded: dict[str, tuple[int, int]] = {}
 
     def upload(self, *, large: bool = True) -> None:
@@ -45,7 +46,7 @@ class RunUpload:
 
     def _upload(self, name: str) -> str:
         # read at once: the file may grow meanwhile
-        self.objects.put(f"{FOLDER}/{self.path.name}/{name}", (self.path / name).read_bytes())
+        self.objects.put(f"{self.key}/{name}", (self.path / name).read_bytes())
         return name
 
 
@@ -60,7 +61,7 @@ def uploading(path: Path, workdir: Path) -> Iterator[None]:
         yield
         return
     (path / HERE).touch()
-    upload, ended = RunUpload(path, url), threading.Event()
+    upload, ended = FolderUpload(path, workdir, url), threading.Event()
     thread = threading.Thread(target=_upload_often, args=(upload, ended), name="run upload", daemon=True)
     thread.start()
     try:
@@ -71,7 +72,7 @@ def uploading(path: Path, workdir: Path) -> Iterator[None]:
         upload.upload()
 
 
-def _upload_often(upload: RunUpload, ended: threading.Event) -> None:
+def _upload_often(upload: FolderUpload, ended: threading.Event) -> None:
     wait = INTERVAL_S
     while not ended.wait(wait):
         started = time.monotonic()
@@ -81,10 +82,10 @@ def _upload_often(upload: RunUpload, ended: threading.Event) -> None:
         wait = max(INTERVAL_S, BUSY * (time.monotonic() - started))
 
 
-def upload_run(path: Path, workdir: Path) -> None:
-    """Upload what differs from an empty store; nothing where the work directory is local."""
+def upload_folder(path: Path, workdir: Path) -> None:
+    """Upload all files of a folder of a work directory; nothing where that is local."""
     if url := url_of(workdir):
-        RunUpload(path, url).upload()
+        FolderUpload(path, workdir, url).upload()
 
 
 def fetch_runs(workdir: Path, name: str | None = None) -> None:

@@ -17,6 +17,7 @@ from cluster.report import comparison as report
 from cluster.report.comparison_rows import ComparedResult
 from cluster.result import relative
 from cluster.run_many import NamedRun, exit_code, run_many
+from cluster.stored_runs import upload_folder
 from pipeline.core import figures
 
 
@@ -44,6 +45,7 @@ def _print_summary(comparing: ComparisonPlan, outcomes: Sequence[ComparedResult]
     """Print the failed runs with their errors, the paths of page and tables, and the command that resumes."""
     again = command("compare", comparing.path, comparing.overrides)
     page = report.write(comparing, outcomes, again)
+    upload_folder(comparing.folder, comparing.workdir)
     for outcome in outcomes:
         if outcome.error:
             print(f"{outcome.compared.name}: failed. {outcome.error}")

@@ -9,7 +9,7 @@ from cluster.program import program
 from cluster.report.page import write
 from cluster.run import Run, all_runs, find
 from cluster.sections import stage_table
-from cluster.stored_runs import upload_run
+from cluster.stored_runs import upload_folder
 from cluster.table import table
 from pipeline.core import figures
 from pipeline.core.store import Store
@@ -39,4 +39,4 @@ def report(workdir: Path, name: str | None) -> None:
     """Write the report from the current content of the run directory and the store."""
     run = find(workdir, name)
     print(write(run, Store(run.workdir), stage_table()))
-    upload_run(run.path, run.workdir)
+    upload_folder(run.path, run.workdir)

@@ -1,0 +1,119 @@
+"""A work directory on an S3 server: the bytes of a local one, whatever fails, and machines that share nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.backends.remote_draft import name_of
+from pipeline.core.objects import ObjectStore
+from pipeline.core.store import Store
+from tests.support.faulty_proxy import FaultyProxy, Plan
+from tests.support.s3 import S3Server, use_environment
+
+pytestmark = pytest.mark.long
+STAGES = ["ingest", "signals", "clean", "dedupe", "tokenizer", "pack", "pretrain", "evaluate", "export"]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """machine("b"): commands from here on run on a machine that shares no folder of work with the others."""
+
+    def move(name: str) -> None:
+        monkeypatch.setenv("BLOOMERY_SCRATCH", str(tmp_path / f"machine-{name}"))
+
+    return move
+
+
+def digests_of(place: Path | str) -> dict[str, str]:
+    store = Store(place)
+    return {stage: artifact.manifest.digest for stage in STAGES for artifact in store.all(stage)}
+
+
+def test_the_whole_path_on_a_store_that_fails_has_the_bytes_of_a_local_one(
+    tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str], machine: Callable[[str], None],
+    s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    path, url = config("a", beam=2), f"s3://{s3_bucket}/runs of 中文/w"
+    bloomery("run", path)
+    machine("1")
+    with FaultyProxy(s3_server.url, Plan(seed=7, rate=0.04, hold_s=1.0)) as proxy:
+        use_environment(proxy.environment(s3_server.environment), monkeypatch)
+        printed = bloomery("run", path, f"workdir={url}")
+        assert sum(proxy.injected.values()) > 20, proxy.injected
+    print(f"{proxy.requests} requests, faults: {dict(proxy.injected)}")
+    use_environment(s3_server.environment, monkeypatch)
+    assert f"export      {url}/store/export/" in printed
+    assert digests_of(url) == digests_of(tmp_path / "a") and list(digests_of(url)) == STAGES
+    check_no_secrets(url, s3_server, tmp_path)
+    machine("2")
+    assert "9 stages, all cached" in bloomery("run", path, f"workdir={url}")
+    listed = bloomery("runs", "--workdir", url)
+    assert listed.count("finished") == 2 and "9 of 9" in listed
+    run = next(line.split()[0] for line in listed.splitlines() if "-tiny" in line)
+    assert Path(bloomery("report", run, "--workdir", url).strip()).exists()
+    traced = json.loads(bloomery("trace", run, "--step", "3", "--json", "--workdir", url))
+    assert traced["step"] == 3 and traced["rows"]
+
+
+def check_no_secrets(url: str, server: S3Server, folder: Path) -> None:
+    """No object and no local file holds a credential."""
+    store = ObjectStore(url)
+    texts = [store.read(key) for key in store.list("") if "/files/" not in key]
+    texts += [path.read_bytes() for path in folder.rglob("*") if path.suffix in (".json", ".jsonl", ".txt", ".yaml")]
+    assert len(texts) > 40
+    for text in texts:
+        assert server.secret_key.encode() not in text and server.access_key.encode() not in text
+
+
+def finished_tasks(store: ObjectStore, stage: str) -> dict[int, list[str]]:
+    """Attempt → the tasks whose records it wrote, of all fingerprints of a stage that are not published yet."""
+    tasks: dict[int, list[str]] = {}
+    for key in store.list("draft"):
+        parts = key.split("/")
+        if len(parts) == 7 and parts[2] == "attempts" and parts[4] == "tasks" and parts[5] == stage:
+            tasks.setdefault(int(parts[3]), []).append(name_of(key))
+    return tasks
+
+
+def test_after_a_kill_another_machine_goes_on_from_the_finished_tasks(
+    tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str],
+    begin: Callable[..., subprocess.Popen[str]], machine: Callable[[str], None], s3_bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    path, url = config("a"), f"s3://{s3_bucket}/w"
+    store = ObjectStore(url)
+    machine("1")
+    bloomery("run", path, f"workdir={url}", "--to", "ingest")
+    process = begin("run", path, f"workdir={url}", "--to", "signals")
+    try:
+        while len(finished_tasks(store, "measure").get(1, ())) < 1:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.2)
+        refused = bloomery("run", path, f"workdir={url}", code=1)
+        assert f"{url}: process {process.pid} on " in refused and "is using this work directory" in refused
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = set(finished_tasks(store, "measure")[1])
+    machine("2")
+    again = begin("run", path, f"workdir={url}", "--to", "signals")
+    done_again = set[str]()
+    while again.poll() is None:
+        done_again |= set(finished_tasks(store, "measure").get(2, ()))
+        time.sleep(0.1)
+    printed = again.communicate()[0]
+    assert again.returncode == 0 and "resuming, attempt 2" in printed, printed
+    print(f"of 4 tasks, finished before the kill: {sorted(before)}; done after it: {sorted(done_again)}")
+    assert 1 <= len(before) < 4 and not before & done_again and before | done_again == {f"{n:06d}" for n in range(4)}
+    monkeypatch.delenv("BLOOMERY_SCRATCH")
+    bloomery("run", path, "--to", "signals")
+    local = digests_of(tmp_path / "a")
+    assert {stage: digests_of(url)[stage] for stage in local} == local

@@ -75,6 +75,8 @@ def _chaos(place: LocalPlace, options: argparse.Namespace) -> int:
     finished = {record["run"] for record in results.disturbed()}
     remaining = [number for number in range(options.runs) if number not in finished]
     for number in remaining:
+        if not results.undisturbed():  # the first run on a machine compiles kernels: its time is not typical
+            observe(place, "warm-up", FIRST_LIMIT_S)
         due = not results.undisturbed() or number % UNDISTURBED_EVERY == 0
         if due and not _undisturbed(place, results):
             return 1

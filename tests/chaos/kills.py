@@ -11,8 +11,8 @@ from dataclasses import dataclass
 VICTIMS: Mapping[str, re.Pattern[str]] = {
     "driver": re.compile(r"cluster\.cli run"),
     "stage": re.compile(r"cluster\.child "),
-    "training worker": re.compile(r"cluster\.launchers\.child|ray::.*(RayTrainWorker|Rank|Agent|_train)"),
-    "Beam worker": re.compile(r"pipeline\.beam\.workers|ray::.*(Beam|Worker\.(run|step|draw))"),
+    "training worker": re.compile(r"cluster\.launchers\.(child|fork_server)|ray::(Agent|.*RayTrainWorker)"),
+    "Beam worker": re.compile(r"pipeline\.beam\.workers|ray::Worker"),
     "raylet": re.compile(r"/raylet/raylet "),
     "head of Ray": re.compile(r"/gcs/gcs_server "),
     "S3 server": re.compile(r"weed .*server"),

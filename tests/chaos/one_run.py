@@ -17,7 +17,7 @@ from tests.chaos.places import LocalPlace
 from tests.support.processes import kill_group
 from tests.support.small_run import Digests, of_data
 
-POLL_S = 0.2
+POLL_S, OBSERVE_S = 0.2, 0.5
 MOST_SUBMISSIONS = 8
 LAST_S = 10.0  # after a run for its processes to end
 OWN = ("driver", "stage", "training worker", "Beam worker")  # what a run starts, and must not leave behind
@@ -47,7 +47,7 @@ def observe(place: LocalPlace, name: str, limit_s: float) -> tuple[Outcome, Mapp
     while process.poll() is None and time.monotonic() - started < limit_s:
         for victim in {victim_of(line) for line in place.processes().values()} - {None}:
             alive[str(victim)].append(round(time.monotonic() - started, 2))
-        time.sleep(POLL_S)
+        time.sleep(OBSERVE_S)
     outcome = Outcome(-1, seconds=round(time.monotonic() - started, 1), digests=place.digests(name))
     if process.poll() != 0:
         kill_group(process)

@@ -17,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from tests.support.processes import end_with_parent, kill_group
+from tests.support.processes import end_with_parent, kill_group, processes_of
 
 CODE = Path(__file__).resolve().parents[2]
 HOME = Path("~").expanduser()
@@ -269,32 +268,6 @@ def install_kernels(host: Host) -> None:
 
     source = cache_folder()
     shutil.copytree(source, host.path(HOME / ".cache" / source.name), dirs_exist_ok=True)
-
-
-def processes_of(init: int) -> dict[int, str]:
-    """The processes in the namespace of a process: pid → command line. Those that end meanwhile are left out."""
-    with suppress(OSError):
-        namespace = Path(f"/proc/{init}/ns/pid").readlink()
-        return dict(_processes_in(namespace))
-    return {}
-
-
-def _processes_in(namespace: Path) -> Iterator[tuple[int, str]]:
-    for folder in Path("/proc").iterdir():
-        with suppress(OSError):
-            if folder.name.isdigit() and (folder / "ns" / "pid").readlink() == namespace:
-                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                if line:  # a zombie has none
-                    yield int(folder.name), line
-
-
-def wait_until(condition: Callable[[], bool], what: str, *, timeout: float, step: float = 0.2) -> None:
-    """Wait for a condition. Raises: TimeoutError, which says for what."""
-    end = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {timeout:.0f} s: {what}")
-        time.sleep(step)
 
 
 def _folders() -> list[Path]:

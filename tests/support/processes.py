@@ -1,4 +1,4 @@
-"""Ending processes that tests start."""
+"""Processes that tests start: finding them, waiting for what they do, ending them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
@@ -23,3 +25,29 @@ def kill_group(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def processes_of(init: int) -> dict[int, str]:
+    """The processes in the namespace of a process: pid → command line. Those that end meanwhile are left out."""
+    with suppress(OSError):
+        namespace = Path(f"/proc/{init}/ns/pid").readlink()
+        return dict(_processes_in(namespace))
+    return {}
+
+
+def _processes_in(namespace: Path) -> Iterator[tuple[int, str]]:
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and (folder / "ns" / "pid").readlink() == namespace:
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                if line:  # a zombie has none
+                    yield int(folder.name), line
+
+
+def wait_until(condition: Callable[[], bool], what: str, *, timeout: float, step: float = 0.2) -> None:
+    """Wait for a condition. Raises: TimeoutError, which says for what."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {timeout:.0f} s: {what}")
+        time.sleep(step)

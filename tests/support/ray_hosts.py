@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.hosts import Host, Hosts, wait_until
-from tests.support.processes import kill_group
+from tests.support.hosts import CommandFailed, Host, Hosts
+from tests.support.processes import kill_group, wait_until
 
 PORT = 6379
-START_S = 180.0
+START_S, ATTEMPTS = 180.0, 5
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONSAFEPATH": "1", "RAY_worker_niceness": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
@@ -25,16 +25,19 @@ ENVIRONMENT = {
 HEALTH_CHECKS = {
     "health_check_period_ms": 1000, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3
 }  # fmt: skip
-# waits until the nodes that are alive are those named; joining Ray takes 3 s of a processor, so it asks by itself
+# asks until the nodes that are alive are those named; it asks the head, for `ray.init` needs a node that has started
 WAIT = """
-import sys, time, ray
-ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+import sys, time
+from ray._raylet import GcsClient
+from ray.core.generated.gcs_pb2 import GcsNodeInfo
 end, named, alive = time.monotonic() + float(sys.argv[2]), set(sys.argv[3:]), set()
+client = GcsClient(address=sys.argv[1])
 while alive != named:
     if time.monotonic() > end:
         sys.exit(f"alive: {', '.join(sorted(alive))}")
     time.sleep(0.2)
-    alive = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    nodes = client.get_all_node_info().values()
+    alive = {node.node_manager_address for node in nodes if node.state == GcsNodeInfo.ALIVE}
 """
 
 
@@ -57,12 +60,26 @@ class RayHosts:
         return f"{self.head.address}:{PORT}"
 
     def start(self, members: Sequence[Host]) -> None:
-        """Start the head and the nodes, and wait until all are members."""
-        for host in members:
-            self.start_node(host)
+        """Start the head and the nodes, one after another, and wait until all are members."""
+        for number, host in enumerate(members, 1):
+            for attempt in range(ATTEMPTS):
+                self.start_node(host)
+                if self._joins([member.address for member in members[:number]], host, last=attempt + 1 == ATTEMPTS):
+                    break
+
+    def _joins(self, addresses: Sequence[str], host: Host, *, last: bool) -> bool:
+        """Whether a node has joined the others. On a busy machine `ray start` gives up after 30 s, its own limit."""
+        try:
             if host is self.head:
-                wait_until(lambda: self._listens(), f"the head of Ray; {self.log(self.head)}", timeout=START_S)
-        self.wait_for([host.address for host in members])
+                wait_until(self._listens, f"the head of Ray; {self.log(host)}", timeout=START_S)
+            self.wait_for(addresses, timeout=45.0)
+        except CommandFailed:
+            if last:
+                raise
+            kill_group(self.processes[host.name])
+            self._end_ray(host)
+            return False
+        return True
 
     def start_node(self, host: Host) -> None:
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosts import CODE, HOME, Hosts, HostsUnavailable, NetworkOf, booted, wait_until
+from tests.support.hosts import CODE, HOME, Hosts, HostsUnavailable, NetworkOf, booted
+from tests.support.processes import wait_until
 from tests.support.s3 import S3Server, ServerUnavailable, serving
 
 ASK = "import socket; socket.create_connection(('{}', {}), 2)"

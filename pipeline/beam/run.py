@@ -38,6 +38,8 @@ def run_tasks(
     waiting = [task for task in tasks if task.key not in finished]
     job.progress.total(step, sum(task.size for task in tasks), "bytes")
     job.progress.add(step, sum(task.size for task in tasks) - sum(task.size for task in waiting))
+    if len(waiting) < len(tasks):
+        job.progress.note(step, f"{len(tasks) - len(waiting):,} of {len(tasks):,} tasks were finished before")
     if waiting:
         # tasks may be dealt out one by one, worker after worker: by falling size the shares come out even
         waiting.sort(key=lambda task: -task.size)

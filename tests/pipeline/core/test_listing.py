@@ -228,8 +228,8 @@ def test_remote_names_and_folders_are_taken_by_their_names_too() -> None:
 def test_an_address_whose_library_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("s3fs", "gcsfs"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert refusal("s3://bucket/data/*.jsonl") == "s3:// needs s3fs, which is not installed: pip install s3fs"
-    assert refusal("gs://bucket/a.jsonl") == "gs:// needs gcsfs, which is not installed: pip install gcsfs"
+    assert refusal("s3://bucket/data/*.jsonl") == "s3:// needs the extra s3: pip install 'bloomery[s3]'"
+    assert refusal("gs://bucket/a.jsonl") == "gs:// needs the extra gcs: pip install 'bloomery[gcs]'"
 
 
 def test_an_unknown_scheme_is_refused_by_name() -> None:

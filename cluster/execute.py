@@ -42,7 +42,7 @@ def execute(loaded: LoadedConfig, options: RunOptions, console: Console) -> RunR
     Raises: UserError for an invalid range of steps; WorkdirLocked when another run holds the work directory.
     """
     command_line = command_of(loaded, options)
-    acquired = lock.acquire(loaded.workdir, command_line)
+    acquired = lock.acquire(loaded.workdir, command_line, say=console.say)
     with acquired as check_lock, Listener() as listener, interrupt.signals_as_interrupt():
         store = Store(loaded.workdir, cache_bytes=loaded.config.cluster.cache_gb << 30)
         planner = Planner(loaded, store, hashed=_Hashing(console))

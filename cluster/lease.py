@@ -51,13 +51,15 @@ class Holder(TypedDict):
 
 
 @contextmanager
-def lease(url: str, command: str) -> Iterator[Callable[[], None]]:
+def lease(url: str, command: str, *, say: Callable[[str], None] = print) -> Iterator[Callable[[], None]]:
     """Hold the lease of a work directory. Gives a function that raises WorkdirLocked once the lease was lost.
+
+    `say` is told when a holder may have crashed, and is waited for.
 
     Raises: WorkdirLocked, which names the holder; StageFailed when the store does not answer.
     """
     objects = ObjectStore(url)
-    number, holder = _take(objects, command)
+    number, holder = _take(objects, command, say)
     ended = threading.Event()
     renewal = _Renewal(objects, number, holder, ended)
     renewal.start()
@@ -72,18 +74,18 @@ def lease(url: str, command: str) -> Iterator[Callable[[], None]]:
                 objects.put(_key(number), sealed(_json({**holder, "released": True})))
 
 
-def _take(objects: ObjectStore, command: str) -> tuple[int, Holder]:
+def _take(objects: ObjectStore, command: str, say: Callable[[str], None]) -> tuple[int, Holder]:
     while True:
         number, current = _current(objects)
         if current is not None and not current["released"]:
-            _wait_until_dead(objects, number, current)
+            _wait_until_dead(objects, number, current, say)
         holder = _new_holder(command)
         if objects.put_if_absent(_key(number + 1), sealed(_json(holder))):
             objects.delete_all(key for key in objects.list(FOLDER) if int(name_of(key)) <= number)
             return number + 1, holder
 
 
-def _wait_until_dead(objects: ObjectStore, number: int, holder: Holder) -> None:
+def _wait_until_dead(objects: ObjectStore, number: int, holder: Holder, say: Callable[[str], None]) -> None:
     """Return when the holder is dead.
 
     Raises: WorkdirLocked when it is alive.
@@ -92,6 +94,8 @@ def _wait_until_dead(objects: ObjectStore, number: int, holder: Holder) -> None:
         if process_start_ticks(holder["pid"]) == holder["born"]:
             raise _busy(objects.url, holder)
         return
+    owner = f"process {holder['pid']} on {holder['host']}"
+    say(f"{objects.url}: {owner} held this work directory. Looking for up to {PERIOD_S:.0f} s whether it is alive.")
     end = time.monotonic() + PERIOD_S
     while time.monotonic() < end:
         time.sleep(POLL_S)

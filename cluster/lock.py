@@ -22,14 +22,15 @@ def held_for_ever() -> None:
 
 
 @contextmanager
-def acquire(workdir: Path, command: str) -> Iterator[Callable[[], None]]:
+def acquire(workdir: Path, command: str, *, say: Callable[[str], None] = print) -> Iterator[Callable[[], None]]:
     """Hold the lock of the work directory; the file names the holder. Child processes do not inherit the lock.
 
-    Behind a URL it is a lease. Gives a function that raises WorkdirLocked once the lock was lost.
+    Behind a URL it is a lease; `say` is told when a holder may have crashed, and is waited for. Gives a function that
+    raises WorkdirLocked once the lock was lost.
     Raises: WorkdirLocked, which names the holder.
     """
     if url := url_of(workdir):
-        with lease(url, command) as check:
+        with lease(url, command, say=say) as check:
             yield check
         return
     workdir.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pipeline.core.artifact import JOURNALS, Artifact, Remote
@@ -105,7 +105,8 @@ class RemoteBackend:
         draft = open_draft(self.objects.url, fingerprint, number, job.folder, self.cache)
         self._upload(job, draft, manifest)
         hashes = [file.sha256 for file in manifest.files]
-        self._write_claim(fingerprint, number, Attempt(hashes=hashes, publishing=True))
+        claim = replace(self._attempt(fingerprint, number), hashes=hashes, publishing=True)
+        self._write_claim(fingerprint, number, claim)
         remote = self._remote(job.stage, fingerprint)
         artifact = Artifact(remote, manifest)
         self.note(artifact, line)

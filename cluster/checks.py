@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cluster import beam_runner
 from cluster.flow import Flow
 from cluster.launchers import requirements
 from cluster.program import program
@@ -138,6 +139,14 @@ def launcher_can_start(flow: Flow, tree: YamlTree) -> None:
         tree.problem(("cluster", *requirement.option.split(".")), requirement.what, requirement.hint)
 
 
+def runner_can_start(flow: Flow, tree: YamlTree) -> None:
+    """The runner of the data stages takes what is asked of it, and its workers can see the files."""
+    config = flow.config
+    paths = [file.path for _, source, _ in _raw_sources(flow) for file in source.files[:1]]
+    for problem in beam_runner.problems(config.cluster.beam, workdir=config.workdir, raw_paths=paths):
+        tree.problem(("cluster", "beam", *problem.path), problem.what, problem.hint)
+
+
 def sections_go_together(flow: Flow, tree: YamlTree) -> None:
     """The checks that the stage tables name."""
     for step, configured in zip(flow.steps, flow.configured(), strict=True):
@@ -151,5 +160,5 @@ def sections_go_together(flow: Flow, tree: YamlTree) -> None:
 
 CHECKS: tuple[ConfigCheck, ...] = (
     needs_are_made, store_answers, workdir_is_writable, raw_files_are_there, other_artifacts_are_there,
-    launcher_can_start, sections_go_together,
+    launcher_can_start, runner_can_start, sections_go_together,
 )  # fmt: skip

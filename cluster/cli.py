@@ -155,8 +155,20 @@ def trace(
 
 
 @app.command()
-def doctor(workdir: Workdir = Path("work")) -> None:
+def doctor(
+    workdir: Workdir = Path("work"),
+    beam: Annotated[
+        Path | None,
+        typer.Option("--beam", metavar="CONFIG", help="Run a toy step on the runner that this configuration names."),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
     """Check this machine: hardware, and whether the installed libraries match the tested versions."""
+    if beam is not None:
+        from cluster.commands.doctor_beam import doctor_beam
+        from cluster.config import load
+
+        raise typer.Exit(doctor_beam(load(beam, overrides or ())))
     from cluster.commands.doctor import doctor as work
 
     raise typer.Exit(work(workdir))

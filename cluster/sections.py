@@ -23,10 +23,12 @@ class Beam(Section):
     """Where the data stages run, and with how many workers; 0 means one per core.
 
     `embedded`: on this machine. `ray`: on all nodes of the Ray cluster at `cluster.address`, or of a Ray started here.
+    `portable`, `flink`, `spark`, `dataflow`: on a runner of Beam, which is given `options` (cluster/deploy/BEAM.md).
     """
 
-    runner: Literal["embedded", "ray"] = "embedded"
+    runner: Literal["embedded", "ray", "portable", "flink", "spark", "dataflow"] = "embedded"
     workers: int = Field(default=0, ge=0, le=4096)
+    options: dict[str, str | bool | int | float | list[str]] = Field(default_factory=dict)
 
 
 class WorkerRange(Section):

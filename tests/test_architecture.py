@@ -27,7 +27,14 @@ MAY_IMPORT = {
     "pipeline/reports": ("pipeline.core",),
     "pipeline/stages": ("pipeline",),
     "training": ("pipeline.core", "pipeline.tokenizers", "pipeline.text", "pipeline.kernels"),
-    "cluster": ("pipeline.core", "pipeline.stages", "training.stages"),
+    # of Beam: whether a runner knows its options, and a toy job for `doctor`
+    "cluster": (
+        "pipeline.core",
+        "pipeline.stages",
+        "training.stages",
+        "pipeline.beam.portable_options",
+        "pipeline.beam.toy_job",
+    ),
 }
 
 # heavy library → where it may be imported: its one door

@@ -48,14 +48,19 @@ def doctor(workdir: Path) -> int:
     failures = 0
     started = {name: _start(code) for name, code in HEAVY.items()}
     for diagnosis in (*_python(), *_machine(workdir), *_libraries(), *map(_heavy, started.items())):
-        print(f"{diagnosis.mark} {diagnosis.subject:<13} {diagnosis.text}", flush=True)
-        failures += diagnosis.mark == "✗"
+        failures += show(diagnosis)
     print(
         f"{failures} checks failed. Reinstall with: pip install -c constraints.txt bloomery"
         if failures
         else "All checks passed."
     )
     return 1 if failures else 0
+
+
+def show(diagnosis: Diagnosis) -> bool:
+    """Print a line; whether it says that something is wrong."""
+    print(f"{diagnosis.mark} {diagnosis.subject:<13} {diagnosis.text}", flush=True)
+    return diagnosis.mark == "✗"
 
 
 def _python() -> Iterator[Diagnosis]:

@@ -24,6 +24,7 @@ EXECUTORS: Registry[Executor] = Registry(
         Entry("threads", code="pipeline.beam.runner:Threads"),
         Entry("processes", code="pipeline.beam.runner:Processes"),
         Entry("ray", code="pipeline.beam.remote_workers:RemoteWorkers"),
+        *(Entry(name, code="pipeline.beam.portable:Portable") for name in ("portable", "flink", "spark", "dataflow")),
     ),
 )
 

@@ -32,21 +32,29 @@ def draw_tasks(place: str, worker: str) -> None:
         for folder in welcome["plugins"]:  # searched last, so they cannot hide our packages
             add_plugin_folder(Path(folder))
         step = JobStep(Job.from_dict(welcome["job"]), welcome["step"])
-        reply = server.ask(_unseen(step) or {})
+        problem = host_problem(step)
+        reply = server.ask({"failed": Failure.of_step(step, problem).to_dict()} if problem else {})
         while reply:
             reply = server.ask(_outcome(step, reply["task"], welcome["work"]))
 
 
-def _unseen(step: JobStep) -> JsonObject | None:
-    """The failure of a host that does not see the folder where the results of the step belong."""
+def host_problem(step: JobStep) -> str:
+    """Why this host cannot work on a step, in a sentence; empty if it can.
+
+    It must see the folder where the results of the step belong, or have a store behind a URL.
+    """
     draft = step.job.draft
     if not isinstance(draft, LocalDraft) or (draft.folder / RESULTS / step.name).is_dir():
-        return None
-    reason = (
+        return ""
+    return (
         f"the host {socket.gethostname()} does not see {draft.folder}. Use a work directory that all hosts of the "
         "cluster share, or one behind a URL (s3://)."
     )
-    return {"failed": Failure.of_step(step, reason).to_dict()}
+
+
+def failure_of(task: Task[Any], error: Exception) -> Failure:
+    """An error of ours says all that a person needs; of any other it helps to know where it happened."""
+    return Failure.of(task.key if isinstance(error, BloomeryError) else f"{task.key} on {socket.gethostname()}", error)
 
 
 def _outcome(step: JobStep, fields: JsonObject, work_name: str) -> JsonObject:
@@ -55,7 +63,5 @@ def _outcome(step: JobStep, fields: JsonObject, work_name: str) -> JsonObject:
         work: Work[Any, Any] = load(work_name)
         do_task(step, task, work)
     except Exception as error:
-        # an error of ours says all that a person needs; any other says where it happened
-        key = task.key if isinstance(error, BloomeryError) else f"{task.key} on {socket.gethostname()}"
-        return {"failed": Failure.of(key, error).to_dict()}
+        return {"failed": failure_of(task, error).to_dict()}
     return {"done": True}

@@ -8,7 +8,6 @@ worker, a task when it is drawn; results and files go to the draft. `task_client
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -18,10 +17,11 @@ from typing import Any
 from pipeline.beam.failure import Failure
 from pipeline.beam.task import JobStep, Task, Work
 from pipeline.beam.task_queue import MOST_LOSSES, TaskQueue
-from pipeline.beam.versions import versions_differ
+from pipeline.beam.versions import versions, versions_differ
 from pipeline.core.files import JsonObject
 from pipeline.core.line_server import LineServer, Peer
 from pipeline.core.progress import Progress
+from pipeline.core.registry import plugin_folders
 
 TICK_S = 0.5
 
@@ -48,7 +48,7 @@ class TaskServer:
         self._server = LineServer(host, self._answer, lost=self._on_lost)
         self._welcome: JsonObject = {
             "job": step.job.to_dict() | {"progress": progress.address}, "step": step.name,
-            "work": f"{work.__module__}:{work.__qualname__}", "plugins": [path for path in sys.path if path],
+            "work": f"{work.__module__}:{work.__qualname__}", "plugins": plugin_folders(),
         }  # fmt: skip
 
     @property
@@ -100,8 +100,8 @@ class TaskServer:
     def _greet(self, peer: Peer, hello: JsonObject) -> JsonObject:
         peer.name, self.hosts[hello["worker"]] = hello["worker"], hello["host"]
         self._peers[peer.name] = peer
-        if difference := versions_differ(hello["versions"]):
-            self._blame(hello["host"], f"this host has {difference}. Install the same version there.")
+        if difference := versions_differ(versions(), hello["versions"], hello["host"]):
+            self._fail(Failure.of_step(self.step, difference))
             return {}
         self.step.job.progress.send({
             "kind": "worker_started", "worker": peer.name, "host": hello["host"], "pid": hello["pid"], "device": "cpu",

@@ -26,13 +26,14 @@ def versions() -> dict[str, str]:
     return installed | {"the code of Bloomery": _code()}
 
 
-def versions_differ(remote: Mapping[str, str]) -> str:
-    """The versions of another host that are not those of this one, as words; empty if they are the same."""
-    return "; ".join(
-        f"{name} {remote.get(name, 'absent')} where the driver has {ours}"
-        for name, ours in versions().items()
-        if remote.get(name) != ours
+def versions_differ(driver: Mapping[str, str], worker: Mapping[str, str], host: str) -> str:
+    """How the versions on a worker's host are not those of the driver, in a sentence; empty if they are the same."""
+    differences = "; ".join(
+        f"{name} {worker.get(name, 'absent')} where the driver has {version}"
+        for name, version in driver.items()
+        if worker.get(name) != version
     )
+    return f"the host {host} has {differences}. Install the same there." if differences else ""
 
 
 def _code() -> str:

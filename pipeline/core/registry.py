@@ -68,6 +68,11 @@ def add_plugin_folder(folder: Path) -> None:
         sys.path.append(str(folder))
 
 
+def plugin_folders() -> list[str]:
+    """The folders that a process elsewhere has to search for modules of the user."""
+    return [path for path in sys.path if path]
+
+
 @dataclass(frozen=True)
 class Entry:
     """A name in YAML, and the import strings of the section of its options (pydantic only) and of its class.

@@ -188,7 +188,7 @@ def test_a_host_with_another_version_is_refused_by_name(work: ModuleType, make_j
         assert client.ask({"hello": hello}) == {}
         assert server.settled.wait(5)
     assert server.failure is not None
-    assert "node-7: this host has" in server.failure.message
+    assert "the host node-7 has" in server.failure.message
     assert "pyarrow 1.0 where the driver has" in server.failure.message
 
 

@@ -95,6 +95,8 @@ class GangRun:
         while True:
             places = self.hosts.places()
             room = sum(places.values())
+            if room < max(self.sizes):
+                self.hosts.ask_for(max(self.sizes))
             if (size := largest(self.sizes, room)) is not None:
                 return place(size, places, self.hosts.ready)
             if time.monotonic() > deadline:

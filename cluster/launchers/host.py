@@ -178,7 +178,8 @@ class Host:
         code = server.wait()
         for stream in (server.stdin, server.stdout):
             if stream:
-                stream.close()
+                with suppress(BrokenPipeError):  # a request that it has not read
+                    stream.close()
         self._server_ended(code)
 
     def _server_ended(self, code: int) -> None:

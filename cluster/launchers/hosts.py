@@ -22,6 +22,9 @@ class GangHosts(Protocol):
     def places(self) -> Mapping[str, int]:
         """Host → how many workers can run there now."""
 
+    def ask_for(self, workers: int) -> None:
+        """Ask for room for so many workers, where hosts can be added."""
+
     @property
     def ready(self) -> Collection[str]:
         """The hosts on which workers start fastest."""
@@ -70,6 +73,9 @@ class ThisMachine:
 
     def places(self) -> Mapping[str, int]:
         return {self.NAME: self.most}
+
+    def ask_for(self, workers: int) -> None:
+        """Nothing can be added."""
 
     def describe(self, host: str) -> str:
         return ""

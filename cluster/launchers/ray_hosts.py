@@ -19,7 +19,7 @@ from cluster.launchers.base import LaunchOrder
 from cluster.launchers.host import STOP_S, Host, HostReport
 from cluster.launchers.hosts import HostsLost, Specs, Variables, free_port
 from cluster.launchers.placement import Placement
-from cluster.launchers.ray_nodes import Node, living_nodes
+from cluster.launchers.ray_nodes import Node, living_nodes, request_room
 from cluster.launchers.ray_session import last_line
 from cluster.launchers.requirements import count_places
 from pipeline.core.errors import UserError
@@ -89,6 +89,7 @@ class RayHosts:
         self.members: dict[str, _Member] = {}
         self.silent: dict[str, ObjectRef] = {}  # an open question to nodes that Ray believes to live
         self.asked_at = 0.0
+        self.asked_for = 0
 
     def places(self) -> Mapping[str, int]:
         self._update_nodes()
@@ -97,6 +98,11 @@ class RayHosts:
         usable = [node for node in self.nodes.values() if node.id not in self.silent and not node.is_leaving]
         places = {node.id: self._reserved(node.id) + count_places([node.free], self.needs) for node in usable}
         return {id_: count for id_, count in places.items() if count}
+
+    def ask_for(self, workers: int) -> None:
+        if self.asked_for != workers:
+            self.asked_for = workers
+            request_room([self.needs] * workers)
 
     @property
     def ready(self) -> Collection[str]:
@@ -199,6 +205,8 @@ class RayHosts:
             ray.wait(closed, num_returns=len(closed), timeout=STOP_S)
         for host in list(self.members):
             self._release(host)
+        if self.asked_for:
+            request_room([])
 
     def _update_nodes(self) -> None:
         # a node that is gone keeps its address, for messages

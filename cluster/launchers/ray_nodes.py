@@ -5,7 +5,7 @@ A driver that came through Ray Client ("ray://") asks in a task, because only pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -41,6 +41,19 @@ def require_resources(needs: Mapping[str, float], *, workers: int) -> None:
     nodes = [node.total for node in living_nodes()]
     if problem := requirements.capacity_problem(nodes, needs, workers=workers, growth=growth):
         raise UserError(problem)
+
+
+def request_room(needs: Sequence[Mapping[str, float]]) -> None:
+    """Have the autoscaler, if there is one, keep room for processes with these needs; none of them ends that."""
+    bundles = [dict(need) for need in needs]
+    _in_cluster(lambda: _request(bundles))
+
+
+def _request(bundles: list[dict[str, float]]) -> None:
+    if _growth() is not None:
+        from ray.autoscaler.sdk import request_resources
+
+        request_resources(bundles=bundles)
 
 
 def _in_cluster(question: Callable[[], Reply]) -> Reply:

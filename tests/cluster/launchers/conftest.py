@@ -12,7 +12,7 @@ from pipeline.core.job import Job
 MEMBERS = """
 import os, signal, time
 from pathlib import Path
-from pipeline.core.errors import StageFailed, UserError
+from pipeline.core.errors import Preempted, StageFailed, UserError
 
 def say(spec, report):
     rank, world = os.environ["RANK"], os.environ["WORLD_SIZE"]
@@ -47,8 +47,45 @@ def linger(spec, report):
     Path(spec["folder"], "alive-" + os.environ["RANK"]).write_text(str(os.getpid()))
     time.sleep(60)
 
+def die_once(spec, report):
+    rank, incarnation = os.environ["RANK"], os.environ["BLOOMERY_INCARNATION"]
+    if incarnation == "1":
+        if rank == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    Path(spec["folder"], f"rank-{rank}").write_text(incarnation)
+
+def beat(phase, step):
+    text = '{"step": %d, "phase": "%s", "from": 5}' % (step, phase)
+    Path(os.environ["BLOOMERY_HEARTBEAT"]).write_text(text)
+
+def hang_once(spec, report):
+    beat("compute", 7)
+    time.sleep(1)
+    if os.environ["BLOOMERY_INCARNATION"] == "1":
+        beat("compute" if os.environ["RANK"] == "1" else "wait", 8)
+        time.sleep(60)
+    beat("compute", 9)
+    time.sleep(1)
+
+def save_at_sigterm(spec, report):
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    Path(spec["folder"], "ready-" + os.environ["RANK"]).touch()
+    while not asked:
+        time.sleep(0.02)
+    Path(spec["folder"], "saved-" + os.environ["RANK"]).touch()
+    raise Preempted("saved")
+
 def double(spec):
     return {"twice": 2 * spec["n"]}
+
+def die_once_in_a_task(spec):
+    mark = Path(spec["folder"], "died")
+    if spec["n"] == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return spec["n"]
 
 def bad_task(spec):
     if spec["n"] == 3:

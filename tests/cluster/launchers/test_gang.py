@@ -37,9 +37,13 @@ class ToldHosts:
         self.starts: list[Placement] = []
         self.incarnations: list[str] = []
         self.stops = 0
+        self.asked_for: list[int] = []
 
     def places(self) -> Mapping[str, int]:
         return self.room
+
+    def ask_for(self, workers: int) -> None:
+        self.asked_for.append(workers)
 
     def describe(self, host: str) -> str:
         return host
@@ -137,6 +141,7 @@ def test_a_lost_host_leaves_fewer_workers_and_its_return_more_again(job: Job) ->
 def test_only_possible_sizes_are_taken(job: Job) -> None:
     hosts = ToldHosts({"a": 2, "b": 2}, [("b",), DONE])
     run(hosts, job, sizes=(1, 4))
+    assert hosts.asked_for == [4], "an autoscaler may bring a host back"
     assert [sum(map(len, start.values())) for start in hosts.starts] == [4, 1]
 
 

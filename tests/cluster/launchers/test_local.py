@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from cluster.launchers import launcher
+from cluster.launchers import heartbeats, launcher
 from pipeline.core.errors import StageFailed, UserError
+from pipeline.core.files import JsonObject
 from pipeline.core.job import ClusterOptions, Job
 
 LOCAL = ClusterOptions(launcher="local", workers=2)
 START = """
 import json, sys
-from cluster.launchers import launcher
+from cluster.launchers import heartbeats, launcher
 from pipeline.core.job import ClusterOptions, Job
 target, cluster, spec, job = map(json.loads, sys.argv[1:])
 launcher(ClusterOptions.from_dict(cluster)).gang(target, spec, sizes=[2], job=Job.from_dict(job))
@@ -60,6 +61,43 @@ def test_a_failed_member_ends_the_gang_with_its_own_sentence(
     with pytest.raises(kind, match=words):
         launcher(LOCAL).gang(f"{members}:{function}", {}, sizes=[2], job=job)
     assert time.monotonic() - start < 30, "the other member sleeps for a minute and must not be waited for"
+
+
+def test_a_gang_whose_member_is_killed_starts_again_by_itself(members: str, job: Job, tmp_path: Path) -> None:
+    [recovery] = launcher(LOCAL).gang(f"{members}:die_once", {"folder": str(tmp_path)}, sizes=[2], job=job)
+    assert [(tmp_path / f"rank-{rank}").read_text() for rank in (0, 1)] == ["2", "2"]
+    assert recovery["kind"] == "died" and recovery["what"] == "worker 1 was killed (SIGKILL)"
+
+
+def test_a_task_whose_process_is_killed_is_done_again_with_those_that_were_not_done(
+    members: str, job: Job, tmp_path: Path
+) -> None:
+    specs: list[JsonObject] = [{"n": n, "folder": str(tmp_path)} for n in range(5)]
+    assert launcher(LOCAL).tasks(f"{members}:die_once_in_a_task", specs, job=job) == list(range(5))
+
+
+def test_a_member_that_hangs_is_named_with_its_stack_and_the_gang_goes_on(
+    members: str, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "LEAST_LIMIT_S", 3.0)
+    monkeypatch.setattr(heartbeats, "STEPS", 1.0)
+    [recovery] = launcher(LOCAL).gang(f"{members}:hang_once", {}, sizes=[2], job=job)
+    assert recovery["kind"] == "hung"
+    assert recovery["what"].startswith("worker 1 hung for ") and recovery["what"].endswith("after step 8 (compute)")
+    assert (recovery["step"], recovery["from_step"]) == (8, 5)
+    assert "in hang_once" in job.log.read_text()
+
+
+def test_a_stage_that_is_asked_to_end_lets_its_members_save(members: str, job: Job, tmp_path: Path) -> None:
+    arguments = (f"{members}:save_at_sigterm", asdict(LOCAL), {"folder": str(tmp_path)}, job.to_dict())
+    stage = subprocess.Popen([sys.executable, "-c", START, *map(json.dumps, arguments)], stderr=subprocess.PIPE)
+    while not all((tmp_path / f"ready-{rank}").exists() for rank in (0, 1)):
+        assert stage.poll() is None
+        time.sleep(0.02)
+    stage.send_signal(signal.SIGTERM)
+    _, errors = stage.communicate(timeout=60)
+    assert b"Preempted: pretrain: asked to end" in errors
+    assert all((tmp_path / f"saved-{rank}").exists() for rank in (0, 1))
 
 
 def test_a_failed_task_is_told_with_its_own_sentence(members: str, job: Job) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from cluster.launchers import launcher
 from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject
 from pipeline.core.job import ClusterOptions, Job
 
 RAY = ClusterOptions(launcher="ray", workers=2, threads=1)
@@ -47,6 +48,15 @@ def test_tasks_on_ray_come_back_in_order_and_fail_with_their_own_sentence(member
     assert ray.tasks(f"{members}:double", [{"n": n} for n in range(5)], job=job) == [{"twice": 2 * n} for n in range(5)]
     with pytest.raises(StageFailed, match="^piece 3: 文件坏了. Pack again.$"):
         ray.tasks(f"{members}:bad_task", [{"n": n} for n in range(5)], job=job)
+
+
+def test_what_is_killed_on_ray_is_started_again(members: str, job: Job, tmp_path: Path) -> None:
+    ray = launcher(RAY)
+    [recovery] = ray.gang(f"{members}:die_once", {"folder": str(tmp_path)}, sizes=[2], job=job)
+    assert [(tmp_path / f"rank-{rank}").read_text() for rank in (0, 1)] == ["2", "2"]
+    assert recovery["kind"] == "died" and recovery["what"].startswith("worker 1 on ")
+    specs: list[JsonObject] = [{"n": n, "folder": str(tmp_path)} for n in range(5)]
+    assert ray.tasks(f"{members}:die_once_in_a_task", specs, job=job) == list(range(5))
 
 
 def test_nothing_of_ray_reaches_the_console_or_stays_behind(members: str, job: Job, tmp_path: Path) -> None:

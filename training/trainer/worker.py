@@ -65,7 +65,7 @@ def preload(spec: JsonObject) -> None:
     if section.engine.name == "zero":
         from training.engines import zero
 
-        zero.deepspeed_for(torch.device("cpu"))
+        zero.preload()
 
 
 if __name__ == "__main__":

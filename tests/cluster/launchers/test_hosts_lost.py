@@ -64,7 +64,7 @@ def test_a_host_that_is_cut_off_is_left_behind_and_counts_again_when_it_is_back(
                 (shared / "run.yaml").write_text(CONFIG.format(address=ray.address, steps=600), encoding="utf-8")
                 log = tmp_path / "run.txt"
                 run = hosts[0].start([sys.executable, "-m", "cluster.cli", "run", "/mnt/shared/run.yaml"], log)
-                wait_until(lambda: run.poll() is not None or steps_made(work) > 60, "60 steps", timeout=400)
+                wait_until(lambda: run.poll() is not None or steps_made(work) > 60, "60 steps", timeout=900)
                 victim = host_of_a_worker(hosts)
                 cut_at = time.time()
                 hosts.cut(victim)

@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from cluster.launchers import launcher
+from cluster.launchers.head import RayHead
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject
 from pipeline.core.job import ClusterOptions, Job
@@ -57,6 +60,32 @@ def test_what_is_killed_on_ray_is_started_again(members: str, job: Job, tmp_path
     assert recovery["kind"] == "died" and recovery["what"].startswith("worker 1 on ")
     specs: list[JsonObject] = [{"n": n, "folder": str(tmp_path)} for n in range(5)]
     assert ray.tasks(f"{members}:die_once_in_a_task", specs, job=job) == list(range(5))
+
+
+def test_the_gang_of_a_killed_driver_ends_and_its_ray_serves_the_next(members: str, job: Job, tmp_path: Path) -> None:
+    with RayHead(2, tmp_path / "ray.log") as head:
+        cluster = replace(RAY, head=head.address())
+        arguments = (f"{members}:linger", asdict(cluster), {"folder": str(tmp_path)}, job.to_dict())
+        code = (
+            "import json, sys\nfrom cluster.launchers import launcher\n"
+            "from pipeline.core.job import ClusterOptions, Job\n"
+            "target, cluster, spec, job = map(json.loads, sys.argv[1:])\n"
+            "launcher(ClusterOptions.from_dict(cluster)).gang(target, spec, sizes=[2], job=Job.from_dict(job))"
+        )
+        driver = subprocess.Popen([sys.executable, "-c", code, *map(json.dumps, arguments)])
+        alive = [tmp_path / f"alive-{rank}" for rank in (0, 1)]
+        while not all(path.exists() and path.read_text() for path in alive):
+            assert driver.poll() is None
+            time.sleep(0.05)
+        driver.kill()
+        driver.wait()
+        killed_at = time.monotonic()
+        while any(Path(f"/proc/{path.read_text()}").exists() for path in alive):
+            assert time.monotonic() - killed_at < 50, "the workers of a driver that is gone go on"
+            time.sleep(0.05)
+        print(f"\nworkers ended {time.monotonic() - killed_at:.1f} s after their driver")
+        launcher(cluster).gang(f"{members}:say", {"folder": str(tmp_path)}, sizes=[2], job=job)
+    assert (tmp_path / "rank-1").read_text() == "1 of 2, 1 thread"
 
 
 def test_nothing_of_ray_reaches_the_console_or_stays_behind(members: str, job: Job, tmp_path: Path) -> None:

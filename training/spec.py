@@ -20,7 +20,8 @@ class TrainingSpec:
 
     Results go to `folder`, live figures to `metrics`; stages share `scratch`. `train` and `validation` are
     shards of rows of `length` tokens, of which `digest` is the artifact's; `counts` are shards of co-occurrences.
-    `languages`: training tokens by language. `externals`: folders of artifacts of other runs, by purpose.
+    `languages`: training tokens by language. `started`: the Unix time at which the stage's process was created, 0 if it
+    has none. `externals`: folders of artifacts of other runs, by purpose.
     """
 
     stage: str
@@ -41,6 +42,7 @@ class TrainingSpec:
     counts: tuple[Path, ...] = ()
     counts_digest: str = ""
     externals: dict[str, Path] = field(default_factory=dict)
+    started: float = 0.0
 
     def to_dict(self) -> JsonObject:
         """The spec as JSON values."""

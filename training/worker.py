@@ -24,7 +24,7 @@ from pipeline.core.numerics import ModelNumerics
 from pipeline.core.shards import write_table
 from training.engines import device as devices
 from training.spec import TrainingSpec
-from training.trainer.meter import Curve
+from training.trainer.meter import Curve, Meter
 
 # the rendezvous file of a gang on one machine, if its launcher names one: a free port may be taken meanwhile
 STORE_FILE = "BLOOMERY_STORE_FILE"
@@ -49,6 +49,7 @@ class TrainingState(Protocol):
     done: int
     curve: Curve
     numerics: ModelNumerics
+    meter: Meter
 
 
 State = TypeVar("State", bound=TrainingState)
@@ -140,6 +141,7 @@ def _write_results(
     journal = {
         "from_step": first, "training_seconds": round(seconds, 1), "tokens_per_second": round(speed, 1),
         "worker_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "goodput": training.meter.goodput.totals(),
     }  # fmt: skip
     result = {
         "counts": {**counts, "languages": spec.languages}, "numerics": training.numerics, "journal": journal,

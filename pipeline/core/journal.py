@@ -47,6 +47,7 @@ class JournalLine(TypedDict, total=False):
     tokens_per_second: float
     worker_peak_bytes: int
     recoveries: list[Recovery]
+    goodput: dict[str, float]  # seconds by kind of this attempt (training/trainer/goodput.py)
 
 
 def merged(lines: Iterable[JournalLine]) -> JournalLine:

@@ -9,12 +9,29 @@ from pathlib import Path
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject, JsonValue
-from pipeline.core.journal import merged
-from pipeline.core.report import Chapter, ChapterBlock, Chart, Figures, ReportedStep, Series, StageReport
+from pipeline.core.journal import JournalLine, merged
+from pipeline.core.report import (
+    Chapter,
+    ChapterBlock,
+    Chart,
+    Column,
+    Figures,
+    ReportedStep,
+    ReportTable,
+    Series,
+    StageReport,
+    TableCell,
+)
 from pipeline.core.shards import batches
 
 CurveRows = list[JsonObject]
 CURVE = "curve.parquet"
+# kinds of training/trainer/goodput.py
+WALL_TIME = {
+    "start_up": "start-up", "data_wait": "waiting for data", "compute": "computing steps", "validation": "validation",
+    "checkpoint": "checkpoints and the model", "restart": "restarts and lost steps",
+    "other": "ending the workers, publishing",
+}  # fmt: skip
 # a model's training and validation curve share a pair of colours
 PAIRS = (("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"))
 
@@ -25,6 +42,7 @@ def pretrain(steps: Sequence[ReportedStep]) -> StageReport:
     blocks: list[ChapterBlock] = [
         *_charts(curves),
         *(block for step, rows in curves if (block := _figures(step, rows)).items),
+        *(table for step, _ in curves if (table := wall_time(step)) is not None),
     ]
     return StageReport(chapters=(Chapter("training", "Training", tuple(blocks)),) if blocks else ())
 
@@ -83,6 +101,31 @@ def _figures(step: ReportedStep, rows: CurveRows) -> Figures:
     if step.artifact is not None:
         items += _of_artifact(step.artifact)
     return Figures(tuple(items), title=step.name)
+
+
+def wall_time(step: ReportedStep) -> ReportTable | None:
+    """The wall time of the attempt that finished, by what it was spent on; None if it was not measured."""
+    journal: JournalLine = merged(step.artifact.journal()) if step.artifact is not None else {}
+    seconds_of_kind = journal.get("goodput")
+    if not seconds_of_kind:
+        return None
+    measured = sum(seconds_of_kind.values())
+    total = max(journal.get("seconds", 0.0), measured)
+    parts = [*seconds_of_kind.items(), ("other", total - measured)]
+    rows = tuple(
+        (WALL_TIME.get(kind, kind), figures.duration(seconds), TableCell(share=seconds / total),
+         figures.percent(seconds, total))
+        for kind, seconds in parts
+    )  # fmt: skip
+    columns = (Column("wall time"), Column("", figures=True), Column(""), Column("share", figures=True))
+    named = f" of {step.name}" if step.name else ""
+    title = f"Goodput{named}: {figures.percent(seconds_of_kind['compute'], total)} of {figures.duration(total)}"
+    rest = (
+        ""
+        if journal.get("attempt", 1) == 1
+        else f"Attempt {journal['attempt']}; the time of earlier ones is not in it."
+    )
+    return ReportTable(columns, rows, title=title, rest=rest)
 
 
 def _of_artifact(artifact: Artifact) -> list[tuple[str, str]]:

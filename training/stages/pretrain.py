@@ -14,6 +14,7 @@ from training.families import trainer_of
 from training.identity import EXTERNALS, MODEL_FOLDER
 from training.section import Pretrain
 from training.spec import TrainingSpec
+from training.trainer.goodput import process_started
 
 RESULT = "result.json"
 MODEL = ("model/config.json", "model/model.safetensors", "model/tokenizer.json")
@@ -24,8 +25,8 @@ def run(job: Job) -> StageOutput:
     result, recoveries = job.folder / RESULT, list[Recovery]()
     if not result.exists():  # otherwise an earlier attempt was killed between its last step and its publication
         spec = spec_of(job)
-        # for a manual torchrun: training/worker.py
-        write_json(job.place.metrics / "pretrain.spec.json", spec.to_dict())
+        # for a manual torchrun (training/worker.py), whose time does not begin with this process
+        write_json(job.place.metrics / "pretrain.spec.json", {**spec.to_dict(), "started": 0.0})
         trainer = trainer_of(spec.section.model.name)
         recoveries = job.launch().gang(trainer, spec.to_dict(), sizes=job.cluster.sizes, job=job)
     results = read_json(result)
@@ -49,6 +50,7 @@ def spec_of(job: Job) -> TrainingSpec:
         languages=_languages(tokens.manifest.counts), counts=tuple(inputs.files("counts", "parts/")),
         counts_digest=inputs.single("counts").manifest.digest if "counts" in inputs else "",
         externals={name: inputs.single(name).folder("") for name in EXTERNALS if name in inputs},
+        started=process_started(),
     )  # fmt: skip
 
 

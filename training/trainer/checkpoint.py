@@ -55,14 +55,18 @@ def write(folder: Path, step: int, rank: int, state: SavedState) -> None:
         torch.save({**state, "random": random_state()}, beside)
 
 
-def finish(folder: Path, step: int, *, world: int, numerics: ModelNumerics, keep: int) -> None:
-    """Mark a checkpoint as complete and delete all but the last `keep`; one worker calls it, after all have written."""
+def finish(folder: Path, step: int, *, world: int, numerics: ModelNumerics, keep: int) -> int:
+    """Mark a checkpoint as complete and delete all but the last `keep`; one worker calls it, after all have written.
+
+    Returns its size in bytes.
+    """
     inside = folder / FOLDER / f"{step:08d}"
     files = {_name(rank): (inside / _name(rank)).stat().st_size for rank in range(world)}
     write_json(inside.with_suffix(".json"), {"step": step, "numerics": numerics, "files": files})
     for marker in _markers(folder)[keep:]:
         marker.unlink(missing_ok=True)  # first: a half deleted checkpoint must not look complete
         shutil.rmtree(marker.with_suffix(""), ignore_errors=True)
+    return sum(files.values())
 
 
 def newest(folder: Path) -> Checkpoint | None:

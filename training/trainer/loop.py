@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +40,23 @@ class TrainingRun:
 def train(run: TrainingRun) -> None:
     """Train from step `done` to the last step. The step alone is the position in the data."""
     run.meter.begin(run.curve)
+    goodput = run.meter.goodput
     while run.done < run.plan.steps:
         one_step(run)
 
         # periodically: the loss on text that is never trained on
         if run.plan.validates(run.done):
+            goodput.begin("validation")
             held_out = validation_loss(run)
             run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.TRAINER))
         run.meter.show(run.curve.last())
 
         # periodically: a checkpoint
         if run.plan.saves(run.done):
+            goodput.begin("checkpoint")
             save(run)
+        goodput.finished(run.done, last=run.done == run.plan.steps)
+    goodput.begin("checkpoint")
     check_weights(run)
     run.meter.close()
 
@@ -69,7 +75,9 @@ def check_weights(run: TrainingRun) -> None:
 def one_step(run: TrainingRun) -> None:
     """Every worker accumulates the gradient of its rows, the gradients are summed, and the weights are updated once."""
     engine, plan, setting, loss_module = run.engine, run.plan, run.engine.setting, run.engine.loss_module
+    run.meter.goodput.begin("data_wait", step=run.done)
     batch, targets = run.feed.batch(run.done, setting.device, rank=setting.rank, worker_rows=plan.worker_rows)
+    run.meter.goodput.begin("compute", step=run.done)
     target_count = engine.total(targets.float().to(setting.device)).clamp_min(1)
     if run.feed.begins_streams(run.done):
         loss_module.carried.clear()
@@ -118,13 +126,17 @@ def validation_loss(run: TrainingRun) -> float:
 
 def save(run: TrainingRun) -> None:
     """Write a checkpoint after `done` steps: every worker writes its file, then worker 0 marks it as complete."""
+    began = time.monotonic()
     check_weights(run)
     setting = run.engine.setting
-    curve = {"curve": run.curve.columns} if setting.rank == 0 else {}
+    curve = {"curve": run.curve.columns, "goodput": run.meter.goodput.saved()} if setting.rank == 0 else {}
     carried = {slot: [t.cpu() for t in state] for slot, state in sorted(run.engine.loss_module.carried.items())}
     state = {"engine": run.engine.state(), "carried": carried, **curve}
     checkpoint.write(run.folder, run.done, setting.rank, state)
     if setting.world > 1:
         dist.barrier()
     if setting.rank == 0:
-        checkpoint.finish(run.folder, run.done, world=setting.world, numerics=run.numerics, keep=run.section.keep)
+        size = checkpoint.finish(
+            run.folder, run.done, world=setting.world, numerics=run.numerics, keep=run.section.keep
+        )
+        run.meter.saved(run.done, size_bytes=size, seconds=time.monotonic() - began)

@@ -10,14 +10,18 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, TypedDict, cast
 
 import pyarrow as pa
+import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.core.files import JsonValue, replacing
 from pipeline.core.progress import Progress
+from training.spec import TrainingSpec
+from training.trainer.goodput import Goodput, RankReport
 
 CURVE = pa.schema(
     [
@@ -72,10 +76,13 @@ class Curve:
 
 
 class Meter:
-    """Shows live figures, in worker 0; other workers show none (`SilentMeter`)."""
+    """Shows live figures, in worker 0; other workers show none (`SilentMeter`). Every worker's has its goodput."""
 
-    def __init__(self, folder: Path, progress: Progress, *, steps: int, batch_tokens: int) -> None:
+    def __init__(
+        self, folder: Path, progress: Progress, goodput: Goodput | None = None, *, steps: int, batch_tokens: int
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.goodput = goodput or Goodput()
         self.folder, self.progress, self.steps, self.batch_tokens = folder, progress, steps, batch_tokens
         self.recent: deque[tuple[float, int]] = deque()
 
@@ -115,6 +122,12 @@ class Meter:
         """Print one line for people."""
         self.progress.note("train", text)
 
+    def saved(self, step: int, *, size_bytes: int, seconds: float) -> None:
+        """Tell that the checkpoint after `step` steps is complete, and how long training waited for it."""
+        self.progress.send(
+            {"kind": "checkpoint_saved", "step": step, "bytes": size_bytes, "seconds": round(seconds, 3)}
+        )
+
     def close(self) -> None:
         self.stream.close()
         self.board.close()
@@ -128,8 +141,8 @@ class Meter:
 class SilentMeter(Meter):
     """The meter of workers that show nothing."""
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, goodput: Goodput | None = None) -> None:
+        self.goodput = goodput or Goodput()
 
     def begin(self, curve: Curve) -> None:
         pass
@@ -140,8 +153,19 @@ class SilentMeter(Meter):
     def note(self, text: str) -> None:
         pass
 
+    def saved(self, step: int, *, size_bytes: int, seconds: float) -> None:
+        pass
+
     def close(self) -> None:
         pass
+
+
+def goodput_of(spec: TrainingSpec, device: torch.device, rank: int) -> Goodput:
+    """The clock of a worker that has joined its gang; tells the supervisor that it has."""
+    gpu_bytes = partial(torch.cuda.memory_allocated, device) if device.type == "cuda" else None
+    report = RankReport(Progress(spec.progress, spec.stage), rank, gpu_bytes)
+    report.started(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
+    return Goodput(spec.started, folder=None if rank else spec.folder, report=report)
 
 
 def _row(values: Sequence[JsonValue]) -> CurveRow:

@@ -26,7 +26,7 @@ from training.trainer.checkpoint import Checkpoint, SavedState
 from training.trainer.feed import Feed
 from training.trainer.initial import EMBEDDING, first_model
 from training.trainer.loop import TrainingRun
-from training.trainer.meter import Curve, Meter, SilentMeter
+from training.trainer.meter import Curve, Meter, SilentMeter, goodput_of
 from training.trainer.packed_rows import split_rows
 from training.trainer.resume import restore_progress
 from training.trainer.step_plan import StepPlan, plan_steps
@@ -36,6 +36,7 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
     """Everything that `loop.train` needs; every worker calls it."""
     section, folder, seed = spec.section, spec.folder, spec.seed
     rank, world = dist.get_rank(), dist.get_world_size()
+    goodput = goodput_of(spec, device, rank)
     precision = devices.precision(section.precision, device)
     objective = objectives.OBJECTIVES.create(section.objective, spec.tokenizer)
     feed = _feed(spec, objective)
@@ -44,8 +45,8 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
     steps = plan_steps(section, length=spec.length, rows=len(feed.train), world=world, micro_tokens=micro_tokens,
                        precision=precision, group=objective.group)  # fmt: skip
     numerics = _numerics(section, steps, device, spec.threads, precision)
-    meter = SilentMeter() if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage),
-                                        steps=steps.steps, batch_tokens=section.batch_tokens)  # fmt: skip
+    meter = SilentMeter(goodput) if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage), goodput,
+                                               steps=steps.steps, batch_tokens=section.batch_tokens)  # fmt: skip
     if cost := uneven_batch(section, length=spec.length, workers=world):
         meter.note(cost)
     saved = _usable_checkpoint(folder, numerics, meter)
@@ -61,6 +62,7 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
 
     run = TrainingRun(section, steps, engine, feed, Curve(), meter, folder, numerics, seed)
     checkpoint.seed(seed, 1 + rank)
+    goodput.resume(states[0].get("goodput") if states else None)
     if saved:
         _resume(run, saved, states)
     return run

@@ -47,19 +47,24 @@ def train(run: VectorRun) -> None:
     """Train from step `done` to the last step. The step alone is the position in the data."""
     plan, hosts = run.learner.plan, run.shared_tables.hosts
     run.meter.begin(run.curve)
+    goodput = run.meter.goodput
     run.shown = run.done
     while run.done < plan.steps:
         one_step(run)
 
         # periodically: the held-out loss. Other workers may continue, since the tables do not change meanwhile
         if plan.validates(run.done) and run.learner.held_out and hosts.rank == 0:
+            goodput.begin("validation")
             held_out = validation_loss(run)
             run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.VECTORS))
         show_step(run)
 
         # periodically: a checkpoint
         if plan.saves(run.done):
+            goodput.begin("checkpoint")
             save(run)
+        goodput.finished(run.done, last=run.done == plan.steps)
+    goodput.begin("checkpoint")
     if hosts.rank == 0:
         check_tables(run)
         run.learner.check(run.shared_tables.matrices())
@@ -77,7 +82,8 @@ def check_tables(run: VectorRun) -> None:
 
 def one_step(run: VectorRun) -> None:
     """Every worker updates its blocks' copies of the vectors, then the changes of all are merged."""
-    learner, shared_tables = run.learner, run.shared_tables
+    learner, shared_tables, goodput = run.learner, run.shared_tables, run.meter.goodput
+    goodput.begin("data_wait", step=run.done)
     numbers = learner.numbers(run.done)
     cuts = np.arange(1, shared_tables.blocks) * len(numbers) // shared_tables.blocks
     block_numbers = np.split(numbers, cuts)
@@ -85,7 +91,9 @@ def one_step(run: VectorRun) -> None:
     rate = learner.rate * factor(run.done, learner.plan.steps, run.section.schedule)
 
     for block in shared_tables.block_range(shared_tables.hosts.rank):
+        goodput.begin("data_wait", step=run.done)
         learner.select_rows(Block(block_numbers[block], keys[block]), shared_tables.buffers[block])
+        goodput.begin("compute", step=run.done)
         shared_tables.copy_out(block)
         summed_loss, items = learner.update(shared_tables.buffers[block], rate=rate, loss_every=learner.loss_every)
         shared_tables.finish_block(block, summed_loss, items)
@@ -124,9 +132,12 @@ def save(run: VectorRun) -> None:
     """Write a checkpoint after `done` steps. Worker 0 writes all of it; the others wait at the next barrier."""
     hosts = run.shared_tables.hosts
     if hosts.rank == 0:
+        began = time.monotonic()
         check_tables(run)
         tables = {name: torch.from_numpy(run.shared_tables.memory[name]) for name in run.shared_tables.tables}
-        checkpoint.write(run.folder, run.done, 0, {"tables": tables, "curve": run.curve.columns})
-        checkpoint.finish(run.folder, run.done, world=1, numerics=run.numerics, keep=run.section.keep)
+        state = {"tables": tables, "curve": run.curve.columns, "goodput": run.meter.goodput.saved()}
+        checkpoint.write(run.folder, run.done, 0, state)
+        size = checkpoint.finish(run.folder, run.done, world=1, numerics=run.numerics, keep=run.section.keep)
+        run.meter.saved(run.done, size_bytes=size, seconds=time.monotonic() - began)
     if run.shared_tables.updates_in_place:
         hosts.barrier()  # the next step would change what is being written

@@ -15,7 +15,7 @@ from training.engines import device as devices
 from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import checkpoint
-from training.trainer.meter import Curve, Meter, SilentMeter
+from training.trainer.meter import Curve, Meter, SilentMeter, goodput_of
 from training.trainer.packed_rows import PackedRows, split_rows
 from training.trainer.resume import restore_progress
 from training.vectors.base import LEARNERS, Learner
@@ -30,6 +30,7 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
     Raises: UserError when there are more workers than blocks.
     """
     section = spec.section
+    goodput = goodput_of(spec, torch.device("cpu"), hosts.rank)
     blocks = section.engine.options["blocks"]
     if hosts.world > blocks:
         raise UserError(
@@ -38,8 +39,8 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
         )
     create_learner: Callable[[TrainingSpec, dict[str, PackedRows]], Learner] = LEARNERS.load(section.model.name)
     learner = create_learner(spec, split_rows(spec))
-    meter = SilentMeter() if hosts.rank else Meter(
-        spec.metrics, Progress(spec.progress, spec.stage), steps=learner.plan.steps,
+    meter = SilentMeter(goodput) if hosts.rank else Meter(
+        spec.metrics, Progress(spec.progress, spec.stage), goodput, steps=learner.plan.steps,
         batch_tokens=section.batch_tokens,
     )  # fmt: skip
     shared_tables = SharedTables(learner.tables, blocks=blocks, hosts=hosts, scratch=spec.scratch)
@@ -47,7 +48,9 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
     saved = checkpoint.newest(run.folder)
     if saved:
         _resume(run, saved)
-    elif hosts.is_leader:
+    else:
+        goodput.resume(None)
+    if not saved and hosts.is_leader:
         learner.initialize(shared_tables.matrices())
     hosts.barrier()
     return run
@@ -68,3 +71,4 @@ def _resume(run: VectorRun, saved: checkpoint.Checkpoint) -> None:
         for name, table in run.shared_tables.matrices().items():
             table[:] = state["tables"][name].numpy()[:, : table.shape[1]]
     restore_progress(run, saved, state["curve"])
+    run.meter.goodput.resume(state.get("goodput"))

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cluster import beam_runner
+from cluster import beam_runner, metrics
 from cluster.flow import Flow
 from cluster.launchers import requirements
 from cluster.program import program
@@ -147,6 +147,12 @@ def runner_can_start(flow: Flow, tree: YamlTree) -> None:
         tree.problem(("cluster", "beam", *problem.path), problem.what, problem.hint)
 
 
+def metrics_can_be_exported(flow: Flow, tree: YamlTree) -> None:
+    """The library of the metrics is installed, their folder is writable, and their port is free."""
+    for option, problem in metrics.problems(flow.config.cluster.metrics):
+        tree.problem(("cluster", "metrics", option), problem)
+
+
 def sections_go_together(flow: Flow, tree: YamlTree) -> None:
     """The checks that the stage tables name."""
     for step, configured in zip(flow.steps, flow.configured(), strict=True):
@@ -160,5 +166,5 @@ def sections_go_together(flow: Flow, tree: YamlTree) -> None:
 
 CHECKS: tuple[ConfigCheck, ...] = (
     needs_are_made, store_answers, workdir_is_writable, raw_files_are_there, other_artifacts_are_there,
-    launcher_can_start, runner_can_start, sections_go_together,
+    launcher_can_start, runner_can_start, metrics_can_be_exported, sections_go_together,
 )  # fmt: skip

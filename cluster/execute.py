@@ -19,7 +19,9 @@ from cluster.child import versions
 from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.launchers.head import RayHead
+from cluster.live import LiveState
 from cluster.machine_processes import process_start_ticks
+from cluster.metrics import MetricsExport
 from cluster.next_steps import print_next_steps
 from cluster.plan import PlannedStep, Planner, select
 from cluster.program import program
@@ -43,13 +45,15 @@ def execute(loaded: LoadedConfig, options: RunOptions, console: Console) -> RunR
     """
     command_line = command_of(loaded, options)
     acquired = lock.acquire(loaded.workdir, command_line, say=console.say)
-    with acquired as check_lock, Listener() as listener, interrupt.signals_as_interrupt():
+    metrics = MetricsExport(loaded.config.cluster.metrics)
+    with acquired as check_lock, Listener() as listener, interrupt.signals_as_interrupt(), metrics:
         store = Store(loaded.workdir, cache_bytes=loaded.config.cluster.cache_gb << 30)
         planner = Planner(loaded, store, hashed=_Hashing(console))
         selected = [step.id for step in select(planner.plan(), options.start, options.end)]
         run = create(loaded)
+        live = LiveState(run.path.name, socket.gethostname(), os.getpid())
         with _shared_ray(loaded, run, options) as ray, uploading(run.path, loaded.workdir):
-            supervisor = Supervisor(loaded, store, run, console, listener, options, ray, check_lock)
+            supervisor = Supervisor(loaded, store, run, console, listener, options, live, metrics, ray, check_lock)
             return _supervise(supervisor, planner, selected, command_line)
 
 
@@ -78,6 +82,7 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
             f"{loaded.config.name}: {_count_stages(supervisor, steps, selected)}. Run directory: {relative(run.path)}"
         )
         console.stages(list(selected))
+        supervisor.live.plan(list(selected))
         for number, current in enumerate(selected, 1):
             console.begin(number, len(selected), current)
             if steps[current].artifact is not None and not supervisor.options.force:
@@ -86,14 +91,19 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
             perform(supervisor, steps[current])
             steps = _replan(supervisor, planner, selected[number:])
         run.event("finished", seconds=round(time.monotonic() - started, 3))
+        supervisor.live.state = "finished"
     except KeyboardInterrupt:
         code = STOPPED
         console.end("stopped", "stopped; finished work is kept")
         _record_event(supervisor, "stopped", stage=current)
+        supervisor.live.fail(current, "stopped")
     except (BloomeryError, OSError) as failure:
         code, error = getattr(failure, "exit_code", 1), _sentence(failure, current)
         console.end("failed", error)
         _record_event(supervisor, "failed", stage=current, error=error)
+        supervisor.live.fail(current, "failed")
+    with suppress(OSError):  # a full disk: the console has said so
+        supervisor.show()
     _close(supervisor)
     result = RunResult(code, run, tuple(planner.plan()), tuple(selected), error)
     if code == 0:

@@ -36,8 +36,12 @@ class ProgressMessage(TypedDict, total=False):
     n: float
     text: str
     loss: float
+    learning_rate: float
+    gradient_norm: float
+    validation_loss: float
     tokens_per_second: float
     left_s: float
+    tasks: int
     waiting: int
     running: int
     done: int
@@ -139,6 +143,24 @@ class StepProgress:
 
 
 @dataclass
+class TaskProgress:
+    """The tasks of one step, counted from its messages; figures of a queue, which knows all of them, replace these."""
+
+    total: int = 0
+    running: int = 0
+    done: int = 0
+    retried: int = 0
+
+    @property
+    def waiting(self) -> int:
+        return max(0, self.total - self.running - self.done)
+
+    def finish(self, count: int) -> None:
+        self.done += count
+        self.running = max(0, self.running - count)
+
+
+@dataclass
 class StageProgress:
     """The state of the running stage: `apply` messages, then read `line`."""
 
@@ -148,13 +170,14 @@ class StageProgress:
     step: str = ""
     train: ProgressMessage = field(default_factory=lambda: ProgressMessage())
     validation: float | None = None
-    retried: int = 0  # tasks given out again
+    tasks: dict[str, TaskProgress] = field(default_factory=dict)
     restarts: int = 0  # of the gang
 
     def apply(self, message: ProgressMessage, now: float | None = None) -> None:
         """Update the state with one message."""
         now = time.monotonic() if now is None else now
         kind, name = message.get("kind"), str(message.get("step", ""))
+        self._apply_to_tasks(kind, name, message)
         if kind in ("total", "add", "note"):
             self.step = name
             step = self.steps.setdefault(name, StepProgress())
@@ -171,10 +194,24 @@ class StageProgress:
             self.train |= message
         elif kind == "validate":
             self.validation = message.get("loss")
-        elif kind == "task_retried":
-            self.retried += 1
         elif kind == "gang_restarted":
             self.restarts += 1
+
+    def _apply_to_tasks(self, kind: str | None, name: str, message: ProgressMessage) -> None:
+        if kind == "total" and "tasks" in message:
+            self.tasks[name] = TaskProgress(message["tasks"], retried=self.tasks.get(name, TaskProgress()).retried)
+        elif kind in ("queue", "task_started", "task_retried"):
+            tasks = self.tasks.setdefault(name, TaskProgress())
+            if kind == "queue":
+                tasks.running, tasks.done = message.get("running", 0), message.get("done", 0)
+                tasks.total = message.get("waiting", 0) + tasks.running + tasks.done
+            elif kind == "task_started":
+                tasks.running += 1
+            else:
+                tasks.retried += 1
+                tasks.running = max(0, tasks.running - 1)
+        elif kind == "add" and "tasks" in message:
+            self.tasks.setdefault(name, TaskProgress()).finish(message["tasks"])
 
     @property
     def share(self) -> float | None:
@@ -199,8 +236,8 @@ class StageProgress:
                 parts.append(f"{figures.duration(left)} left")
             if step.note:
                 parts.append(step.note)
-        if self.retried:
-            parts.append(f"{figures.plural(self.retried, 'task')} retried")
+        if retried := sum(tasks.retried for tasks in self.tasks.values()):
+            parts.append(f"{figures.plural(retried, 'task')} retried")
         if self.restarts:
             parts.append(f"restarted {self.restarts} ×")
         return " · ".join(parts) or f"starting, {figures.duration(now - self.started)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NotRequired, Required, TypedDict
 
+from cluster.live import RowOutcomes
 from cluster.progress import ProgressMessage
 from pipeline.core.files import JsonObject
 from pipeline.core.manifest import StageHashes
@@ -27,6 +28,8 @@ class EventFields(TypedDict, total=False):
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    files: int  # published, as are bytes and rows
+    rows: RowOutcomes
     message: ProgressMessage
     line: str
     error: str

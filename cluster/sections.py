@@ -44,6 +44,18 @@ class WorkerRange(Section):
         return self
 
 
+class Metrics(Section):
+    """Prometheus metrics of a run; nothing by default. Both ways may be used at once.
+
+    `file` ends in .prom and lies in the folder of node_exporter's textfile collector; it stays after the run. `port` is
+    an HTTP endpoint at `host` while the run lasts: open to this machine alone unless you write another address.
+    """
+
+    file: UserPath | None = Field(default=None, pattern=r"\.prom$")
+    port: int | None = Field(default=None, ge=1, le=65535)
+    host: str = Field(default="127.0.0.1", min_length=1)
+
+
 class Cluster(Section):
     """The launcher, the number of training processes, and threads per process.
 
@@ -62,11 +74,13 @@ class Cluster(Section):
     threads: int = Field(default=1, ge=1, le=1024)
     cache_gb: int = Field(default=50, ge=1, le=1 << 20)
     beam: Beam = Beam()
+    metrics: Metrics = Metrics()
 
     def options(self, *, head: str | None = None) -> ClusterOptions:
-        """The same as plain values, for a job."""
+        """What a stage has to know, as plain values; metrics are the supervisor's."""
         workers = {"workers": self.most_workers, "min_workers": self.least_workers}
-        return ClusterOptions.from_dict(self.model_dump(mode="json") | {"head": head or None} | workers)
+        values = self.model_dump(mode="json", exclude={"metrics"})
+        return ClusterOptions.from_dict(values | {"head": head or None} | workers)
 
     @property
     def most_workers(self) -> int:

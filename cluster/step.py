@@ -15,7 +15,10 @@ from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.events import announcement, event_of
 from cluster.launchers.head import RayHead
+from cluster.live import FILE as LIVE
+from cluster.live import LiveState, published
 from cluster.lock import held_for_ever
+from cluster.metrics import MetricsExport
 from cluster.plan import PlannedStep
 from cluster.process import ProcessExit, StageProcess, failure_message, oom_kills
 from cluster.progress import Listener, ProgressMessage, StageProgress
@@ -35,6 +38,7 @@ from pipeline.core.store import Store
 
 LAUNCHER = "cluster.launchers:launcher"
 REMOTE = "cluster.launchers:remote_processes"
+SHOW_S = 2.0  # between two snapshots for `top` and the metrics
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
 LINGER_S = 20.0  # a thread of a library may keep a process alive after it wrote its result
 
@@ -49,14 +53,28 @@ class Supervisor:
     console: Console
     listener: Listener
     options: RunOptions
+    live: LiveState
+    metrics: MetricsExport
     ray: RayHead | None = None  # for the run alone, where no address is given
     check_lock: Callable[[], None] = held_for_ever
+
+    def show(self) -> None:
+        """Write what the run is doing now, for `top` and the metrics. Metrics that cannot be written do not fail it."""
+        snapshot = self.live.snapshot()
+        write_json(self.run.path / LIVE, snapshot)
+        try:
+            self.metrics.update(snapshot)
+        except OSError as error:
+            self.console.say(f"no metrics from here on: {error}")
+            self.run.event("no_metrics", error=str(error))
+            self.metrics.close()
 
 
 def skip(supervisor: Supervisor, step: PlannedStep) -> None:
     """Report why a step does not have to run."""
     assert step.artifact is not None
     supervisor.run.event("skipped", stage=step.id, why=step.reason)
+    supervisor.live.end(step.id, "cached", step.artifact)
     counted = documents(step.artifact.manifest)
     supervisor.console.end("skipped", f"cached: {step.reason}{f' ({counted})' if counted else ''}")
 
@@ -75,8 +93,9 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     # in a private folder that is deleted after the run: addresses of raw files may contain a key
     job_path = Path(supervisor.listener.folder) / f"{step.id}.json"
     write_json(job_path, _request(supervisor, step, attempt, folder))
-    killed_before = oom_kills()
-    ended = _watch(supervisor, step, StageProcess(job_path, run.log), result_path(job_path))
+    killed_before, progress = oom_kills(), StageProgress(step.id)
+    supervisor.live.begin(step.id, progress, attempt)
+    ended = _watch(supervisor, step, StageProcess(job_path, run.log), result_path(job_path), progress)
     artifact = _published(supervisor, step, ended, result_path(job_path), killed=oom_kills() - killed_before)
     measured: EventFields = {"seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes}
     line: JournalLine = {
@@ -84,7 +103,10 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
         "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes,
     }  # fmt: skip
     store.note(artifact, line)
-    done: EventFields = {"stage": step.id, "digest": artifact.manifest.digest, **measured}
+    supervisor.live.end(
+        step.id, "done", artifact, seconds=ended.seconds, cpu_seconds=ended.cpu_seconds, peak_bytes=ended.peak_bytes
+    )
+    done: EventFields = {"stage": step.id, "digest": artifact.manifest.digest, **measured, **published(artifact)}
     run.event("stage_done", **done)
     text = summary(artifact.manifest, step.spec)
     cost = f"in {figures.duration(ended.seconds)}, peak {figures.size(ended.peak_bytes)}"
@@ -152,14 +174,17 @@ def _digests(step: PlannedStep, inputs: dict[str, tuple[Artifact, ...]]) -> Stag
     return digests
 
 
-def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, result: Path) -> ProcessExit:
+def _watch(
+    supervisor: Supervisor, step: PlannedStep, process: StageProcess, result: Path, progress: StageProgress
+) -> ProcessExit:
     """Show progress until the process of the stage ends. Stop it on an interrupt, or if it outlives its result."""
-    progress, next_snapshot, linger = StageProgress(step.id), time.monotonic() + SNAPSHOT_S, 0.0
+    next_snapshot, next_shown, linger = time.monotonic() + SNAPSHOT_S, 0.0, 0.0
     try:
         with supervisor.listener.wake_on(process.descriptor):
             while (ended := process.poll()) is None:
                 for message in supervisor.listener.receive(0.1):
                     progress.apply(message)
+                    supervisor.live.apply(message)
                     _record(supervisor, step, message)
                 supervisor.console.update(progress)
                 supervisor.check_lock()
@@ -167,6 +192,9 @@ def _watch(supervisor: Supervisor, step: PlannedStep, process: StageProcess, res
                     linger = time.monotonic() + LINGER_S
                 elif linger and time.monotonic() > linger:
                     process.terminate()
+                if time.monotonic() > next_shown:
+                    next_shown = time.monotonic() + SHOW_S
+                    supervisor.show()
                 if time.monotonic() > next_snapshot:
                     next_snapshot = time.monotonic() + SNAPSHOT_S
                     supervisor.run.event("progress", stage=step.id, line=progress.line())

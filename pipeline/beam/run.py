@@ -36,8 +36,9 @@ def run_tasks(
     check_keys(job, step, [task.key for task in tasks])
     finished = job.draft.results(step)
     waiting = [task for task in tasks if task.key not in finished]
-    job.progress.total(step, sum(task.size for task in tasks), "bytes")
-    job.progress.add(step, sum(task.size for task in tasks) - sum(task.size for task in waiting))
+    job.progress.total(step, sum(task.size for task in tasks), "bytes", tasks=len(tasks))
+    finished_size = sum(task.size for task in tasks) - sum(task.size for task in waiting)
+    job.progress.add(step, finished_size, tasks=len(tasks) - len(waiting))
     if len(waiting) < len(tasks):
         job.progress.note(step, f"{len(tasks) - len(waiting):,} of {len(tasks):,} tasks were finished before")
     if waiting:

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-FREQUENT = frozenset({"total", "add", "train", "queue", "rank"})
+FREQUENT = frozenset({"total", "add", "train", "queue", "task_started", "rank"})
 
 
 class Total(TypedDict):
-    """How much work a step has; sent again, the step starts from nothing."""
+    """How much work a step has, in how many tasks; sent again, the step starts from nothing."""
 
     kind: Literal["total"]
     step: str
     total: float
     unit: str
+    tasks: NotRequired[int]
 
 
 class Add(TypedDict):
-    """`n` more units of a step are done."""
+    """`n` more units of a step are done, and with them so many `tasks`."""
 
     kind: Literal["add"]
     step: str
     n: float
+    tasks: NotRequired[int]
 
 
 class Note(TypedDict):
@@ -37,8 +39,15 @@ class Note(TypedDict):
     text: str
 
 
+class TaskStarted(TypedDict):
+    """A worker begins a task; when it is done, an "add" says so."""
+
+    kind: Literal["task_started"]
+    step: str
+
+
 class Queue(TypedDict):
-    """Tasks of a step by state, whenever they change; at most a few times a second."""
+    """Tasks of a step by state, from a queue that knows all of them; at most a few times a second."""
 
     kind: Literal["queue"]
     step: str
@@ -134,6 +143,6 @@ class RankState(TypedDict):
 
 
 Message = (
-    Total | Add | Note | Queue | TaskRetried | WorkerStarted | WorkerLost | GangRestarted | GangRecovered
+    Total | Add | Note | TaskStarted | Queue | TaskRetried | WorkerStarted | WorkerLost | GangRestarted | GangRecovered
     | CheckpointSaved | Validated | RankState
 )  # fmt: skip

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.core.files import JsonValue
-from pipeline.core.messages import Message
+from pipeline.core.messages import Add, Message, Total
 
 _LOCAL = threading.local()
 # the address that replaces every other in a process on another host than the supervisor's
@@ -60,13 +60,13 @@ class Progress:
     address: str = ""
     stage: str = field(default="")
 
-    def total(self, step: str, total: float, unit: str) -> None:
-        """Say how much work `step` has, in `unit` ("bytes", "steps", "documents")."""
-        self.send({"kind": "total", "step": step, "total": total, "unit": unit})
+    def total(self, step: str, total: float, unit: str, *, tasks: int = 0) -> None:
+        """Say how much work `step` has, in `unit` ("bytes", "steps", "documents"), and in how many tasks."""
+        self._send_with_tasks({"kind": "total", "step": step, "total": total, "unit": unit}, tasks)
 
-    def add(self, step: str, n: float = 1) -> None:
-        """Say that `n` more units of `step` are done."""
-        self.send({"kind": "add", "step": step, "n": n})
+    def add(self, step: str, n: float = 1, *, tasks: int = 0) -> None:
+        """Say that `n` more units of `step` are done, and with them so many tasks."""
+        self._send_with_tasks({"kind": "add", "step": step, "n": n}, tasks)
 
     def note(self, step: str, text: str) -> None:
         """One line for people: shown beside the bar and kept in the run's events."""
@@ -75,6 +75,11 @@ class Progress:
     def send(self, message: Message) -> None:
         """Tell what happened, for example that a task was retried."""
         self.event(**message)
+
+    def _send_with_tasks(self, message: Total | Add, tasks: int) -> None:
+        if tasks:
+            message["tasks"] = tasks
+        self.send(message)
 
     def event(self, kind: str, **fields: JsonValue) -> None:
         """A message of a kind that has no type, for example kind="train", step=12, loss=3.1."""

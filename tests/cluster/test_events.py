@@ -27,11 +27,11 @@ def documented() -> dict[str, set[str]]:
     """Event → its fields, from the two tables of the README."""
     section = README.partition("## Events")[2].partition("\n## ")[0]
     fields = {}
-    for line in section.splitlines():
+    for line in (line for line in section.splitlines() if line.startswith("| `")):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if re.fullmatch(r"`\w+`", cells[0]):
+        for name in re.findall(r"`(\w+)`", cells[0]):
             listed = cells[2] if len(cells) == 4 else cells[1]
-            fields[cells[0].strip("`")] = set(re.findall(r"\w+", re.sub(r"[;:].*", "", listed)))
+            fields[name] = set(re.findall(r"\w+", re.sub(r"[;:].*", "", listed)))
     return fields
 
 

@@ -111,20 +111,21 @@ def wall_time(step: ReportedStep) -> ReportTable | None:
         return None
     measured = sum(seconds_of_kind.values())
     total = max(journal.get("seconds", 0.0), measured)
-    parts = [*seconds_of_kind.items(), ("other", total - measured)]
+    parts = {**seconds_of_kind, "other": total - measured}
     rows = tuple(
-        (WALL_TIME.get(kind, kind), figures.duration(seconds), TableCell(share=seconds / total),
-         figures.percent(seconds, total))
-        for kind, seconds in parts
-    )  # fmt: skip
+        (
+            label,
+            figures.duration(parts[kind]),
+            TableCell(share=parts[kind] / total),
+            figures.percent(parts[kind], total),
+        )
+        for kind, label in WALL_TIME.items()
+    )
     columns = (Column("wall time"), Column("", figures=True), Column(""), Column("share", figures=True))
     named = f" of {step.name}" if step.name else ""
     title = f"Goodput{named}: {figures.percent(seconds_of_kind['compute'], total)} of {figures.duration(total)}"
-    rest = (
-        ""
-        if journal.get("attempt", 1) == 1
-        else f"Attempt {journal['attempt']}; the time of earlier ones is not in it."
-    )
+    attempt = journal.get("attempt", 1)
+    rest = f"Of attempt {attempt}; the time of earlier attempts is not in it." if attempt > 1 else ""
     return ReportTable(columns, rows, title=title, rest=rest)
 
 

@@ -106,13 +106,15 @@ def test_scores_samples_tokenizer_and_curves_are_there(page: str) -> None:
 def test_the_wall_time_of_training_adds_up_to_that_of_its_stage(page: str) -> None:
     table = page[page.index("Goodput: 67 % of 31 s") :]
     table = table[: table.index("</table>")]
-    rows = re.findall(r"<tr>\s*<td>([^<]+)</td>.*?width:([\d.]+)%.*?<td class=.n.>([^<]+)</td>\s*</tr>", table, re.DOTALL)
+    rows = re.findall(
+        r"<tr>\s*<td>([^<]+)</td>.*?width:([\d.]+)%.*?<td class=.n.>([^<]+)</td>\s*</tr>", table, re.DOTALL
+    )
     assert [name for name, _, _ in rows] == [
         "start-up", "waiting for data", "computing steps", "validation", "checkpoints and the model",
         "restarts and lost steps", "ending the workers, publishing",
     ]  # fmt: skip
     assert sum(float(width) for _, width, _ in rows) == pytest.approx(100, abs=0.4)
-    assert dict((name, share) for name, _, share in rows)["restarts and lost steps"] == "10 %"
+    assert {name: share for name, _, share in rows}["restarts and lost steps"] == "10 %"
 
 
 def test_it_says_how_to_repeat_the_run_and_where_everything_comes_from(page: str) -> None:

@@ -155,11 +155,27 @@ def trace(
 
 
 @app.command()
+def top(
+    name: RunName = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one screen and exit.")] = False,
+    workdir: Workdir = Path("work"),
+) -> None:
+    """Show what a run is doing: stages, tasks, ranks and the last events. Reads its records alone, from any machine."""
+    from cluster.commands.top import top as work
+
+    raise typer.Exit(work(workdir, name, once=once))
+
+
+@app.command()
 def doctor(
     workdir: Workdir = Path("work"),
     beam: Annotated[
         Path | None,
         typer.Option("--beam", metavar="CONFIG", help="Run a toy step on the runner that this configuration names."),
+    ] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", metavar="CONFIG", help="Measure the Ray cluster that this configuration names."),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -169,6 +185,10 @@ def doctor(
         from cluster.config import load
 
         raise typer.Exit(doctor_beam(load(beam, overrides or ())))
+    if cluster is not None:
+        from cluster.commands.doctor_cluster import doctor_cluster
+
+        raise typer.Exit(doctor_cluster(cluster, overrides or ()))
     from cluster.commands.doctor import doctor as work
 
     raise typer.Exit(work(workdir))

@@ -115,6 +115,7 @@ class LiveRun(TypedDict):
     pid: int
     started: float
     updated: float
+    order: list[str]  # of the stages
     stages: dict[str, LiveStage]
 
 
@@ -206,7 +207,7 @@ class LiveState:
                 stage["ranks"] = dict(stage["ranks"])
         return {
             "run": self.run, "state": self.state, "host": self.host, "pid": self.pid, "started": self.started,
-            "updated": round(time.time(), 3), "stages": stages,
+            "updated": round(time.time(), 3), "order": list(stages), "stages": stages,
         }  # fmt: skip
 
     def _update(self) -> None:

@@ -19,7 +19,8 @@ start_s=${BLOOMERY_START_S:-300}
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 # several jobs may share a node: each has ports, a folder and a token of its own
-port=$((20000 + SLURM_JOB_ID % 10000)) dashboard=$((30000 + SLURM_JOB_ID % 10000))
+number=$((SLURM_JOB_ID % 10000))
+port=$((20000 + number)) dashboard=$((30000 + number)) client=$((10000 + number))
 folder=${BLOOMERY_RAY_FOLDER:-/tmp}/bl-$SLURM_JOB_ID
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 PYTHONSAFEPATH=1
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | base64 | tr -d '/+=\n')
@@ -45,7 +46,8 @@ trap on_term TERM
 echo "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)): Ray on ${nodes[*]}, head $address:$port"
 # a lost node is noticed within about 7 s instead of 65 s
 srun --overlap --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" ray start --head "${options[@]}" \
-    --node-ip-address="$address" --port="$port" --dashboard-port="$dashboard" --temp-dir="$folder" \
+    --node-ip-address="$address" --port="$port" --dashboard-port="$dashboard" \
+    --ray-client-server-port="$client" --temp-dir="$folder" \
     --system-config='{"health_check_period_ms":1000,"health_check_timeout_ms":1000,"health_check_failure_threshold":3}' \
     > "$SLURM_JOB_NAME-$SLURM_JOB_ID.ray" 2>&1 &
 steps=($!)

@@ -18,9 +18,14 @@ set -uo pipefail
 start_s=${BLOOMERY_START_S:-300}
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-# several jobs may share a node: each has ports, a folder and a token of its own
-number=$((SLURM_JOB_ID % 10000))
-port=$((20000 + number)) dashboard=$((30000 + number)) client=$((10000 + number))
+# several jobs may share a node: each has ports, a folder and a token of its own. The ports of Ray's agents are named too:
+# otherwise a raylet waits for them, 15 s at most, which is too short on a busy node
+number=$((2 * (SLURM_JOB_ID % 500)))
+port=$((15000 + number))
+agent_ports() {
+    echo "--metrics-export-port=$((11000 + $1))" "--dashboard-agent-listen-port=$((12000 + $1))" \
+        "--dashboard-agent-grpc-port=$((13000 + $1))" "--runtime-env-agent-port=$((14000 + $1))"
+}
 folder=${BLOOMERY_RAY_FOLDER:-/tmp}/bl-$SLURM_JOB_ID
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 PYTHONSAFEPATH=1
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | base64 | tr -d '/+=\n')
@@ -46,19 +51,28 @@ trap on_term TERM
 echo "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)): Ray on ${nodes[*]}, head $address:$port"
 # a lost node is noticed within about 7 s instead of 65 s
 srun --overlap --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" ray start --head "${options[@]}" \
-    --node-ip-address="$address" --port="$port" --dashboard-port="$dashboard" \
-    --ray-client-server-port="$client" --temp-dir="$folder" \
+    --node-ip-address="$address" --port="$port" --dashboard-port=$((16000 + number)) \
+    --ray-client-server-port=$((10000 + number)) $(agent_ports $number) --temp-dir="$folder" \
     --system-config='{"health_check_period_ms":1000,"health_check_timeout_ms":1000,"health_check_failure_threshold":3}' \
     > "$SLURM_JOB_NAME-$SLURM_JOB_ID.ray" 2>&1 &
 steps=($!)
 
 # waits until the head answers and so many nodes have joined
 wait_for_nodes() {
-    python - "$address:$port" "$1" "$start_s" << 'P'
+    python - "$address:$port" "$1" "$start_s" "${steps[@]}" << 'P'
 import socket, sys, time
 address, nodes, end = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
 host, port = address.rsplit(":", 1)
+def check_steps():
+    for step in sys.argv[4:]:
+        try:
+            if open(f"/proc/{step}/stat").read().rpartition(")")[2].split()[0] != "Z":
+                continue
+        except OSError:
+            pass
+        sys.exit("Ray did not start on a node; see the .ray file of this job")
 while time.monotonic() < end:
+    check_steps()
     try:
         socket.create_connection((host, int(port)), 2).close()
         break
@@ -68,6 +82,7 @@ else:
     sys.exit(f"the head of Ray does not answer at {address}; see the .ray file of this job")
 import ray
 while time.monotonic() < end:
+    check_steps()
     try:
         ray.init(address=address, log_to_driver=False, logging_level="critical")
         alive = sum(node["Alive"] for node in ray.nodes())
@@ -86,7 +101,7 @@ wait_for_nodes 1 || { stop_ray; exit 1; }
 if [ ${#nodes[@]} -gt 1 ]; then
     others=$(IFS=,; echo "${nodes[*]:1}")
     srun --overlap --nodes=$((${#nodes[@]} - 1)) --ntasks=$((${#nodes[@]} - 1)) --nodelist="$others" \
-        ray start "${options[@]}" --address="$address:$port" >> "$SLURM_JOB_NAME-$SLURM_JOB_ID.ray" 2>&1 &
+        ray start "${options[@]}" $(agent_ports $((number + 1))) --address="$address:$port" >> "$SLURM_JOB_NAME-$SLURM_JOB_ID.ray" 2>&1 &
     steps+=($!)
     wait_for_nodes ${#nodes[@]} || { stop_ray; exit 1; }
 fi

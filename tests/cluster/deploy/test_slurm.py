@@ -150,6 +150,10 @@ def slurm() -> Iterator[Slurm]:
         running = Slurm(folder, environment)
         _wait(lambda: _idle(running), running)
         yield running
+        # a job outlives the daemons; what is left of one, after a failed test, ends here
+        running.run("scancel", "--full", "--user", getpass.getuser(), cwd=folder)
+        with suppress(AssertionError):
+            _wait(lambda: not running.run("squeue", "-h", cwd=folder).strip(), running)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
+
+import cluster
 
 UP_S, ATTEMPTS = 180.0, 3
 PORTS = (
@@ -49,6 +52,14 @@ class Head:
             [sys.executable, "-m", "cluster.cli", *map(str, words)], cwd=cwd, text=True, stdin=subprocess.DEVNULL,
             env=clean_environment() | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+
+
+def health_checks() -> list[str]:
+    """The option with which the heads of cluster/deploy notice a lost node in seconds."""
+    services = yaml.safe_load((Path(cluster.__file__).parent / "deploy" / "compose.yaml").read_text("utf-8"))[
+        "services"
+    ]
+    return [option for option in services["head"]["command"] if option.startswith("--system-config")]
 
 
 def free_ports(count: int) -> list[int]:
@@ -86,7 +97,8 @@ def _start(folder: Path, token: Path, log: Path) -> tuple[subprocess.Popen[bytes
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2",
         "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--include-dashboard=true",
         f"--temp-dir={folder / 'ray'}", "--object-store-memory=100000000", "--disable-usage-stats",
-        "--min-worker-port=0", "--max-worker-port=0", *(f"--{name}={port}" for name, port in ports.items()),
+        "--min-worker-port=0", "--max-worker-port=0", *health_checks(),
+        *(f"--{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     settings = {
         "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_worker_niceness": "0",

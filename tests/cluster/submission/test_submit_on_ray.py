@@ -120,6 +120,26 @@ def test_a_submitted_run_gives_the_same_bytes_and_its_secret_is_in_no_file(ray_h
     assert CLEANED.search(ask(ray_head, user, "logs", job))
 
 
+def test_a_work_directory_behind_a_url_gets_its_keys_encrypted(
+    ray_head: Any, user: Path, s3_server: Any, s3_bucket: str
+) -> None:
+    """`run` of the same configuration on this machine then finds everything in the store."""
+    store = {**s3_server.environment, "PROBE_TOKEN": SECRET}
+    passed = [word for name in s3_server.environment for word in ("--env", name)]
+    words = ["work.yaml", f"workdir=s3://{s3_bucket}/work"]
+    process = ray_head.command(
+        "submit", *words, *passed, "--shared", user, "--address", ray_head.address, cwd=user, environment=store
+    )
+    output, _ = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0 and CLEANED.search(output), output
+    key = s3_server.secret_key
+    assert key not in output
+    assert [path for path in text_files(ray_head.folder) if key.encode() in path.read_bytes()] == []
+    local = ray_head.command("run", *words, cwd=user, environment=store)
+    printed, _ = local.communicate(timeout=WAIT_S)
+    assert local.returncode == 0 and "3 stages, all cached" in printed, printed
+
+
 def test_the_job_goes_on_when_its_client_is_gone_and_can_be_followed_again(ray_head: Any, user: Path) -> None:
     (user / "wait").touch()
     killed = submit(ray_head, user, "--id", "orphan")

@@ -23,7 +23,7 @@ import yaml
 
 import cluster
 
-UP_S, ATTEMPTS = 180.0, 3
+UP_S, ATTEMPTS = 180.0, 5  # a raylet gives up after 15 s without its agent
 PORTS = (
     "port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
     "metrics-export-port", "node-manager-port", "object-manager-port", "runtime-env-agent-port",
@@ -102,7 +102,7 @@ def _start(folder: Path, token: Path, log: Path) -> tuple[subprocess.Popen[bytes
     ]  # fmt: skip
     settings = {
         "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_worker_niceness": "0",
-        "RAY_raylet_start_wait_time_s": "150",  # 30 by default: too short for a busy machine
+        "RAY_raylet_start_wait_time_s": "60",  # 30 by default: too short for a busy machine
         # a job starts `python`, as it is named in the images of cluster/deploy
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }  # fmt: skip

@@ -16,7 +16,7 @@ from cluster.lease import WorkdirLocked, lease
 from pipeline.core.backends.remote_draft import name_of
 from pipeline.core.objects import ObjectStore
 from pipeline.core.store import Store
-from tests.support.faulty_proxy import FaultyProxy, Plan
+from tests.support.faulty_proxy import Fault, FaultyProxy, Plan
 from tests.support.s3 import S3Server, use_environment
 
 pytestmark = pytest.mark.long
@@ -85,31 +85,44 @@ def finished_tasks(store: ObjectStore, stage: str) -> dict[int, list[str]]:
 
 
 def test_after_a_kill_another_machine_goes_on_from_the_finished_tasks(
-    tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str],
-    begin: Callable[..., subprocess.Popen[str]], machine: Callable[[str], None], s3_bucket: str,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, bloomery: Callable[..., str], begin: Callable[..., subprocess.Popen[str]],
+    machine: Callable[[str], None], s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    path, url = config("a"), f"s3://{s3_bucket}/w"
+    path, url = sources_of_falling_size(tmp_path), f"s3://{s3_bucket}/w"
     store = ObjectStore(url)
     machine("1")
-    bloomery("run", path, f"workdir={url}", "--to", "ingest")
-    process = begin("run", path, f"workdir={url}", "--to", "signals")
-    try:
-        while len(finished_tasks(store, "measure").get(1, ())) < 1:
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.2)
-        with pytest.raises(WorkdirLocked, match=f"{url}: process {process.pid} on .*is using this work directory"):
-            lease(url, "another").__enter__()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
+    # the third task is never finished: its record does not arrive
+    stuck = Plan([Fault("timeout", ["PUT"], "*/tasks/read/002-000000.json", times=1000)], hold_s=20)
+    with FaultyProxy(s3_server.url, stuck) as proxy:
+        use_environment(proxy.environment(s3_server.environment), monkeypatch)
+        process = begin("run", path, f"workdir={url}")
+        use_environment(s3_server.environment, monkeypatch)
+        try:
+            while not proxy.injected["timeout"]:
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.2)
+            named = f"{url}: process {process.pid} on .*is using this work directory"
+            with pytest.raises(WorkdirLocked, match=named), lease(url, "another"):
+                pass
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    before = len(finished_tasks(store, "measure")[1])
+    assert finished_tasks(store, "read") == {1: ["000-000000", "001-000000"]}
     machine("2")
-    assert "resuming, attempt 2" in bloomery("run", path, f"workdir={url}", "--to", "signals")
+    assert "resuming, attempt 2" in bloomery("run", path, f"workdir={url}")
     (events,) = (tmp_path / "machine-2").glob("*/runs/*/events.jsonl")
-    print(f"{before} of 4 tasks were finished before the kill")
-    assert 1 <= before < 4 and f"{before} of 4 tasks were finished before" in events.read_text(encoding="utf-8")
-    monkeypatch.delenv("BLOOMERY_SCRATCH")
-    bloomery("run", path, "--to", "signals")
-    local = digests_of(tmp_path / "a")
-    assert {stage: digests_of(url)[stage] for stage in local} == local
+    assert "2 of 4 tasks were finished before" in events.read_text(encoding="utf-8")
+    bloomery("run", path, f"workdir={tmp_path}/local")
+    assert digests_of(url) == digests_of(tmp_path / "local") != {}
+
+
+def sources_of_falling_size(folder: Path) -> Path:
+    """A configuration with four sources, which are four tasks; the largest is read first."""
+    sources = []
+    for number in range(4):
+        lines = [json.dumps({"text": f"文 {number} {at}"}, ensure_ascii=False) for at in range(40 - 10 * number)]
+        (folder / f"{number}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        sources.append({"name": f"s{number}", "reader": "jsonl", "paths": str(folder / f"{number}.jsonl")})
+    path = folder / "sources.yaml"
+    path.write_text(json.dumps({"ingest": {"sources": sources}, "cluster": {"beam": {"workers": 1}}}))
+    return path

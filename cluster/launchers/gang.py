@@ -63,7 +63,7 @@ class GangRun:
                     return self.recoveries
                 self.hosts.stop()
                 if start.interrupted is not None:  # it ended again before its first step
-                    start.tell_recovery(time.monotonic())
+                    start.tell_recovery(time.monotonic() if start.beats.heard else start.started)
                 if stop_request.is_set():
                     raise Preempted(f"{self.job.stage}: asked to end; what is saved is kept.")
                 self._count(ending)
@@ -127,7 +127,7 @@ class _Start:
         self.world = 0
         self.exits: dict[int, Exit] = {}
         self.lost: dict[str, str] = {}
-        self.last_sign = time.monotonic()  # before what ended it
+        self.last_sign = self.started = time.monotonic()  # before what ended it; of its processes
         self.settled_at: float | None = None
         self.has_passed_on = False
 
@@ -153,7 +153,7 @@ class _Start:
                 "cause": self.interrupted["what"],
             }  # fmt: skip
             gang.job.progress.send(restarted)
-        started = time.monotonic()
+        self.started = time.monotonic()
         while True:
             reports, lost = hosts.poll(POLL_S)
             now = time.monotonic()
@@ -164,7 +164,7 @@ class _Start:
             is_done = len(self.exits) == self.world and not any(each.status for each in self.exits.values())
             if self.interrupted is not None and (is_done or self.beats.has_made_a_step):
                 # a target that reports no steps: the start counts
-                self.tell_recovery(now if self.beats.heard else started)
+                self.tell_recovery(now if self.beats.heard else self.started)
             if is_done:
                 return None
             if (ending := self._ended(now)) is not None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosts import Host, Hosts, HostsUnavailable, booted, install_kernels, wait_until
+from tests.support.hosts import Host, Hosts, HostsUnavailable, booted, install_kernels
+from tests.support.processes import wait_until
 from tests.support.ray_hosts import ray_on
 
 pytestmark = pytest.mark.long
@@ -26,7 +27,7 @@ pack: {{length: 16, validation: 0.2}}
 pretrain:
   model: {{gpt: {{layers: 1, heads: 2, width: 16}}}}
   steps: {steps}
-  save_every: 20
+  save_every: 5
   batch_tokens: 96
   engine: {{zero: {{stage: 2}}}}
 cluster: {{launcher: ray, address: "{address}", workers: {{min: 1, max: 3}}, max_failures: 5, beam: {{workers: 1}}}}
@@ -61,10 +62,10 @@ def test_a_host_that_is_cut_off_is_left_behind_and_counts_again_when_it_is_back(
             without_name_server(hosts)
             with ray_on(hosts, tmp_path) as ray:
                 install_kernels(hosts[0])
-                (shared / "run.yaml").write_text(CONFIG.format(address=ray.address, steps=600), encoding="utf-8")
+                (shared / "run.yaml").write_text(CONFIG.format(address=ray.address, steps=60), encoding="utf-8")
                 log = tmp_path / "run.txt"
                 run = hosts[0].start([sys.executable, "-m", "cluster.cli", "run", "/mnt/shared/run.yaml"], log)
-                wait_until(lambda: run.poll() is not None or steps_made(work) > 60, "60 steps", timeout=900)
+                wait_until(lambda: run.poll() is not None or steps_made(work) > 12, "12 steps", timeout=900)
                 victim = host_of_a_worker(hosts)
                 cut_at = time.time()
                 hosts.cut(victim)

@@ -15,8 +15,7 @@ def quiet(job: Job) -> Iterator[None]:
     logger = logging.getLogger("apache_beam")
     handler = logging.FileHandler(job.log, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    if not logging.getLogger().handlers:
-        logging.getLogger().addHandler(logging.NullHandler())
+    mute_import()
     before = logger.propagate, logger.level
     logger.addHandler(handler)
     logger.propagate = False
@@ -27,3 +26,9 @@ def quiet(job: Job) -> Iterator[None]:
         logger.removeHandler(handler)
         handler.close()
         logger.propagate, logger.level = before
+
+
+def mute_import() -> None:
+    """Keep Beam's import from putting a handler on the root logger, and from warning of clouds that are not used."""
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())

@@ -15,6 +15,7 @@ from pipeline.beam.failure import Failure
 from pipeline.beam.task import JobStep, Task, Work
 from pipeline.beam.task_client import failure_of, host_problem
 from pipeline.beam.versions import versions, versions_differ
+from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject, read_json
 from pipeline.core.job import Job
 from pipeline.core.registry import add_plugin_folder, load
@@ -38,10 +39,10 @@ class RunListed(beam.DoFn):  # type: ignore[misc]
             add_plugin_folder(Path(folder))
         self.step = JobStep(Job.from_dict(self.order["job"]), self.order["step"])
         self.looked, self.failed = 0.0, False
+        if problem := host_problem(self.step):
+            raise StageFailed(problem)  # where it could be recorded, the driver would not see it
         if difference := versions_differ(self.order["versions"], versions(), socket.gethostname()):
             self._keep(Failure.of_step(self.step, difference))
-        elif problem := host_problem(self.step):
-            self._keep(Failure.of_step(self.step, problem))
         else:
             work: Work[Any, Any] = load(self.order["work"])
             self.work = work

@@ -40,6 +40,7 @@ class Portable:
 
     def run(self, step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
         failures = f"{step.name}-failed-{secrets.token_hex(4)}"
+        step.job.draft.results(failures)  # makes its folder, where there is one
         listing = f"listings/{step.name}.json"
         (step.job.folder / listing).parent.mkdir(parents=True, exist_ok=True)
         with sharing(step.job.draft, step.job.folder, f"{step.name}-listing"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.beam.beam_log import mute_import
 from pipeline.core.files import JsonObject
 from pipeline.core.line_client import check_reachable
 from pipeline.core.registry import did_you_mean
@@ -38,6 +38,7 @@ def pipeline_options(runner: str, options: JsonObject) -> PipelineOptions:
 
 def problems(runner: str, options: JsonObject) -> list[OptionProblem]:
     """The options that Beam does not know, and a job server that does not answer; imports Beam, 1 s."""
+    mute_import()
     if runner == "portable" and not options.get("job_endpoint"):
         return [OptionProblem("job_endpoint", "the runner portable needs a job server.", "Write its HOST:PORT.")]
     if "runner" in options:
@@ -61,8 +62,6 @@ def problems(runner: str, options: JsonObject) -> list[OptionProblem]:
 
 def _options_of_beam() -> set[str]:
     """The names of all options of the installed Beam, of every runner."""
-    if not logging.getLogger().handlers:  # Beam's import warns on the root logger
-        logging.getLogger().addHandler(logging.NullHandler())
     from apache_beam.options import pipeline_options
 
     # as PipelineOptions.get_all_options does, which gives values and not names

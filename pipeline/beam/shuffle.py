@@ -30,6 +30,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.beam.executor import Executor
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Result, Task, Work
 from pipeline.core.arrays import Array
@@ -62,7 +63,7 @@ def spill(folder: Path, file: str, arrays: Sequence[Array]) -> list[str]:
 
 def run_shuffle(
     job: Job, step: str, spills: Iterable[str], work: Work[Partition, Result], *, partitions: int,
-    isolation: Isolation = "threads",
+    isolation: Isolation = "threads", executor: Executor | None = None,
 ) -> list[Result]:  # fmt: skip
     """Run `work(job, task)` once for each of `partitions` partitions; their results in order. Raises as `run_tasks`."""
     files = sorted(spills, key=str.encode)
@@ -76,7 +77,7 @@ def run_shuffle(
         Task(f"partition-{number:06d}", share, Partition(partition=number, spills=listing))
         for number in range(partitions)
     ]
-    return run_tasks(job, step, tasks, work, isolation=isolation)
+    return run_tasks(job, step, tasks, work, isolation=isolation, executor=executor)
 
 
 def segments(job: Job, task: Task[Partition]) -> Iterator[Segment]:

@@ -1,17 +1,21 @@
 """The driver of a shuffle, as files × partitions grow: seconds and memory, a list of places against indexes in files.
 
-    python tests/benchmarks/bench_driver.py [--cases 1000x128 10000x1024] [--grouped 1000x128]
+    python tests/benchmarks/bench_driver.py [--cases 1000x128 10000x1024] [--grouped 1000x128] [--plan 100000x4096]
 
 "places": every task returns [partition, file, offset, length] for each of its partitions, and the driver groups them
 into the tasks of partitions; for cases up to `--grouped` also by Beam's GroupByKey, which was how it ran. "indexes":
 each spilled file holds its own offsets, and the driver knows names of files. "read": one partition's task reads its
-records. Every line is a process of its own, on made files of one record a partition, the tasks before being done.
+records. "plan": a stage as a driver of a cluster sees it: a task for each file, handed out by the task server to one
+worker that does nothing, their results, then a task for each partition. Every line is a process of its own, on made
+files of one record a partition, the tasks before being done.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +28,7 @@ from measured import measure, table
 from pipeline.core.draft import LocalDraft
 from pipeline.core.files import JsonObject
 
-TOY = "--cases 20x8 40x16 --grouped 20x8"
+TOY = "--cases 20x8 40x16 --grouped 20x8 --plan 60x16"
 RECORD = np.dtype([("hash", "<u8"), ("check", "<u8"), ("document", "<u8")])
 JobPaths = tuple[str, int, int]
 
@@ -33,11 +37,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--cases", nargs="+", default=["1000x128", "10000x1024"])
     options.add_argument("--grouped", default="1000x128")
+    options.add_argument("--plan", default="100000x4096")
     options.add_argument("--line", nargs=3)
     chosen = options.parse_args()
     if chosen.line:
         way, case, folder = chosen.line
-        print(json.dumps(WAYS[way](Path(folder), *size(case))))
+        print(json.dumps({**WAYS, "plan": plan}[way](Path(folder), *size(case))))
         return
     rows = []
     for case in chosen.cases:
@@ -49,6 +54,9 @@ def main() -> None:
                 done = measure([sys.executable, __file__, "--line", way, case, folder])
                 seconds, mebibytes = json.loads(done.printed.splitlines()[-1])
                 rows.append([case.replace("x", " × "), way, seconds, mebibytes])
+    with tempfile.TemporaryDirectory() as folder:
+        done = measure([sys.executable, __file__, "--line", "plan", chosen.plan, folder])
+        rows.append([chosen.plan.replace("x", " × "), "plan", *json.loads(done.printed.splitlines()[-1])])
     table("The driver of a shuffle", ["files × partitions", "way", "seconds", "MiB over imports"], rows)
 
 
@@ -64,7 +72,7 @@ def make(folder: Path, files: int, partitions: int) -> None:
 
     for name in ("spill", "places", "indexes"):
         (folder / name).mkdir()
-    write_spill(folder / "first.bin", [RECORD.itemsize] * partitions, [np.zeros(partitions, RECORD)])
+    write_spill(folder / "first.bin", [RECORD.itemsize] * partitions, [np.zeros(1, RECORD)] * partitions)
     data, start = (folder / "first.bin").read_bytes(), segment(LocalDraft(folder), "first.bin", 0).offset
     for number in range(files):
         name = f"spill/keys-{number:06d}-000001.bin"
@@ -140,6 +148,49 @@ def read(folder: Path, files: int, partitions: int) -> list[float]:
     task = Task("partition", 1, Partition(partition=partitions // 2, spills="names.json"))
     assert len(read_partition(job_in(folder), task, RECORD)) == files
     return [time.monotonic() - start, peak() - before]
+
+
+def plan(folder: Path, files: int, partitions: int) -> list[float]:
+    """Every file a task, then every partition, through the task server of a cluster's executor."""
+    from pipeline.beam.run import run_tasks
+    from pipeline.beam.shuffle import run_shuffle
+    from pipeline.beam.task import Task
+
+    (folder / "spill").mkdir()
+    names = [f"spill/keys-{number:06d}-000001.bin" for number in range(files)]
+    for at, name in enumerate(names):  # links to one file, as many as a disk allows
+        if at % 50_000 == 0:
+            (folder / name).write_bytes(b"x" * 64)
+            first = folder / name
+        else:
+            (folder / name).hardlink_to(first)
+    job = job_in(folder)
+    run_tasks(job, "warm", [Task[JsonObject]("warm", 1, {})], spilled, executor=OneWorker())  # imports
+    before, start = peak(), time.monotonic()
+    tasks = [Task[JsonObject](f"keys-{at:06d}", 64, {"file": name}) for at, name in enumerate(names)]
+    results = run_tasks(job, "keys", tasks, spilled, executor=OneWorker())
+    spills = [file for result in results for file in result["spills"]]
+    run_shuffle(job, "join", spills, nothing, partitions=partitions, executor=OneWorker())
+    return [time.monotonic() - start, peak() - before]
+
+
+class OneWorker:
+    """An executor: the task server, with one worker in a process that only answers."""
+
+    def run(self, step: Any, tasks: Any, work: Any) -> None:
+        from pipeline.beam.task_server import TaskServer
+
+        named = getattr(importlib.import_module(Path(__file__).stem), work.__name__)
+        with TaskServer(step, tasks, named, host="127.0.0.1", progress=step.job.progress) as server:
+            code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pipeline.beam.task_client "
+            code += "import draw_tasks; draw_tasks(sys.argv[1], 'worker')"
+            with subprocess.Popen([sys.executable, "-c", code, server.place]):
+                server.settled.wait()
+        assert server.failure is None, server.failure
+
+
+def spilled(job: Any, task: Any) -> JsonObject:
+    return {"spills": [task.payload["file"]] if task.payload else []}
 
 
 def nothing(job: Any, task: Any) -> JsonObject:

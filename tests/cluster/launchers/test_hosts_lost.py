@@ -46,6 +46,13 @@ def steps_made(work: Path) -> int:
     return sum(1 for _ in paths[0].open()) if paths else 0
 
 
+def first_step_after(work: Path, start: float) -> tuple[int, float]:
+    """The first step that was made after a time, and when."""
+    [path] = work.glob("runs/*/metrics/pretrain.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return next((row["step"], row["time"]) for row in rows if row.get("time", 0.0) > start)
+
+
 def without_name_server(hosts: Hosts) -> None:
     for host in hosts.all:
         host.path("/mnt/resolv.conf").write_text(RESOLVER)
@@ -72,10 +79,10 @@ def test_a_host_that_is_cut_off_is_left_behind_and_counts_again_when_it_is_back(
                 wait_until(
                     lambda: run.poll() is not None or bool(events(work, "gang_recovered")), "recovery", timeout=200
                 )
-                [recovered] = events(work, "gang_recovered")
-                seconds = float(str(recovered["time"])) - cut_at
                 load = os.getloadavg()[0] / (os.cpu_count() or 1)
-                print(f"\ncut {victim.address} → new step after {seconds:.1f} s; load {load:.1f} a core: {recovered}")
+                [restarted] = events(work, "gang_restarted")
+                step, made_at = first_step_after(work, float(str(restarted["time"])))
+                print(f"\ncut {victim.address} → step {step} after {made_at - cut_at:.1f} s; load {load:.1f} a core")
                 assert run.wait(400) == 0, log.read_text(encoding="utf-8")
     except HostsUnavailable as error:
         pytest.skip(f"no hosts: {error}")

@@ -1,13 +1,23 @@
-"""The input of a training worker: one frozen dataclass, sent to the worker as JSON."""
+"""The input of a training worker: one frozen dataclass, sent to the worker as JSON.
+
+Where all workers see the same disk, the paths in it are those of the driver. Behind a URL the job itself is sent, and
+each worker makes its spec on its own host, where it opens the artifacts through the cache of that host.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.counts import StageCounts
+from pipeline.core.files import JsonObject, JsonValue, read_json
+from pipeline.core.job import Job
+from training.identity import EXTERNALS, MODEL_FOLDER
 from training.section import Pretrain
+from training.trainer.goodput import process_started
+
+RESULT, RESULT_STEP = "result.json", "train"  # what worker 0 leaves when training is done: a file, and in a draft
 
 # the fields that hold paths, which JSON has not
 PATHS = ("folder", "scratch", "metrics", "tokenizer")
@@ -21,7 +31,8 @@ class TrainingSpec:
     Results go to `folder`, live figures to `metrics`; stages share `scratch`. `train` and `validation` are
     shards of rows of `length` tokens, of which `digest` is the artifact's; `counts` are shards of co-occurrences.
     `languages`: training tokens by language. `started`: the Unix time at which the stage's process was created, 0 if it
-    has none. `externals`: folders of artifacts of other runs, by purpose.
+    has none. `externals`: folders of artifacts of other runs, by purpose. `attempt` and `fingerprint` name the
+    checkpoints; `store`: the URL of the store that keeps them, if they are not in `folder`.
     """
 
     stage: str
@@ -43,6 +54,9 @@ class TrainingSpec:
     counts_digest: str = ""
     externals: dict[str, Path] = field(default_factory=dict)
     started: float = 0.0
+    attempt: int = 1
+    fingerprint: str = ""
+    store: str = ""
 
     def to_dict(self) -> JsonObject:
         """The spec as JSON values."""
@@ -60,3 +74,61 @@ class TrainingSpec:
         options["externals"] = {name: Path(folder) for name, folder in options["externals"].items()}
         options["section"] = Pretrain.model_validate(options["section"])
         return cls(**options)
+
+
+def spec_of(job: Job) -> TrainingSpec:
+    """The spec of a worker on this host."""
+    inputs = job.inputs
+    tokens, tokenizer = inputs.single("tokens"), inputs.single("tokenizer").file("tokenizer.json")
+    return TrainingSpec(
+        stage=job.stage, section=_section_of(job), seed=job.params["seed"],
+        threads=job.cluster.threads, folder=job.folder, scratch=job.place.scratch, metrics=job.place.metrics,
+        progress=job.progress.address, tokenizer=tokenizer, vocabulary=vocabulary(read_json(tokenizer)),
+        length=tokens.manifest.params["length"], train=tuple(tokens.files("train/")),
+        validation=tuple(tokens.files("validation/")), digest=tokens.manifest.digest,
+        languages=_languages(tokens.manifest.counts), counts=tuple(inputs.files("counts", "parts/")),
+        counts_digest=inputs.single("counts").manifest.digest if "counts" in inputs else "",
+        externals={name: inputs.single(name).folder("") for name in EXTERNALS if name in inputs},
+        attempt=job.identity.attempt, fingerprint=job.identity.fingerprint,
+        store=job.place.store, started=process_started(),
+    )  # fmt: skip
+
+
+def worker_spec_of(job: Job) -> JsonObject:
+    """What a launcher sends to every worker; `job_and_spec` reads it."""
+    if not job.place.store:
+        return spec_of(job).to_dict()
+    section = _section_of(job).model_dump(mode="json")
+    return {"job": job.to_dict(), "section": section, "started": process_started()}
+
+
+def job_and_spec(value: Mapping[str, JsonValue]) -> tuple[Job | None, TrainingSpec]:
+    """The spec of this worker, and the job where its results go into the draft of a store behind a URL."""
+    if "job" not in value:
+        return None, TrainingSpec.from_dict(value)
+    job = Job.from_dict(value["job"])
+    return job, replace(spec_of(job), started=value["started"])
+
+
+def _section_of(job: Job) -> Pretrain:
+    """The section as the user wrote it, with an absolute model folder: workers may run in another directory."""
+    section = Pretrain.model_validate(job.section)
+    folders = [source["folder"] for source in job.sources if source["source"] == MODEL_FOLDER]
+    if not folders:
+        return section
+    model = section.model.model_copy(update={"options": {**section.model.options, "folder": folders[0]}})
+    return section.model_copy(update={"model": model})
+
+
+def _languages(counts: StageCounts) -> dict[str, int]:
+    """Training tokens by language; empty if the artifact does not count its splits."""
+    train = counts.get("splits", {}).get("train")
+    return {language: counts_of["tokens"] for language, counts_of in train["languages"].items()} if train else {}
+
+
+def vocabulary(tokenizer: JsonObject) -> int:
+    """One more than the largest id that a tokenizer.json can give."""
+    pieces = tokenizer["model"]["vocab"]
+    ids: list[int] = list(pieces.values() if isinstance(pieces, dict) else range(len(pieces)))
+    ids += [token["id"] for token in tokenizer.get("added_tokens", ())]
+    return 1 + max(ids)

@@ -19,16 +19,20 @@ from typing import Protocol, TypedDict, TypeVar
 import torch
 import torch.distributed as dist
 
+from pipeline.core.errors import Preempted
 from pipeline.core.files import JsonObject, JsonValue, read_json, replacing, write_json
 from pipeline.core.numerics import ModelNumerics
-from pipeline.core.shards import write_table
+from pipeline.core.shards import entry_of, write_table
 from training.engines import device as devices
-from training.spec import TrainingSpec
+from training.heartbeat import Heartbeat
+from training.spec import RESULT, RESULT_STEP, TrainingSpec, job_and_spec
+from training.stop_request import StopRequest
 from training.trainer.meter import Curve, Meter
 
 # the rendezvous file of a gang on one machine, if its launcher names one: a free port may be taken meanwhile
 STORE_FILE = "BLOOMERY_STORE_FILE"
-RESULT, CURVE, MODEL = "result.json", "curve.parquet", "model"
+CURVE, MODEL = "curve.parquet", "model"
+MODEL_FILES = tuple(f"{MODEL}/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json"))
 
 Report = Callable[[JsonObject], None]
 
@@ -50,6 +54,7 @@ class TrainingState(Protocol):
     curve: Curve
     numerics: ModelNumerics
     meter: Meter
+    stop: StopRequest
 
 
 State = TypeVar("State", bound=TrainingState)
@@ -75,8 +80,12 @@ class Trainer(Protocol[State]):
 
 
 def work(trainer: Trainer[State], value: Mapping[str, JsonValue], report: Report) -> None:
-    """Train as one of WORLD_SIZE workers; worker 0 writes model/, curve.parquet and result.json to `spec.folder`."""
-    spec = TrainingSpec.from_dict(value)
+    """Train as one of WORLD_SIZE workers; worker 0 writes model/, curve.parquet and result.json to the job's folder.
+
+    Behind a URL it also keeps them in the draft, for the driver.
+    """
+    Heartbeat().beat("start")
+    job, spec = job_and_spec(value)
     torch.set_num_threads(spec.threads)  # decides the last bits; never taken from the number of cores
     device = trainer.device()
     has_joined = _join(device)
@@ -84,11 +93,14 @@ def work(trainer: Trainer[State], value: Mapping[str, JsonValue], report: Report
         training = trainer.prepare(spec, device)
         first = training.done
         started = time.monotonic()
-        trainer.train(training)
+        with training.stop.listening():
+            trainer.train(training)
         seconds = time.monotonic() - started
         counts = trainer.save_model(training, spec.folder / MODEL)
         if counts is not None:
-            _write_results(spec, training, counts, seconds=seconds, first=first)
+            results = _write_results(spec, training, counts, seconds=seconds, first=first)
+            if job is not None:
+                job.draft.keep(RESULT_STEP, RESULT, results, [entry["path"] for entry in results["files"]])
         trainer.wait(training)  # gloo can abort a worker that exits while another still writes
         report({"step": training.done, "loss": training.curve.columns["loss"][-1]})
     finally:
@@ -98,11 +110,15 @@ def work(trainer: Trainer[State], value: Mapping[str, JsonValue], report: Report
 
 def main(trainer: Trainer[State]) -> None:
     """`python -m … SPEC.json`, alone or under torchrun."""
-    work(trainer, read_json(Path(sys.argv[1])), lambda figures: None)
+    try:
+        work(trainer, read_json(Path(sys.argv[1])), lambda figures: None)
+    except Preempted as error:
+        print(error, file=sys.stderr)
+        leave(error.exit_code)
     leave()
 
 
-def leave() -> None:
+def leave(code: int = 0) -> None:
     """End this process at once, after its work is done and written.
 
     In a normal shutdown, a worker of a group was seen to abort while Python and gloo were finalised ("terminate called
@@ -110,7 +126,7 @@ def leave() -> None:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def _join(device: torch.device) -> bool:
@@ -133,7 +149,7 @@ def _join(device: torch.device) -> bool:
 
 def _write_results(
     spec: TrainingSpec, training: TrainingState, counts: ModelCounts, *, seconds: float, first: int
-) -> None:
+) -> JsonObject:
     with replacing(spec.folder / MODEL / "tokenizer.json") as beside:
         shutil.copyfile(spec.tokenizer, beside)
     curve = write_table(spec.folder, CURVE, training.curve.table())
@@ -145,6 +161,7 @@ def _write_results(
     }  # fmt: skip
     result = {
         "counts": {**counts, "languages": spec.languages}, "numerics": training.numerics, "journal": journal,
-        "curve": curve.to_dict(),
+        "files": [curve.to_dict(), *(entry_of(spec.folder, path).to_dict() for path in MODEL_FILES)],
     }  # fmt: skip
     write_json(spec.folder / RESULT, result)  # written last: its presence means that the results are complete
+    return result

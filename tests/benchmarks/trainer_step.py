@@ -25,6 +25,8 @@ from training.families import order_of
 from training.models.base import Model
 from training.objectives.base import LossModule, Objective
 from training.section import Precision, Pretrain
+from training.trainer.checkpoint import Checkpoints
+from training.trainer.checkpoint_places import FolderPlace
 from training.trainer.feed import Feed
 from training.trainer.loop import TrainingRun, one_step
 from training.trainer.meter import Curve, SilentMeter
@@ -50,10 +52,11 @@ def trainer_step(
     module.carries = model.carries and order == "streams"
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
     setting = Setting(CPU, precision, optimizer, section.clip, cut.micro_batches, 0, 1)
-    engine = engines.ENGINES.create(Component(name="plain"), module, setting, {})
+    engine = engines.ENGINES.create(Component(name="plain"), module, setting)
     split = PackedRows(rows, np.full(len(rows), length, np.int32))
     feed = Feed(split, split, objective, (), order, cut.batch_rows, 17)
-    state = TrainingRun(section, cut, engine, feed, Curve(), SilentMeter(), Path(tempfile.gettempdir()), {}, 17)
+    checkpoints = Checkpoints(FolderPlace(Path(tempfile.gettempdir())), attempt=1, rank=0, keep=1)
+    state = TrainingRun(section, cut, engine, feed, Curve(), SilentMeter(), checkpoints, {}, 17)
     return lambda number: one_step(state)
 
 

@@ -19,7 +19,7 @@ def in_the_middle(workdir: Path, stage: str) -> bool:
     """A part of the stage is finished and the whole is not; a stage of one piece has at least begun."""
     drafts = workdir / "draft" / stage
     if stage == "pretrain":
-        return any(drafts.glob("*/attempt-*/checkpoints/*.json"))
+        return any(drafts.glob("*/attempt-*/checkpoints/*/*.json"))
     if stage in ("tokenizer", "evaluate", "export"):
         return any(drafts.glob("*/current"))
     return any(drafts.glob("*/attempt-*/tasks/*/*.json"))

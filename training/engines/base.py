@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.core.config import Section
-from training.engines.layout import EngineState, OwnedTensor, UnshardedState, unsharded
+from training.engines.layout import EngineState, OwnedTensor, SavedPieces, unsharded
 from training.engines.optimizer import Optimizer
 from training.engines.rules import UpdateRule
 from training.engines.section import Adamw, Muon
@@ -46,18 +46,11 @@ class Engine:
     optimizer: Optimizer
     owned: list[OwnedTensor]
 
-    def __init__(self, options: Section, loss_module: LossModule, setting: Setting, saved: UnshardedState) -> None:
-        """`saved`: the state of a checkpoint, from `join_states`; empty for a fresh start."""
+    def __init__(self, options: Section, loss_module: LossModule, setting: Setting) -> None:
         self.loss_module = loss_module.to(setting.device)
         self.model = loss_module.model
         self.options = options
         self.setting = setting
-        if saved:
-            # parameters that the objective does not train keep their initial values, and are in no checkpoint
-            weights = {name: state["weights"] for name, state in saved.items()}
-            keys = self.model.load_state_dict(weights, strict=False)
-            trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
-            assert not keys.unexpected_keys and not trained & set(keys.missing_keys)
         self.optimizer = Optimizer(
             self.model, self.model.kinds(), setting.optimizer, dtype=setting.dtype, clip=setting.clip,
             frozen=setting.frozen,
@@ -102,8 +95,36 @@ class Engine:
         parameters = self.model.named_parameters()
         return [OwnedTensor(p, (name,), unsharded(tuple(p.shape)), 0) for name, p in parameters if p.requires_grad]
 
-    def restore(self, saved: UnshardedState) -> None:
-        """Load the optimizer state of a checkpoint for the tensors that this worker owns."""
-        for owned in self.owned if saved else ():
-            keys = [key for key in saved[owned.names[0]] if key != "weights"]
-            self.optimizer.state[owned.tensor] = {key: owned.restore(saved, key) for key in keys}
+    def load(self, saved: SavedPieces) -> None:
+        """Load the weights and the optimizer's state of a checkpoint; every worker must call it.
+
+        Parameters that the objective does not train keep their initial values, and are in no checkpoint.
+        """
+        assert saved.names == {name for owned in self.owned for name in owned.names}
+        for owned, key, target in self.saved_tensors(saved):
+            owned.read_into(saved, key, target)
+
+    def load_copies(self, saved: SavedPieces) -> None:
+        """`load` where every worker owns everything: each reads some of the tensors, and sends them to the others."""
+        setting = self.setting
+        assert saved.names == {name for owned in self.owned for name in owned.names}
+        # the largest first, each to the worker with the least to read so far
+        tensors = list(self.saved_tensors(saved))
+        numbers_read = [0] * setting.world
+        reader: dict[int, int] = {}
+        for at in sorted(range(len(tensors)), key=lambda at: -tensors[at][2].numel()):
+            reader[at] = min(range(setting.world), key=numbers_read.__getitem__)
+            numbers_read[reader[at]] += tensors[at][2].numel()
+        for at, (owned, key, target) in enumerate(tensors):
+            if reader[at] == setting.rank:
+                owned.read_into(saved, key, target)
+        for at, (_, _, target) in enumerate(tensors if setting.world > 1 else ()):
+            dist.broadcast(target, src=reader[at])
+
+    def saved_tensors(self, saved: SavedPieces) -> Iterator[tuple[OwnedTensor, str, Tensor]]:
+        """What this worker owns: the tensors, what is saved of each, and where that belongs. In each the same order."""
+        for owned in self.owned:
+            for key in saved.keys(owned.names[0]):
+                if key != "weights":
+                    self.optimizer.state[owned.tensor][key] = torch.zeros_like(owned.tensor)
+                yield owned, key, owned.tensor.detach() if key == "weights" else self.optimizer.state[owned.tensor][key]

@@ -6,10 +6,10 @@ Muon step uses it to gather matrices and scatter updates; a checkpoint, to resum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -18,8 +18,17 @@ from torch import Tensor
 TensorShape = tuple[int, ...]
 LayoutPiece = tuple[int, int, int, int]
 """Index of the tensor, offset in the share, offset in the tensor, count."""
-UnshardedState = Mapping[str, Mapping[str, Tensor]]
-"""Parameter → "weights" or a state of the optimizer → unsharded tensor."""
+
+
+class StoredFlat(Protocol):
+    """A flat tensor in a checkpoint, of which any part can be read."""
+
+    def read_into(self, first: int, target: Tensor) -> None:
+        """Fill a flat tensor with the numbers from number `first` on."""
+
+
+StoredPiece = tuple[int, int, int, StoredFlat]
+"""Offset in the tensor, count, offset in the share, the share."""
 
 
 class TensorRecord(TypedDict):
@@ -35,6 +44,21 @@ class EngineState(TypedDict):
     """What a checkpoint holds of one worker's engine."""
 
     held: list[TensorRecord]
+
+
+class StoredRecord(TypedDict):
+    """A TensorRecord in a checkpoint."""
+
+    names: list[str]
+    shapes: list[list[int]]
+    pieces: list[list[int]]
+    values: dict[str, StoredFlat]
+
+
+class StoredState(TypedDict):
+    """An EngineState in a checkpoint."""
+
+    held: list[StoredRecord]
 
 
 @dataclass(frozen=True)
@@ -114,31 +138,48 @@ class OwnedTensor:
     def record(self, state: Mapping[str, Tensor]) -> TensorRecord:
         """For a checkpoint: values, the optimizer's state, and the pieces."""
         values = {"weights": self.tensor.detach(), **state}
-        flat = {key: value.reshape(-1).to("cpu") for key, value in values.items()}
+        flat = {key: value.reshape(-1) for key, value in values.items()}
         pieces = [list(piece) for piece in self.layout.pieces[self.worker]]
         shapes = [list(shape) for shape in self.layout.shapes]
         return {"names": list(self.names), "shapes": shapes, "pieces": pieces, "values": flat}
 
-    def restore(self, saved: UnshardedState, key: str) -> Tensor:
-        """This worker's share of a state from `join_states`."""
-        flat = self.layout.share_of([saved[name][key] for name in self.names], self.worker, self.tensor.reshape(-1))
-        return flat.view(self.tensor.shape)
+    def read_into(self, saved: SavedPieces, key: str, target: Tensor) -> None:
+        """Fill a tensor like this one with its share of a saved state; padding is left as it is."""
+        flat = target.view(-1)
+        for index, flat_offset, tensor_offset, count in self.layout.pieces[self.worker]:
+            saved.read_into(self.names[index], key, tensor_offset, flat[flat_offset : flat_offset + count])
 
 
-def join_states(states: Sequence[EngineState]) -> dict[str, dict[str, Tensor]]:
-    """{parameter: {"weights" | a state of the optimizer: tensor}} from the records of all workers of a checkpoint.
+class SavedPieces:
+    """The state of a checkpoint, of any number of workers and any engine; only the pieces asked for are read."""
 
-    Any number of workers, any engine. For a moment the complete state is in memory.
-    """
-    saved: dict[str, dict[str, Tensor]] = {}
-    for record in (record for state in states for record in state["held"]):
-        for index, flat_offset, tensor_offset, count in record["pieces"]:
-            name, shape = record["names"][index], record["shapes"][index]
-            for key, flat in record["values"].items():
-                tensor = saved.setdefault(name, {}).setdefault(key, torch.empty(shape))
-                values = flat[flat_offset : flat_offset + count]
-                tensor.view(-1)[tensor_offset : tensor_offset + count] = values
-    return saved
+    def __init__(self, states: Iterable[StoredState]) -> None:
+        """`states`: of every worker of the checkpoint."""
+        self._pieces: dict[str, dict[str, list[StoredPiece]]] = {}
+        for record in (record for state in states for record in state["held"]):
+            for index, flat_offset, tensor_offset, count in record["pieces"]:
+                keys = self._pieces.setdefault(record["names"][index], {})
+                for key, values in record["values"].items():
+                    keys.setdefault(key, []).append((tensor_offset, count, flat_offset, values))
+
+    @property
+    def names(self) -> set[str]:
+        """The parameters of the checkpoint."""
+        return set(self._pieces)
+
+    def keys(self, name: str) -> list[str]:
+        """What is saved of a parameter: "weights", and the states of the optimizer."""
+        return sorted(self._pieces[name], reverse=True)
+
+    def read_into(self, name: str, key: str, first: int, target: Tensor) -> None:
+        """Fill a flat tensor with the numbers of a parameter from number `first` on."""
+        filled = 0
+        for tensor_offset, count, flat_offset, values in self._pieces[name][key]:
+            low, high = max(first, tensor_offset), min(first + len(target), tensor_offset + count)
+            if low < high:
+                values.read_into(flat_offset + low - tensor_offset, target[low - first : high - first])
+                filled += high - low
+        assert filled == len(target), f"{name}: the checkpoint has no {key} of some of its numbers"
 
 
 @dataclass(frozen=True)

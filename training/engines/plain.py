@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from training.engines import section
 from training.engines.base import Engine, Setting
-from training.engines.layout import EngineState, UnshardedState
+from training.engines.layout import EngineState, SavedPieces
 from training.engines.optimizer import total_norm
 from training.objectives.base import LossModule, Tensors
 
@@ -20,14 +20,11 @@ class Plain(Engine):
 
     name = "plain"
 
-    def __init__(
-        self, options: section.Plain, loss_module: LossModule, setting: Setting, saved: UnshardedState
-    ) -> None:
-        super().__init__(options, loss_module, setting, saved)
+    def __init__(self, options: section.Plain, loss_module: LossModule, setting: Setting) -> None:
+        super().__init__(options, loss_module, setting)
         self.module: nn.Module = self.loss_module
         # every worker has the same: one copy in a checkpoint is enough
         self.owned = self.unsharded_parameters()
-        self.restore(saved)
         # On a CPU the gradients of every micro-batch are reduced, as in ZeRO 2 and 3: the order of a sum decides its
         # last bits, and so the engines agree to the bit. On GPUs, where they cannot, each worker first sums its own.
         self.sums_locally = setting.world == 1 or setting.device.type != "cpu"
@@ -85,6 +82,9 @@ class Plain(Engine):
         self.optimizer.step()
         self.optimizer.zero_grad()
         return norm, rate
+
+    def load(self, saved: SavedPieces) -> None:
+        self.load_copies(saved)
 
     def state(self) -> EngineState:
         return {"held": []} if self.setting.rank else super().state()

@@ -1,8 +1,8 @@
 """DeepSpeed ZeRO: the only file that imports it. Weights are fp32; our own optimizer updates its flat shares (README).
 
 Nothing is compiled: the one operation that DeepSpeed builds at start is for inference only and is switched off, and
-Muon is ours. Only `_owned_tensors` reads DeepSpeed's internals (the flat shares and their order); its version is
-pinned, and tests compare every stage with the plain engine.
+Muon is ours. Only `_owned_tensors` and `_spread_weights` read DeepSpeed's internals (the flat shares, their order, and
+how weights follow them); its version is pinned, and tests compare every stage with the plain engine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pipeline.core.files import JsonObject
 from training.engines.base import Engine, Setting
-from training.engines.layout import EngineState, LayoutPartition, OwnedTensor, UnshardedState, sliced, striped
+from training.engines.layout import EngineState, LayoutPartition, OwnedTensor, SavedPieces, sliced, striped
 from training.engines.optimizer import total_norm
 from training.engines.section import Zero as Options
 from training.objectives.base import LossModule, Tensors
@@ -36,8 +36,8 @@ class Zero(Engine):
 
     options: Options
 
-    def __init__(self, options: Options, loss_module: LossModule, setting: Setting, saved: UnshardedState) -> None:
-        super().__init__(options, loss_module, setting, saved)
+    def __init__(self, options: Options, loss_module: LossModule, setting: Setting) -> None:
+        super().__init__(options, loss_module, setting)
         trained = [p for p in self.loss_module.parameters() if p.requires_grad]
         self.module, *_ = deepspeed_for(setting.device).initialize(
             model=self.loss_module, model_parameters=trained, optimizer=self.optimizer,
@@ -50,7 +50,6 @@ class Zero(Engine):
             self.optimizer.partitions = {
                 id(owned.tensor): LayoutPartition(owned.layout, setting.rank) for owned in self.owned
             }
-        self.restore(saved)
 
     def forward(self, batch: Tensors) -> Tensor:
         with self.autocast():
@@ -73,6 +72,13 @@ class Zero(Engine):
             self.optimizer.norm = lambda: norm
         self.module.step()
         return self.optimizer.norm(), rate
+
+    def load(self, saved: SavedPieces) -> None:
+        if not self.options.stage:
+            self.load_copies(saved)
+            return
+        super().load(saved)
+        _spread_weights(self.module, self.options.stage)
 
     def state(self) -> EngineState:
         copies = self.options.stage == 0 and self.setting.rank > 0
@@ -151,8 +157,20 @@ def _config(stage: int, setting: Setting) -> JsonObject:
     }
 
 
+def _spread_weights(module: DeepSpeedEngine, stage: int) -> None:
+    """Copy the fp32 shares of all workers into the weights that compute, as DeepSpeed does after a step."""
+    optimizer = module.optimizer
+    if stage < 3:
+        optimizer.update_lp_params()
+        return
+    optimizer._partition_all_parameters()
+    for group in range(len(optimizer.fp16_groups)):
+        optimizer._reassign_or_swap_out_partitioned_parameters(group)
+    optimizer._post_step(set())  # gathers the small parameters that every worker keeps complete
+
+
 def _owned_tensors(module: DeepSpeedEngine, stage: int, setting: Setting) -> list[OwnedTensor]:
-    """The flat fp32 shares of this worker and their layouts. The only function that reads DeepSpeed's internals."""
+    """The flat fp32 shares of this worker and their layouts."""
     optimizer = module.optimizer
     names = {id(p): name for name, p in module.module.model.named_parameters()}
     owned = []

@@ -12,7 +12,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject, read_json
 from training.models.base import Model, build
 from training.models.saved import CONFIG, read_weights
-from training.trainer import checkpoint
+from training.trainer import random_state
 from training.trainer.embeddings import transfer_embeddings
 
 EMBEDDING = "embed.weight"
@@ -20,7 +20,7 @@ EMBEDDING = "embed.weight"
 
 def first_model(family: str, options: JsonObject, *, vocabulary: int, context: int, seed: int) -> Model:
     """The model with the weights of a seed: the same in every worker, for any number of workers."""
-    checkpoint.seed(seed, 0)
+    random_state.seed(seed, 0)
     return build(family, options, vocabulary=vocabulary, context=context)
 
 

@@ -1,10 +1,13 @@
-"""The training loop: one step, and periodic validation and checkpoints."""
+"""The training loop: one step, and periodic validation and checkpoints.
+
+What the workers must agree on besides (whether one was asked to end, whether the files of the last checkpoint have
+arrived) is summed with the number of targets of each step, and read with its loss: no further call, no further wait.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,8 +17,11 @@ from pipeline.core.numerics import ModelNumerics
 from training import finite
 from training.engines.base import Engine
 from training.engines.optimizer import factor
+from training.heartbeat import Heartbeat
 from training.section import Pretrain
-from training.trainer import batches, checkpoint
+from training.stop_request import StopRequest, preempted
+from training.trainer import batches
+from training.trainer.checkpoint import Checkpoints
 from training.trainer.feed import Feed
 from training.trainer.meter import Curve, Meter
 from training.trainer.step_plan import StepPlan
@@ -23,7 +29,10 @@ from training.trainer.step_plan import StepPlan
 
 @dataclass
 class TrainingRun:
-    """The state of a worker's run; `done` steps are finished."""
+    """The state of a worker's run; `done` steps are finished, the last checkpoint is of step `saved`.
+
+    Training waited `save_seconds` for it. `must_end`: a worker was asked to end before the last step began.
+    """
 
     section: Pretrain
     plan: StepPlan
@@ -31,14 +40,33 @@ class TrainingRun:
     feed: Feed
     curve: Curve
     meter: Meter
-    folder: Path
+    checkpoints: Checkpoints
     numerics: ModelNumerics
     seed: int
     done: int = 0
+    saved: int = 0
+    save_seconds: float = 0.0
+    must_end: bool = False
+    stop: StopRequest = field(default_factory=StopRequest)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    stage: str = "pretrain"
+
+    def carried_rows(self) -> list[torch.Tensor]:
+        """The recurrent states of this worker's rows, without empty ones: tensors of rows × layers × width."""
+        carried = self.engine.loss_module.carried
+        slots = [carried[slot] for slot in sorted(carried)]
+        first = self.engine.setting.rank * self.plan.worker_rows
+        own_rows = max(0, min(self.plan.worker_rows, self.plan.batch_rows - first))
+        return [
+            torch.cat(tensors, dim=1)[:, :own_rows].transpose(0, 1).contiguous() for tensors in zip(*slots, strict=True)
+        ]
 
 
 def train(run: TrainingRun) -> None:
-    """Train from step `done` to the last step. The step alone is the position in the data."""
+    """Train from step `done` to the last step. The step alone is the position in the data.
+
+    Raises: Preempted when a worker was asked to end; every worker has saved then.
+    """
     run.meter.begin(run.curve)
     goodput = run.meter.goodput
     while run.done < run.plan.steps:
@@ -47,6 +75,7 @@ def train(run: TrainingRun) -> None:
         # periodically: the loss on text that is never trained on
         if run.plan.validates(run.done):
             goodput.begin("validation")
+            run.heartbeat.beat("validate", run.done)
             held_out = validation_loss(run)
             run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.TRAINER))
         run.meter.show(run.curve.last())
@@ -55,7 +84,10 @@ def train(run: TrainingRun) -> None:
         if run.plan.saves(run.done):
             goodput.begin("checkpoint")
             save(run)
+        if run.must_end and run.done < run.plan.steps:
+            end_early(run)
         goodput.finished(run.done, last=run.done == run.plan.steps)
+    run.heartbeat.beat("save", run.done)
     goodput.begin("checkpoint")
     check_weights(run)
     run.meter.close()
@@ -76,9 +108,15 @@ def one_step(run: TrainingRun) -> None:
     """Every worker accumulates the gradient of its rows, the gradients are summed, and the weights are updated once."""
     engine, plan, setting, loss_module = run.engine, run.plan, run.engine.setting, run.engine.loss_module
     run.meter.goodput.begin("data_wait", step=run.done)
+    run.heartbeat.beat("data", run.done)
     batch, targets = run.feed.batch(run.done, setting.device, rank=setting.rank, worker_rows=plan.worker_rows)
     run.meter.goodput.begin("compute", step=run.done)
-    target_count = engine.total(targets.float().to(setting.device)).clamp_min(1)
+    run.heartbeat.beat("wait", run.done)
+    # whole numbers: their sum is the same in any order
+    counts = torch.tensor([targets.item(), run.stop.requested, not run.checkpoints.has_arrived], dtype=torch.float32)
+    counts = engine.total(counts.to(setting.device))
+    target_count = counts[0].clamp_min(1)
+    run.heartbeat.beat("compute", run.done)
     if run.feed.begins_streams(run.done):
         loss_module.carried.clear()
 
@@ -95,13 +133,16 @@ def one_step(run: TrainingRun) -> None:
     numbers = run.feed.numbers(run.done)
     run.done += 1
     # one host-device sync a step: the loss and the norm are read here and nowhere else
-    mean = (engine.total(loss) / target_count).item()
+    mean, must_end, still_uploading = torch.stack([engine.total(loss) / target_count, counts[1], counts[2]]).tolist()
     gradient_norm = norm.item()
     finite.checked(mean, "the loss", step=run.done, advice=finite.TRAINER)
     finite.checked(gradient_norm, "the norm of the gradient", step=run.done, advice=finite.TRAINER)
     run.curve.add(
         step=run.done, loss=mean, learning_rate=rate, gradient_norm=gradient_norm, rows=batches.fingerprint(numbers)
     )
+    run.must_end = must_end > 0
+    if not still_uploading and (size := run.checkpoints.complete()):
+        run.meter.saved(run.saved, size_bytes=size, seconds=run.save_seconds)
 
 
 @torch.no_grad()
@@ -125,18 +166,35 @@ def validation_loss(run: TrainingRun) -> float:
 
 
 def save(run: TrainingRun) -> None:
-    """Write a checkpoint after `done` steps: every worker writes its file, then worker 0 marks it as complete."""
+    """Write a checkpoint after `done` steps: every worker its file. It is complete once all have arrived."""
+    run.heartbeat.beat("save", run.done)
     began = time.monotonic()
     check_weights(run)
-    setting = run.engine.setting
-    curve = {"curve": run.curve.columns, "goodput": run.meter.goodput.saved()} if setting.rank == 0 else {}
-    carried = {slot: [t.cpu() for t in state] for slot, state in sorted(run.engine.loss_module.carried.items())}
-    state = {"engine": run.engine.state(), "carried": carried, **curve}
-    checkpoint.write(run.folder, run.done, setting.rank, state)
-    if setting.world > 1:
-        dist.barrier()
-    if setting.rank == 0:
-        size = checkpoint.finish(
-            run.folder, run.done, world=setting.world, numerics=run.numerics, keep=run.section.keep
-        )
-        run.meter.saved(run.done, size_bytes=size, seconds=time.monotonic() - began)
+    rank = run.engine.setting.rank
+    state = {"engine": run.engine.state(), "carried": run.carried_rows()}
+    if not rank:
+        state |= {"curve": run.curve.columns, "goodput": run.meter.goodput.saved()}
+    size = run.checkpoints.save(run.done, state, numerics=run.numerics, gather=gather)
+    run.saved, run.save_seconds = run.done, time.monotonic() - began
+    if run.checkpoints.is_complete:
+        run.meter.saved(run.saved, size_bytes=size, seconds=run.save_seconds)
+
+
+def end_early(run: TrainingRun) -> None:
+    """A worker was asked to end: save, wait until the checkpoint is complete, and end in every worker.
+
+    Raises: Preempted, always.
+    """
+    if run.saved != run.done:
+        save(run)
+    run.checkpoints.wait(gather)
+    run.meter.close()
+    raise preempted(run.stage, run.done)
+
+
+def gather(number: int) -> list[int]:
+    """The numbers of all workers, by rank."""
+    numbers = [number] * dist.get_world_size()
+    if len(numbers) > 1:
+        dist.all_gather_object(numbers, number)
+    return numbers

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from pipeline.core.errors import UserError
 from pipeline.core.numerics import ModelNumerics
@@ -15,26 +17,28 @@ from training import augment, engines, objectives
 from training.batch_size import uneven_batch
 from training.engines import device as devices
 from training.engines.base import Setting
-from training.engines.layout import join_states
+from training.engines.layout import SavedPieces
 from training.families import order_of
 from training.models.base import Model, RecurrentState
 from training.objectives.base import LossModule, Objective
 from training.section import Pretrain
 from training.spec import TrainingSpec
-from training.trainer import checkpoint, initial
-from training.trainer.checkpoint import Checkpoint, SavedState
+from training.trainer import initial, random_state
+from training.trainer.checkpoint import Checkpoint, Checkpoints, SavedCheckpoint
+from training.trainer.checkpoint_places import place_of
 from training.trainer.feed import Feed
 from training.trainer.initial import EMBEDDING, first_model
 from training.trainer.loop import TrainingRun
 from training.trainer.meter import Curve, Meter, SilentMeter, goodput_of
 from training.trainer.packed_rows import split_rows
 from training.trainer.resume import restore_progress
+from training.trainer.state_file import StoredTensor
 from training.trainer.step_plan import StepPlan, plan_steps
 
 
 def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
     """Everything that `loop.train` needs; every worker calls it."""
-    section, folder, seed = spec.section, spec.folder, spec.seed
+    section, seed = spec.section, spec.seed
     rank, world = dist.get_rank(), dist.get_world_size()
     goodput = goodput_of(spec, device, rank)
     precision = devices.precision(section.precision, device)
@@ -49,22 +53,23 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
                                                steps=steps.steps, batch_tokens=section.batch_tokens)  # fmt: skip
     if cost := uneven_batch(section, length=spec.length, workers=world):
         meter.note(cost)
-    saved = _usable_checkpoint(folder, numerics, meter)
-    states = [saved.load(index) for index in range(saved.world)] if saved else []
+    checkpoints = Checkpoints(place_of(spec), attempt=spec.attempt, rank=rank, keep=section.keep)
+    usable = _usable_checkpoint(checkpoints, numerics, meter)
 
     loss_module = LossModule(_first_model(spec, objective, meter), objective)
     loss_module.carries = loss_module.model.carries and feed.order == "streams"
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
     frozen = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
     setting = Setting(device, precision, optimizer, section.clip, steps.micro_batches, rank, world, frozen)
-    weights = join_states([state["engine"] for state in states])
-    engine = engines.ENGINES.create(section.engine, loss_module, setting, weights)
+    engine = engines.ENGINES.create(section.engine, loss_module, setting)
 
-    run = TrainingRun(section, steps, engine, feed, Curve(), meter, folder, numerics, seed)
-    checkpoint.seed(seed, 1 + rank)
-    goodput.resume(states[0].get("goodput") if states else None)
-    if saved:
-        _resume(run, saved, states)
+    run = TrainingRun(section, steps, engine, feed, Curve(), meter, checkpoints, numerics, seed, stage=spec.stage)
+    random_state.seed(seed, 1 + rank)
+    if usable:
+        run.heartbeat.beat("load")
+        _resume(run, checkpoints.saved(usable))
+    else:
+        goodput.resume(None)
     return run
 
 
@@ -122,8 +127,14 @@ def _numerics(section: Pretrain, plan: StepPlan, device: torch.device, threads: 
     return {**own, "device": " + ".join(device_names)}
 
 
-def _usable_checkpoint(folder: Path, numerics: ModelNumerics, meter: Meter) -> Checkpoint | None:
-    saved = checkpoint.newest(folder)
+def _usable_checkpoint(checkpoints: Checkpoints, numerics: ModelNumerics, meter: Meter) -> Checkpoint | None:
+    """The checkpoint to resume from: worker 0 selects it for all."""
+    selected = [None if checkpoints.rank else checkpoints.newest()]
+    if dist.get_world_size() > 1:
+        dist.broadcast_object_list(selected, src=0)
+    (saved,) = selected
+    if checkpoints.has_earlier_release:
+        meter.note("restarts from step 0: the checkpoints are of an earlier release, which this one does not read")
     if saved and saved.numerics["precision"] != numerics["precision"]:
         # the number of steps may depend on the precision, so a run cannot continue in another one
         meter.note(f"restarts from step 0: the checkpoint was computed in {saved.numerics['precision']}")
@@ -131,31 +142,47 @@ def _usable_checkpoint(folder: Path, numerics: ModelNumerics, meter: Meter) -> C
     return saved
 
 
-def _resume(run: TrainingRun, saved: Checkpoint, states: list[SavedState]) -> None:
-    """Continue after the checkpoint's last step; the engine has its weights already."""
-    restore_progress(run, saved, states[0]["curve"])
+def _resume(run: TrainingRun, saved: SavedCheckpoint) -> None:
+    """Continue after the checkpoint's last step, from what this worker needs of its files."""
+    states = [saved.load(rank) for rank in range(saved.world)]
+    run.engine.load(SavedPieces(state["engine"] for state in states))
     rank, world = run.engine.setting.rank, run.engine.setting.world
-    run.engine.loss_module.carried = _carried_states(run, states)
+    restore_progress(run, saved, None if rank else states[0]["curve"])
+    run.meter.goodput.resume(states[0].get("goodput"))
+    run.saved = saved.step
+    run.engine.loss_module.carried = _carried_states(run, [state["carried"] for state in states])
     if saved.world == world:
-        checkpoint.set_random_state(states[rank]["random"])
+        state = dict(states[rank]["random"])
+        random_state.set_random_state({name: _loaded(value) for name, value in state.items()})
     else:
-        checkpoint.seed(run.seed + saved.step, 1 + rank)
+        random_state.seed(run.seed + saved.step, 1 + rank)
 
 
-def _carried_states(run: TrainingRun, states: list[SavedState]) -> dict[int, RecurrentState]:
-    """The recurrent states of this worker's streams, cut for its micro-batches, whoever carried them before."""
-    parts = [state["carried"][slot] for state in states for slot in sorted(state["carried"])]
-    if not parts:
+def _loaded(value: Any) -> Any:
+    return value.load() if isinstance(value, StoredTensor) else value
+
+
+def _carried_states(run: TrainingRun, carried: list[list[StoredTensor]]) -> dict[int, RecurrentState]:
+    """The recurrent states of this worker's rows, cut for its micro-batches, whoever carried them before."""
+    if not carried[0]:
         return {}
     plan, setting = run.plan, run.engine.setting
-    # layers, rows of the batch, H: without the empty rows of the workers that saved them, with those of these workers
-    batch_states = [torch.cat(tensors, dim=1)[:, : plan.batch_rows] for tensors in zip(*parts, strict=True)]
-    batch_states = [torch.nn.functional.pad(state, (0, 0, 0, plan.empty_rows)) for state in batch_states]
-    first = setting.rank * plan.micro_batches
+    first = setting.rank * plan.worker_rows
+    states = [_rows_of(parts, first, plan.worker_rows).to(setting.device) for parts in zip(*carried, strict=True)]
     return {
-        slot: [
-            state[:, (first + slot) * plan.micro_rows :][:, : plan.micro_rows].to(setting.device)
-            for state in batch_states
-        ]
+        slot: [state[:, slot * plan.micro_rows :][:, : plan.micro_rows].contiguous() for state in states]
         for slot in range(plan.micro_batches)
     }
+
+
+def _rows_of(parts: Sequence[StoredTensor], first: int, count: int) -> Tensor:
+    """Rows of a batch's state (layers, rows, width) from its parts, each rows × layers × width; zero beyond its end."""
+    _, layers, width = parts[0].shape
+    rows = torch.zeros(count, layers, width, dtype=parts[0].dtype)
+    place = 0
+    for part in parts:
+        low, high = max(first, place), min(first + count, place + part.shape[0])
+        if low < high:
+            part.read_into((low - place) * layers * width, rows[low - first : high - first].view(-1))
+        place += part.shape[0]
+    return rows.transpose(0, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from pipeline.core.numerics import ModelNumerics, resumed, without_earlier
-from training.trainer.checkpoint import Checkpoint
+from training.trainer.checkpoint import SavedCheckpoint
 from training.trainer.meter import Curve, CurveColumns, Meter
 
 
@@ -18,8 +18,8 @@ class ResumableRun(Protocol):
     numerics: ModelNumerics
 
 
-def restore_progress(run: ResumableRun, saved: Checkpoint, columns: CurveColumns) -> None:
-    """Set the run to the checkpoint's step and curve.
+def restore_progress(run: ResumableRun, saved: SavedCheckpoint, columns: CurveColumns | None) -> None:
+    """Set the run to the checkpoint's step and curve; workers that do not write the curve begin an empty one.
 
     If this run computes in other numerics than the checkpoint, a note says what changed, and the earlier numerics are
     kept for the model's manifest.

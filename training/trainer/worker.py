@@ -18,6 +18,7 @@ from training import engines, objectives, worker
 from training.engines import device as devices
 from training.finite import check_saved
 from training.models.saved import save_weights
+from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import loop
 from training.trainer.prepare import prepare
@@ -59,7 +60,7 @@ def work(spec: Mapping[str, JsonValue], report: worker.Report) -> None:
 
 def preload(spec: JsonObject) -> None:
     """Import what a worker of this spec will need, in the process that workers are forked from."""
-    section = TrainingSpec.from_dict(spec).section
+    section = Pretrain.model_validate(spec["section"])
     engines.ENGINES.load(section.engine.name)
     objectives.OBJECTIVES.load(section.objective.name)
     if section.engine.name == "zero":

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,8 +15,11 @@ import torch
 from pipeline.core.numerics import ModelNumerics
 from training import finite, keyed_rng
 from training.engines.optimizer import factor
+from training.heartbeat import Heartbeat
 from training.section import Pretrain
-from training.trainer import batches, checkpoint
+from training.stop_request import StopRequest, preempted
+from training.trainer import batches
+from training.trainer.checkpoint import Checkpoints
 from training.trainer.meter import Curve, Meter
 from training.vectors.base import KEYS, Block, Learner
 from training.vectors.shared_tables import SharedTables
@@ -28,23 +30,36 @@ SHOW_EVERY_S = 0.2
 
 @dataclass
 class VectorRun:
-    """The state of a worker's run: `done` steps are finished, `shown` of them were shown, the last at `shown_at`."""
+    """The state of a worker's run: `done` steps are finished, `shown` of them were shown, the last at `shown_at`.
+
+    The last checkpoint is of step `saved`, and training waited `save_seconds` for it. `must_end`: a worker was asked to
+    end in the last step.
+    """
 
     section: Pretrain
     learner: Learner
     shared_tables: SharedTables
     curve: Curve
     meter: Meter
-    folder: Path
+    checkpoints: Checkpoints
     numerics: ModelNumerics
     seed: int
     done: int = 0
+    saved: int = 0
+    save_seconds: float = 0.0
+    must_end: bool = False
     shown: int = 0
     shown_at: float = -math.inf
+    stop: StopRequest = field(default_factory=StopRequest)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    stage: str = "pretrain"
 
 
 def train(run: VectorRun) -> None:
-    """Train from step `done` to the last step. The step alone is the position in the data."""
+    """Train from step `done` to the last step. The step alone is the position in the data.
+
+    Raises: Preempted when a worker was asked to end; what was learned is saved then.
+    """
     plan, hosts = run.learner.plan, run.shared_tables.hosts
     run.meter.begin(run.curve)
     goodput = run.meter.goodput
@@ -55,6 +70,7 @@ def train(run: VectorRun) -> None:
         # periodically: the held-out loss. Other workers may continue, since the tables do not change meanwhile
         if plan.validates(run.done) and run.learner.held_out and hosts.rank == 0:
             goodput.begin("validation")
+            run.heartbeat.beat("validate", run.done)
             held_out = validation_loss(run)
             run.curve.validated(finite.checked(held_out, "the held-out loss", step=run.done, advice=finite.VECTORS))
         show_step(run)
@@ -63,7 +79,10 @@ def train(run: VectorRun) -> None:
         if plan.saves(run.done):
             goodput.begin("checkpoint")
             save(run)
+        if run.must_end and run.done < plan.steps:
+            end_early(run)
         goodput.finished(run.done, last=run.done == plan.steps)
+    run.heartbeat.beat("save", run.done)
     goodput.begin("checkpoint")
     if hosts.rank == 0:
         check_tables(run)
@@ -84,6 +103,7 @@ def one_step(run: VectorRun) -> None:
     """Every worker updates its blocks' copies of the vectors, then the changes of all are merged."""
     learner, shared_tables, goodput = run.learner, run.shared_tables, run.meter.goodput
     goodput.begin("data_wait", step=run.done)
+    run.heartbeat.beat("compute", run.done)
     numbers = learner.numbers(run.done)
     cuts = np.arange(1, shared_tables.blocks) * len(numbers) // shared_tables.blocks
     block_numbers = np.split(numbers, cuts)
@@ -96,10 +116,13 @@ def one_step(run: VectorRun) -> None:
         goodput.begin("compute", step=run.done)
         shared_tables.copy_out(block)
         summed_loss, items = learner.update(shared_tables.buffers[block], rate=rate, loss_every=learner.loss_every)
-        shared_tables.finish_block(block, summed_loss, items)
-    loss, items = shared_tables.merge(rate)
+        shared_tables.finish_block(block, summed_loss, items, must_end=run.stop.requested)
+    run.heartbeat.beat("wait", run.done)
+    loss, items, run.must_end = shared_tables.merge(rate)
 
     run.done += 1
+    if run.shared_tables.hosts.rank == 0 and run.checkpoints.has_arrived and (size := run.checkpoints.complete()):
+        run.meter.saved(run.saved, size_bytes=size, seconds=run.save_seconds)
     mean = finite.checked(loss / max(items, 1), "the loss", step=run.done, advice=finite.VECTORS)
     run.curve.add(step=run.done, loss=mean, learning_rate=rate, rows=batches.fingerprint(numbers))
 
@@ -130,14 +153,35 @@ def show_step(run: VectorRun) -> None:
 
 def save(run: VectorRun) -> None:
     """Write a checkpoint after `done` steps. Worker 0 writes all of it; the others wait at the next barrier."""
+    run.heartbeat.beat("save", run.done)
     hosts = run.shared_tables.hosts
     if hosts.rank == 0:
         began = time.monotonic()
         check_tables(run)
         tables = {name: torch.from_numpy(run.shared_tables.memory[name]) for name in run.shared_tables.tables}
         state = {"tables": tables, "curve": run.curve.columns, "goodput": run.meter.goodput.saved()}
-        checkpoint.write(run.folder, run.done, 0, state)
-        size = checkpoint.finish(run.folder, run.done, world=1, numerics=run.numerics, keep=run.section.keep)
-        run.meter.saved(run.done, size_bytes=size, seconds=time.monotonic() - began)
+        size = run.checkpoints.save(run.done, state, numerics=run.numerics, gather=_alone)
+        run.save_seconds = time.monotonic() - began
+        if run.checkpoints.is_complete:
+            run.meter.saved(run.done, size_bytes=size, seconds=run.save_seconds)
+    run.saved = run.done
     if run.shared_tables.updates_in_place:
         hosts.barrier()  # the next step would change what is being written
+
+
+def end_early(run: VectorRun) -> None:
+    """A worker was asked to end: save, wait until the checkpoint is complete, and end in every worker.
+
+    Raises: Preempted, always.
+    """
+    if run.saved != run.done:
+        save(run)
+    if run.shared_tables.hosts.rank == 0:
+        run.checkpoints.wait(_alone)
+    run.meter.close()
+    raise preempted(run.stage, run.done)
+
+
+def _alone(number: int) -> list[int]:
+    """Worker 0 writes all files."""
+    return [number]

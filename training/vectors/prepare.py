@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 import torch
+import torch.distributed as dist
 
 from pipeline.core.errors import UserError
 from pipeline.core.numerics import ModelNumerics
@@ -14,7 +15,8 @@ from pipeline.core.progress import Progress
 from training.engines import device as devices
 from training.section import Pretrain
 from training.spec import TrainingSpec
-from training.trainer import checkpoint
+from training.trainer.checkpoint import Checkpoint, Checkpoints, SavedCheckpoint
+from training.trainer.checkpoint_places import place_of
 from training.trainer.meter import Curve, Meter, SilentMeter, goodput_of
 from training.trainer.packed_rows import PackedRows, split_rows
 from training.trainer.resume import restore_progress
@@ -44,10 +46,13 @@ def prepare(spec: TrainingSpec, hosts: Hosts) -> VectorRun:
         batch_tokens=section.batch_tokens,
     )  # fmt: skip
     shared_tables = SharedTables(learner.tables, blocks=blocks, hosts=hosts, scratch=spec.scratch)
-    run = VectorRun(section, learner, shared_tables, Curve(), meter, spec.folder, _numerics(section), spec.seed)
-    saved = checkpoint.newest(run.folder)
+    checkpoints = Checkpoints(place_of(spec), attempt=spec.attempt, rank=hosts.rank, keep=section.keep)
+    numerics = _numerics(section)
+    run = VectorRun(section, learner, shared_tables, Curve(), meter, checkpoints, numerics, spec.seed, stage=spec.stage)
+    saved = _newest(checkpoints, hosts)
     if saved:
-        _resume(run, saved)
+        run.heartbeat.beat("load")
+        _resume(run, checkpoints.saved(saved))
     else:
         goodput.resume(None)
     if not saved and hosts.is_leader:
@@ -64,11 +69,19 @@ def _numerics(section: Pretrain) -> ModelNumerics:
     }  # fmt: skip
 
 
-def _resume(run: VectorRun, saved: checkpoint.Checkpoint) -> None:
+def _newest(checkpoints: Checkpoints, hosts: Hosts) -> Checkpoint | None:
+    """The checkpoint to resume from: worker 0 selects it for all."""
+    selected = [None if hosts.rank else checkpoints.newest()]
+    dist.broadcast_object_list(selected, src=0, group=hosts.all_workers)
+    return selected[0]
+
+
+def _resume(run: VectorRun, saved: SavedCheckpoint) -> None:
     """Load the tables, the curve and the position of a checkpoint: worker 0's file has all of them."""
     state = saved.load(0)
     if run.shared_tables.hosts.is_leader:
         for name, table in run.shared_tables.matrices().items():
-            table[:] = state["tables"][name].numpy()[:, : table.shape[1]]
-    restore_progress(run, saved, state["curve"])
+            table[:] = state["tables"][name].load().numpy()[:, : table.shape[1]]
+    restore_progress(run, saved, None if run.shared_tables.hosts.rank else state["curve"])
+    run.saved = saved.step
     run.meter.goodput.resume(state.get("goodput"))

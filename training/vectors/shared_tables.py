@@ -57,19 +57,25 @@ class SharedTables:
             else:
                 kernels.copy_out(table.reshape(-1), stride, buffer.members, buffer.count, buffer.copies)
 
-    def finish_block(self, block: int, summed_loss: float, items: int) -> None:
-        """Record that a block is computed: replace the copies by their differences from the tables."""
-        self.memory["losses"][block] = (summed_loss, items)
+    def finish_block(self, block: int, summed_loss: float, items: int, *, must_end: bool) -> None:
+        """Record that a block is computed: replace the copies by their differences from the tables.
+
+        `must_end`: its worker was asked to end.
+        """
+        self.memory["losses"][block] = (summed_loss, items, must_end)
         for index, (name, buffer) in enumerate(self.buffers[block].items()):
             self.memory["counts"][block, index] = buffer.count
             if not self.tables[name].disjoint:
                 table, stride = self.memory[name], self.tables[name].stride
                 kernels.compare(table.reshape(-1), stride, buffer.members, buffer.count, buffer.copies)
 
-    def merge(self, rate: float) -> tuple[float, int]:
-        """Wait for every block, add all changes to the tables, and wait again; returns the summed loss and items."""
+    def merge(self, rate: float) -> tuple[float, int, bool]:
+        """Wait for every block, add all changes to the tables, and wait again.
+
+        Returns the summed loss, the items, and whether a worker must end.
+        """
         self._gather()
-        summed_loss, items = self.memory["losses"].sum(0).tolist()
+        summed_loss, items, must_end = self.memory["losses"].sum(0).tolist()
         for index, (name, table) in enumerate(self.tables.items()):
             if table.disjoint:
                 continue
@@ -86,7 +92,7 @@ class SharedTables:
             for block in range(self.blocks):
                 kernels.clear(members[block], counts[block], block_counts, visit_counts)
         self.hosts.barrier()
-        return summed_loss, int(items)
+        return summed_loss, int(items), must_end > 0
 
     def _gather(self) -> None:
         """Bring the buffers of every host to this host."""
@@ -126,7 +132,7 @@ class SharedTables:
 
 def _shapes(tables: dict[str, TableSpec], blocks: int) -> ArrayShapes:
     """Every array that the workers of a host share. The order decides where each lies."""
-    shapes: ArrayShapes = {"losses": ("f8", (blocks, 2)), "counts": ("i8", (blocks, len(tables)))}
+    shapes: ArrayShapes = {"losses": ("f8", (blocks, 3)), "counts": ("i8", (blocks, len(tables)))}
     for name, table in tables.items():
         shapes[name] = ("f4", (table.rows, table.stride))
     for name, table in tables.items():

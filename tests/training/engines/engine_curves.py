@@ -52,7 +52,7 @@ def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
         torch.device("cpu"), "fp32", optimizer_rule, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size()
     )
     options = {"stage": int(stage)} if stage else {}
-    engine: Engine = engines.ENGINES.create(Component(name=kind, options=options), loss_module, setting, {})
+    engine: Engine = engines.ENGINES.create(Component(name=kind, options=options), loss_module, setting)
     return engine
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, prod
 
 import torch
@@ -9,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.engines.layout import Layout, LayoutPartition, OwnedTensor, join_states, sliced, striped, unsharded
+from training.engines.layout import (
+    Layout,
+    LayoutPartition,
+    OwnedTensor,
+    SavedPieces,
+    StoredState,
+    TensorRecord,
+    sliced,
+    striped,
+    unsharded,
+)
 
 SHAPES = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=2).map(tuple), min_size=1, max_size=5)
 WORLDS = st.integers(1, 5)
@@ -27,6 +38,27 @@ def numbered(shapes: list[tuple[int, ...]]) -> list[Tensor]:
         tensors.append(torch.arange(first, first + prod(shape), dtype=torch.float32).view(shape))
         first += prod(shape)
     return tensors
+
+
+@dataclass
+class InMemory:
+    """A stored share that counts the numbers that are read of it."""
+
+    flat: Tensor
+    counter: list[int]
+
+    def read_into(self, first: int, target: Tensor) -> None:
+        target.copy_(self.flat[first : first + len(target)])
+        self.counter[0] += len(target)
+
+
+def stored(records: list[TensorRecord], counter: list[int]) -> list[StoredState]:
+    """The records of all workers, as a checkpoint gives them back."""
+    states: list[StoredState] = [{"held": []}]
+    for record in records:
+        values = {key: InMemory(flat, counter) for key, flat in record["values"].items()}
+        states.append({"held": [{**record, "values": dict(values)}]})
+    return states
 
 
 @given(SHAPES, WORLDS)
@@ -50,19 +82,26 @@ def test_a_checkpoint_of_some_workers_serves_any_other_number(
         for worker in range(before):
             weights = old.share_of(tensors, worker, torch.empty(old.size))
             owned = OwnedTensor(weights, names, old, worker)
-            records.append({"held": [owned.record({"first": weights * 2})]})
-        saved = join_states(records)
+            records.append(owned.record({"first": weights * 2}))
+        counter = [0]
+        saved = SavedPieces(stored(records, counter))
         for worker in range(after):
             restored = OwnedTensor(torch.zeros(new.size), names, new, worker)
+            restored.read_into(saved, "first", restored.tensor)
             expected = new.share_of([t * 2 for t in tensors], worker, torch.empty(new.size))
-            assert torch.equal(restored.restore(saved, "first"), expected)
+            assert torch.equal(restored.tensor, expected)
+        assert counter[0] == sum(map(prod, shapes)), "all workers together read each number once"
 
 
 def test_a_whole_parameter_is_its_own_share() -> None:
     tensor = torch.arange(6.0).view(2, 3)
     owned = OwnedTensor(tensor, ("p",), unsharded((2, 3)), 0)
-    saved = join_states([{"held": [owned.record({"first": tensor + 1})]}, {"held": []}])
-    assert torch.equal(saved["p"]["weights"], tensor) and torch.equal(owned.restore(saved, "first"), tensor + 1)
+    saved = SavedPieces(stored([owned.record({"first": tensor + 1})], [0]))
+    assert saved.names == {"p"} and saved.keys("p") == ["weights", "first"]
+    for key, expected in (("weights", tensor), ("first", tensor + 1)):
+        target = torch.zeros(2, 3)
+        owned.read_into(saved, key, target)
+        assert torch.equal(target, expected)
 
 
 def test_a_worker_gathers_only_the_matrices_it_has_a_part_of() -> None:

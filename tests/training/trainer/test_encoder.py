@@ -145,7 +145,7 @@ def kill_at_checkpoint(job: Job) -> None:
     )
     plain = json.dumps({**job.to_dict(), "inputs": {}})
     stage = subprocess.Popen([sys.executable, "-c", code, plain, job.place.metrics / "spec.json"], process_group=0)
-    while not list((job.folder / "checkpoints").glob("*.json")):
+    while not list((job.folder / "checkpoints").glob("*/*.json")):
         assert stage.poll() is None, job.log.read_text()
         time.sleep(0.002)
     stage.kill()

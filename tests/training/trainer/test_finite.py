@@ -13,7 +13,9 @@ from pipeline.core.job import Job
 from training.engines.plain import Plain
 from training.finite import check_saved
 from training.stages.pretrain import spec_of
-from training.trainer import checkpoint, loop
+from training.trainer import loop
+from training.trainer.checkpoint import Checkpoints
+from training.trainer.checkpoint_places import FolderPlace
 from training.trainer.worker import work
 from training.worker import RESULT
 
@@ -56,7 +58,7 @@ def test_no_checkpoint_is_written_of_weights_that_are_not_finite(
     monkeypatch.setattr(loop, "one_step", spoil)
     job = make_job("a", validate_every=100)
     fail(job, rf"the weights after step 8 are not finite numbers.*{TRY}")
-    saved = checkpoint.newest(job.folder)
+    saved = Checkpoints(FolderPlace(job.folder / "checkpoints"), attempt=1, rank=0, keep=2).newest()
     assert saved is not None and saved.step == 4
 
 

@@ -117,7 +117,7 @@ def kill_at_a_checkpoint(job: Job) -> None:
     command = [*torchrun, str(job.cluster.workers), "-m", "training.trainer.worker", str(spec)]
     with job.log.open("w") as log:
         gang = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
-    while not list((job.folder / "checkpoints").glob("*.json")):
+    while not list((job.folder / "checkpoints").glob("*/*.json")):
         assert gang.poll() is None, job.log.read_text()
         time.sleep(0.002)
     os.killpg(gang.pid, signal.SIGKILL)

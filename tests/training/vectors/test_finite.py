@@ -9,7 +9,8 @@ import pytest
 from pipeline.core.errors import StageFailed
 from pipeline.core.job import Job
 from training.stages.pretrain import spec_of
-from training.trainer import checkpoint
+from training.trainer.checkpoint import Checkpoints
+from training.trainer.checkpoint_places import FolderPlace
 from training.vectors import loop
 from training.vectors.worker import work
 from training.worker import RESULT
@@ -41,7 +42,7 @@ def test_vectors_that_are_not_finite_are_neither_kept_nor_published(
     monkeypatch.setattr(loop, "one_step", spoil)
     job = make_job("a", save_every=2)
     fail(job, r"the weights after step \d+ are not finite numbers")
-    kept = checkpoint.newest(job.folder)
+    kept = Checkpoints(FolderPlace(job.folder / "checkpoints"), attempt=1, rank=0, keep=2).newest()
     assert (kept is None) == (after == "checkpoint")
 
 

@@ -27,10 +27,11 @@ from training.identity import pretrain_params
 from training.models.saved import load
 from training.models.vectors import Glove
 from training.section import Pretrain
-from training.stages.pretrain import MODEL, run, spec_of
+from training.stages.pretrain import run, spec_of
 from training.trainer.packed_rows import open_rows
 from training.vectors.glove import Glove as Learner
 from training.vectors.worker import work
+from training.worker import MODEL_FILES
 
 WORDS = 40
 VOCABULARY, LENGTH, WIDTH = WORDS + 4, 8, 12
@@ -100,7 +101,7 @@ def curve(job: Job) -> dict[str, list[JsonValue]]:
 
 def bytes_of(job: Job) -> dict[str, str]:
     """The sha256 of every file of the model."""
-    names = [*MODEL, "curve.parquet"]
+    names = [*MODEL_FILES, "curve.parquet"]
     return {name: hashlib.sha256((job.folder / name).read_bytes()).hexdigest() for name in names}
 
 
@@ -182,7 +183,7 @@ def kill_at_checkpoint(job: Job) -> None:
     stage = subprocess.Popen(
         [sys.executable, "-c", code, json.dumps(plain), str(job.place.metrics / "spec.json")], start_new_session=True
     )
-    while not list((job.folder / "checkpoints").glob("*.json")):
+    while not list((job.folder / "checkpoints").glob("*/*.json")):
         assert stage.poll() is None, job.log.read_text()
         time.sleep(0.001)
     os.killpg(stage.pid, signal.SIGKILL)

@@ -30,8 +30,8 @@ for step in range(3):
         buffer.members[0], buffer.count = bounds[group], bounds[group + 1] - bounds[group]
         shared_tables.copy_out(block)
         buffer.copies[:] = buffer.copies * 2 + block + 1
-        shared_tables.finish_block(block, float(block), 1)
-    loss = shared_tables.merge(0.1)
+        shared_tables.finish_block(block, float(block), 1, must_end=block == 3)
+    loss = shared_tables.merge(0.1)  # and whether a worker must end
 (folder / f"{rank}.json").write_text(json.dumps([loss, shared_tables.matrices()["input"][:, 0].tolist()]))
 dist.barrier()
 """
@@ -48,4 +48,4 @@ def test_hosts_that_share_no_memory_come_to_the_same_tables(tmp_path: Path) -> N
             group = (block + step) % 4
             for row in range(bounds[group], bounds[group + 1]):
                 expected[row] = 2 * expected[row] + block + 1
-    assert first_host == second_host == [[6.0, 4.0], expected]
+    assert first_host == second_host == [[6.0, 4.0, True], expected]

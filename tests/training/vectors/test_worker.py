@@ -166,7 +166,7 @@ def kill_at_checkpoint(job: Job) -> None:
     stage = subprocess.Popen(
         [sys.executable, "-c", code, json.dumps(plain), str(job.place.metrics / "spec.json")], start_new_session=True
     )
-    while not list((job.folder / "checkpoints").glob("*.json")):
+    while not list((job.folder / "checkpoints").glob("*/*.json")):
         assert stage.poll() is None, job.log.read_text()
         time.sleep(0.002)
     os.killpg(stage.pid, signal.SIGKILL)

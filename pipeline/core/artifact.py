@@ -14,6 +14,7 @@ from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import JOURNAL, NAME, Manifest, digest_of
 from pipeline.core.objects import DOWNLOADS, ObjectStore
 from pipeline.core.parallel import in_parallel
+from pipeline.core.shards import FileEntry
 
 JOURNALS = "journal"  # a folder with one object per line: objects cannot be appended to
 
@@ -161,8 +162,13 @@ class Artifact:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [cast(JournalLine, json.loads(line)) for line in lines]
 
+    def entries(self, prefix: str = "") -> list[FileEntry]:
+        """The records of the files whose path begins with `prefix`, in byte order of their paths; nothing is read."""
+        entries = (entry for entry in self.manifest.files if entry.path.startswith(prefix))
+        return sorted(entries, key=lambda entry: entry.path.encode())
+
     def _names(self, prefix: str) -> list[str]:
-        return sorted((name for name in self._sha256 if name.startswith(prefix)), key=str.encode)
+        return [entry.path for entry in self.entries(prefix)]
 
     @cached_property
     def _sha256(self) -> dict[str, str]:

@@ -81,6 +81,18 @@ class Identity:
     input_digests: StageHashes = field(default_factory=dict)
 
 
+class InputFile(TypedDict):
+    """A file of the inputs as a task names it: on another machine it has another local path.
+
+    `part`: which artifact of the kind; `name`: its path in it.
+    """
+
+    kind: str
+    part: int
+    name: str
+    bytes: int
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The artifacts that a stage reads, by kind; a kind may come in several parts, whose order counts.
@@ -116,6 +128,18 @@ class Inputs:
     def files(self, kind: str, prefix: str = "") -> list[Path]:
         """The files of all parts whose path begins so: in the order of the parts, within each by the bytes of paths."""
         return [path for artifact in self.all(kind) for path in artifact.files(prefix)]
+
+    def listed(self, kind: str, prefix: str = "") -> list[InputFile]:
+        """The same files in the same order, without reading or downloading any."""
+        return [
+            InputFile(kind=kind, part=part, name=entry.path, bytes=entry.bytes)
+            for part, artifact in enumerate(self.all(kind))
+            for entry in artifact.entries(prefix)
+        ]
+
+    def local(self, file: InputFile) -> Path:
+        """The path of a listed file on this machine, downloaded if need be."""
+        return self.all(file["kind"])[file["part"]].file(file["name"])
 
     def every(self) -> list[Artifact]:
         """All artifacts, kind by kind."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -21,7 +20,7 @@ from pipeline.beam.task import Task
 from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject
-from pipeline.core.job import Job, StageOutput
+from pipeline.core.job import InputFile, Job, StageOutput
 from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.filters import FILTERS
@@ -35,8 +34,8 @@ STEP = "choose"
 class MeasuredDocuments(TypedDict):
     """The payload of a task: a file of documents and the file of their signals."""
 
-    part: str
-    signals: str
+    part: InputFile
+    signals: InputFile
 
 
 class TaskCounts(TypedDict):
@@ -62,10 +61,10 @@ class FilteredFile(TaskCounts, RowTotals):
 
 def run(job: Job) -> StageOutput:
     """Apply the rules to every document; the artifact is parts/ and rejected/."""
-    parts, measured = (job.inputs.files("documents", prefix) for prefix in ("parts/", "signals/"))
+    parts, measured = (job.inputs.listed("documents", prefix) for prefix in ("parts/", "signals/"))
     pairs = list(zip(parts, measured, strict=True))
     tasks = [
-        Task(f"{n:06d}", part.stat().st_size, MeasuredDocuments(part=str(part), signals=str(signals)))
+        Task(f"{n:06d}", part["bytes"], MeasuredDocuments(part=part, signals=signals))
         for n, (part, signals) in enumerate(pairs)
     ]
     results = run_tasks(job, STEP, tasks, filter_file)
@@ -77,8 +76,7 @@ def filter_file(job: Job, task: Task[MeasuredDocuments]) -> FilteredFile:
     """One task: read the row groups of a file together with their signals, and split them into kept and rejected."""
     rules = rules_of(job.params)
     counter = _TaskCounter()
-    part = Path(task.payload["part"])
-    signals = Path(task.payload["signals"])
+    part, signals = (job.inputs.local(task.payload[key]) for key in ("part", "signals"))
     columns = list(dict.fromkeys(["id", "own_units", *(rule.signal for rule in rules)]))
     kept = ShardWriter(job.folder, "parts", task.key, DOCUMENTS)
     rejected = ShardWriter(job.folder, "rejected", task.key, REJECTED)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.beam.task import Task
-from pipeline.core.job import Job
+from pipeline.core.job import InputFile, Job
 from pipeline.core.plugins import without_sources
 from pipeline.dedupe import METHODS
 from pipeline.dedupe.base import Method, RowNumbers
@@ -38,9 +38,14 @@ def document_files(job: Job) -> list[Path]:
     return job.inputs.files("documents", "parts/")
 
 
+def listed_documents(job: Job) -> list[InputFile]:
+    """The same files for a task, which reads a few of them: none is downloaded."""
+    return job.inputs.listed("documents", "parts/")
+
+
 def file_range_tasks(job: Job, corpus: CorpusIndex, count: int) -> list[Task[FileRange]]:
     """One task for each file range; `count` is given to all of them."""
-    sizes = [path.stat().st_size for path in document_files(job)]
+    sizes = [file["bytes"] for file in listed_documents(job)]
     return [
         Task(
             f"{file_range:06d}",
@@ -55,16 +60,16 @@ def range_rows(
     job: Job, corpus: CorpusIndex, file_range: int, columns: Sequence[str]
 ) -> Iterator[tuple[RowNumbers, pa.Table]]:
     """The row groups of a file range, with the numbers of their documents."""
-    files = document_files(job)
+    files = listed_documents(job)
     for file in corpus.files_of(file_range):
-        yield from read_rows(files[file], int(corpus.starts[file]), columns)
+        yield from read_rows(job.inputs.local(files[file]), int(corpus.starts[file]), columns)
 
 
 def range_texts(job: Job, corpus: CorpusIndex, file_range: int) -> Iterator[tuple[RowNumbers, pa.LargeStringArray]]:
     """The texts of a file range, a few megabytes at a time, with the numbers of their documents."""
-    files = document_files(job)
+    files = listed_documents(job)
     for file in corpus.files_of(file_range):
-        yield from read_texts(files[file], int(corpus.starts[file]))
+        yield from read_texts(job.inputs.local(files[file]), int(corpus.starts[file]))
 
 
 def set_store(job: Job, *, written: bool = True) -> SetStore:

@@ -21,7 +21,7 @@ from pipeline.dedupe.corpus import CorpusIndex, group_by_label, read_rows
 from pipeline.dedupe.groups import Groups
 from pipeline.dedupe.removals import split_removed, table_to_bytes, tables_from_bytes, with_names
 from pipeline.dedupe.task_types import ComponentRange, FileRange, ItemCount, SpilledFiles, WrittenFiles
-from pipeline.stages.dedupe_inputs import TEXT_FACTS, document_files, range_rows, section_of, set_store
+from pipeline.stages.dedupe_inputs import TEXT_FACTS, listed_documents, range_rows, section_of, set_store
 from pipeline.stages.dedupe_pairs import MATCHES
 
 TASK_MEMBERS = 1 << 17
@@ -100,7 +100,7 @@ def name_kept(job: Job, task: Task[FileRange]) -> SpilledFiles:
 
 def write(job: Job, task: Task[Partition]) -> WrittenFiles:
     """A file range → its remaining documents and its duplicates, one output file of each per input file."""
-    corpus, files = CorpusIndex.load(job.draft), document_files(job)
+    corpus, files = CorpusIndex.load(job.draft), listed_documents(job)
     removals = tables_from_bytes(list(read_segments(job, task, np.uint8)))
     removed = removals["document"].to_numpy()
     counts: WrittenFiles = {"documents": 0, "bytes_in": 0, "bytes_out": 0, "removed": {}, "entries": []}
@@ -109,7 +109,7 @@ def write(job: Job, task: Task[Partition]) -> WrittenFiles:
             ShardWriter(job.folder, "parts", f"{file:06d}", DOCUMENTS) as parts,
             ShardWriter(job.folder, "duplicates", f"{file:06d}", DUPLICATES) as duplicates,
         ):
-            for documents, batch in read_rows(files[file], int(corpus.starts[file])):
+            for documents, batch in read_rows(job.inputs.local(files[file]), int(corpus.starts[file])):
                 remaining, duplicate_rows = split_removed(documents, batch, removals, removed)
                 parts.write(remaining)
                 duplicates.write(duplicate_rows)

@@ -79,17 +79,17 @@ def run(job: Job) -> StageOutput:
 
 
 def _survey_tasks(job: Job) -> list[Task[SurveyFile]]:
-    files = job.inputs.files("documents", "parts/")
+    files = job.inputs.listed("documents", "parts/")
     if not files:
         raise StageFailed("pack: no document came in: earlier stages dropped all of them. Look at their counts.")
-    return [Task(f"{n:06d}", path.stat().st_size, SurveyFile(path=str(path))) for n, path in enumerate(files)]
+    return [Task(f"{n:06d}", file["bytes"], SurveyFile(file=file)) for n, file in enumerate(files)]
 
 
 def survey(job: Job, task: Task[SurveyFile]) -> Survey:
     """The smallest id hashes of a file, by language for validation and of all documents for verification."""
     least: dict[str, int] = {}
     verify = np.empty(0, np.int64)
-    path = Path(task.payload["path"])
+    path = job.inputs.local(task.payload["file"])
     for batch in batches(path, ["id", "language"]):
         ids = batch["id"].combine_chunks()
         hashes = hash_ids(ids, "validation")
@@ -136,7 +136,7 @@ def _encode(job: Job, cutoffs: dict[str, int], verify: int) -> Encoding:
             Task(
                 task.key,
                 task.size,
-                EncodeFile(path=task.payload["path"], encoder_choice=encoder_choice, cutoffs=cutoffs, verify=verify),
+                EncodeFile(file=task.payload["file"], encoder_choice=encoder_choice, cutoffs=cutoffs, verify=verify),
             )
             for task in _survey_tasks(job)
         ]
@@ -167,7 +167,7 @@ def encode(job: Job, task: Task[EncodeFile]) -> EncodedFile | EncodingFailed:
     try:
         with ExitStack() as stack:
             streams = [stack.enter_context(StreamWriter(folder, f"{split}-{task.key}")) for split in SPLITS]
-            for batch in _small_batches(Path(payload["path"])):
+            for batch in _small_batches(job.inputs.local(payload["file"])):
                 encoded = pack.encode(batch, payload["verify"])
                 held_out = _held_out(batch, payload["cutoffs"])
                 sizes = np.diff(encoded.offsets)

@@ -8,7 +8,6 @@ Cost: about 50 MB of text a CPU-second, including reading and writing Parquet.
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -22,7 +21,7 @@ from pipeline.cleaners.base import Cleaner, cleaner_of
 from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject
-from pipeline.core.job import Job, StageOutput
+from pipeline.core.job import InputFile, Job, StageOutput
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.filters import FILTERS
@@ -36,7 +35,7 @@ STEP = "measure"
 class DocumentFile(TypedDict):
     """The payload of a task: a file of documents."""
 
-    path: str
+    file: InputFile
 
 
 class MeasuredFile(TypedDict):
@@ -50,8 +49,8 @@ class MeasuredFile(TypedDict):
 
 def run(job: Job) -> StageOutput:
     """Clean and measure every file of the documents; the artifact is parts/ and signals/."""
-    paths = job.inputs.files("documents", "parts/")
-    tasks = [Task(f"{n:06d}", path.stat().st_size, DocumentFile(path=str(path))) for n, path in enumerate(paths)]
+    files = job.inputs.listed("documents", "parts/")
+    tasks = [Task(f"{n:06d}", file["bytes"], DocumentFile(file=file)) for n, file in enumerate(files)]
     has_plugin = any(":" in entry["name"] for entry in (*job.params["cleaners"], *job.params["filters"]))
     results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if has_plugin else "threads")
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
@@ -68,7 +67,7 @@ def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
     parts = ShardWriter(job.folder, "parts", task.key, DOCUMENTS)
     signals = ShardWriter(job.folder, "signals", task.key, schema)
     with parts, signals:
-        for table in batches(Path(task.payload["path"])):
+        for table in batches(job.inputs.local(task.payload["file"])):
             cleaned = clean_text(table, cleaners, changed)
             parts.write(cleaned)
             signals.write(measure_signals(cleaned, filters, schema))

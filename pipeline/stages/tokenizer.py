@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -23,7 +22,7 @@ from pipeline.beam.task import Task
 from pipeline.core.counts import ByLanguage
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject, replacing, write_json
-from pipeline.core.job import Job, StageOutput
+from pipeline.core.job import InputFile, Job, StageOutput
 from pipeline.core.shards import batches, column_bytes, entry_of
 from pipeline.tokenizers import TOKENIZERS, tokenizer_file
 from pipeline.tokenizers.base import Encoded, TokenizerOptions, TokenizerTrainer
@@ -45,7 +44,7 @@ EncodeFunction = Callable[[pa.Array, NDArray[np.bool_]], Encoded]
 class SampleFile(TypedDict):
     """The payload of a task: a file of documents, and the largest id hash of a candidate for the sample."""
 
-    path: str
+    file: InputFile
     limit: int
 
 
@@ -90,12 +89,10 @@ def _trainer(job: Job, params: JsonObject) -> TokenizerTrainer:
 
 def _sample_tasks(job: Job, sample_bytes: int) -> list[Task[SampleFile]]:
     """One task per file; the share of candidates follows from the size of the text, which is in the footers."""
-    files = job.inputs.files("documents", "parts/")
-    total = sum(column_bytes(path, "text") for path in files)
+    files = job.inputs.listed("documents", "parts/")
+    total = sum(column_bytes(job.inputs.local(file), "text") for file in files)
     limit = int(min(1.0, CANDIDATE_FACTOR * sample_bytes / max(total, 1)) * HASH_RANGE)
-    return [
-        Task(f"{n:06d}", path.stat().st_size, SampleFile(path=str(path), limit=limit)) for n, path in enumerate(files)
-    ]
+    return [Task(f"{n:06d}", file["bytes"], SampleFile(file=file, limit=limit)) for n, file in enumerate(files)]
 
 
 def sample_file(job: Job, task: Task[SampleFile]) -> SampledFile:
@@ -104,7 +101,7 @@ def sample_file(job: Job, task: Task[SampleFile]) -> SampledFile:
     path = job.folder / "drawn" / f"{task.key}.arrow"
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as temporary, pa.ipc.new_file(str(temporary), CANDIDATES) as stream:
-        for batch in batches(Path(task.payload["path"]), ["id", "language", "text"]):
+        for batch in batches(job.inputs.local(task.payload["file"]), ["id", "language", "text"]):
             hashes = pa.array(hash_ids(batch["id"].combine_chunks(), "sample"))
             table = pa.table([batch["language"].fill_null(UNKNOWN), hashes, batch["text"]], schema=CANDIDATES)
             stream.write_table(table.take(pa.array(_candidates(table, task.payload["limit"], languages))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypedDict
 
 from pipeline.core.counts import ByLanguage
+from pipeline.core.job import InputFile
 from pipeline.core.shards import EntryFields
 
 Split = Literal["train", "validation"]
@@ -13,7 +14,7 @@ Split = Literal["train", "validation"]
 class SurveyFile(TypedDict):
     """The payload of `survey`: a file of documents."""
 
-    path: str
+    file: InputFile
 
 
 class Survey(TypedDict):
@@ -29,7 +30,7 @@ class EncodeFile(TypedDict):
     """The payload of `encode`. `cutoffs`: by language, the largest hash of a document that is held out; `verify`: the
     largest hash of a document that is compared with the reference."""
 
-    path: str
+    file: InputFile
     encoder_choice: str
     cutoffs: dict[str, int]
     verify: int

@@ -59,13 +59,27 @@ class Cluster:
         shared: bool = False,
     ) -> Run:
         """Start a run with the work directory s3://<bucket>/<name>, or <name> in the folder that all hosts share."""
+        config = self.configure(name, self.driver, workers=workers, beam=beam, engine=engine, shared=shared)
+        log = self.folder / f"{name}-{time.monotonic_ns()}.txt"
+        return Run(self.driver.start([*RUN, config, *arguments], log), log)
+
+    def configure(
+        self,
+        name: str,
+        host: Host,
+        *,
+        workers: str = ELASTIC,
+        beam: str = ON_RAY,
+        engine: str = ZERO_2,
+        shared: bool = False,
+    ) -> str:
+        """Write the configuration of such a run on a host; gives its path there."""
         section = f'{{launcher: ray, address: "{self.ray.address}", workers: {workers}, beam: {beam}}}'
         workdir = f"{SHARED}/{name}" if shared else f"s3://{self.bucket}/{name}"
         text = whole_path(workdir, f"s3://{self.bucket}/corpus", cluster=section, engine=engine)
         config = f"/tmp/{name}.yaml"
-        self.driver.path(config).write_text(text, encoding="utf-8")
-        log = self.folder / f"{name}-{time.monotonic_ns()}.txt"
-        return Run(self.driver.start([*RUN, config, *arguments], log), log)
+        host.path(config).write_text(text, encoding="utf-8")
+        return config
 
     def digests(self, name: str) -> Digests:
         """Of the artifacts behind S3."""
@@ -118,5 +132,5 @@ def three_hosts(folder: Path) -> Iterator[Cluster]:
         for host in hosts.all[:3]:
             host.environment.update(server.environment)
             install_kernels(host)
-        ray = stack.enter_context(ray_on(hosts, folder, hosts.all[:3]))
+        ray = stack.enter_context(ray_on(hosts, folder, hosts.all[:3], dashboard=True))
         yield Cluster(hosts, ray, server, folder, bucket)

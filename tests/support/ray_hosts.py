@@ -59,6 +59,10 @@ class RayHosts:
     def address(self) -> str:
         return f"{self.head.address}:{PORT}"
 
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://{self.head.address}:8265"
+
     def start(self, members: Sequence[Host]) -> None:
         """Start the head and the nodes, one after another, and wait until all are members."""
         for number, host in enumerate(members, 1):
@@ -85,6 +89,7 @@ class RayHosts:
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
         head = [
             "--head", f"--port={PORT}", f"--include-dashboard={str(self.dashboard).lower()}",
+            f"--dashboard-host={host.address}",
             f"--system-config={json.dumps(self.health_checks)}",
         ]  # fmt: skip
         role = head if host is self.head else [f"--address={self.address}"]
@@ -144,7 +149,9 @@ def ray_on(hosts: Hosts, logs: Path, members: Sequence[Host] | None = None, *, d
     """Ray on all hosts, or on `members` of them, for the length of the block."""
     cluster = RayHosts(hosts, logs, dashboard=dashboard)
     for host in hosts.all:
-        host.environment.update(ENVIRONMENT)
+        # a job starts `python`, as it is named in the images of cluster/deploy
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        host.environment.update({**ENVIRONMENT, "PATH": path})
     try:
         cluster.start(members or hosts.all)
         yield cluster

@@ -99,7 +99,7 @@ def sample_file(job: Job, task: Task[SampleFile]) -> SampledFile:
     """Write the candidates of one file to drawn/<key>.arrow; return documents and bytes by language."""
     languages: ByLanguage = {}
     path = job.folder / "drawn" / f"{task.key}.arrow"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, pa.ipc.new_file(str(temporary), CANDIDATES) as stream:
         for batch in batches(job.inputs.local(task.payload["file"]), ["id", "language", "text"]):
             hashes = pa.array(hash_ids(batch["id"].combine_chunks(), "sample"))

@@ -30,7 +30,8 @@ from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json, write_json
-from pipeline.core.job import Identity, Inputs, Job, Resources
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Identity, Job, Resources
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import StageHashes
 from pipeline.core.places import JobPaths, url_of

@@ -10,7 +10,8 @@ import hypothesis
 import pytest
 
 from pipeline.core.artifact import Artifact
-from pipeline.core.job import ClusterOptions, Identity, Inputs, Job, Resources, SourceFiles
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import ClusterOptions, Identity, Job, Resources, SourceFiles
 from pipeline.core.places import JobPaths
 
 # fixtures `s3_server` and `s3_bucket`

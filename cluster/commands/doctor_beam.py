@@ -16,7 +16,8 @@ from cluster.step import LAUNCHER, REMOTE
 from pipeline.beam.toy_job import TASKS, ToyReport, does_retry, run_toy_job
 from pipeline.core import figures
 from pipeline.core.errors import BloomeryError
-from pipeline.core.job import Identity, Inputs, Job, Resources
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Identity, Job, Resources
 from pipeline.core.places import JobPaths, url_of
 from pipeline.core.store import Store
 

@@ -20,7 +20,8 @@ from pipeline.beam.task import Task
 from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject
-from pipeline.core.job import InputFile, Job, StageOutput
+from pipeline.core.inputs import InputFile
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.filters import FILTERS

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.beam.task import Task
-from pipeline.core.job import InputFile, Job
+from pipeline.core.inputs import InputFile
+from pipeline.core.job import Job
 from pipeline.core.plugins import without_sources
 from pipeline.dedupe import METHODS
 from pipeline.dedupe.base import Method, RowNumbers

@@ -22,7 +22,8 @@ from pipeline.beam.task import Task
 from pipeline.core.counts import ByLanguage
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject, replacing, write_json
-from pipeline.core.job import InputFile, Job, StageOutput
+from pipeline.core.inputs import InputFile
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import batches, column_bytes, entry_of
 from pipeline.tokenizers import TOKENIZERS, tokenizer_file
 from pipeline.tokenizers.base import Encoded, TokenizerOptions, TokenizerTrainer

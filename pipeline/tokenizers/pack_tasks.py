@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypedDict
 
 from pipeline.core.counts import ByLanguage
-from pipeline.core.job import InputFile
+from pipeline.core.inputs import InputFile
 from pipeline.core.shards import EntryFields
 
 Split = Literal["train", "validation"]

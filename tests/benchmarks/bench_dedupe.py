@@ -25,7 +25,8 @@ from measured import DATA, table
 from pipeline.core.artifact import Artifact
 from pipeline.core.draft import LocalDraft
 from pipeline.core.files import JsonObject
-from pipeline.core.job import Identity, Inputs, Job, StageOutput
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Identity, Job, StageOutput
 from pipeline.core.manifest import Manifest
 from pipeline.core.places import JobPaths
 from pipeline.core.records import DOCUMENTS

@@ -198,7 +198,8 @@ def nothing(job: Any, task: Any) -> JsonObject:
 
 
 def job_in(folder: Path) -> Any:
-    from pipeline.core.job import Identity, Inputs, Job
+    from pipeline.core.inputs import Inputs
+    from pipeline.core.job import Identity, Job
     from pipeline.core.places import JobPaths
 
     place = JobPaths(folder, folder, folder, folder / "log.txt")

@@ -23,7 +23,8 @@ from typing import Any
 from measured import DATA, measure, table
 
 from pipeline.core.files import JsonObject, RawFile, sha256_file
-from pipeline.core.job import Identity, Inputs, Job, Resources
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Identity, Job, Resources
 from pipeline.core.listing import match
 from pipeline.core.places import JobPaths
 from pipeline.core.records import DOCUMENTS

@@ -16,7 +16,8 @@ import torch
 from pipeline.core.artifact import Artifact
 from pipeline.core.draft import LocalDraft
 from pipeline.core.files import write_json
-from pipeline.core.job import Inputs, Job
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Job
 from pipeline.core.manifest import NAME, Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id, tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of, number

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.core.job import Inputs
+from pipeline.core.inputs import Inputs
 from pipeline.core.shards import batches, rows
 from pipeline.tokenizers.token_bytes import TokenBytes
 from pipeline.tokenizers.token_bytes import load as load_token_bytes

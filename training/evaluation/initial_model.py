@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import torch
 
-from pipeline.core.job import Inputs
+from pipeline.core.inputs import Inputs
 from training.identity import EXTERNALS
 from training.models.base import Model
 from training.models.saved import read_config

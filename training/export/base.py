@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.core.config import Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.core.job import Inputs
+from pipeline.core.inputs import Inputs
 from pipeline.tokenizers import tokenizer_json
 from training.evaluation.held_out import HeldOut
 from training.export.card import Card

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject, JsonValue, read_json
-from pipeline.core.job import Inputs
+from pipeline.core.inputs import Inputs
 from pipeline.core.manifest import Manifest, as_list
 
 SPLITS = "splits.json"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import StageFailed
-from pipeline.core.job import Identity, Inputs, Job, StageOutput
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Identity, Job, StageOutput
 from pipeline.core.manifest import Manifest, StageHashes, as_list, fingerprint
 from pipeline.core.places import JobPaths
 from pipeline.core.shards import entry_of

@@ -11,7 +11,8 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
-from pipeline.core.job import Inputs, Job, StageOutput
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Job, StageOutput
 from pipeline.dedupe.section import Dedupe
 from pipeline.filters.section import Clean, rules_params, signals_params
 from pipeline.stages import clean, dedupe, pack, signals, tokenizer

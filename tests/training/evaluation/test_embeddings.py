@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.core.job import Inputs
+from pipeline.core.inputs import Inputs
 from training.evaluation import sentence_vectors
 from training.evaluation.base import Score, Subject
 from training.evaluation.embeddings import Embeddings, by_passage, by_topic

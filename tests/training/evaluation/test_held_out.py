@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.job import Inputs
+from pipeline.core.inputs import Inputs
 from training.evaluation.held_out import UNKNOWN, HeldOut
 
 

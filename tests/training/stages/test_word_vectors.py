@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from pipeline.core.artifact import Artifact
-from pipeline.core.job import Inputs, Job
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Job
 from pipeline.core.manifest import Manifest
 from pipeline.core.shards import entry_of
 from pipeline.tokenizers.reference_encoder import load

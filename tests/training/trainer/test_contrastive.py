@@ -17,7 +17,8 @@ import torch.distributed as dist
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject, JsonValue
-from pipeline.core.job import Inputs, Job
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Job
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of

@@ -18,7 +18,8 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject, JsonValue, write_json
-from pipeline.core.job import Inputs, Job, StageOutput
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, entry_of

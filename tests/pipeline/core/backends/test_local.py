@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.core.backends import local
-from pipeline.core.job import Identity, Inputs, Job, StageOutput
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Identity, Job, StageOutput
 from pipeline.core.places import JobPaths
 from pipeline.core.shards import entry_of
 from pipeline.core.store import Store

@@ -17,7 +17,8 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.backends.remote import RemoteBackend
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import sha256_bytes
-from pipeline.core.job import Identity, Inputs, Job, StageOutput
+from pipeline.core.inputs import Inputs
+from pipeline.core.job import Identity, Job, StageOutput
 from pipeline.core.objects import ObjectStore
 from pipeline.core.places import JobPaths
 from pipeline.core.shards import FileEntry, entry_of

@@ -174,6 +174,18 @@ def plan(folder: Path, files: int, partitions: int) -> list[float]:
     return [time.monotonic() - start, peak() - before]
 
 
+ANSWERS = """
+import sys
+from pipeline.beam.versions import versions
+from pipeline.core.line_client import LineClient
+with LineClient(sys.argv[1]) as server:
+    server.ask({"hello": {"worker": "worker", "host": "host", "pid": 1, "versions": versions()}})
+    reply = server.ask({})
+    while reply:
+        reply = server.ask({"done": True})
+"""
+
+
 class OneWorker:
     """An executor: the task server, with one worker in a process that only answers."""
 
@@ -181,11 +193,13 @@ class OneWorker:
         from pipeline.beam.task_server import TaskServer
 
         named = getattr(importlib.import_module(Path(__file__).stem), work.__name__)
-        with TaskServer(step, tasks, named, host="127.0.0.1", progress=step.job.progress) as server:
-            code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pipeline.beam.task_client "
-            code += "import draw_tasks; draw_tasks(sys.argv[1], 'worker')"
-            with subprocess.Popen([sys.executable, "-c", code, server.place]):
-                server.settled.wait()
+        with (
+            TaskServer(step, tasks, named, host="127.0.0.1", progress=step.job.progress) as server,
+            subprocess.Popen([sys.executable, "-c", ANSWERS, server.place]),
+        ):
+            server.settled.wait()
+        for task in tasks:  # as a worker leaves them, but not one fsync each
+            (step.job.folder / "tasks" / step.name / f"{task.key}.json").write_text(json.dumps(named(step.job, task)))
         assert server.failure is None, server.failure
 
 

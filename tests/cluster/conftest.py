@@ -236,11 +236,11 @@ def finished(tmp_path: Path, _finished_once: Path) -> Folder:
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """Wait until something is so; fail after ten seconds."""
+    """Wait until something is so; fail after a minute."""
     import time
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, "it never came to be"
             time.sleep(0.01)

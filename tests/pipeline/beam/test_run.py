@@ -169,7 +169,7 @@ def test_workers_end_when_the_driver_is_killed(work: ModuleType, tmp_path: Path)
         from pipeline.beam.run import run_tasks
         from pipeline.beam.task import Task
         from pipeline.core.inputs import Inputs
-from pipeline.core.job import Identity, Job, Resources
+        from pipeline.core.job import Identity, Job, Resources
         from pipeline.core.places import JobPaths
         root = Path({str(tmp_path)!r})
         identity = Identity("test", 1, "documents", "", "0" * 64, {{}}, 17)

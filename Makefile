@@ -22,8 +22,8 @@ families: .venv/installed  ## compare all model families on English and Chinese 
 test: .venv/installed-dev  ## run the tests (under 15 minutes on 2 cores)
 	$(BIN)/python -m pytest -q
 
-test-long: .venv/installed-dev  ## run all tests, including long ones that train and kill (under 60 minutes)
-	$(BIN)/python -m pytest -q -m "long or not long"
+test-long: .venv/installed-dev  ## run all tests but those of test-cluster, including long ones that train and kill
+	$(BIN)/python -m pytest -q -m "not hosts"
 
 test-cluster: .venv/installed-dev  ## run the tests on three hosts made of namespaces and an S3 server (needs root)
 	$(BIN)/python -m pytest -q -m "long or not long" tests/support tests/cluster/hosts tests/cluster/launchers/test_hosts.py

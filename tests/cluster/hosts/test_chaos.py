@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.__main__ import main
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.hosts]
 
 IMPOSSIBLE_HERE = 3
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.cluster import Cluster
 from tests.support.small_run import Digests, of_data
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.hosts]
 
 BLOOMERY = [sys.executable, "-m", "cluster.cli"]
 WAIT_S = 900.0

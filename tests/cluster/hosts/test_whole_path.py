@@ -9,7 +9,7 @@ import pytest
 from tests.support.cluster import Cluster
 from tests.support.small_run import DATA_STAGES, Digests, of_data
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.hosts]
 
 ByStage = Callable[[Digests], dict[str, str]]
 

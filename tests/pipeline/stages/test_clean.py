@@ -129,12 +129,12 @@ def test_signals_of_other_documents_are_refused(
     measured: Callable[..., Artifact], choose: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = measured()
-    files = Artifact.files
+    entries = Artifact.entries
 
     def crossed(self: Artifact, prefix: str = "") -> list[Any]:
-        paths = files(self, prefix)
-        return paths[::-1] if prefix == "signals/" else paths
+        listed = entries(self, prefix)
+        return listed[::-1] if prefix == "signals/" else listed
 
-    monkeypatch.setattr(Artifact, "files", crossed)
+    monkeypatch.setattr(Artifact, "entries", crossed)
     with pytest.raises(StageFailed, match="text and signals belong to different documents"):
         choose(source)

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import write_json
 from pipeline.core.inputs import Inputs
 from pipeline.core.job import Job
-from pipeline.core.manifest import Manifest
+from pipeline.core.manifest import NAME, Manifest
 from pipeline.core.shards import entry_of
 from pipeline.tokenizers.reference_encoder import load
 from training.evaluation.section import Evaluate, evaluate_params, file_sources
@@ -39,6 +40,7 @@ def words(corpus: Any, tmp_path: Path) -> Any:
     save(model, tmp_path / "vectors" / "model")
     files = tuple(entry_of(tmp_path / "vectors", f"model/{name}") for name in ("config.json", "model.safetensors"))
     manifest = Manifest("pretrain", 1, "f" * 64, "model", {"objective": "skipgram"}, {}, files, {}, "d" * 64, "d" * 64)
+    write_json(tmp_path / "vectors" / NAME, manifest.to_dict())  # items of an evaluation open their inputs by URI
     inputs = Inputs.of({**corpus.inputs.by_kind, "model": Artifact(tmp_path / "vectors", manifest)})
     return dataclasses.replace(corpus, inputs=inputs)
 

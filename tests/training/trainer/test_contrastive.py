@@ -141,8 +141,8 @@ def test_stopped_at_a_checkpoint_and_gone_on_with_it_ends_in_the_same_weights(
 
 
 def test_a_masked_model_goes_on_with_its_own_context(alone: None, make: Callable[..., Job]) -> None:
-    masked = prepare(spec_of(make("masked", "bert", objective="masked")), torch.device("cpu"))
-    folder = masked.folder
+    masked_job = make("masked", "bert", objective="masked")
+    masked, folder = prepare(spec_of(masked_job), torch.device("cpu")), masked_job.folder
     save_model(masked.engine.model, folder / "model")
     artifact = _published(folder, "model", [entry_of(folder, "model/config.json")], {})
     job = make("on", "bert", init="an input")

@@ -42,6 +42,7 @@ def kill_in(stage: str, workdir: Path, path: Path, begin: Begin) -> bool:
     return hit
 
 
+@pytest.mark.long
 def test_a_kill_in_every_stage_changes_no_byte(
     tmp_path: Path, config: Callable[..., Path], bloomery: Callable[..., str], begin: Begin,
     digests: Callable[[Path], dict[str, str]],

@@ -125,7 +125,7 @@ def test_workers_of_two_hosts_come_to_the_same_bytes(make_job: Callable[..., Job
 def test_more_workers_than_blocks_are_refused(make_job: Callable[..., Job]) -> None:
     spec = spec_of(make_job("a", engine={"blocks": {"blocks": 1}}))
     with pytest.raises(UserError, match=r"pretrain.engine.blocks: 1 is too few for 2 workers. Write 2 or more"):
-        prepare(spec, cast(Hosts, SimpleNamespace(world=2)))
+        prepare(spec, cast(Hosts, SimpleNamespace(world=2, rank=0)))
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])

@@ -21,9 +21,12 @@ class RunnerProblem:
     hint: str
 
 
-def problems(beam: Beam, *, workdir: str, raw_paths: Sequence[str]) -> Iterator[RunnerProblem]:
-    """What the runner cannot do. `raw_paths`: of raw files, one a source.
+def problems(
+    beam: Beam, *, workdir: str, raw_paths: Sequence[str], secrets: Sequence[str] = ()
+) -> Iterator[RunnerProblem]:
+    """What the runner cannot do.
 
+    `raw_paths`: of raw files, one a source; `secrets`: the texts with ${NAME} in the sections of data stages.
     Asks a job server that is named for its options: up to 15 s where it does not answer.
     """
     if beam.runner in LOCAL:
@@ -34,6 +37,10 @@ def problems(beam: Beam, *, workdir: str, raw_paths: Sequence[str]) -> Iterator[
     if beam.workers:
         hint = "Remove it, and use an option of the runner, such as {parallelism: 8} for flink."
         yield RunnerProblem(("workers",), f"the runner {beam.runner} chooses the number of workers itself.", hint)
+    if secrets:
+        what = f"the runner {beam.runner} keeps its jobs in clear text, and {', '.join(secrets)} would be in them."
+        hint = "Let the code of the stage read it from the environment of the workers, or use the runner ray."
+        yield RunnerProblem(("runner",), what, hint)
     if beam.runner == "dataflow":
         yield from _dataflow_problems(workdir, raw_paths)
     from pipeline.beam.portable_options import problems as option_problems  # imports Beam, 1 s

@@ -44,7 +44,6 @@ class StageRequest(TypedDict):
     home: str
     plugins: str
     workdir: str
-    cache_gb: int
 
 
 class StageResult(TypedDict, total=False):
@@ -94,7 +93,7 @@ def _work(request: StageRequest) -> str:
         "started": round(started, 3), "seconds": round(time.time() - started, 3), "host": socket.gethostname(),
         "workers": job.workers, "cluster": asdict(job.cluster), "versions": versions(),
     }  # fmt: skip
-    store = Store(Path(request["workdir"]), cache_bytes=request["cache_gb"] << 30)
+    store = Store(Path(request["workdir"]), cache_bytes=job.cluster.cache_gb << 30)
     return store.publish(job, output).uri
 
 

@@ -119,7 +119,7 @@ def _request(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Pa
     return {
         "job": _job(supervisor, step, attempt, folder).to_dict() | {"progress": supervisor.listener.address},
         "parent": os.getpid(), "home": str(Path(cluster.__file__).parent), "plugins": str(Path.cwd()),
-        "workdir": str(supervisor.loaded.workdir), "cache_gb": supervisor.loaded.config.cluster.cache_gb,
+        "workdir": str(supervisor.loaded.workdir),
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from pipeline.core import figures
 
 HEAVY = {
     "Beam": "import apache_beam; print(apache_beam.__version__)",
-    "Ray Train": "import ray.train.torch; print(ray.__version__)",
+    "Ray": "import ray; print(ray.__version__)",
     "DeepSpeed": PROBE,
     "transformers": "import transformers; print(transformers.__version__)",
     "GPU": "import torch; n = torch.cuda.device_count(); "

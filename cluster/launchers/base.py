@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -35,7 +36,7 @@ class LaunchOrder(TypedDict):
     gpus: int
 
 
-class Launcher:
+class Launcher(ABC):
     """The base of a launcher."""
 
     def __init__(self, cluster: ClusterOptions) -> None:
@@ -43,6 +44,7 @@ class Launcher:
         self.workers = cluster.workers
         self.threads = cluster.threads
 
+    @abstractmethod
     def gang(self, target: str, spec: JsonObject, *, sizes: Sequence[int], job: Job) -> list[Recovery]:
         """Run `target(spec, report)` in processes with a RANK each, which start and stop together.
 
@@ -52,14 +54,13 @@ class Launcher:
         Raises: the worker's own UserError or StageFailed; StageFailed in one sentence for any other error, or when the
         gang ended early more than `cluster.max_failures` times.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def tasks(self, target: str, specs: Sequence[JsonObject], *, job: Job) -> list[JsonValue]:
         """Run `target(spec)` for every spec, `cluster.workers` at a time; results in the order of the specs.
 
         Raises: as `gang`.
         """
-        raise NotImplementedError
 
     def order(self, target: str, job: Job, *, gang: bool) -> LaunchOrder:
         """The order for the processes of a gang or of tasks; a host sets its own folder and log."""

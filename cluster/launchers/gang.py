@@ -185,7 +185,7 @@ class _Start:
         if self.stop_request.is_set():
             return self._save_and_end(now)
         if not failed and not self.lost:
-            self.last_sign = now if not self.lost else self.last_sign
+            self.last_sign = now
             return self._hung(now)
         self.settled_at = self.settled_at or now
         preempted = any(each.was_preempted for each in failed)

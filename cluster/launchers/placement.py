@@ -8,11 +8,6 @@ Placement = dict[str, list[int]]
 """Host → the ranks that run there, in order."""
 
 
-def possible_sizes(least: int, most: int, problem: Mapping[int, object] | None = None) -> tuple[int, ...]:
-    """The numbers of workers from `least` to `most`, without those that have a problem."""
-    return tuple(size for size in range(least, most + 1) if not (problem or {}).get(size))
-
-
 def largest(sizes: Sequence[int], room: int) -> int | None:
     """The largest size for which there is room; None if there is none."""
     return max((size for size in sizes if size <= room), default=None)

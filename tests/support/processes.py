@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,27 @@ def end_with_parent() -> Callable[[], None]:
     """For a child between fork and exec: the kernel kills it when the thread that started it ends."""
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_gang(world: int, command: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float) -> None:
+    """Run `command WORLD RANK …` for every rank: the two numbers follow its second word. All end when one is late.
+
+    Raises: AssertionError with what all printed when one fails.
+    """
+    program, rest = command[:2], command[2:]
+    started = [
+        subprocess.Popen(
+            [*program, str(world), str(rank), *rest], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=environment,
+        )
+        for rank in range(world)
+    ]  # fmt: skip
+    try:
+        printed = [process.communicate(timeout=timeout)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert not any(process.returncode for process in started), "\n".join(printed)
 
 
 def kill_group(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:

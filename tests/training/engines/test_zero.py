@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import run_gang
 
 WORKER = Path(__file__).with_name("engine_curves.py")
 ENGINES = ("plain", "zero-0", "zero-1", "zero-2", "zero-3")
@@ -23,20 +24,9 @@ def train(folder: Path, names: list[str], *, world: int, steps: int, path: Path)
     """The losses of a gang of `world` processes that find programs in `path` and nowhere else."""
     settings = {"PATH": str(path), "HOME": str(folder), "TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
     environment = {key: value for key, value in os.environ.items() if key not in ("CC", "CXX", "LOCAL_RANK")}
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(world), str(rank), str(folder), ",".join(names), str(steps)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**environment, **settings},
-        )
-        for rank in range(world)
-    ]  # fmt: skip
-    try:
-        # guards against a hang alone: 27 trainings take a minute of an idle machine, and many on a busy one
-        printed = [process.communicate(timeout=900)[0] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert not any(process.returncode for process in started), "\n".join(printed)
+    command = [sys.executable, WORKER, str(folder), ",".join(names), str(steps)]
+    # guards against a hang alone: 27 trainings take a minute of an idle machine, and many on a busy one
+    run_gang(world, command, {**environment, **settings}, timeout=900)
     curves: dict[str, list[float]] = json.loads((folder / "curves.json").read_text())
     return curves
 

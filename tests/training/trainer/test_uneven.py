@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.job import Job
+from tests.support.processes import run_gang
 from training.section import Pretrain
 from training.stages.pretrain import run, spec_of
 from training.trainer.batches import share
@@ -33,20 +33,7 @@ def continue_runs(folder: Path, jobs: dict[str, Job], *, world: int, until: int)
     folder.mkdir(parents=True)
     cases = [{"name": name, "spec": spec_of(job).to_dict(), "until": until} for name, job in jobs.items()]
     (folder / "cases.json").write_text(json.dumps(cases))
-    command = [sys.executable, str(WORKER), str(world)]
-    started = [
-        subprocess.Popen(
-            [*command, str(rank), str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(world)
-    ]  # fmt: skip
-    try:
-        printed = [process.communicate(timeout=900)[0] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert not any(process.returncode for process in started), "\n".join(printed)
+    run_gang(world, [sys.executable, WORKER, str(folder)], os.environ, timeout=900)
     outcomes: Outcomes = json.loads((folder / "outcomes.json").read_text())
     return outcomes
 

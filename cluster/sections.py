@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, Tag, create_model, model_validator
 
-from pipeline.core.config import Section, UserPath
+from pipeline.core.config import MAPPING, VALUE, VALUE_OR_SECTION, Section, UserPath
 from pipeline.core.job import ClusterOptions
 from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
@@ -44,6 +44,12 @@ class WorkerRange(Section):
         return self
 
 
+Workers = Annotated[
+    Annotated[int, Field(ge=1, le=4096), Tag(VALUE)] | Annotated[WorkerRange, Tag(MAPPING)], VALUE_OR_SECTION
+]
+"""A number of workers, or a range."""
+
+
 class Metrics(Section):
     """Prometheus metrics of a run; nothing by default. Both ways may be used at once.
 
@@ -68,7 +74,7 @@ class Cluster(Section):
 
     launcher: Literal["local", "ray"] = "local"
     address: str | None = Field(default=None, min_length=1)
-    workers: Annotated[int, Field(ge=1, le=4096)] | WorkerRange = 1
+    workers: Workers = 1
     max_failures: int = Field(default=3, ge=0, le=1_000_000)
     gpus_per_worker: int = Field(default=0, ge=0, le=64)
     threads: int = Field(default=1, ge=1, le=1024)

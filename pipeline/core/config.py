@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -33,6 +34,11 @@ from pipeline.core.yaml_tree import PathOf, YamlTree
 M = TypeVar("M", bound=BaseModel)
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand_user)]
 """A path in the YAML; a leading `~` is expanded to the home folder."""
+VALUE, MAPPING = "<value>", "<mapping>"
+"""Tags of the two members of a union of a plain value and a section (`VALUE_OR_SECTION`)."""
+VALUE_OR_SECTION = Discriminator(lambda value: MAPPING if isinstance(value, dict | BaseModel) else VALUE)
+"""Marks `Annotated[int, Tag(VALUE)] | Annotated[Range, Tag(MAPPING)]`: an error is then about the member that was
+written, and not about both."""
 
 
 class Section(BaseModel):
@@ -161,7 +167,7 @@ def _details(error: ValidationError, model: type[BaseModel]) -> list[tuple[PathO
     """Every error as (path, message, hint); the errors of nested components are listed one by one."""
     details: list[tuple[PathOf, str, str]] = []
     for detail in error.errors(include_url=False):
-        path: PathOf = tuple(detail["loc"])
+        path: PathOf = tuple(part for part in detail["loc"] if part not in (VALUE, MAPPING))
         inner = detail.get("ctx", {}).get("inner")
         if inner is not None:
             details += [((*path, *inner_path), message, hint) for inner_path, message, hint in inner]

@@ -82,6 +82,21 @@ def test_a_cross_check_is_told_together_with_a_typo_elsewhere(read: Read, tmp_pa
     assert "dig.depht" in str(caught.value) and "ore.yaml:3: smelt.fuel: is not to be had here." in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("workers", "sentences"),
+    [
+        ("many", ["workers: should be a valid integer"]),
+        ("{min: 3, max: 2}", ["workers: min is 3, and max is 2"]),
+        ("{min: 0, mx: 3}", ["workers.max: is missing", "workers.min: should be", "workers.mx: unknown key. Did you"]),
+    ],
+)
+def test_a_value_or_a_section_is_judged_as_what_was_written(read: Read, workers: str, sentences: list[str]) -> None:
+    found = told(read, f"dig: {{}}\ncluster: {{workers: {workers}}}\n")
+    assert len(found) == len(sentences), found
+    for line, sentence in zip(found, sentences, strict=True):
+        assert line.startswith(f"2: cluster.{sentence}")
+
+
 def test_a_mistake_in_an_override_names_the_command_line(read: Read) -> None:
     assert told(read, "dig: {}\n", "dig.depth=deep")[0].startswith("command line: dig.depth: should be")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
-from pipeline.core.config import Section
+from pipeline.core.config import MAPPING, VALUE, VALUE_OR_SECTION, Section
 
 
 class Plain(Section):
@@ -42,6 +42,10 @@ class Decay(Section):
     vector: float = Field(0.0, ge=0)
 
 
+DecayOption = Annotated[Annotated[float, Field(ge=0), Tag(VALUE)] | Annotated[Decay, Tag(MAPPING)], VALUE_OR_SECTION]
+"""One number, for matrices alone, or one by kind."""
+
+
 class Sgd(Section):
     """Plain stochastic gradient descent, as in word2vec."""
 
@@ -61,7 +65,7 @@ class Adamw(Section):
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
     eps: PositiveFloat = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] | Decay = 0.1
+    weight_decay: DecayOption = 0.1
 
 
 class Muon(Section):
@@ -73,7 +77,7 @@ class Muon(Section):
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
     eps: PositiveFloat = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] | Decay = 0.01
+    weight_decay: DecayOption = 0.01
 
 
 class Schedule(Section):

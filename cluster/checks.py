@@ -141,8 +141,9 @@ def launcher_can_start(flow: Flow, tree: YamlTree) -> None:
 
 def runner_can_start(flow: Flow, tree: YamlTree) -> None:
     """The runner of the data stages takes what is asked of it, and its workers can see the files."""
-    config = flow.config
-    paths = [file.path for _, source, _ in _raw_sources(flow) for file in source.files[:1]]
+    config, paths = flow.config, list[str]()
+    if config.cluster.beam.runner == "dataflow":  # listing raw files again takes a second for thousands of them
+        paths = [file.path for _, source, _ in _raw_sources(flow) for file in source.files[:1]]
     sections = {step.spec.section for step in flow.steps if step.spec.work == "beam"}
     secrets = sorted({text for path, text in tree.secrets.items() if path[0] in sections})
     for problem in beam_runner.problems(config.cluster.beam, workdir=config.workdir, raw_paths=paths, secrets=secrets):

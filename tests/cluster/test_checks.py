@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cluster import checks
 from cluster.commands.check import check
 from cluster.config import load
 from cluster.launchers import requirements
@@ -50,6 +51,12 @@ def wrong(tmp_path: Path) -> Wrong:
 
 def test_a_good_configuration_passes_every_check(wrong: Wrong) -> None:
     assert wrong() == ""
+
+
+def test_the_checks_list_raw_files_once(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed, list_sources = [], checks._raw_sources
+    monkeypatch.setattr(checks, "_raw_sources", lambda flow: listed.append(flow) or list_sources(flow))
+    assert wrong() == "" and len(listed) == 1
 
 
 def test_too_little_disk_is_told_with_what_is_needed(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,10 @@ OWN = ("driver", "stage", "training worker", "Beam worker")  # what a run starts
 
 @dataclass
 class Outcome:
-    """How a run went. `seconds` is its wall time with all its submissions; `problem` is empty where all is well."""
+    """How a run went. `seconds` is its wall time with all its submissions; `problem` is empty where all is well.
+
+    `missed`: kills that never came, because the run ended before: it shows nothing, and is done again.
+    """
 
     run: int
     kills: list[dict[str, object]] = field(default_factory=list)
@@ -33,6 +36,7 @@ class Outcome:
     seconds: float = 0.0
     digests: Digests = field(default_factory=dict)
     problem: str = ""
+    missed: int = 0
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
@@ -77,7 +81,7 @@ def perform(place: LocalPlace, number: int, kills: Sequence[Kill], expected: Dig
             process = place.submit(name)
         elif not own_end:
             outcome.problem = f"failed {MOST_SUBMISSIONS} times: {tail(place.log(name))}"
-    outcome.seconds = round(time.monotonic() - started, 1)
+    outcome.seconds, outcome.missed = round(time.monotonic() - started, 1), len(pending)
     kill_group(process)
     _examine(place, name, outcome, expected)
     return outcome

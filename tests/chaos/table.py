@@ -11,7 +11,7 @@ Record = dict[str, Any]
 
 
 def run_line(record: Record) -> str:
-    kills = ", ".join(f"{kill['victim']} at {kill['at_s']:.0f} s" for kill in record["kills"]) or "no kill"
+    kills = ", ".join(f"{kill['victim']} at {kill['at_s']:.0f} s" for kill in record["kills"]) or "no kill came"
     end = record["problem"] or "ended, same data"
     weights = "" if record["problem"] else ", same model" if record["same_model"] else ", other last bits of the model"
     lost = record["seconds"] - record["undisturbed_s"]

@@ -1,8 +1,9 @@
-"""Interrupts of a run: SIGTERM and SIGHUP act like Ctrl-C; signals are ignored while processes are being stopped."""
+"""Interrupts of a run: SIGTERM and SIGHUP act like Ctrl-C; another one while processes stop hurries them."""
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,11 +24,16 @@ def signals_as_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def ignore_signals() -> Iterator[None]:
-    """Ignore these signals while the processes of a stage are being stopped."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+def note_signals() -> Iterator[threading.Event]:
+    """An event that these signals set within the block, instead of interrupting it."""
+    noted = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.set()
+
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
-        yield
+        yield noted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

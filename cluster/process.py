@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from pipeline.core import figures
 from pipeline.core.shortage import Shortage, sentence, shortage_in
 
 LOG_TAIL_BYTES = 4096  # of the end of the log: what a library prints before it aborts
-GRACE_S = 10.0  # between SIGTERM and SIGKILL
+SLOW_S = 5.0  # after SIGTERM, before people are told that the stage still saves
+SAVE_S = 150.0  # between SIGTERM and SIGKILL: a launcher waits 120 s for its workers to save (`launchers/gang.py`)
 # inherited values would change the speed of workers and, in training, the last bits of weights
 THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -75,12 +78,20 @@ class StageProcess:
         """Send SIGTERM to the process group."""
         self._signal(signal.SIGTERM)
 
-    def stop(self) -> None:
-        """Send SIGTERM to the process group, then SIGKILL if it does not exit in time."""
+    def stop(self, hurry: threading.Event, tell_slow: Callable[[], None]) -> None:
+        """Send SIGTERM to the process group, then SIGKILL if it does not exit in time, or at once on `hurry`.
+
+        A trainer saves its state before it ends, which takes as long as its checkpoint is large: `tell_slow` is called
+        once if it takes more than some seconds.
+        """
         self.terminate()
-        deadline = time.monotonic() + GRACE_S
+        started, has_told = time.monotonic(), False
         while self.poll() is None:
-            if time.monotonic() > deadline:
+            elapsed = time.monotonic() - started
+            if not has_told and elapsed > SLOW_S:
+                has_told = True
+                tell_slow()
+            if elapsed > SAVE_S or hurry.is_set():
                 self._signal(signal.SIGKILL)
             time.sleep(0.02)
 

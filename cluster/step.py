@@ -41,6 +41,7 @@ LAUNCHER = "cluster.launchers:launcher"
 REMOTE = "cluster.launchers:remote_processes"
 SHOW_S = 2.0  # between two snapshots for `top` and the metrics
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
+SAVING = "stopping: the stage saves its work. Interrupt again to end it at once"
 LINGER_S = 20.0  # a thread of a library may keep a process alive after it wrote its result
 
 
@@ -200,8 +201,9 @@ def _watch(
                     next_snapshot = time.monotonic() + SNAPSHOT_S
                     supervisor.run.event("progress", stage=step.id, line=progress.line())
     except BaseException:
-        with interrupt.ignore_signals():
-            process.stop()
+        console = supervisor.console
+        with interrupt.note_signals() as asked_again:
+            process.stop(asked_again, lambda: console.say(f"{console.place} ! {SAVING}"))
         raise
     return ended
 

@@ -18,7 +18,7 @@ from pipeline.core.errors import StageFailed, UserError
 WORDS = {
     "PENDING": "waiting", "RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "STOPPED": "stopped",
 }  # fmt: skip
-STOP_S, POLL_S = 120.0, 1.0
+STOP_S, POLL_S = 180.0, 1.0
 
 
 def address_of(address: str | None) -> str:

@@ -23,7 +23,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.plugins import plugin_names
 from pipeline.core.yaml_tree import SECRET, VARIABLE
 
-STOP_S = 60  # for a stage to save and end before Ray kills it
+STOP_S = 160  # for a stage to save and end before Ray kills it
 
 
 @dataclass(frozen=True)

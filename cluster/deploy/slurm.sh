@@ -8,7 +8,7 @@
 # node does not end the job (--no-kill); if it was the first node, SLURM puts the job back into the queue.
 #SBATCH --job-name=bloomery
 #SBATCH --ntasks-per-node=1
-#SBATCH --signal=B:TERM@120
+#SBATCH --signal=B:TERM@180
 #SBATCH --requeue
 #SBATCH --no-kill
 #SBATCH --open-mode=append

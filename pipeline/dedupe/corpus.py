@@ -1,7 +1,4 @@
-"""The documents of a corpus by number: a document is its row, counted through the files in the order of their names.
-
-x
-"""
+"""The documents of a corpus by number: a document is its row, counted through the files in the order of their names."""
 
 from __future__ import annotations
 
@@ -16,8 +13,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.core.arrays import load_array, save_arrays
+from pipeline.core.artifact import Artifact
 from pipeline.core.draft import Draft
-from pipeline.core.shards import batches, rows
+from pipeline.core.shards import batches
 from pipeline.dedupe.base import Indices, RowNumbers
 
 MAX_FILE_RANGES = 1024
@@ -39,17 +37,14 @@ class CorpusIndex:
     edges: Indices
 
     @classmethod
-    def of(cls, files: Sequence[Path], artifacts: Sequence[int] = ()) -> CorpusIndex:
-        """Read the footers of all files; `artifacts[i]` is the index of the artifact that file i belongs to.
+    def of(cls, artifacts: Sequence[Artifact]) -> CorpusIndex:
+        """From the manifests of the artifacts: no file is read.
 
         An earlier artifact is an earlier part of the corpus; within an artifact the file names give the part.
         """
-        starts = np.cumsum([0, *(rows(path) for path in files)]).astype(np.uint64)
-        # the first number in a file's name
-        names = [path.name.partition("-")[0] for path in files]
-        parts = np.array([int(name) if name.isdecimal() else 0 for name in names], np.int64)
-        if artifacts:
-            parts += np.array(artifacts, np.int64) * NAMED_PARTS
+        files = [(part, entry) for part, artifact in enumerate(artifacts) for entry in artifact.entries("parts/")]
+        starts = np.cumsum([0, *(entry.rows or 0 for _, entry in files)]).astype(np.uint64)
+        parts = np.array([part * NAMED_PARTS + _part_in_name(entry.path) for part, entry in files], np.int64)
         count = min(len(files), MAX_FILE_RANGES)
         edges = np.arange(count + 1) * len(files) // max(count, 1)
         return cls(starts, parts, edges)
@@ -85,6 +80,12 @@ class CorpusIndex:
     def part_of(self, documents: RowNumbers) -> Indices:
         """The part of the corpus of each document."""
         return self.parts[np.searchsorted(self.starts, documents, side="right") - 1]
+
+
+def _part_in_name(path: str) -> int:
+    """The number that a file's name begins with, 0 if with none."""
+    number = Path(path).name.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def read_rows(path: Path, start: int, columns: Sequence[str] | None = None) -> Iterator[tuple[RowNumbers, pa.Table]]:

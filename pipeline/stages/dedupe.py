@@ -30,15 +30,14 @@ from pipeline.core.shards import FileEntry, number
 from pipeline.dedupe.corpus import CorpusIndex
 from pipeline.dedupe.removals import EXACT, NORMALIZED
 from pipeline.dedupe.task_types import BucketPartition, SpilledFiles, WrittenFiles
-from pipeline.stages.dedupe_inputs import document_files, file_range_tasks, section_of
+from pipeline.stages.dedupe_inputs import file_range_tasks, section_of
 from pipeline.stages.dedupe_pairs import find_keys, match, partition_count, store_sets, verify
 from pipeline.stages.dedupe_survivors import choose_survivors, name_kept, write
 
 
 def run(job: Job) -> StageOutput:
     """Find copies, choose which of them stay, and write the remaining documents."""
-    artifact_of_file = [at for at, part in enumerate(job.inputs.all("documents")) for _ in part.files("parts/")]
-    corpus = CorpusIndex.of(document_files(job), artifact_of_file)
+    corpus = CorpusIndex.of(job.inputs.all("documents"))
     with sharing(job.draft, job.folder, "corpus"):
         corpus.save(job.folder)
     partitions = partition_count(len(corpus), section_of(job).bands)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -34,13 +33,8 @@ def method_of(job: Job) -> Method:
     return method
 
 
-def document_files(job: Job) -> list[Path]:
-    """All files of documents, in the order of the corpus."""
-    return job.inputs.files("documents", "parts/")
-
-
 def listed_documents(job: Job) -> list[InputFile]:
-    """The same files for a task, which reads a few of them: none is downloaded."""
+    """All files of documents, in the order of the corpus; none is downloaded."""
     return job.inputs.listed("documents", "parts/")
 
 

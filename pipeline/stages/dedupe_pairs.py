@@ -23,16 +23,23 @@ from pipeline.dedupe.task_types import BucketPartition, FileRange, ItemCount, Ma
 from pipeline.stages.dedupe_inputs import TEXT_FACTS, method_of, range_texts, section_of, set_store
 
 PARTITION_BYTES = 8 << 20
+# beyond 100 million documents partitions grow instead: a segment of each stands in each spill, and must not get small
+MOST_PARTITIONS, SEGMENT_BYTES = 4096, 16 << 10
 MATCHES = "matches"
 
 
 def partition_count(documents: int, bands: int) -> int:
-    """The number of partitions: a power of two, at least four, so that one fits in PARTITION_BYTES.
+    """The number of partitions: a power of two, at least four, so that one fits in PARTITION_BYTES if they are enough.
 
     It follows from the corpus alone.
     """
     least = -(-documents * bands * RECORD.itemsize // PARTITION_BYTES)
-    return max(4, 1 << max(least - 1, 0).bit_length())
+    return min(max(4, 1 << max(least - 1, 0).bit_length()), MOST_PARTITIONS)
+
+
+def spill_bytes(partitions: int) -> int:
+    """How many bytes of records a task holds before it spills them: a segment each of whole texts and of bands."""
+    return max(PARTITION_BYTES, 2 * partitions * SEGMENT_BYTES)
 
 
 def find_keys(job: Job, task: Task[FileRange]) -> SpilledFiles:
@@ -61,7 +68,7 @@ def find_keys(job: Job, task: Task[FileRange]) -> SpilledFiles:
         rows["raw"] = hashes[:, 2]
         rows["identity"] = hashes[:, 2] if composed is texts else text_hashes(texts)[:, 0]
         facts.append(rows)
-        if buffered_bytes >= PARTITION_BYTES:
+        if buffered_bytes >= spill_bytes(count):
             flush()
             buffered_bytes = 0
     flush()

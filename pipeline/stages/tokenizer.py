@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
+from pipeline.core.artifact import Artifact
 from pipeline.core.counts import ByLanguage
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject, replacing, write_json
@@ -89,11 +90,20 @@ def _trainer(job: Job, params: JsonObject) -> TokenizerTrainer:
 
 
 def _sample_tasks(job: Job, sample_bytes: int) -> list[Task[SampleFile]]:
-    """One task per file; the share of candidates follows from the size of the text, which is in the footers."""
+    """One task per file; the share of candidates follows from the size of the text. No file is downloaded."""
     files = job.inputs.listed("documents", "parts/")
-    total = sum(column_bytes(job.inputs.local(file), "text") for file in files)
+    total = sum(map(_text_bytes, job.inputs.all("documents")))
     limit = int(min(1.0, CANDIDATE_FACTOR * sample_bytes / max(total, 1)) * HASH_RANGE)
     return [Task(f"{n:06d}", file["bytes"], SampleFile(file=file, limit=limit)) for n, file in enumerate(files)]
+
+
+def _text_bytes(documents: Artifact) -> int:
+    """Bytes of all texts by the counts of the stage; from the files' footers if it is a plug-in that counts none."""
+    counts = documents.manifest.counts
+    counted = counts.get("text_bytes", counts.get("bytes_out"))
+    if counted is not None:
+        return counted
+    return sum(column_bytes(path, "text") for path in documents.files("parts/"))
 
 
 def sample_file(job: Job, task: Task[SampleFile]) -> SampledFile:

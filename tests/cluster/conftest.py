@@ -83,6 +83,15 @@ def behave(job):
         full()
     if how == "exit":
         os._exit(7)
+    if how in ("save", "ignore"):
+        asked = []
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+        write(job, "ready", "")
+        while not asked or how == "ignore":
+            time.sleep(0.05)
+        time.sleep(6)  # longer than people are left without a word
+        write(job, "saved", "")
+        os._exit(80)
 
 def gather(job):
     behave(job)

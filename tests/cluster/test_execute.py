@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,28 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(folder: Any, wait
     assert "Traceback" not in printed
     assert printed.strip().splitlines()[-1] == "bloomery run tiny.yaml"
     assert "stopped" in folder.run("runs")
+
+
+def test_a_stage_that_saves_is_waited_for(folder: Any, wait_for: Wait) -> None:
+    process = folder.start("run", "tiny.yaml", BEHAVE_teach="save")
+    wait_for(lambda: any(folder.workdir.glob("draft/teach/*/attempt-1/ready")))
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert any(folder.workdir.glob("draft/teach/*/attempt-1/saved"))
+    assert printed.count("Interrupt again to end it at once") == 1
+
+
+def test_a_second_interrupt_ends_a_stage_at_once(folder: Any, wait_for: Wait) -> None:
+    process = folder.start("run", "tiny.yaml", BEHAVE_teach="ignore")
+    wait_for(lambda: any(folder.workdir.glob("draft/teach/*/attempt-1/ready")))
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=20)
+    assert process.returncode == 130 and "Traceback" not in printed
+    assert not any(folder.workdir.glob("draft/teach/*/attempt-1/saved"))
 
 
 def test_two_runs_in_one_work_directory_are_kept_apart(folder: Any, wait_for: Wait) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.job import Job, StageOutput
+from pipeline.dedupe.groups import RECORD
 from pipeline.dedupe.section import Dedupe
-from pipeline.stages import dedupe
+from pipeline.stages import dedupe, dedupe_pairs
+from pipeline.stages.dedupe_pairs import partition_count, spill_bytes
 
 MakeJob = Callable[..., Job]
 MakeDocuments = Callable[..., Artifact]
@@ -155,6 +157,28 @@ def test_more_files_than_file_ranges_give_the_same_bytes(
     by_range = deduped(documents, "by-range", workers=2)
     assert by_range.manifest.digest == by_file.manifest.digest
     assert len(by_range.files("parts/")) == 9
+
+
+def test_partitions_and_segments_stay_few_and_large_at_ten_terabytes() -> None:
+    """The number of segments that are read is spills × partitions: it must not grow with the square of the corpus."""
+    documents, bands = 2_500_000_000, 14
+    keys = documents * bands * RECORD.itemsize
+    partitions = partition_count(documents, bands)
+    assert partitions == 4096 < 1 << 16  # partitions are numbered in 16 bits
+    assert keys / partitions < 256 << 20  # what a worker sorts
+    spills = keys / spill_bytes(partitions)
+    assert spills * 2 * partitions < 100_000_000
+    assert partition_count(100_000, bands) == 8 and spill_bytes(8) == 8 << 20
+
+
+def test_spills_of_many_segments_give_the_same_bytes(
+    make_documents: MakeDocuments, deduped: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = make_documents(planted()[0])
+    one = deduped(documents, "one")
+    for name, value in (("PARTITION_BYTES", 4096), ("MOST_PARTITIONS", 8), ("SEGMENT_BYTES", 256)):
+        monkeypatch.setattr(dedupe_pairs, name, value)
+    assert deduped(documents, "many").manifest.digest == one.manifest.digest
 
 
 def test_a_document_of_an_earlier_artifact_stays_even_when_it_holds_less(

@@ -19,8 +19,8 @@ families: .venv/installed  ## compare all model families on English and Chinese 
 	  { echo "$${BLOOMERY_DATA:-../shared/data}/corpora does not exist. Set the folder of the data: BLOOMERY_DATA=/path/to/data make families"; exit 2; }
 	$(BIN)/bloomery compare configs/families.yaml
 
-test: .venv/installed-dev  ## run the tests (under 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -q
+test: .venv/installed-dev  ## run the tests, two files at a time (under 15 minutes on 2 cores)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-long: .venv/installed-dev  ## run all tests but those of test-cluster, including long ones that train and kill
 	$(BIN)/python -m pytest -q -m "not hosts"

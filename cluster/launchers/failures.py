@@ -91,10 +91,13 @@ def is_connection_error(error: BaseException) -> bool:
 
 
 def error_of(failures: Sequence[WorkerFailure]) -> BloomeryError | None:
-    """The error to raise for these failures: our own errors come first, then the earliest."""
+    """The error to raise for these failures: our own come first, lost connections last, which follow from another error.
+
+    Of several of a kind it is the earliest.
+    """
     if not failures:
         return None
-    first = min(failures, key=lambda failure: (not failure["ours"], failure["time"]))
+    first = min(failures, key=lambda failure: (not failure["ours"], failure["connection"], failure["time"]))
     return UserError(first["text"]) if first["user"] else StageFailed(first["text"])
 
 

@@ -74,7 +74,11 @@ class Goodput:
     """
 
     def __init__(self, started: float = 0.0, *, folder: Path | None = None, report: RankReport | None = None) -> None:
-        """`folder`: where worker 0 notes how far training has come, so that a later attempt knows what was lost."""
+        """`folder`: where worker 0 notes how far training has come, so that a later attempt knows what was lost.
+
+        Behind a URL that is a folder of worker 0's host: an attempt whose worker 0 is elsewhere counts repeated steps
+        as compute.
+        """
         now = time.time()
         self.started, self.folder, self.report = started or now, folder, report
         self.seconds: dict[TimeKind, float] = dict.fromkeys(KINDS, 0.0)
@@ -126,6 +130,7 @@ class Goodput:
         self._noted = now
         if self.folder is not None:
             reached: Reached = {"started": self.started, "step": step, "start_up": self.seconds["start_up"]}
+            self.folder.mkdir(parents=True, exist_ok=True)  # on a host where no stage has run
             write_json(self.folder / REACHED, reached)
         if self.report is not None:
             self.report.tell(step, self.totals())

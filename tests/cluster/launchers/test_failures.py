@@ -54,6 +54,7 @@ def test_a_mistake_in_the_code_is_not_retried_though_others_lose_their_connectio
     wrong = Exit(1, "", 1, failure(KeyError("none"), at=2.0))
     ending = ending_of([broken_connection(0), wrong], {}, stage="pretrain", made_steps=True)
     assert ending is not None and ending.kind is None
+    assert "KeyError" in str(ending.error)
 
 
 def test_connections_that_break_without_a_death_are_retried_only_if_they_ever_worked() -> None:

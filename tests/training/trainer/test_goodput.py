@@ -97,6 +97,14 @@ def test_another_attempt_counts_the_steps_that_it_computes_again(clock: Clock, t
     }  # fmt: skip
 
 
+def test_worker_0_may_be_on_a_host_where_no_stage_has_run(clock: Clock, tmp_path: Path) -> None:
+    goodput = Goodput(clock.now, folder=tmp_path / "draft" / "attempt-1")
+    goodput.resume(None)
+    step(goodput, clock, 0)
+    goodput.finished(1, last=True)
+    assert list((tmp_path / "draft" / "attempt-1").iterdir())
+
+
 def test_a_clock_that_is_behind_gives_no_negative_seconds(clock: Clock) -> None:
     assert Goodput(started=clock.now + 50).totals()["start_up"] == 0.0
 

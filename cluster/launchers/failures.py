@@ -91,7 +91,7 @@ def is_connection_error(error: BaseException) -> bool:
 
 
 def error_of(failures: Sequence[WorkerFailure]) -> BloomeryError | None:
-    """The error to raise for these failures: our own come first, lost connections last, which follow from another error.
+    """The error to raise for these failures: our own come first, and last lost connections, which follow from others.
 
     Of several of a kind it is the earliest.
     """

@@ -1,4 +1,4 @@
-"""`bloomery run` trains on two workers and is asked to end, or one of its workers hangs: it goes on, with equal bytes."""
+"""`bloomery run` on two workers is asked to end, or one of its workers hangs: it goes on, with equal bytes."""
 
 from __future__ import annotations
 

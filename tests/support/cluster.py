@@ -17,6 +17,7 @@ from tests.support.s3 import S3Server, serving
 from tests.support.small_run import Digests, digests_of, local_digests, whole_path, write_corpus
 
 RUN_S = 1_800.0
+LOG_LINES = 80
 RUN = [sys.executable, "-m", "cluster.cli", "run"]
 SHARED = "/mnt/shared"
 ELASTIC, ON_RAY, ZERO_2 = "{min: 1, max: 3}", "{runner: ray, workers: 3}", "{zero: {stage: 2}}"
@@ -61,7 +62,7 @@ class Cluster:
         """Start a run with the work directory s3://<bucket>/<name>, or <name> in the folder that all hosts share."""
         config = self.configure(name, self.driver, workers=workers, beam=beam, engine=engine, shared=shared)
         log = self.folder / f"{name}-{time.monotonic_ns()}.txt"
-        return Run(self.driver.start([*RUN, config, *arguments], log), log)
+        return Run(self.driver.start([*RUN, config, *arguments], log), log, self.driver)
 
     def configure(
         self,
@@ -96,6 +97,7 @@ class Run:
 
     process: subprocess.Popen[bytes]
     log: Path
+    host: Host
 
     def printed(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -115,7 +117,12 @@ class Run:
             code = self.process.wait(RUN_S)
         finally:
             kill_group(self.process)
-        assert code == 0, self.printed()
+        assert code == 0, f"{self.printed()}\n{self.end_of_log()}"
+
+    def end_of_log(self) -> str:
+        """The last lines of the log of the newest run on the driver's host."""
+        logs = sorted(self.host.path("/root/.cache/bloomery").glob("*/runs/*/log.txt"), key=lambda path: path.stat().st_mtime)
+        return "\n".join(logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]) if logs else ""
 
 
 @contextmanager

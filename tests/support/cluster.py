@@ -121,8 +121,12 @@ class Run:
 
     def end_of_log(self) -> str:
         """The last lines of the log of the newest run on the driver's host."""
-        logs = sorted(self.host.path("/root/.cache/bloomery").glob("*/runs/*/log.txt"), key=lambda path: path.stat().st_mtime)
-        return "\n".join(logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]) if logs else ""
+        logs = sorted(
+            self.host.path("/root/.cache/bloomery").glob("*/runs/*/log.txt"), key=lambda path: path.stat().st_mtime
+        )
+        return (
+            "\n".join(logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]) if logs else ""
+        )
 
 
 @contextmanager

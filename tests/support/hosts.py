@@ -29,7 +29,7 @@ from tests.support.processes import end_with_parent, kill_group, processes_of
 CODE = Path(__file__).resolve().parents[2]
 HOME = Path("~").expanduser()
 CLONE_NEWNET = 0x4000_0000
-NETWORK = "10.77.0"
+NETWORK, NETWORK_6 = "10.77.0.", "fd77::"
 # the first process of a host: Linux gives it the orphans, which it reaps
 INIT = """
 import os, signal
@@ -198,16 +198,17 @@ class NetworkOf:
 
 @dataclass
 class Hosts:
-    """Hosts on one bridge; those of `names` get the addresses 10.77.0.1, .2 and so on."""
+    """Hosts on one bridge; those of `names` get the addresses 10.77.0.1, .2 and so on, or fd77::1, ::2 alone."""
 
     names: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     shared: Path | None = None
+    network: str = NETWORK
 
     def __post_init__(self) -> None:
         self.switch = Host("switch", "")
         self.all = [
-            Host(name, f"{NETWORK}.{number}", dict(self.environment), self.shared)
+            Host(name, f"{self.network}{number}", dict(self.environment), self.shared)
             for number, name in enumerate(self.names, 1)
         ]
 
@@ -228,7 +229,9 @@ class Hosts:
         port = self._port(host)
         self._switch("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
         self._switch("link", "set", port, "master", "br0", "up")
-        _ip(host, "addr", "add", f"{host.address}/24", "dev", "eth0")
+        # without the seconds in which others are asked whether they have this address of IPv6 already
+        width = ["/64", "dev", "eth0", "nodad"] if ":" in host.address else ["/24", "dev", "eth0"]
+        _ip(host, "addr", "add", f"{host.address}{width[0]}", *width[1:])
         _ip(host, "link", "set", "eth0", "up")
 
     def cut(self, host: Host) -> None:
@@ -251,10 +254,14 @@ class Hosts:
 
 @contextmanager
 def booted(
-    names: Sequence[str], environment: Mapping[str, str] | None = None, *, shared: Path | None = None
+    names: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    shared: Path | None = None,
+    network: str = NETWORK,
 ) -> Iterator[Hosts]:
     """Hosts for the length of the block; they have the folder `shared` at /mnt/shared. Raises: HostsUnavailable."""
-    hosts = Hosts(names, environment or {}, shared)
+    hosts = Hosts(names, environment or {}, shared, network)
     try:
         hosts.boot()
         yield hosts

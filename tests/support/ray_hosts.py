@@ -57,7 +57,8 @@ class RayHosts:
 
     @property
     def address(self) -> str:
-        return f"{self.head.address}:{PORT}"
+        address = self.head.address
+        return f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
 
     @property
     def dashboard_url(self) -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 RANGE = 256  # task numbers in an element of the first transform
 POLL_S = 5.0
+LINGER_S = 60.0  # a job may need so long to end after its last task
+SILENT_S = 300.0  # without a finished task, before people are told
 POLL_SHARE = 50  # a look for finished tasks may take one part in so many of the time
 
 
@@ -49,8 +51,8 @@ class Portable:
             "job": step.job.to_dict() | {"progress": ""}, "step": step.name, "listing": listing, "failures": failures,
             "work": f"{work.__module__}:{work.__qualname__}", "plugins": plugin_folders(), "versions": versions(),
         }  # fmt: skip
-        with quiet(step.job), CountingProgress(step, tasks):
-            error = _run(step, order, len(tasks))
+        with quiet(step.job), CountingProgress(step, tasks) as progress:
+            error = _run(step, order, len(tasks), progress)
         recorded = step.job.draft.results(failures)
         for key in recorded:
             raise Failure.from_dict(recorded[key]).exception(step)  # type: ignore[arg-type]
@@ -58,8 +60,8 @@ class Portable:
             raise error
 
 
-def _run(step: JobStep, order: JsonObject, count: int) -> BloomeryError | None:
-    """Run the pipeline to its end; the error of the runner, if it failed."""
+def _run(step: JobStep, order: JsonObject, count: int, progress: CountingProgress) -> BloomeryError | None:
+    """Run the pipeline to its end, or until every task has its result; the error of the runner, if it failed."""
     import apache_beam as beam
 
     from pipeline.beam.listed_tasks import RunListed, numbers_of
@@ -77,7 +79,7 @@ def _run(step: JobStep, order: JsonObject, count: int) -> BloomeryError | None:
     result: PipelineResult | None = None
     try:
         result = pipeline.run()
-        state = result.wait_until_finish()
+        state = _wait(step, result, progress)
     except Exception as error:
         return _runner_failed(step, options.runner, error)
     except BaseException:
@@ -86,6 +88,46 @@ def _run(step: JobStep, order: JsonObject, count: int) -> BloomeryError | None:
                 result.cancel()
         raise
     return None if state == "DONE" else _runner_failed(step, options.runner, RuntimeError(f"the job ended as {state}"))
+
+
+def _wait(step: JobStep, result: PipelineResult, progress: CountingProgress) -> str:
+    """The state in which the job ends. A runner that lost a worker and replaces none says nothing and never ends.
+
+    So the results in the draft count: when all are there, a job that goes on is given up; when no more come, people
+    are told. Nothing is decided for them then, since an engine may still wait for machines.
+    """
+    outcome = list[str | Exception]()
+
+    def wait() -> None:
+        try:
+            outcome.append(result.wait_until_finish())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=wait, name="wait-for-runner", daemon=True)
+    thread.start()
+    told_at = time.monotonic()
+    while thread.is_alive():
+        thread.join(POLL_S)
+        now = time.monotonic()
+        if progress.complete_since is not None and now - progress.complete_since > LINGER_S:
+            with contextlib.suppress(Exception):
+                result.cancel()
+            step.job.progress.note(step.name, "every task is finished; the runner does not end its job: given up")
+            return "DONE"
+        if now - max(progress.changed_at, told_at) > SILENT_S:
+            told_at = now
+            step.job.progress.note(step.name, _silence(progress))
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _silence(progress: CountingProgress) -> str:
+    return (
+        f"no task has finished for {SILENT_S / 60:.0f} min, {progress.remaining} are left. If the runner lost a worker"
+        " and starts no other, interrupt and run the same command again: finished tasks are kept"
+    )
 
 
 def _runner_failed(step: JobStep, runner: str, error: Exception) -> StageFailed:
@@ -107,6 +149,8 @@ class CountingProgress:
 
     def __enter__(self) -> CountingProgress:
         self._ended = threading.Event()
+        self.changed_at = time.monotonic()
+        self.complete_since: float | None = None
         self._reported = set(self.step.job.draft.results(self.step.name))
         self._thread = threading.Thread(target=self._report_often, name="finished-tasks", daemon=True)
         self._thread.start()
@@ -116,6 +160,11 @@ class CountingProgress:
         self._ended.set()
         self._thread.join()
         self._report()
+
+    @property
+    def remaining(self) -> int:
+        """Tasks without a result, as of the last look."""
+        return sum(task.key not in self._reported for task in self.tasks)
 
     def _report_often(self) -> None:
         pause = POLL_S
@@ -127,5 +176,9 @@ class CountingProgress:
     def _report(self) -> None:
         finished = set(self.step.job.draft.results(self.step.name)) - self._reported
         self._reported |= finished
+        if finished:
+            self.changed_at = time.monotonic()
+        if not self.remaining and self.complete_since is None:
+            self.complete_since = time.monotonic()
         if size := sum(task.size for task in self.tasks if task.key in finished):
             self.step.job.progress.add(self.step.name, size)

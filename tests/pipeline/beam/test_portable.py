@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.beam import portable
 from pipeline.beam.portable_options import problems
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
@@ -22,6 +23,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.files import write_json
 from pipeline.core.job import BeamOptions, ClusterOptions, Job
+from pipeline.core.progress import Progress
 from pipeline.dedupe.section import Dedupe
 from pipeline.stages import dedupe
 
@@ -31,7 +33,7 @@ SERVICES = {
     "pool": ("apache_beam.runners.worker.worker_pool_main", "--service_port"),
 }
 WORK = """
-import os
+import os, threading, time
 from pipeline.core.errors import UserError
 
 def done(job, task):
@@ -40,6 +42,22 @@ def done(job, task):
 def wrong_input(job, task):
     if task.key == "t3":
         raise UserError("data/语料.jsonl:7: 编码错误. Fix the line.")
+    return done(job, task)
+
+def end_after_the_last(job, task):
+    # the worker dies when all results are there, before the engine knows
+    if task.key == "t0":
+        def die():
+            while len(job.draft.results("step")) < 3:
+                time.sleep(0.1)
+            os._exit(1)
+        threading.Thread(target=die, daemon=True).start()
+        time.sleep(1)
+    return done(job, task)
+
+def die_at_once(job, task):
+    if task.key == "t2":
+        os._exit(1)
     return done(job, task)
 
 def our_mistake(job, task):
@@ -124,6 +142,31 @@ def test_errors_arrive_as_they_were(work: ModuleType, on_pool: MakeJob) -> None:
     with pytest.raises(StageFailed, match=f"test: step: t0 on {socket.gethostname()}: ValueError: bad offset 第七行"):
         run_tasks(job, "step", tasks_of(1), work.our_mistake)
     assert "our_mistake" in job.log.read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("work_name", ["end_after_the_last", "die_at_once"])
+def test_a_lost_worker_is_not_waited_for_in_silence(
+    work_name: str, work: ModuleType, on_pool: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("LINGER_S", 3.0), ("SILENT_S", 3.0), ("POLL_S", 0.5)):
+        monkeypatch.setattr(portable, name, seconds)
+    notes = list[str]()
+
+    def note(_: object, step: str, text: str) -> None:
+        notes.append(text)
+        if text.startswith("no task"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "note", note)
+    job = on_pool()
+    if work_name == "end_after_the_last":
+        assert len(run_tasks(job, "step", tasks_of(3), getattr(work, work_name))) == 3
+        assert notes in ([], ["every task is finished; the runner does not end its job: given up"])
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            run_tasks(job, "step", tasks_of(3), getattr(work, work_name))
+        assert notes[0].startswith("no task has finished for")
 
 
 @pytest.mark.long

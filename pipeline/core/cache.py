@@ -5,7 +5,8 @@
 
 What a process uses is pinned until it ends, or until the `scope` (a task) in which it asked for it does. When the
 entries exceed the limit, those that were not used for the longest time are removed, never a pinned one: if all are in
-use, the limit is exceeded. A look-up costs a file lock and a line in the list of the process, about 50 us.
+use, the limit is exceeded. On a full disk, half of what is not pinned is removed before an entry is made again. A
+look-up costs a file lock and a line in the list of the process, about 50 us.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from pipeline.core.shortage import shortage_of
 
 LIMIT_BYTES = 50 << 30
 FILES, ARTIFACTS = "files", "artifacts"
@@ -42,8 +45,14 @@ class Cache:
             if path.exists():
                 os.utime(path)
                 return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
+        except Exception as error:
+            if shortage_of(error) != "disk" or not self._make_room():
+                raise
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
         self._grown(path.stat().st_size)
         return path
 
@@ -81,10 +90,20 @@ class Cache:
             with suppress(OSError, ValueError):
                 size += int(total.read_text())
             if size > self.limit_bytes:
-                size = self._remove_oldest()
+                _, size = self._remove_oldest(int(self.limit_bytes * ROOM))
             total.write_text(str(size))
 
-    def _remove_oldest(self) -> int:
+    def _make_room(self) -> bool:
+        """Remove half of what is not in use; whether that was anything."""
+        with self._locked(exclusive=True):
+            before, after = self._remove_oldest(0, share=0.5)
+            if after < before:
+                with suppress(OSError):  # the next count corrects it
+                    (self.folder / "total").write_text(str(after))
+        return after < before
+
+    def _remove_oldest(self, limit: int, *, share: float = 1.0) -> tuple[int, int]:
+        """Remove entries until `limit` bytes are left, at most `share` of those not in use; bytes before and after."""
         entries = []
         for root in (FILES, ARTIFACTS):
             for path in (self.folder / root).rglob("*"):
@@ -92,15 +111,16 @@ class Cache:
                     if path.is_file():
                         status = path.stat()
                         entries.append((status.st_mtime_ns, status.st_size, path))
-        total = sum(size for _, size, _ in entries)
+        total = before = sum(size for _, size, _ in entries)
         pinned = _pinned(self.folder)
-        for _, size, path in sorted(entries):
-            if total <= self.limit_bytes * ROOM:
+        free = [entry for entry in sorted(entries) if entry[2].relative_to(self.folder).as_posix() not in pinned]
+        least = max(limit, total - int(share * sum(size for _, size, _ in free)))
+        for _, size, path in free:
+            if total <= least:
                 break
-            if path.relative_to(self.folder).as_posix() not in pinned:
-                path.unlink(missing_ok=True)
-                total -= size
-        return total
+            path.unlink(missing_ok=True)
+            total -= size
+        return before, total
 
     @contextmanager
     def _locked(self, *, exclusive: bool) -> Iterator[None]:

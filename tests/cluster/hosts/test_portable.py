@@ -15,7 +15,8 @@ from tests.support.small_run import DATA_STAGES, Digests, of_data
 pytestmark = [pytest.mark.long, pytest.mark.hosts]
 JOBS, POOL = 8099, 8100
 RUNNER = (
-    '{{runner: portable, options: {{job_endpoint: "{jobs}", environment_type: EXTERNAL, environment_config: "{pool}"}}}}'
+    "{{runner: portable, options: {{job_endpoint: '{jobs}', environment_type: EXTERNAL, "
+    "environment_config: '{pool}'}}}}"
 )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline.core.cache import Cache, scope
+from pipeline.core.errors import StageFailed
 
 KEEP = """
 import sys, time
@@ -89,3 +93,32 @@ def test_a_file_is_moved_into_the_cache(tmp_path: Path) -> None:
     source.write_bytes(b"a")
     cache.add("files/a", source)
     assert not source.exists() and cache.find("files/a") == tmp_path / "files/a"
+
+
+def test_a_full_disk_gives_up_what_is_not_in_use(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 1000)
+
+    def make(target: Path) -> None:
+        if sum(path.stat().st_size for path in (tmp_path / "files").iterdir()) > 130:
+            raise StageFailed("s3://bucket: cannot read x: [Errno 28] No space left on device.")
+        target.write_bytes(b"n" * 40)
+
+    with scope():
+        for age, name in enumerate("abcd"):
+            add(cache, name, age=age)
+    with scope():
+        cache.find("files/d")
+        assert cache.get("files/new", make).read_bytes() == b"n" * 40
+    assert names(cache) == {"a", "d", "new"}
+
+
+def test_a_full_disk_of_others_is_an_error(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 1000)
+    add(cache, "a")  # in use by this process
+
+    def make(target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"):
+        cache.get("files/new", make)
+    assert names(cache) == {"a"}

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 _OPTIONS, _CODE = "pipeline.readers.section", "pipeline.readers"
 
+# `reader: auto` asks them in this order: formats with magic bytes first, plain text last
 READERS: Registry[Reader] = Registry(
     "reader",
     (
         Entry("jsonl", f"{_OPTIONS}:Jsonl", f"{_CODE}.jsonl:Jsonl"),
-        Entry("plain", f"{_OPTIONS}:PlainText", f"{_CODE}.plain:PlainText"),
         Entry("python_docs", f"{_OPTIONS}:PythonDocs", f"{_CODE}.python_docs:PythonDocs"),
+        Entry("plain", f"{_OPTIONS}:PlainText", f"{_CODE}.plain:PlainText"),
     ),
     base="pipeline.readers.base:Reader",
     options=f"{_OPTIONS}:FileSource",

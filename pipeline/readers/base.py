@@ -36,10 +36,29 @@ class BadRecord(NamedTuple):
     raw: bytes
 
 
+class FileSpan(NamedTuple):
+    """A part of a large file that one worker reads. It depends on the file alone, never on the number of workers.
+
+    `start` and `end` are in a unit of the reader (bytes, row groups). `first`: how many positions lie before the span;
+    `continues`: its first line began in an earlier span. `records` of -1 means that `count` has to say.
+    """
+
+    start: int
+    end: int
+    records: int = -1
+    first: int = 0
+    continues: bool = False
+
+
 class Reader(ABC):
-    """Reads the raw files of one source. `options` is the source's section as the artifact's params hold it."""
+    """Reads the raw files of one source. `options` is the source's section as the artifact's params hold it.
+
+    `format` is what people call such a file; `magic` the first bytes of a file that no other reader can read.
+    """
 
     isolation: ClassVar[Literal["threads", "processes"]] = "threads"
+    format: ClassVar[str] = ""
+    magic: ClassVar[tuple[bytes, ...]] = ()
 
     def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
         self.options = options
@@ -59,6 +78,29 @@ class Reader(ABC):
     def text_problem(cls, source: Source, files: Sequence[RawFile]) -> str | None:
         """For `check`: compare the options with the first records, a few of bounded size. Returns a message or None."""
         return None
+
+    @classmethod
+    def recognizes(cls, head: bytes, name: str) -> bool:
+        """For `reader: auto`: whether a file is of this format, by its first 64 KiB, decompressed, and its name.
+
+        Readers are asked in the order of their table; the first that recognizes a file takes it.
+        """
+        return head.startswith(cls.magic) if cls.magic else False
+
+    def divide(self, file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
+        """Divide a large file into spans of about `span_bytes` of content; empty if it must be read whole.
+
+        It may take one quick pass over the file. A reader that implements it also implements `count` and `read_span`.
+        """
+        return ()
+
+    def count(self, file: RawFile, span: FileSpan) -> tuple[int, bool]:
+        """How many positions a span holds, and whether its last record continues in the next span. Runs in parallel."""
+        raise NotImplementedError
+
+    def read_span(self, file: RawFile, span: FileSpan, *, after: int = -1) -> Iterator[Record | BadRecord]:
+        """Like `read`, of the records that begin in a span; positions are those that `read` gives."""
+        raise NotImplementedError
 
     @abstractmethod
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:

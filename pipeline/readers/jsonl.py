@@ -17,13 +17,14 @@ import orjson
 from pipeline.core.files import RawFile
 from pipeline.readers.base import RAW_BYTES, BadRecord, Reader, Record, encode_text, invalid_utf8
 from pipeline.readers.exact_json import Number, parse
-from pipeline.readers.lines import lines, utf8_blocks
+from pipeline.readers.lines import BOM, lines, utf8_blocks
 from pipeline.readers.section import Jsonl as Section
 from pipeline.readers.section import Source, SourceParams
 from pipeline.readers.streams import StreamError
 
 SAMPLE_LINES = 100  # of each sampled file, for `check`
 SAMPLE_BYTES = 1 << 20
+LONG_LINE = 32 << 10
 JsonFields = dict[str, object]
 """The members of a JSON object."""
 _MISSING = object()
@@ -36,6 +37,8 @@ class _InexactNumber(Exception):
 
 class Jsonl(Reader):
     """Reads a document from each line."""
+
+    format = "JSON Lines"
 
     def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
         super().__init__(options, max_record_bytes=max_record_bytes)
@@ -57,6 +60,17 @@ class Jsonl(Reader):
             f"none of the first {len(records):,} records has a field '{source.fields.text}'; they have: {fields[:300]}."
             " Name the field that holds the text: `text: NAME`."
         )
+
+    @classmethod
+    def recognizes(cls, head: bytes, name: str) -> bool:
+        """The first line that is not blank is a JSON object, as far as it lies in the head."""
+        line, rest = (head.removeprefix(BOM).lstrip().split(b"\n", 1) + [b""])[:2]
+        if not line.startswith(b"{"):
+            return False
+        try:
+            return isinstance(orjson.loads(line), dict)
+        except orjson.JSONDecodeError:
+            return not rest and len(line) > LONG_LINE  # a longer line than the head may be anything but a short one
 
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:
         for line in lines(file.path, limit=self.max_record_bytes, after=after):

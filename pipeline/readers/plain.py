@@ -6,6 +6,7 @@ a file are kept. A file or paragraph above `max_record_bytes` is quarantined wit
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 
 from pipeline.core.files import RawFile
@@ -16,6 +17,17 @@ from pipeline.readers.streams import StreamError
 
 class PlainText(Reader):
     """Reads a document from each file, paragraph or line, as the option `split` says."""
+
+    format = "plain text"
+
+    @classmethod
+    def recognizes(cls, head: bytes, name: str) -> bool:
+        """Any UTF-8 without NUL. The head may end within a character."""
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(head)
+        except UnicodeDecodeError:
+            return False
+        return b"\0" not in head
 
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:
         methods = {"file": self._file, "paragraph": self._paragraphs, "line": self._lines}

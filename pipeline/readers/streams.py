@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO, Protocol, cast
 
 import zstandard
@@ -96,7 +96,7 @@ def codec_of(head: bytes) -> str:
     return "bzip2" if head[:3] == b"BZh" and head[4:10] in BZIP2 else "plain"
 
 
-def blocks(path: str) -> Iterator[bytes]:
+def blocks(path: str) -> Generator[bytes, None, None]:
     """Yield the decompressed bytes of a file, members and frames joined.
 
     Raises: StreamError, after all that could be read, for a truncated member, corrupt data, or bytes after the last

@@ -99,19 +99,21 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     supervisor.live.begin(step.id, progress, attempt)
     ended = _watch(supervisor, step, StageProcess(job_path, run.log), result_path(job_path), progress)
     artifact = _published(supervisor, step, ended, result_path(job_path), killed=oom_kills() - killed_before)
-    measured: EventFields = {"seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes}
+    # of workers on other hosts the kernel of this one knows nothing
+    peak_bytes = max([ended.peak_bytes, *(line.get("worker_peak_bytes", 0) for line in artifact.journal())])
+    measured: EventFields = {"seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds, "peak_bytes": peak_bytes}
     line: JournalLine = {
         "event": "measured", "run": run.path.name, "attempt": attempt, "seconds": ended.seconds,
-        "cpu_seconds": ended.cpu_seconds, "peak_bytes": ended.peak_bytes,
+        "cpu_seconds": ended.cpu_seconds, "peak_bytes": peak_bytes,
     }  # fmt: skip
     store.note(artifact, line)
     supervisor.live.end(
-        step.id, "done", artifact, seconds=ended.seconds, cpu_seconds=ended.cpu_seconds, peak_bytes=ended.peak_bytes
+        step.id, "done", artifact, seconds=ended.seconds, cpu_seconds=ended.cpu_seconds, peak_bytes=peak_bytes
     )
     done: EventFields = {"stage": step.id, "digest": artifact.manifest.digest, **measured, **published(artifact)}
     run.event("stage_done", **done)
     text = summary(artifact.manifest, step.spec)
-    cost = f"in {figures.duration(ended.seconds)}, peak {figures.size(ended.peak_bytes)}"
+    cost = f"in {figures.duration(ended.seconds)}, peak {figures.size(peak_bytes)}"
     console.end("done", f"{cost}: {text}" if text else cost)
 
 

@@ -120,7 +120,8 @@ def teach(job):
     behave(job)
     write(job, "model/weights.txt", f"{job.params['steps']} steps, seed {job.identity.seed}")
     return StageOutput([entry_of(job.folder, "model/weights.txt")], {"steps": job.params["steps"]},
-                   numerics={"workers": job.cluster.workers}, journal={"attempt_seen": job.identity.attempt})
+                   numerics={"workers": job.cluster.workers},
+                   journal={"attempt_seen": job.identity.attempt, "worker_peak_bytes": int(os.environ.get("PEAK", 0))})
 
 def judge(job):
     from pipeline.core.files import write_json

@@ -107,6 +107,10 @@ def test_a_killed_run_goes_on_from_its_finished_parts(folder: Any, wait_for: Wai
     assert not list(folder.workdir.glob("draft/teach/*"))
 
 
+def test_the_peak_of_workers_on_other_hosts_counts(folder: Any) -> None:
+    assert "peak 5 TB" in folder.run("run", "tiny.yaml", PEAK=str(5 * 10**12))
+
+
 def test_the_stage_dies_with_its_supervisor(folder: Any, wait_for: Wait) -> None:
     process = folder.start("run", "tiny.yaml", SLOW="5")
     wait_for(lambda: any(folder.workdir.glob("draft/teach/*/attempt-1/steps/0")))

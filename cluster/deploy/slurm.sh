@@ -6,6 +6,7 @@
 # `bloomery` and `ray` must be on the PATH of every node, and the work directory a URL or a folder that all nodes share.
 # Before the time limit and on pre-emption the run saves and the job is put back into the queue: it then resumes. A lost
 # node does not end the job (--no-kill); if it was the first node, SLURM puts the job back into the queue.
+# Training uses all nodes; with cluster.beam.runner=ray the data stages do, too (otherwise they run on the first).
 #SBATCH --job-name=bloomery
 #SBATCH --ntasks-per-node=1
 #SBATCH --signal=B:TERM@180

@@ -20,6 +20,19 @@ class BucketPartition(TypedDict):
     partition: int
 
 
+class MatchedPartitions(TypedDict):
+    """The payload of the task that connects copies: the partitions with equal documents, and those with buckets."""
+
+    exact: list[int]
+    near: list[int]
+
+
+class ConnectedDocuments(TypedDict):
+    """The number of documents in each file of components."""
+
+    members: list[int]
+
+
 class ComponentRange(TypedDict):
     """The payload of a task over some components; its key names their file. `sets`: whether sets were stored."""
 

@@ -1,19 +1,20 @@
 """dedupe: documents → the remaining documents in parts/, and in duplicates/ each removed one with the copy that stays.
 
-The stage has seven steps. Text is read in three of them, one row group at a time, and never leaves its file. A shuffle
+The stage has eight steps. Text is read in three of them, one row group at a time, and never leaves its file. A shuffle
 moves 24-byte records (a hash and a document's row number), and in the last step the ids of the copies that stay:
 
     keys      a file range of each text 128 bits and one hash per band                  → records by partition
     match     a partition  documents with equal keys; buckets that share a band hash
     sets      a file range the shingle sets of the candidates
     verify    a partition  pairs of a bucket with a true Jaccard index ≥ threshold
+    connect   all pairs    the components of documents that are alike, in one task
     survivors components   the document that stays in each                              → removals
     name      a file range ids of the documents that stay                               → removals by file range
     write     a file range parts/ and duplicates/
 
 Documents are identified by their row in the corpus. A file range is one file, or several where there are more than
-1,024 files. The driver holds a few bytes per file and per partition, and about 100 bytes per document that has a copy;
-a worker holds a row group and a partition. About 29 MB of text a CPU-second (README).
+1,024 files. The driver holds a few bytes per file and per partition; a worker holds a row group and a partition, and
+the one that connects pairs about 100 bytes per document that has a copy. About 29 MB of text a CPU-second (README).
 """
 
 from __future__ import annotations

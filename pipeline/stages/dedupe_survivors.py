@@ -12,7 +12,6 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.shuffle import Partition, read_segments, spill
 from pipeline.beam.task import Task
 from pipeline.core.arrays import load_array, save_arrays
-from pipeline.core.draft import sharing
 from pipeline.core.job import Job
 from pipeline.core.records import DOCUMENTS, DUPLICATES
 from pipeline.core.shards import ShardWriter
@@ -20,7 +19,15 @@ from pipeline.dedupe.components import Copies, Leaders, connected_components, se
 from pipeline.dedupe.corpus import CorpusIndex, group_by_label, read_rows
 from pipeline.dedupe.groups import Groups
 from pipeline.dedupe.removals import split_removed, table_to_bytes, tables_from_bytes, with_names
-from pipeline.dedupe.task_types import ComponentRange, FileRange, ItemCount, SpilledFiles, WrittenFiles
+from pipeline.dedupe.task_types import (
+    ComponentRange,
+    ConnectedDocuments,
+    FileRange,
+    ItemCount,
+    MatchedPartitions,
+    SpilledFiles,
+    WrittenFiles,
+)
 from pipeline.stages.dedupe_inputs import TEXT_FACTS, listed_documents, range_rows, section_of, set_store
 from pipeline.stages.dedupe_pairs import MATCHES
 
@@ -33,25 +40,37 @@ def choose_survivors(job: Job, exact: Sequence[int], near: Sequence[int]) -> int
 
     Returns the number of files of removals.
     """
+    partitions = MatchedPartitions(exact=list(exact), near=list(near))
+    (connected,) = run_tasks(job, "connect", [Task("all", 1, partitions)], connect)
+    tasks = [
+        Task(f"{at:06d}", members, ComponentRange(sets=bool(near))) for at, members in enumerate(connected["members"])
+    ]
+    run_tasks(job, "survivors", tasks, find_removals)
+    return len(tasks)
+
+
+def connect(job: Job, task: Task[MatchedPartitions]) -> ConnectedDocuments:
+    """All pairs → components, in files of about TASK_MEMBERS documents.
+
+    A task of its own, so that its memory (about 100 bytes for each document that has a copy) is a worker's.
+    """
     none = np.empty(0, np.uint64)
     document, leader = (
-        np.concatenate([none, *(load_array(job.draft, f"{MATCHES}/{n:06d}", part) for n in exact)])
+        np.concatenate([none, *(load_array(job.draft, f"{MATCHES}/{n:06d}", part) for n in task.payload["exact"])])
         for part in ("document", "leader")
     )
-    pairs = [load_array(job.draft, f"pairs/{n:06d}", "pairs") for n in near]
+    pairs = [load_array(job.draft, f"pairs/{n:06d}", "pairs") for n in task.payload["near"]]
     first = np.concatenate([document, *(part["first"] for part in pairs)])
     second = np.concatenate([leader, *(part["second"] for part in pairs)])
     leaders = Leaders(document, leader)
-    tasks = []
-    with sharing(job.draft, job.folder, COMPONENTS):
-        for at, groups in enumerate(split_components(connected_components(first, second), TASK_MEMBERS)):
-            save_arrays(
-                job.folder / COMPONENTS, f"{at:06d}", members=groups.members, offsets=groups.offsets,
-                leader=leaders.lookup(groups.members),
-            )  # fmt: skip
-            tasks.append(Task(f"{at:06d}", len(groups.members), ComponentRange(sets=bool(near))))
-    run_tasks(job, "survivors", tasks, find_removals)
-    return len(tasks)
+    members = []
+    for at, groups in enumerate(split_components(connected_components(first, second), TASK_MEMBERS)):
+        save_arrays(
+            job.folder / COMPONENTS, f"{at:06d}", members=groups.members, offsets=groups.offsets,
+            leader=leaders.lookup(groups.members),
+        )  # fmt: skip
+        members.append(len(groups.members))
+    return {"members": members}
 
 
 def find_removals(job: Job, task: Task[ComponentRange]) -> ItemCount:

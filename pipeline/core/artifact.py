@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from pipeline.core.cache import ARTIFACTS, Cache
-from pipeline.core.errors import StageFailed, UserError
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import write_json
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import JOURNAL, NAME, Manifest, digest_of
 from pipeline.core.objects import DOWNLOADS, ObjectStore
@@ -88,24 +89,6 @@ class Artifact:
         """Open the artifact with this `uri`."""
         return cls.at(Remote.at(uri, cache) if "://" in uri else Path(uri))
 
-    @classmethod
-    def from_user_path(cls, folder: str, option: str) -> Artifact:
-        """The artifact in a folder that the user named, or the only model in a work directory.
-
-        Raises: UserError when there is no artifact, or when the work directory holds several models.
-        """
-        path = Path(folder).absolute()
-        if (path / NAME).exists():
-            return cls.at(path)
-        artifacts = [cls.at(manifest.parent) for manifest in sorted(path.glob(f"store/*/*/{NAME}"))]
-        models = [artifact for artifact in artifacts if artifact.manifest.kind == "model"]
-        if len(models) == 1:
-            return models[0]
-        if models:
-            folders = "\n".join(f"  {folder}/{Path(model.uri).relative_to(path)}" for model in models)
-            raise UserError(f"{option}: {folder} holds several models. Name one of\n{folders}")
-        raise UserError(f"{option}: no artifact in {folder} ({NAME} is missing). Train it first, or name its folder.")
-
     @property
     def uri(self) -> str:
         """Its location: a path or a URL."""
@@ -151,6 +134,9 @@ class Artifact:
         if isinstance(self.place, Path):
             return self.place / prefix
         self.files(f"{prefix}/" if prefix else "")
+        if not prefix:  # the whole artifact: with its manifest, as on a disk
+            name = f"{ARTIFACTS}/{self.manifest.digest}/{NAME}"
+            self.place.cache.get(name, lambda target: write_json(target, self.manifest.to_dict()))
         return self.place.cache.folder / ARTIFACTS / self.manifest.digest / prefix
 
     def journal(self) -> list[JournalLine]:

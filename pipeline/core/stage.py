@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject
+from pipeline.core.named_artifact import artifact_named
 from pipeline.core.plugins import plugin_names, with_sources
 from pipeline.core.registry import load
 
@@ -76,7 +77,7 @@ class StageSpec:
         Raises: UserError when a folder holds none.
         """
         folders: dict[str, str] = {} if self.externals is None else load(self.externals)(section)
-        return {name: Artifact.from_user_path(folder, f"{self.section}.{name}") for name, folder in folders.items()}
+        return {name: artifact_named(folder, f"{self.section}.{name}") for name, folder in folders.items()}
 
     def params_of(self, section: BaseModel, seed: int) -> JsonObject:
         """What enters the fingerprint, defaults filled, JSON-able; with the sources of plug-ins where there are any."""

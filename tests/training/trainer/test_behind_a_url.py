@@ -12,6 +12,7 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject
 from pipeline.core.job import Inputs, Job, JobPaths, StageOutput
+from pipeline.core.named_artifact import artifact_named
 from pipeline.core.places import local_folder
 from pipeline.core.store import Store
 from training.spec import worker_spec_of
@@ -111,6 +112,30 @@ def test_a_worker_on_another_host_trains_and_the_driver_publishes_what_it_left(
         path for path in (hosts.root.parent / "bucket").rglob("*") if "checkpoints" in path.parts and path.is_file()
     ]
     assert not left, "a published model needs no checkpoint"
+
+
+def test_another_host_starts_from_a_model_of_another_run_behind_a_url(
+    hosts: Hosts, begin: Callable[[], Job], make_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    hosts.on("driver")
+    job = begin()
+    work(worker_spec_of(job), lambda figures: None)
+    model = Store(hosts.url).publish(job, run(job))
+    named = artifact_named(model.uri, "pretrain.init")
+    assert named.uri == artifact_named(hosts.url, "pretrain.init").uri == model.uri
+    shutil.copytree(model.folder(""), tmp_path / "model-of-a-disk")
+    on_disk = artifact_named(str(tmp_path / "model-of-a-disk"), "pretrain.init")
+    results = {}
+    for name, artifact in (("url", named), ("disk", on_disk)):
+        hosts.on(name)
+        local = make_job(name, **{**SMALL, "steps": 2}, init=artifact.uri)
+        local = replace(local, inputs=Inputs.of({**local.inputs.by_kind, "init": artifact}))
+        work(worker_spec_of(local), lambda figures: None)
+        results[name] = (local.folder / "model" / "model.safetensors").read_bytes()
+    assert results["url"] == results["disk"]
+    local = make_job("none", **{**SMALL, "steps": 2})
+    work(worker_spec_of(local), lambda figures: None)
+    assert (local.folder / "model" / "model.safetensors").read_bytes() != results["url"]
 
 
 class HostLost(Exception):

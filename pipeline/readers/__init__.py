@@ -23,7 +23,12 @@ _OPTIONS, _CODE = "pipeline.readers.section", "pipeline.readers"
 READERS: Registry[Reader] = Registry(
     "reader",
     (
+        Entry("parquet", f"{_OPTIONS}:ParquetFiles", f"{_CODE}.parquet:Parquet"),
+        Entry("arrow", f"{_OPTIONS}:ArrowFiles", f"{_CODE}.arrow:Arrow"),
         Entry("jsonl", f"{_OPTIONS}:Jsonl", f"{_CODE}.jsonl:Jsonl"),
+        Entry("json", f"{_OPTIONS}:JsonArray", f"{_CODE}.json_array:JsonArray"),
+        Entry("tsv", f"{_OPTIONS}:Delimited", f"{_CODE}.delimited:Tsv"),
+        Entry("csv", f"{_OPTIONS}:Delimited", f"{_CODE}.delimited:Csv"),
         Entry("python_docs", f"{_OPTIONS}:PythonDocs", f"{_CODE}.python_docs:PythonDocs"),
         Entry("plain", f"{_OPTIONS}:PlainText", f"{_CODE}.plain:PlainText"),
     ),

@@ -5,6 +5,8 @@ Cost: one copy of the bytes, 2.8 GB per CPU-second on lines of 6 kB. Lines up to
 
 from __future__ import annotations
 
+import codecs
+import itertools
 from collections.abc import Iterator
 
 from pipeline.readers.base import RAW_BYTES, BadRecord, too_large
@@ -17,11 +19,11 @@ OTHER_ENCODINGS = (
 )  # fmt: skip
 
 
-def lines(path: str, *, limit: int, after: int = -1) -> Iterator[Line | BadRecord]:
+def lines(path: str, *, limit: int, after: int = -1, encoding: str = "utf-8") -> Iterator[Line | BadRecord]:
     """Yield (number, line without its line feed), or a bad record: too long, damaged from here on, or not UTF-8."""
     splitter = _LineSplitter(limit, after)
     try:
-        for block in utf8_blocks(path):
+        for block in utf8_blocks(path, encoding):
             yield from splitter.split(block)
     except StreamError as damage:
         # the line that the damage cut short belongs to the same bad record
@@ -30,11 +32,15 @@ def lines(path: str, *, limit: int, after: int = -1) -> Iterator[Line | BadRecor
     yield from splitter.finish()
 
 
-def utf8_blocks(path: str) -> Iterator[bytes]:
-    """Yield the decompressed blocks of a file without a UTF-8 byte order mark.
+def utf8_blocks(path: str, encoding: str = "utf-8") -> Iterator[bytes]:
+    """Yield the decompressed blocks of a file as UTF-8 without a byte order mark.
 
+    Bytes that are not valid in another encoding come out as bytes that are not UTF-8: the record that has them is bad.
     Raises: StreamError; before the first block if the file begins with a byte order mark of UTF-16 or UTF-32.
     """
+    if encoding != "utf-8":
+        yield from _transcoded(blocks(path), encoding)
+        return
     remaining_blocks = blocks(path)
     head = b""
     for block in remaining_blocks:
@@ -46,6 +52,20 @@ def utf8_blocks(path: str) -> Iterator[bytes]:
             raise StreamError("not_utf8", f"the file is {name}; convert it (iconv -f {name.lower()} -t utf-8)")
     yield head.removeprefix(BOM)
     yield from remaining_blocks
+
+
+def _transcoded(encoded_blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+    head = True
+    for block in itertools.chain(encoded_blocks, (b"",)):
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:  # UTF-16 and UTF-32 have no bytes that could be kept
+            raise StreamError("not_" + encoding.replace("-", ""), f"{error.reason}: the rest is lost") from error
+        data = text.encode("utf-8", "surrogateescape")
+        if head and data:
+            data, head = data.removeprefix(BOM), False
+        yield data
 
 
 class _LineSplitter:

@@ -5,11 +5,12 @@ The section of a reader says where its raw files are and how to read them. Their
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import NamesAlternative, Section, UserPath, validate_nested
@@ -19,6 +20,7 @@ from pipeline.readers import READERS
 
 LOCATION_KEYS = frozenset({"paths", "packages", "bytes"})
 """The keys that say which raw files are read. They stay out of the fingerprint, which has names, sizes and hashes."""
+SHORTHANDS = ("text", "join", "id", "url")
 PIN_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+$")
 
 
@@ -32,9 +34,20 @@ def _check_pin(value: str) -> str:
     return value
 
 
+def _check_encoding(value: str) -> str:
+    try:
+        "a".encode(value)
+        return codecs.lookup(value).name
+    except LookupError as error:
+        raise ValueError(
+            f"'{value}' is no encoding that Python knows; write utf-8, gb18030, big5, utf-16, …"
+        ) from error
+
+
 NonEmptyText = Annotated[str, Field(min_length=1)]
 Paths = Annotated[list[UserPath], BeforeValidator(_as_list), Field(min_length=1)]
 Pins = Annotated[list[Annotated[str, BeforeValidator(_check_pin)]], BeforeValidator(_as_list), Field(min_length=1)]
+Encoding = Annotated[str, AfterValidator(_check_encoding)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 SourceParams = Mapping[str, Any]
 """The section of a source as the params of an artifact hold it; its keys depend on the reader."""
@@ -55,18 +68,52 @@ class FileSource(Source):
 
 
 class Fields(Section):
-    """The field names of a record. `language: null` means the field `language`, or `lang` if that has no value."""
+    """The field names of a record, or paths such as `data.body`. Several text fields are joined by `join`.
+
+    `language: null` means the field `language`, or `lang` if that has no value.
+    """
+
+    ADDED = {"join": "\n\n"}
 
     id: NonEmptyText = "id"
-    text: NonEmptyText = "text"
+    text: NonEmptyText | Annotated[list[NonEmptyText], Field(min_length=1)] = "text"
+    join: str = "\n\n"
     url: NonEmptyText = "url"
     language: NonEmptyText | None = None
 
 
-class Jsonl(FileSource):
-    """JSON Lines, compressed or not. `text: content` is short for `fields: {text: content}`."""
+class RecordSource(FileSource):
+    """A source of records with named fields. `text: content` is short for `fields: {text: content}`, as are `join`,
+    `id` and `url`."""
 
     fields: Fields = Fields()
+
+
+class Jsonl(RecordSource):
+    """JSON Lines, compressed or not."""
+
+
+class JsonArray(RecordSource):
+    """A JSON array of objects in each file, compressed or not."""
+
+
+class ParquetFiles(RecordSource):
+    """Parquet files."""
+
+
+class ArrowFiles(RecordSource):
+    """Arrow IPC files or streams, and folders that `datasets` wrote with `save_to_disk`."""
+
+
+class Delimited(RecordSource):
+    """CSV or TSV files, compressed or not. `columns` names the columns of files without a header line.
+
+    `delimiter: null` is a comma, for the reader `tsv` a tab.
+    """
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    columns: Annotated[list[NonEmptyText], Field(min_length=1)] | None = None
+    encoding: Encoding = "utf-8"
 
 
 class PlainText(FileSource):
@@ -98,15 +145,18 @@ def _validate_source(value: object) -> object:
         section = READERS.section(str(value["reader"]))
     except UserError as error:
         raise PydanticCustomError("component", "{message}", {"message": str(error)}) from error
-    return validate_nested(section, _expand_text_shorthand(value), name=str(value["reader"]))
+    options = _expand_text_shorthand(value) if "fields" in section.model_fields else value
+    return validate_nested(section, options, name=str(value["reader"]))
 
 
 def _expand_text_shorthand(value: dict[str, object]) -> dict[str, object]:
-    """Replace `text: x` by `fields: {text: x}`."""
+    """Replace `text: x` by `fields: {text: x}`; `join`, `id` and `url` likewise."""
     fields = value.get("fields", {})
-    if "text" not in value or not isinstance(fields, dict) or "text" in fields:
+    if not isinstance(fields, dict):
         return value
-    return {**{key: item for key, item in value.items() if key != "text"}, "fields": {**fields, "text": value["text"]}}
+    short = {key: value[key] for key in SHORTHANDS if key in value and key not in fields}
+    rest = {key: item for key, item in value.items() if key not in short}
+    return {**rest, "fields": {**short, **fields}} if short else value
 
 
 class Ingest(Section):

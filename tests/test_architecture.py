@@ -52,6 +52,7 @@ DOORS = {
     "onnx": ("training/export/onnx_graph.py", "training/export/onnx_nodes.py"),
     "onnxruntime": ("training/export/onnx_graph.py",),
     "jieba": ("pipeline/text/chinese_words.py",),
+    "pycld2": ("pipeline/text/language_model.py",),
 }
 
 

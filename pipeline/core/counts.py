@@ -41,6 +41,8 @@ class StageCounts(RowCounts, total=False):
     languages_in: dict[str, int]
     # signals, clean
     changed: dict[str, int]
+    # signals: documents whose tag identification replaced, "en → fr"
+    retagged: dict[str, int]
     failed: dict[str, int]
     skipped: dict[str, dict[str, int]]
     text_bytes: int

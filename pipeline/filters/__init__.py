@@ -17,6 +17,7 @@ _OPTIONS, _CODE = "pipeline.filters.section", "pipeline.filters"
 FILTERS: Registry[Filter] = Registry(
     "filter",
     (
+        Entry("language", f"{_CODE}.language_section:LanguageOptions", f"{_CODE}.language:LanguageFilter"),
         Entry("length", f"{_OPTIONS}:Length", f"{_CODE}.length:Length"),
         Entry("quality", f"{_OPTIONS}:Quality", f"{_CODE}.quality:Quality"),
         Entry("repetition", f"{_OPTIONS}:Repetition", f"{_CODE}.repetition:Repetition"),

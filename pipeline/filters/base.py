@@ -46,12 +46,16 @@ KeepFunction = Callable[[DocumentRow], bool | float]
 
 @dataclass(frozen=True)
 class Rule:
-    """Drop a document when `signal` is below (min) or above (max) the limit of its language."""
+    """Drop a document when `signal` is below (min) or above (max) the limit of its language.
+
+    With `keep`, drop it when its language is none of these, whatever the signal, which is only recorded as the value.
+    """
 
     name: str
     signal: str
     side: Literal["min", "max"]
     limits: Mapping[str, float | None]
+    keep: frozenset[str] | None = None
 
 
 class Filter(ABC):

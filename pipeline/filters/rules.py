@@ -79,16 +79,19 @@ def apply_rules(rules: Sequence[Rule], signals: Mapping[str, Floats], languages:
     failed: Counter[str] = Counter()
     skipped: dict[str, Counter[str]] = {}
     for number, rule in enumerate(rules):
-        if all(limit is None for limit in rule.limits.values()):
+        if rule.keep is None and all(limit is None for limit in rule.limits.values()):
             continue  # the rule is off
         keys = [limit_key(rule.limits, *group) for group in groups]
         limits = np.array([_limit(rule.limits, key) for key in keys], np.float64)[group_of]
         measured = signals[rule.signal]
         # comparisons with NaN are false, so a missing limit or a missing value drops nothing
         fails = measured < limits if rule.side == "min" else measured > limits
+        if rule.keep is not None:
+            fails = ~_is_kept(rule.keep, languages)
         failed[rule.name] += int(fails.sum())
         unmeasured = np.array([key is None for key in keys], bool)[group_of] | (np.isnan(measured) & ~np.isnan(limits))
-        _count_skipped(skipped, rule, groups, group_of[unmeasured])
+        if rule.keep is None:
+            _count_skipped(skipped, rule, groups, group_of[unmeasured])
         new = fails & (first == KEPT)
         first[new], value[new], threshold[new] = number, measured[new], limits[new]
     return RuleResults(first, value, threshold, +failed, skipped)
@@ -106,6 +109,20 @@ def group_documents(languages: Sequence[str | None], own_units: Floats) -> tuple
             group_of_key[key] = (language, CHARACTERS if in_characters else WORDS)
         group_of[row] = numbers.setdefault(group_of_key[key], len(numbers))
     return list(numbers), group_of
+
+
+def _is_kept(keep: frozenset[str], languages: Sequence[str | None]) -> npt.NDArray[np.bool_]:
+    """Whether the language of each document is among `keep`; zh keeps zh-Hant and yue, zh-Hans simplified alone."""
+    kept = {tag: not keep.isdisjoint(names_of(tag)) for tag in set(languages)}
+    return np.array([kept[tag] for tag in languages], bool)
+
+
+def names_of(tag: str | None) -> set[str]:
+    """Every name by which a filter may mean this language; "unknown" if it is not known."""
+    if tag is None or tag.split("-")[0] == "und":
+        return {"unknown", *([tag] if tag else [])}
+    simplified = {"zh-Hans"} if canonical(tag) == "zh" and tag != "yue" else set()
+    return {tag, *fallbacks(tag), *simplified}
 
 
 def _limit(limits: Mapping[str, float | None], key: str | None) -> float:

@@ -6,7 +6,7 @@ is measured again when a threshold changes. README.md has the sources of the thr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,7 @@ from pipeline.core.files import JsonObject
 from pipeline.core.plugins import plugin_names
 from pipeline.filters import FILTERS
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
+from pipeline.text.language_model import IDENTITY
 from pipeline.text.unicode import version
 
 
@@ -85,10 +86,15 @@ else:
 
 
 class Clean(Section):
-    """Cleaners and filters in their order; the first rule that fails is the reason. `keep_rejected_text`: the number of
-    characters of a rejected document that are stored for inspection, null for all."""
+    """Cleaners and filters in their order; the first rule that fails is the reason.
+
+    `language`: whose language is identified: that of documents without a tag and of those whose tag the text
+    contradicts (`untagged`), of `all`, or of none (null). `keep_rejected_text`: the number of characters of a rejected
+    document that are stored for inspection, null for all.
+    """
 
     cleaners: list[AnyCleaner] = [Component(name="unicode")]
+    language: Literal["untagged", "all"] | None = "untagged"
     filters: list[AnyFilter] = ["length", "quality", "repetition"]  # type: ignore[list-item]
     keep_rejected_text: int | None = Field(2000, ge=0)
 
@@ -122,6 +128,8 @@ def signals_params(section: Clean, seed: int) -> JsonObject:
         "filters": [_to_json(_without_limits(component)) for component in _measuring(section)],
         "sources": {},  # earlier versions stored the sources of plug-ins here; kept so that fingerprints do not change
         "unicode": version(),
+        "language": section.language,
+        "language_model": section.language and IDENTITY,
     }
 
 

@@ -12,7 +12,7 @@ STAGES: tuple[StageSpec, ...] = (
         raw="pipeline.readers.raw:IngestFiles", report="pipeline.reports.documents:ingest", by_part=True,
     ),
     StageSpec(
-        name="signals", version=4, section="clean", needs=("documents",), makes="documents", work="beam",
+        name="signals", version=5, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.signals:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
         plugins="pipeline.filters.section:measuring_plugins",

@@ -1,4 +1,6 @@
-"""signals: cleans every document and measures its signals: parts/ and signals/ have the same rows.
+"""signals: cleans every document, identifies its language where that is not known, and measures its signals.
+
+parts/ and signals/ have the same rows.
 
 Nothing is dropped, so thresholds can change without measuring again. There is one task per file, in threads (kernels
 release the GIL), or in processes where a plug-in runs Python. Memory: a row group and its largest document per worker.
@@ -29,6 +31,8 @@ from pipeline.filters import FILTERS
 from pipeline.filters.base import Filter, Floats, build_measuring_filter, measure
 from pipeline.kernels import column
 from pipeline.kernels.signals import NAMES
+from pipeline.stages import identification
+from pipeline.stages.identification import Identification
 
 STEP = "measure"
 
@@ -40,12 +44,15 @@ class DocumentFile(TypedDict):
 
 
 class MeasuredFile(TypedDict):
-    """A file of text and a file of signals; documents changed by each cleaner; bytes of text before and after."""
+    """A file of text and a file of signals; documents changed by each cleaner; bytes of text before and after;
+    documents by language and by the tag that identification replaced, "en → fr"."""
 
     files: list[EntryFields]
     rows: int
     changed: dict[str, int]
     text_bytes: list[int]
+    languages: dict[str, int]
+    retagged: dict[str, int]
 
 
 def run(job: Job) -> StageOutput:
@@ -64,18 +71,40 @@ def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
     filters = measuring_filters_of(job.params)
     schema = signals_schema(filters)
     changed: Counter[str] = Counter()
+    tags = TagCounts()
     sizes = [0, 0]
     parts = ShardWriter(job.folder, "parts", task.key, DOCUMENTS)
     signals = ShardWriter(job.folder, "signals", task.key, schema)
     with parts, signals:
         for table in batches(job.inputs.local(task.payload["file"])):
             cleaned = clean_text(table, cleaners, changed)
-            parts.write(cleaned)
-            signals.write(measure_signals(cleaned, filters, schema))
+            documents, measured = measure_signals(cleaned, filters, schema, identify=job.params["language"])
+            tags.add(table, documents)
+            parts.write(documents)
+            signals.write(measured)
             sizes[0] += text_bytes(table)
             sizes[1] += text_bytes(cleaned)
     entries = [writer.entry.to_dict() for writer in (parts, signals) if writer.entry]
-    return {"files": entries, "rows": parts.rows, "changed": dict(changed), "text_bytes": sizes}
+    return {
+        "files": entries, "rows": parts.rows, "changed": dict(changed), "text_bytes": sizes,
+        "languages": dict(tags.languages), "retagged": dict(tags.retagged),
+    }  # fmt: skip
+
+
+class TagCounts:
+    """Documents by language, and by the tag that identification replaced."""
+
+    def __init__(self) -> None:
+        self.languages: Counter[str] = Counter()
+        self.retagged: Counter[str] = Counter()
+
+    def add(self, before: pa.Table, after: pa.Table) -> None:
+        """Count the languages of a batch before and after identification."""
+        pairs = Counter(zip(before["language"].to_pylist(), after["language"].to_pylist(), strict=True))
+        for (old, new), n in pairs.items():
+            self.languages[new or "unknown"] += n
+            if old != new:
+                self.retagged[f"{old or 'unknown'} → {new or 'unknown'}"] += n
 
 
 def cleaners_of(params: JsonObject) -> list[tuple[str, Cleaner]]:
@@ -90,7 +119,7 @@ def measuring_filters_of(params: JsonObject) -> list[Filter]:
 
 def signals_schema(filters: list[Filter]) -> pa.Schema:
     """The column id, then a column per signal; a filter of the user names its signal after itself."""
-    names = [*NAMES, *(name for measuring in filters for name in measuring.signal_names())]
+    names = [*NAMES, *identification.NAMES, *(name for measuring in filters for name in measuring.signal_names())]
     for measuring in filters:
         for name in measuring.signal_names():
             if names.count(name) > 1:
@@ -109,12 +138,40 @@ def clean_text(table: pa.Table, cleaners: list[tuple[str, Cleaner]], changed: Co
     return table.set_column(table.schema.get_field_index("text"), "text", text)
 
 
-def measure_signals(table: pa.Table, filters: list[Filter], schema: pa.Schema) -> pa.Table:
-    """The signals of a batch, in the columns of the schema."""
-    signals: dict[str, Floats] = dict(column.measure(table["text"].combine_chunks(), table["language"].to_pylist()))
+def measure_signals(
+    table: pa.Table, filters: list[Filter], schema: pa.Schema, *, identify: str | None
+) -> tuple[pa.Table, pa.Table]:
+    """The batch with its languages, and its signals in the columns of the schema.
+
+    `identify`: "untagged", "all", or None: languages stay as they are, and their signals are NaN.
+    """
+    text, tags = table["text"].combine_chunks(), table["language"].to_pylist()
+    if identify is None:
+        unknown = np.full(len(tags), np.nan)
+        identified = Identification(tags, unknown, unknown, np.zeros(len(tags), bool))
+        signals: dict[str, Floats] = dict(column.measure(text, tags))
+    else:
+        identified = identification.identify(text, tags, every=identify == "all")
+        signals = dict(column.measure(text, identified.languages))
+        identified = _revise(text, identified, signals)
+    signals.update(identified.signals())
+    languages = pa.array(identified.languages, pa.string())
+    table = table.set_column(table.schema.get_field_index("language"), "language", languages)
     for measuring in filters:
         signals.update(measure(measuring, table))
-    return pa.table([table["id"], *(pa.array(signals[name]) for name in schema.names[1:])], schema=schema)
+    measured = pa.table([table["id"], *(pa.array(signals[name]) for name in schema.names[1:])], schema=schema)
+    return table, measured
+
+
+def _revise(text: pa.Array, identified: Identification, signals: dict[str, Floats]) -> Identification:
+    """Ask for documents tagged as English without English words; their function words are counted again."""
+    identified, changed = identification.revise(text, identified, signals["function_words"])
+    if len(changed):
+        tags = [identified.languages[row] for row in changed.tolist()]
+        again = column.measure(text.take(pa.array(changed)), tags)
+        signals["function_words"] = signals["function_words"].copy()
+        signals["function_words"][changed] = again["function_words"]
+    return identified
 
 
 def text_bytes(table: pa.Table) -> int:
@@ -124,10 +181,13 @@ def text_bytes(table: pa.Table) -> int:
 
 
 def _counts(results: list[MeasuredFile]) -> StageCounts:
-    changed: Counter[str] = Counter()
+    changed, languages, retagged = Counter[str](), Counter[str](), Counter[str]()
     for result in results:
         changed.update(result["changed"])
+        languages.update(result["languages"])
+        retagged.update(result["retagged"])
     rows = sum(result["rows"] for result in results)
     before, after = np.sum([[0, 0], *(result["text_bytes"] for result in results)], axis=0).tolist()
     return {"in": rows, "out": rows, "dropped": {}, "changed": dict(sorted(changed.items())),
+            "languages": dict(sorted(languages.items())), "retagged": dict(sorted(retagged.items())),
             "text_bytes_in": before, "text_bytes": after}  # fmt: skip

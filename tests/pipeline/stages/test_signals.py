@@ -16,7 +16,7 @@ from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS
 from pipeline.filters.section import Clean, signals_params
 from pipeline.kernels.signals import NAMES
-from pipeline.stages import signals
+from pipeline.stages import identification, signals
 
 RECORDS = [
     {"text": f"第{n}天，天气很好。\r\nThe weather is fine on day {n}.\n", "language": ("zh", "en", None)[n % 3]}
@@ -42,7 +42,7 @@ def test_text_and_signals_are_of_the_same_documents_in_the_same_order(
     source = make_documents(RECORDS, files=3)
     result = publish(*run(make_job, source))
     parts, measured = table(result, "parts"), table(result, "signals")
-    assert parts.schema.equals(DOCUMENTS) and measured.column_names == ["id", *NAMES]
+    assert parts.schema.equals(DOCUMENTS) and measured.column_names == ["id", *NAMES, *identification.NAMES]
     assert parts["id"].equals(measured["id"]) and parts["id"].equals(table(source, "parts")["id"])
     assert parts["text"][0].as_py() == "第0天，天气很好。\nThe weather is fine on day 0."
     assert measured["units"][0].as_py() == 14

@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "pipeline/core": (),
     "pipeline/text": ("pipeline.core.errors",),
     "pipeline/kernels": ("pipeline.text",),
-    "pipeline/readers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
+    "pipeline/extract": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
+    "pipeline/readers": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.extract"),
     "pipeline/cleaners": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/filters": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.cleaners.CLEANERS"),
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
@@ -51,6 +52,9 @@ DOORS = {
     "gensim": ("training/export/vectors.py",),
     "onnx": ("training/export/onnx_graph.py", "training/export/onnx_nodes.py"),
     "onnxruntime": ("training/export/onnx_graph.py",),
+    # they parse what strangers wrote, and run in a process that may be killed
+    "trafilatura": ("pipeline/extract/",),
+    "resiliparse": ("pipeline/extract/",),
     "jieba": ("pipeline/text/chinese_words.py",),
     "pycld2": ("pipeline/text/language_model.py",),
 }
@@ -59,7 +63,8 @@ DOORS = {
 # files whose import strings may name another floor: what they hold are alternatives, loaded when one is chosen
 TABLES = (
     "cluster/launchers/__init__.py", "pipeline/beam/executor.py", "pipeline/cleaners/__init__.py",
-    "pipeline/dedupe/__init__.py", "pipeline/filters/__init__.py", "pipeline/readers/__init__.py",
+    "pipeline/dedupe/__init__.py", "pipeline/extract/__init__.py", "pipeline/filters/__init__.py",
+    "pipeline/readers/__init__.py",
     "pipeline/stages/__init__.py", "pipeline/tokenizers/__init__.py", "training/augment/__init__.py",
     "training/engines/__init__.py", "training/evaluation/__init__.py", "training/export/__init__.py",
     "training/export/translation.py", "training/families.py", "training/models/__init__.py",

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pipeline.core
 
-LIBRARIES = ("apache-beam", "gigatoken", "jieba", "numba", "numpy", "polars", "pyarrow", "tokenizers")
+LIBRARIES = (
+    "apache-beam", "gigatoken", "jieba", "lxml", "numba", "numpy", "polars", "pyarrow", "resiliparse", "tokenizers",
+    "trafilatura",
+)  # fmt: skip
 
 
 @cache

@@ -50,6 +50,16 @@ class FileSpan(NamedTuple):
     continues: bool = False
 
 
+class Skipped(NamedTuple):
+    """A record that is no document and is not bad, such as the request beside a page. It is counted by reason."""
+
+    position: int
+    reason: str
+
+
+AnyRecord = Record | BadRecord | Skipped
+
+
 class Reader(ABC):
     """Reads the raw files of one source. `options` is the source's section as the artifact's params hold it.
 
@@ -98,12 +108,12 @@ class Reader(ABC):
         """How many positions a span holds, and whether its last record continues in the next span. Runs in parallel."""
         raise NotImplementedError
 
-    def read_span(self, file: RawFile, span: FileSpan, *, after: int = -1) -> Iterator[Record | BadRecord]:
+    def read_span(self, file: RawFile, span: FileSpan, *, after: int = -1) -> Iterator[AnyRecord]:
         """Like `read`, of the records that begin in a span; positions are those that `read` gives."""
         raise NotImplementedError
 
     @abstractmethod
-    def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:
+    def read(self, file: RawFile, *, after: int = -1) -> Iterator[AnyRecord]:
         """Yield the records whose position is greater than `after`, the last position that a killed attempt reached."""
 
 

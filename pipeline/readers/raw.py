@@ -6,6 +6,7 @@ Listing imports the readers, because a reader in a plug-in may list files in its
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Collection, Iterator
 
 import pyarrow.compute as pc
@@ -53,37 +54,43 @@ class IngestFiles:
         row = _row_of(artifact, document)
         if row is None or not artifact.has(RAW_FILE):
             return None
-        source, number, text = row
+        source, number, text, position = row
         for file in read_json(artifact.file(RAW_FILE)):
             if file["source"] != source:
                 continue
-            document_count = file["records"] - file["quarantined"]
+            document_count = file["records"] - file["quarantined"] - file.get("skipped", 0)
             if number < document_count:
-                position = _position(document, source, file["name"], number, text)
+                position = _position(document, source, file["name"], number, text, position)
                 return None if position is None else RawPosition(source, file["name"], position)
             number -= document_count
         return None
 
 
-def _row_of(artifact: Artifact, document: str) -> tuple[str, int, str] | None:
-    """The source of a document, its index among the documents of that source, and its text."""
+def _row_of(artifact: Artifact, document: str) -> tuple[str, int, str, int | None] | None:
+    """The source of a document, its index among those of its source, its text, and the position in `metadata`."""
     documents_before: dict[str, int] = {}
     for file in artifact.files("parts/"):
-        for batch in batches(file, ["id", "source", "text"]):
+        for batch in batches(file, ["id", "source", "text", "metadata"]):
             row = pc.index(batch["id"], document).as_py()
             if row >= 0:
                 source = batch["source"][row].as_py()
                 earlier = pc.sum(pc.equal(batch["source"].slice(0, row), source)).as_py() or 0
-                return source, documents_before.get(source, 0) + earlier, batch["text"][row].as_py()
+                fields = {item["key"]: item["value"] for item in batch["metadata"][row].as_py() or ()}
+                position = int(fields["position"]) if fields.get("position", "").isdecimal() else None
+                return source, documents_before.get(source, 0) + earlier, batch["text"][row].as_py(), position
             for count in batch["source"].value_counts().to_pylist():
                 documents_before[count["values"]] = documents_before.get(count["values"], 0) + count["counts"]
     return None
 
 
-def _position(document: str, source: str, name: str, number: int, text: str) -> int | None:
-    """The position that gives the document's id: its index in the file plus the blank or bad records before it."""
+def _position(document: str, source: str, name: str, number: int, text: str, recorded: int | None) -> int | None:
+    """The position that gives the document's id: its index in the file plus the blank or bad records before it.
+
+    `recorded`: what `metadata` says, where a reader knows no such index (web archives).
+    """
     digest = hashlib.sha256(text.encode()).hexdigest()
-    positions = range(number, number + MAX_SKIPPED_RECORDS)
+    numbers = range(number, number + MAX_SKIPPED_RECORDS)
+    positions = numbers if recorded is None else itertools.chain((recorded,), numbers)
     return next((position for position in positions if document_id(source, name, position, digest) == document), None)
 
 

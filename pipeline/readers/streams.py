@@ -52,7 +52,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes: ...
 
 
-class _ByteSource:
+class CompressedInput:
     """A stream of compressed bytes with look-ahead. `buffer` holds bytes that were read ahead."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -103,7 +103,7 @@ def blocks(path: str) -> Generator[bytes, None, None]:
     member.
     """
     with open_bytes(path) as stream:
-        source = _ByteSource(stream)
+        source = CompressedInput(stream)
         codec = codec_of(source.peek(10))
         if codec == "plain":
             while block := source.read_available():
@@ -111,14 +111,22 @@ def blocks(path: str) -> Generator[bytes, None, None]:
             return
         while source.peek(1):
             yield from _MEMBERS[codec](source)
-            _skip_zeros(source)
+            skip_zeros(source)
             if source.peek(1) and codec_of(source.peek(10)) != codec:
                 head = source.peek(16).hex(" ")
                 detail = f"bytes from {source.position:,} on follow the last member: {head} …"
                 raise StreamError("trailing_garbage", detail)
 
 
-def _skip_zeros(source: _ByteSource) -> None:
+def member_blocks(source: CompressedInput, codec: str) -> Iterator[bytes]:
+    """Yield the decompressed bytes of the member or frame that begins here; for "plain", everything that follows."""
+    if codec != "plain":
+        yield from _MEMBERS[codec](source)
+    while codec == "plain" and (block := source.read_available()):
+        yield block
+
+
+def skip_zeros(source: CompressedInput) -> None:
     """Skip the zeros that may pad members (tapes, xz)."""
     while block := source.read_available():
         data = block.lstrip(b"\0")
@@ -127,7 +135,7 @@ def _skip_zeros(source: _ByteSource) -> None:
             return
 
 
-def _gzip(source: _ByteSource) -> Iterator[bytes]:
+def _gzip(source: CompressedInput) -> Iterator[bytes]:
     """Decompress one gzip member. Header and trailer are parsed here, so that a wrong checksum costs no data."""
     _skip_gzip_header(source)
     crc = 0
@@ -143,7 +151,7 @@ def _gzip(source: _ByteSource) -> Iterator[bytes]:
         raise StreamError("corrupt", "a gzip member has a wrong checksum; its data was read")
 
 
-def _skip_gzip_header(source: _ByteSource) -> None:
+def _skip_gzip_header(source: CompressedInput) -> None:
     header = source.read(10)
     if len(header) < 10:
         raise StreamError("truncated", "the file ends within the header of a gzip member")
@@ -157,15 +165,15 @@ def _skip_gzip_header(source: _ByteSource) -> None:
         source.read(2)
 
 
-def _bzip2(source: _ByteSource) -> Iterator[bytes]:
+def _bzip2(source: CompressedInput) -> Iterator[bytes]:
     return _inflate(source, bz2.BZ2Decompressor)
 
 
-def _xz(source: _ByteSource) -> Iterator[bytes]:
+def _xz(source: CompressedInput) -> Iterator[bytes]:
     return _inflate(source, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=512 << 20))
 
 
-def _inflate(source: _ByteSource, create: Callable[[], _Decompressor]) -> Iterator[bytes]:
+def _inflate(source: CompressedInput, create: Callable[[], _Decompressor]) -> Iterator[bytes]:
     """Decompress one member step by step and put back the bytes that follow it."""
     decompressor = create()
     while not decompressor.eof:
@@ -181,7 +189,7 @@ def _inflate(source: _ByteSource, create: Callable[[], _Decompressor]) -> Iterat
     source.unread(decompressor.unused_data)
 
 
-def _zstd(source: _ByteSource) -> Iterator[bytes]:
+def _zstd(source: CompressedInput) -> Iterator[bytes]:
     """Decompress one frame. A skippable frame holds no data."""
     if source.peek(4) in SKIPPABLE:
         _skip_frame(source)
@@ -201,7 +209,7 @@ def _zstd(source: _ByteSource) -> Iterator[bytes]:
     source.unread(decompressor.unused_data)
 
 
-def _skip_frame(source: _ByteSource) -> None:
+def _skip_frame(source: CompressedInput) -> None:
     """Skip a skippable frame: a magic number, the size in four bytes, and that many bytes."""
     header = source.read(8)
     left = int.from_bytes(header[4:], "little")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from pipeline.core.draft import relative_to
 from pipeline.core.errors import BloomeryError, StageFailed
@@ -18,14 +18,14 @@ from pipeline.core.job import Job
 from pipeline.core.records import DOCUMENTS, QUARANTINE
 from pipeline.core.shards import EntryFields, ShardWriter
 from pipeline.readers import create_reader
-from pipeline.readers.base import BadRecord, Reader, Record
+from pipeline.readers.base import AnyRecord, Reader, Record, Skipped
 from pipeline.readers.batch import Batch
 from pipeline.readers.section import SourceParams
 
 CHUNK_BYTES = 64 << 20
 EXAMPLES = 3
 CHUNKS = "chunks"  # the step that their results are kept under
-IndexedRecord = tuple[int, Record | BadRecord]
+IndexedRecord = tuple[int, AnyRecord]
 """The index of the raw file within the task, and a record of it."""
 
 
@@ -33,7 +33,8 @@ class ChunkResult(TypedDict):
     """What a chunk holds. `next`: index of a raw file and a position in it, or None at the end of the task.
 
     `records`: for each raw file the number of records and how many of them are bad. `examples`: the first bad records,
-    for error messages. `left_out`: fields that metadata cannot hold.
+    for error messages. `left_out`: fields that metadata cannot hold. `skipped`: records that are no documents, for each
+    raw file by reason; absent if there is none.
     """
 
     files: list[EntryFields]
@@ -44,6 +45,7 @@ class ChunkResult(TypedDict):
     text_bytes: int
     examples: list[str]
     left_out: int
+    skipped: NotRequired[dict[str, dict[str, int]]]
 
 
 def read_chunks(job: Job, key: str, options: SourceParams, files: list[RawFile]) -> list[ChunkResult]:
@@ -122,6 +124,7 @@ class _Chunk:
         self.reasons: Counter[str] = Counter()
         self.languages: Counter[str] = Counter()
         self.examples: list[str] = []
+        self.skipped: dict[str, Counter[str]] = {}
 
     def fill(self, records: Iterator[IndexedRecord], reader: Reader) -> ChunkResult:
         """Take records until the chunk is full or none is left. Resets the reader's count of fields left out."""
@@ -138,17 +141,23 @@ class _Chunk:
         entries = [writer.entry for writer in (self.documents, self.quarantine) if writer.entry]
         left_out = reader.left_out
         reader.left_out = 0
-        return {
+        result: ChunkResult = {
             "files": [entry.to_dict() for entry in entries], "next": next_position, "records": self.records,
             "reasons": dict(self.reasons), "languages": dict(self.languages), "text_bytes": self.text_bytes,
             "examples": self.examples, "left_out": left_out,
         }  # fmt: skip
+        if self.skipped:
+            result["skipped"] = {name: dict(reasons) for name, reasons in self.skipped.items()}
+        return result
 
-    def _add(self, name: str, record: Record | BadRecord) -> None:
+    def _add(self, name: str, record: AnyRecord) -> None:
         counts = self.records.setdefault(name, [0, 0])
         counts[0] += 1
         if isinstance(record, Record):
             self.batch.add(name, record)
+            return
+        if isinstance(record, Skipped):
+            self.skipped.setdefault(name, Counter())[record.reason] += 1
             return
         counts[1] += 1
         self.batch.reject(name, record)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Task
@@ -54,7 +54,10 @@ class GroupResult(TypedDict):
 
 
 class RawFileRecord(TypedDict):
-    """An entry of raw.json: a raw file and how many records it has. It holds no path of this machine."""
+    """An entry of raw.json: a raw file and how many records it has. It holds no path of this machine.
+
+    `skipped`: how many of the records are no documents; absent if there is none.
+    """
 
     source: str
     name: str
@@ -62,6 +65,7 @@ class RawFileRecord(TypedDict):
     sha256: str
     records: int
     quarantined: int
+    skipped: NotRequired[int]
 
 
 def run(job: Job) -> StageOutput:
@@ -139,15 +143,18 @@ def _count(job: Job, chunks: list[ChunkResult]) -> StageCounts:
     reasons: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     rows: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
     for chunk in chunks:
         reasons.update(chunk["reasons"])
         languages.update(chunk["languages"])
+        for file_reasons in chunk.get("skipped", {}).values():
+            skipped.update(file_reasons)
         for entry in chunk["files"]:
             rows[entry["path"].partition("/")[0]] += entry["rows"] or 0
     return {
         "in": sum(records for chunk in chunks for records, _ in chunk["records"].values()),
         "out": rows["parts"],
-        "dropped": {},
+        "dropped": dict(sorted(skipped.items())),
         "quarantined": rows["quarantine"],
         "reasons": dict(sorted(reasons.items())),
         "languages": dict(sorted(languages.items())),
@@ -163,34 +170,48 @@ def _check_limits(job: Job, counts: StageCounts, chunks: list[ChunkResult]) -> N
     limit = job.params["max_bad_fraction"]
     examples = "; ".join([example for chunk in chunks for example in chunk["examples"]][:3])
     reasons = ", ".join(f"{reason} {records:,}" for reason, records in counts["reasons"].items())
-    if counts["quarantined"] > limit * counts["in"]:
-        percent = 100 * counts["quarantined"] / counts["in"]
+    candidates = counts["in"] - sum(counts["dropped"].values())
+    if counts["quarantined"] > limit * candidates:
+        percent = 100 * counts["quarantined"] / candidates
         raise StageFailed(
-            f"ingest: {counts['quarantined']:,} of {counts['in']:,} records are bad ({percent:.3g} %; {reasons}), more"
+            f"ingest: {counts['quarantined']:,} of {candidates:,} records are bad ({percent:.3g} %; {reasons}), more"
             f" than ingest.max_bad_fraction={limit:g} allows. The first: {examples}. Repair the files, or raise the"
             " limit."
         )
     if not counts["out"]:
-        reason = f"all {counts['in']:,} records are bad: {examples}" if counts["in"] else "the raw files hold no record"
         raise StageFailed(
-            f"ingest: no document: {reason}. Check the reader and the text field of each source in ingest.sources."
+            f"ingest: no document: {_why_none(counts, candidates, examples)}. Check the reader and the text field of"
+            " each source in ingest.sources."
         )
+
+
+def _why_none(counts: StageCounts, candidates: int, examples: str) -> str:
+    if candidates:
+        return f"all {candidates:,} records are bad: {examples}"
+    if counts["in"]:
+        return "all records were skipped: " + ", ".join(f"{name} {n:,}" for name, n in counts["dropped"].items())
+    return "the raw files hold no record"
 
 
 def _raw_file_records(job: Job, tasks: list[Task[FileGroup]], results: dict[str, GroupResult]) -> list[RawFileRecord]:
     """The content of raw.json: every raw file in the order of the sources, with its number of records."""
     records: Counter[tuple[int, str]] = Counter()
     quarantined: Counter[tuple[int, str]] = Counter()
+    skipped: Counter[tuple[int, str]] = Counter()
     for task in tasks:
         for chunk in results[task.key]["chunks"]:
             for name, (chunk_records, chunk_bad) in chunk["records"].items():
                 records[task.payload["source"], name] += chunk_records
                 quarantined[task.payload["source"], name] += chunk_bad
-    return [
-        {
-            "source": source["source"], "name": file["name"], "bytes": file["size"], "sha256": file["sha256"],
-            "records": records[index, file["name"]], "quarantined": quarantined[index, file["name"]],
-        }
-        for index, source in enumerate(job.sources)
-        for file in source["files"]
-    ]  # fmt: skip
+            for name, reasons in chunk.get("skipped", {}).items():
+                skipped[task.payload["source"], name] += sum(reasons.values())
+    entries: list[RawFileRecord] = []
+    for index, source in enumerate(job.sources):
+        for file in source["files"]:
+            key = (index, file["name"])
+            entry: RawFileRecord = {
+                "source": source["source"], "name": file["name"], "bytes": file["size"], "sha256": file["sha256"],
+                "records": records[key], "quarantined": quarantined[key],
+            }  # fmt: skip
+            entries.append({**entry, "skipped": skipped[key]} if skipped[key] else entry)
+    return entries

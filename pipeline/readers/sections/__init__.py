@@ -1,0 +1,1 @@
+"""The sections of sources, one file for each family of readers."""

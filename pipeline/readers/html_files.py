@@ -12,7 +12,8 @@ from pipeline.readers.warc import WebReader
 
 # after a mark, white space and comments: how a page begins. The zeros of UTF-16 are left out before
 HTML = re.compile(
-    rb"[^<]{0,8}\s{0,99}(?:<\?xml[^>]{0,200}>\s{0,99})?(?:<!--.{0,500}?-->\s{0,99})?<(?:!doctype html|html|head|body)\b",
+    rb"[^<]{0,8}\s{0,99}(?:<\?xml[^>]{0,200}>\s{0,99})?(?:<!--.{0,500}?-->\s{0,99})?"
+    rb"<(?:!doctype html|html|head|body)\b",
     re.I | re.S,
 )
 

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import string
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,10 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 def read(pattern: str, folder: Path) -> Iterator[JsonObject]:
     """The records of gzipped JSONL files, in order; lines that do not parse are left out."""
-    for path in sorted(folder.glob(pattern)):
+    paths = sorted(folder.glob(pattern))
+    if not paths:
+        sys.exit(f"{folder / pattern} does not exist. Set the folder of the data: BLOOMERY_DATA=/path/to/data")
+    for path in paths:
         with gzip.open(path, "rt", encoding="utf-8", errors="replace") as stream:
             for line in stream:
                 try:

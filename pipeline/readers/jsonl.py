@@ -15,10 +15,11 @@ from typing import cast
 import orjson
 
 from pipeline.core.files import RawFile
-from pipeline.readers.base import RAW_BYTES, BadRecord, Reader, Record, invalid_utf8
+from pipeline.readers.base import RAW_BYTES, BadRecord, FileSpan, Reader, Record, invalid_utf8
+from pipeline.readers.divisions import divide_lines
 from pipeline.readers.exact_json import Number, parse
 from pipeline.readers.fields import MISSING, FieldValues, RecordFields, missing_text, names_of, sample, type_name
-from pipeline.readers.lines import BOM, lines, utf8_blocks
+from pipeline.readers.lines import BOM, Line, count_lines, lines, utf8_blocks
 from pipeline.readers.section import Jsonl as Section
 from pipeline.readers.section import Source, SourceParams
 from pipeline.readers.streams import StreamError
@@ -62,8 +63,20 @@ class Jsonl(Reader):
         except orjson.JSONDecodeError:
             return not rest and len(line) > LONG_LINE  # a longer line than the head may be anything but a short one
 
+    def divide(self, file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
+        return divide_lines(file, span_bytes)
+
+    def count(self, file: RawFile, span: FileSpan) -> tuple[int, bool]:
+        return count_lines(file.path, span)
+
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:
-        for line in lines(file.path, limit=self.max_record_bytes, after=after):
+        return self._records(lines(file.path, limit=self.max_record_bytes, after=after))
+
+    def read_span(self, file: RawFile, span: FileSpan, *, after: int = -1) -> Iterator[Record | BadRecord]:
+        return self._records(lines(file.path, limit=self.max_record_bytes, after=after, span=span))
+
+    def _records(self, numbered: Iterator[Line | BadRecord]) -> Iterator[Record | BadRecord]:
+        for line in numbered:
             if isinstance(line, BadRecord):
                 yield line
             elif line[1] and not line[1].isspace():

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import codecs
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 
-from pipeline.readers.base import RAW_BYTES, BadRecord, too_large
+from pipeline.readers.base import RAW_BYTES, BadRecord, FileSpan, too_large
 from pipeline.readers.streams import StreamError, blocks
 
 Line = tuple[int, bytes]
@@ -19,8 +20,16 @@ OTHER_ENCODINGS = (
 )  # fmt: skip
 
 
-def lines(path: str, *, limit: int, after: int = -1, encoding: str = "utf-8") -> Iterator[Line | BadRecord]:
-    """Yield (number, line without its line feed), or a bad record: too long, damaged from here on, or not UTF-8."""
+def lines(
+    path: str, *, limit: int, after: int = -1, encoding: str = "utf-8", span: FileSpan | None = None
+) -> Iterator[Line | BadRecord]:
+    """Yield (number, line without its line feed), or a bad record: too long, damaged from here on, or not UTF-8.
+
+    Of a span the lines that begin in it are read; the last of them may end behind it.
+    """
+    if span is not None:
+        yield from _lines_of(path, span, limit, after)
+        return
     splitter = _LineSplitter(limit, after)
     try:
         for block in utf8_blocks(path, encoding):
@@ -32,7 +41,50 @@ def lines(path: str, *, limit: int, after: int = -1, encoding: str = "utf-8") ->
     yield from splitter.finish()
 
 
-def utf8_blocks(path: str, encoding: str = "utf-8") -> Iterator[bytes]:
+def _lines_of(path: str, span: FileSpan, limit: int, after: int) -> Iterator[Line | BadRecord]:
+    # the line that an earlier span began is skipped like those before `after`
+    splitter = _LineSplitter(limit, max(after, span.first + 1) if span.continues else after)
+    splitter.number = span.first + 1
+    line_is_open = False
+    try:
+        for block in _span_blocks(path, span):
+            yield from splitter.split(block)
+            line_is_open = not block.endswith(b"\n") if block else line_is_open
+    except StreamError as damage:
+        yield BadRecord(splitter.number, damage.reason, damage.detail, splitter.head())
+        return
+    if line_is_open and splitter.number > splitter.after:
+        # damage behind the span is a bad record of the next one
+        with suppress(StreamError), closing(blocks(path, span.end)) as following:
+            for block in following:
+                end = block.find(b"\n") + 1
+                yield from splitter.split(block[:end] if end else block)
+                if end:
+                    return
+    yield from splitter.finish()
+
+
+def _span_blocks(path: str, span: FileSpan) -> Iterator[bytes]:
+    span_blocks = blocks(path, span.start, span.end)
+    if span.start == 0:
+        yield next(span_blocks, b"").removeprefix(BOM)
+    yield from span_blocks
+
+
+def count_lines(path: str, span: FileSpan) -> tuple[int, bool]:
+    """How many lines end in a span, and whether it ends within a line."""
+    count = 0
+    line_is_open = False
+    try:
+        for block in blocks(path, span.start, span.end):
+            count += block.count(b"\n")
+            line_is_open = not block.endswith(b"\n")
+    except StreamError:
+        return count, False  # its reader says what is lost; the next span begins with a line of its own
+    return count, line_is_open
+
+
+def utf8_blocks(path: str, encoding: str = "utf-8") -> Generator[bytes, None, None]:
     """Yield the decompressed blocks of a file as UTF-8 without a byte order mark.
 
     Bytes that are not valid in another encoding come out as bytes that are not UTF-8: the record that has them is bad.

@@ -119,6 +119,9 @@ class Delimited(RecordSource):
 class PlainText(FileSource):
     """Text files. `split` says whether a document is a file, a paragraph or a line."""
 
+    ADDED = {"encoding": "utf-8"}
+
+    encoding: Encoding = "utf-8"
     split: Literal["file", "paragraph", "line"] = "file"
 
 

@@ -55,10 +55,10 @@ class _Decompressor(Protocol):
 class CompressedInput:
     """A stream of compressed bytes with look-ahead. `buffer` holds bytes that were read ahead."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, position: int = 0) -> None:
         self.stream = stream
         self.buffer = b""
-        self.position = 0
+        self.position = position
 
     def peek(self, size: int) -> bytes:
         """The next `size` bytes, without moving on; fewer only at the end of the file."""
@@ -75,10 +75,11 @@ class CompressedInput:
         self.position += len(data)
         return data
 
-    def read_available(self) -> bytes:
-        """The buffered bytes, or the next block of the file; empty at its end."""
+    def read_available(self, end: int | None = None) -> bytes:
+        """The buffered bytes, or the next block of the file; empty at its end, and at `end`."""
         self.peek(1)
-        return self.read(len(self.buffer))
+        size = len(self.buffer)
+        return self.read(size if end is None else max(0, min(size, end - self.position)))
 
     def unread(self, data: bytes) -> None:
         self.buffer = data + self.buffer
@@ -96,20 +97,22 @@ def codec_of(head: bytes) -> str:
     return "bzip2" if head[:3] == b"BZh" and head[4:10] in BZIP2 else "plain"
 
 
-def blocks(path: str) -> Generator[bytes, None, None]:
+def blocks(path: str, start: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
     """Yield the decompressed bytes of a file, members and frames joined.
 
+    From `start` to `end` of the file as it lies on the disk; in a compressed file both are borders of members.
     Raises: StreamError, after all that could be read, for a truncated member, corrupt data, or bytes after the last
     member.
     """
     with open_bytes(path) as stream:
-        source = CompressedInput(stream)
-        codec = codec_of(source.peek(10))
+        codec = codec_of(stream.read(10))
+        stream.seek(start)
+        source = CompressedInput(stream, start)
         if codec == "plain":
-            while block := source.read_available():
+            while block := source.read_available(end):
                 yield block
             return
-        while source.peek(1):
+        while source.peek(1) and (end is None or source.position < end):
             yield from _MEMBERS[codec](source)
             skip_zeros(source)
             if source.peek(1) and codec_of(source.peek(10)) != codec:

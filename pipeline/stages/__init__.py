@@ -6,7 +6,7 @@ from pipeline.core.stage import StageSpec
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
-        name="ingest", version=2, section="ingest", needs=(), makes="documents", work="beam",
+        name="ingest", version=3, section="ingest", needs=(), makes="documents", work="beam",
         run="pipeline.stages.ingest:run",
         section_type="pipeline.readers.section:Ingest", params="pipeline.readers.section:ingest_params",
         raw="pipeline.readers.raw:IngestFiles", report="pipeline.reports.documents:ingest", by_part=True,

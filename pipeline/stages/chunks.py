@@ -18,7 +18,7 @@ from pipeline.core.job import Job
 from pipeline.core.records import DOCUMENTS, QUARANTINE
 from pipeline.core.shards import EntryFields, ShardWriter
 from pipeline.readers import create_reader
-from pipeline.readers.base import AnyRecord, Reader, Record, Skipped
+from pipeline.readers.base import AnyRecord, FileSpan, Reader, Record, Skipped
 from pipeline.readers.batch import Batch
 from pipeline.readers.section import SourceParams
 
@@ -48,14 +48,16 @@ class ChunkResult(TypedDict):
     skipped: NotRequired[dict[str, dict[str, int]]]
 
 
-def read_chunks(job: Job, key: str, options: SourceParams, files: list[RawFile]) -> list[ChunkResult]:
-    """Read the raw files of a task into chunks. Chunks of earlier attempts are not read again."""
+def read_chunks(
+    job: Job, key: str, options: SourceParams, files: list[RawFile], span: FileSpan | None = None
+) -> list[ChunkResult]:
+    """Read the raw files of a task, or a span of the only one, into chunks. Finished chunks are not read again."""
     results = list(_finished_chunks(job, key))
     if results and results[-1]["next"] is None:
         return results
     reader = create_reader(options, max_record_bytes=job.params["max_record_bytes"])
     file_index, after = (results[-1]["next"] if results else None) or (0, -1)
-    records = _read_records(job, reader, files, file_index, after)
+    records = _read_records(job, reader, files, (file_index, after), span)
     while not results or results[-1]["next"] is not None:
         stem = f"{key}-{len(results):06d}"
         with recording() as written:
@@ -76,18 +78,20 @@ def _finished_chunks(job: Job, key: str) -> Iterator[ChunkResult]:
 
 
 def _read_records(
-    job: Job, reader: Reader, files: list[RawFile], first_file: int, after: int
+    job: Job, reader: Reader, files: list[RawFile], start: tuple[int, int], span: FileSpan | None
 ) -> Iterator[IndexedRecord]:
-    """Yield the records of the files, starting after position `after` of file `first_file`.
+    """Yield the records of the files, from a file and a position in it on: `start`.
 
     Raises: StageFailed that names the file and the position of the last record, when the reader fails.
     """
+    first_file, after = start
     for index in range(first_file, len(files)):
         file = files[index]
         position = after if index == first_file else -1
         try:
             _check_unchanged(file)
-            for record in reader.read(file, after=position):
+            records = reader.read_span(file, span, after=position) if span else reader.read(file, after=position)
+            for record in records:
                 position = record.position
                 yield index, record
         except BloomeryError:

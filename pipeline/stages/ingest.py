@@ -1,50 +1,42 @@
 """The ingest stage: raw files become documents; a record that cannot become one goes to the quarantine.
 
-Small raw files share a task. A large one is a task of its own and yields chunk files of 64 MB. Finished chunks are
-kept, so a killed task continues after the last one. Chunk boundaries depend on content alone: the bytes are the same
-with any number of workers. Memory of a worker: a batch of 8 MiB and the longest record. Cost: see
-tests/benchmarks/bench_ingest.py.
+Small raw files share a task. A large one is divided into spans, each a task of its own (`divide.py`), where its format
+allows it. A task yields chunk files of 64 MB. Finished chunks are kept, so a killed task continues after the last one.
+Spans and chunks depend on content alone: the bytes are the same with any number of workers. Memory of a worker: a batch
+of 8 MiB and the longest record. Cost: see tests/benchmarks/bench_ingest.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
-from typing import NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Task
 from pipeline.core.counts import StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import RawFile, write_json
-from pipeline.core.job import Job, SourceFiles, StageOutput
+from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import FileEntry, entry_of, number
 from pipeline.readers import READERS
-from pipeline.readers.section import SourceParams
+from pipeline.readers.base import FileSpan
 from pipeline.stages.chunks import ChunkResult, read_chunks
+from pipeline.stages.divide import GroupedFile, Spans, content_bytes, divide_files, grouped, params_of
 
 GROUP_BYTES = 16 << 20
-COMPRESSED = (".gz", ".zst", ".xz", ".bz2")
-USUAL_RATIO = 4  # of text to its compressed bytes; only decides which small files share a task
 PROCESSES_BYTES = 256 << 20  # JSON holds the GIL for half of the work; below this, starting processes costs more
 RAW_FILE = "raw.json"
 
 
-class GroupedFile(TypedDict):
-    """A raw file in the payload of a task."""
-
-    path: str
-    name: str
-    size: int
-    mtime: float
-
-
 class FileGroup(TypedDict):
-    """The payload of a task. `source` is the index of a source of the job."""
+    """The payload of a task. `source` is the index of a source of the job; `span` a part of the only file, or null."""
 
     source: int
     files: list[GroupedFile]
+    span: FileSpan | None
 
 
 class GroupResult(TypedDict):
@@ -73,7 +65,8 @@ def run(job: Job) -> StageOutput:
 
     Raises: StageFailed when too many records are bad, when there is no document, or when a raw file cannot be read.
     """
-    tasks = [task for index in range(len(job.sources)) for task in _group_files(job, index)]
+    spans = divide_files(job)
+    tasks = [task for index in range(len(job.sources)) for task in _group_files(job, index, spans)]
     results = _run_groups(job, tasks)
     chunks = [chunk for task in tasks for chunk in results[task.key]["chunks"]]
     counts = _count(job, chunks)
@@ -86,38 +79,39 @@ def run(job: Job) -> StageOutput:
 
 def read_files(job: Job, task: Task[FileGroup]) -> GroupResult:
     """Read the raw files of one task, in order, into chunks. Chunks that are finished are not read again."""
-    options = _params_of(job, job.sources[task.payload["source"]])
+    options = params_of(job, task.payload["source"])
     files = [RawFile(**file) for file in task.payload["files"]]
-    return {"chunks": read_chunks(job, task.key, options, files)}
+    span = FileSpan(*task.payload["span"]) if task.payload["span"] else None
+    return {"chunks": read_chunks(job, task.key, options, files, span)}
 
 
-def _params_of(job: Job, source: SourceFiles) -> SourceParams:
-    params = (params for params in job.params["sources"] if params["name"] == source["source"])
-    return cast(SourceParams, next(params))
+def _group_files(job: Job, index: int, spans: Spans) -> Iterator[Task[FileGroup]]:
+    """Group the raw files of a source, in the order of their names, up to GROUP_BYTES of estimated content.
 
-
-def _group_files(job: Job, index: int) -> Iterator[Task[FileGroup]]:
-    """Group the raw files of a source, in the order of their names, up to GROUP_BYTES of estimated content."""
+    A file that is divided has a task for each span.
+    """
     group: list[GroupedFile] = []
     size = 0
     numbers = count()
     for file in job.sources[index]["files"]:
-        estimate = file["size"] * (USUAL_RATIO if file["name"].endswith(COMPRESSED) else 1)
-        if group and size + estimate > GROUP_BYTES:
+        file_spans = spans.get((index, file["name"]))
+        if group and (file_spans or size + content_bytes(file) > GROUP_BYTES):
             yield _task(index, next(numbers), group)
             group = []
             size = 0
-        group.append(
-            {"path": file["path"], "name": file["name"], "size": file["size"], "mtime": file.get("mtime", 0.0)}
-        )
-        size += estimate
+        for span in file_spans or ():
+            task = _task(index, next(numbers), [grouped(file)], span)
+            yield replace(task, size=file["size"] // len(file_spans or ()))
+        if not file_spans:
+            group.append(grouped(file))
+            size += content_bytes(file)
     if group:
         yield _task(index, next(numbers), group)
 
 
-def _task(source: int, index: int, files: list[GroupedFile]) -> Task[FileGroup]:
+def _task(source: int, index: int, files: list[GroupedFile], span: FileSpan | None = None) -> Task[FileGroup]:
     size = sum(file["size"] for file in files)
-    return Task(f"{source:03d}-{index:06d}", size, {"source": source, "files": files})
+    return Task(f"{source:03d}-{index:06d}", size, {"source": source, "files": files, "span": span})
 
 
 def _run_groups(job: Job, tasks: list[Task[FileGroup]]) -> dict[str, GroupResult]:
@@ -135,7 +129,7 @@ def _run_groups(job: Job, tasks: list[Task[FileGroup]]) -> dict[str, GroupResult
 
 
 def _isolation_of(job: Job, task: Task[FileGroup]) -> Isolation:
-    params = _params_of(job, job.sources[task.payload["source"]])
+    params = params_of(job, task.payload["source"])
     return READERS.load(params["reader"]).isolation
 
 

@@ -22,7 +22,7 @@ from pipeline.core.records import DOCUMENTS, QUARANTINE, to_rows
 from pipeline.readers import batch as batching
 from pipeline.readers.section import Ingest, ingest_params
 from pipeline.stages import chunks as chunking
-from pipeline.stages import ingest
+from pipeline.stages import divide, ingest
 
 DATA = Path(os.environ.get("BLOOMERY_DATA", "../shared/data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there: set BLOOMERY_DATA")
@@ -277,3 +277,54 @@ def test_the_mixed_corpus_gives_the_counts_of_its_truth(planned: Planned) -> Non
         expected = {orjson.loads(line)["id"] for line in stream}
     assert expected <= set(documents["source_id"].to_pylist())
     assert len(set(documents["id"].to_pylist())) == documents.num_rows
+
+
+@pytest.fixture
+def small_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divide, "SPAN_BYTES", 20_000)
+    monkeypatch.setattr(divide, "LARGE_BYTES", 40_000)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 4000)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 9000)
+
+
+def write_large(folder: Path) -> list[dict[str, Any]]:
+    """One large file of each format that can be divided, and a small one between them."""
+    rows = [document(number) for number in range(400)]
+    lines = b"\n".join(row if number % 40 else b"{broken" for number, row in enumerate(rows))
+    (folder / "a.jsonl").write_bytes(lines)
+    (folder / "b.jsonl").write_bytes(b"\n".join(rows[:5]))
+    (folder / "c.jsonl.gz").write_bytes(
+        b"".join(gzip.compress(lines[at : at + 9999]) for at in range(0, len(lines), 9999))
+    )
+    pq.write_table(pa.Table.from_pylist([orjson.loads(row) for row in rows]), folder / "d.parquet", row_group_size=50)
+    return [{"reader": "jsonl", "paths": f"{folder}/*.jsonl*"}, {"reader": "parquet", "paths": f"{folder}/d.parquet"}]
+
+
+def test_a_large_file_is_divided_and_its_documents_keep_their_ids(
+    tmp_path: Path, planned: Planned, small_spans: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = write_large(tmp_path)
+    divided = planned(sources, "divided", max_bad_fraction=0.2)
+    outcome = ingest.run(divided)
+    assert len(divided.draft.results("read")) > 12
+    monkeypatch.setattr(divide, "LARGE_BYTES", 1 << 60)
+    whole = planned(sources, "whole", max_bad_fraction=0.2)
+    whole_outcome = ingest.run(whole)
+    assert tables(divided, outcome, "parts").equals(tables(whole, whole_outcome, "parts"))
+    assert tables(divided, outcome, "quarantine").equals(tables(whole, whole_outcome, "quarantine"))
+    assert outcome.counts == whole_outcome.counts
+    assert (divided.folder / "raw.json").read_text() == (whole.folder / "raw.json").read_text()
+
+
+def test_a_divided_file_has_the_same_bytes_with_any_number_of_workers_and_after_kills(
+    tmp_path: Path, planned: Planned, small_spans: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = write_large(tmp_path)
+    expected = digests(ingest.run(planned(sources, "one", max_bad_fraction=0.2)))
+    job = planned(sources, "killed", max_bad_fraction=0.2)
+    for chunks_before_the_kill in (1, 5, 2):
+        with pytest.raises(StageFailed, match="the power went"), monkeypatch.context() as patch:
+            _fail_after(patch, chunks_before_the_kill)
+            ingest.run(job)
+    assert digests(ingest.run(job)) == expected
+    assert digests(ingest.run(planned(sources, "two", workers=2, max_bad_fraction=0.2))) == expected

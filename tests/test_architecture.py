@@ -20,8 +20,16 @@ MAY_IMPORT = {
     "pipeline/kernels": ("pipeline.text",),
     "pipeline/extract": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/readers": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.extract"),
-    "pipeline/cleaners": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
-    "pipeline/filters": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.cleaners.CLEANERS"),
+    "pipeline/pii": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
+    "pipeline/cleaners": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.pii"),
+    # of pii: the options of the cleaner, whose counts the filter of that name reads
+    "pipeline/filters": (
+        "pipeline.core",
+        "pipeline.text",
+        "pipeline.kernels",
+        "pipeline.cleaners.CLEANERS",
+        "pipeline.pii.section",
+    ),
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/beam": ("pipeline.core",),
@@ -57,6 +65,7 @@ DOORS = {
     "resiliparse": ("pipeline/extract/",),
     "jieba": ("pipeline/text/chinese_words.py",),
     "pycld2": ("pipeline/text/language_model.py",),
+    "re2": ("pipeline/pii/",),
 }
 
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 CLEANERS: Registry[Cleaner] = Registry(
     "cleaner",
-    (Entry("unicode", "pipeline.cleaners.section:Unicode", "pipeline.cleaners.unicode:Unicode"),),
+    (
+        Entry("unicode", "pipeline.cleaners.section:Unicode", "pipeline.cleaners.unicode:Unicode"),
+        Entry("pii", "pipeline.pii.section:Pii", "pipeline.cleaners.pii:PersonalData"),
+    ),
     base="pipeline.cleaners.base:Cleaner",
     functions=True,
 )

@@ -7,14 +7,25 @@ str to str, named in the YAML as "my_pkg.cleaners:tidy"; it is slower, because P
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, cast
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.core.config import Component, Section
 from pipeline.core.errors import StageFailed
 from pipeline.core.registry import Registry
+
+Floats = npt.NDArray[np.float64]
+
+
+class Cleaned(NamedTuple):
+    """A cleaned column, and what the cleaner measured of each document, by the name of the signal."""
+
+    text: pa.Array
+    signals: Mapping[str, Floats]
 
 
 class Cleaner(ABC):
@@ -28,6 +39,14 @@ class Cleaner(ABC):
     @abstractmethod
     def clean(self, text: pa.Array) -> pa.Array:
         """Return the cleaned column: large_string, of the same length."""
+
+    def signal_names(self) -> Sequence[str]:
+        """The names of the signals that `clean_and_measure` returns, for any documents."""
+        return []
+
+    def clean_and_measure(self, text: pa.Array) -> Cleaned:
+        """Return the cleaned column with the signals of the cleaner; most have none."""
+        return Cleaned(self.clean(text), {})
 
 
 class FunctionCleaner(Cleaner):

@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypedDict
 
 ByLanguage = dict[str, dict[str, int]]
+
+
+NO_LANGUAGE = "unknown"
+
+
+class NumberColumn(Protocol):
+    """Numbers by document: an array of numpy."""
+
+    def tolist(self) -> list[float]: ...
+
+
+class ByLanguageCounter:
+    """Adds up signals of documents by language; `prefix` selects the signals and is cut off their names."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.counts: dict[str, dict[str, int]] = {}
+
+    def add(self, languages: Sequence[str | None], signals: Mapping[str, NumberColumn]) -> None:
+        """Add a batch: the language of each document, and each signal as an array."""
+        for name, values in signals.items():
+            if not name.startswith(self.prefix):
+                continue
+            by_language = self.counts.setdefault(name.removeprefix(self.prefix), {})
+            for language, value in zip(languages, values.tolist(), strict=True):
+                if value:
+                    key = language or NO_LANGUAGE
+                    by_language[key] = by_language.get(key, 0) + int(value)
+
+
+def summed(counts: Iterable[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
+    """The sums of counts by two keys, sorted; what is zero is left out."""
+    total: dict[str, dict[str, int]] = {}
+    for count in counts:
+        for name, by_key in count.items():
+            sums = total.setdefault(name, {})
+            for key, number in by_key.items():
+                sums[key] = sums.get(key, 0) + number
+    return {name: dict(sorted(sums.items())) for name, sums in sorted(total.items()) if sums}
 
 
 class SplitCounts(TypedDict):
@@ -47,6 +87,8 @@ class StageCounts(RowCounts, total=False):
     skipped: dict[str, dict[str, int]]
     text_bytes: int
     text_bytes_in: int
+    # signals: matches by kind of personal data and language
+    pii: dict[str, dict[str, int]]
     # dedupe
     bytes_in: int
     bytes_out: int

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.cleaners import CLEANERS
 from pipeline.core.config import Component, Section, component
@@ -16,8 +17,11 @@ from pipeline.core.files import JsonObject
 from pipeline.core.plugins import plugin_names
 from pipeline.filters import FILTERS
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
+from pipeline.pii.section import dropped_kinds, limits_problem
 from pipeline.text.language_model import IDENTITY
 from pipeline.text.unicode import version
+
+PII = "pii"  # the cleaner, and the filter that reads what it counts
 
 
 class Length(Thresholds):
@@ -98,6 +102,16 @@ class Clean(Section):
     filters: list[AnyFilter] = ["length", "quality", "repetition"]  # type: ignore[list-item]
     keep_rejected_text: int | None = Field(2000, ge=0)
 
+    @model_validator(mode="after")
+    def _check_personal_data(self) -> Clean:
+        limits = next((entry for entry in self.filters if entry.name == PII), None)
+        cleaner = next((entry for entry in self.cleaners if entry.name == PII), None)
+        problem = "" if limits is None else limits_problem(limits.options, None if cleaner is None else cleaner.options)
+        if problem:
+            inner = [(("filters",), problem, "")]
+            raise PydanticCustomError("component", "{message}", {"message": "wrong options", "inner": inner})
+        return self
+
     @field_validator("cleaners", "filters")
     @classmethod
     def _check_unique(cls, components: list[Component]) -> list[Component]:
@@ -124,7 +138,7 @@ def signals_params(section: Clean, seed: int) -> JsonObject:
     The signals of `pipeline.kernels.signals` are always measured, so a filter that only reads those is left out.
     """
     return {
-        "cleaners": [_to_json(cleaner) for cleaner in section.cleaners],
+        "cleaners": [{**_to_json(cleaner), **_revision(cleaner)} for cleaner in section.cleaners],
         "filters": [_to_json(_without_limits(component)) for component in _measuring(section)],
         "sources": {},  # earlier versions stored the sources of plug-ins here; kept so that fingerprints do not change
         "unicode": version(),
@@ -136,10 +150,26 @@ def signals_params(section: Clean, seed: int) -> JsonObject:
 def rules_params(section: Clean, seed: int) -> JsonObject:
     """What the decisions depend on, beside the signals: filters and thresholds."""
     return {
-        "filters": [_to_json(component) for component in section.filters],
+        "filters": [_to_json(component) for component in _with_dropped_kinds(section)],
         "keep_rejected_text": section.keep_rejected_text,
         "sources": {},  # as above
     }
+
+
+def _with_dropped_kinds(section: Clean) -> list[Component]:
+    """The filters, and before them the limits of the kinds of personal data whose action is `drop`."""
+    kinds = [kind for cleaner in section.cleaners if cleaner.name == PII for kind in dropped_kinds(cleaner.options)]
+    if not kinds:
+        return section.filters
+    own: JsonObject = next((entry.options for entry in section.filters if entry.name == PII), {})
+    limits = {**own, **{f"max_{kind}": {"words": 0.0, "characters": 0.0} for kind in kinds}}
+    return [Component(name=PII, options=limits), *(entry for entry in section.filters if entry.name != PII)]
+
+
+def _revision(cleaner: Component) -> JsonObject:
+    """The revision of the rules of a cleaner, where it has one: it is part of the fingerprint."""
+    revision = None if ":" in cleaner.name else getattr(CLEANERS.section(cleaner.name), "REVISION", None)
+    return {} if revision is None else {"revision": revision}
 
 
 def _measuring(section: Clean) -> list[Component]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pipeline.core import figures
@@ -22,6 +23,7 @@ from pipeline.core.report import (
     Tile,
 )
 from pipeline.reports.examples import examples_of
+from pipeline.reports.personal_data import personal_data
 
 RAW = "raw.json"
 MOST_FILES = 200  # shown; the rest is in raw.json
@@ -50,9 +52,10 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
 
 
 def signals(steps: Sequence[ReportedStep]) -> StageReport:
-    """Cleaned and measured documents: shown where some were dropped, which is seldom."""
+    """Cleaned and measured documents: shown where some were dropped, which is seldom. Personal data by kind."""
     report = _filtered(steps, "cleaned")
-    return report if report.chapters else StageReport()
+    shown = report if report.chapters else StageReport()
+    return replace(shown, chapters=(*shown.chapters, *personal_data(steps)))
 
 
 def clean(steps: Sequence[ReportedStep]) -> StageReport:

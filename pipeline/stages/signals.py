@@ -10,6 +10,7 @@ Cost: about 50 MB of text a CPU-second, including reading and writing Parquet.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
 from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
-from pipeline.core.counts import StageCounts
+from pipeline.core.counts import ByLanguageCounter, StageCounts, summed
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject
 from pipeline.core.inputs import InputFile
@@ -35,6 +36,7 @@ from pipeline.stages import identification
 from pipeline.stages.identification import Identification
 
 STEP = "measure"
+PII_SIGNAL = "pii_"  # begins the names of the signals of the cleaner `pii`
 
 
 class DocumentFile(TypedDict):
@@ -53,6 +55,7 @@ class MeasuredFile(TypedDict):
     text_bytes: list[int]
     languages: dict[str, int]
     retagged: dict[str, int]
+    pii: dict[str, dict[str, int]]
 
 
 def run(job: Job) -> StageOutput:
@@ -69,17 +72,21 @@ def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
     """One task: clean, measure and write each row group of a file before reading the next."""
     cleaners = cleaners_of(job.params)
     filters = measuring_filters_of(job.params)
-    schema = signals_schema(filters)
+    schema = signals_schema(filters, [cleaner for _, cleaner in cleaners])
     changed: Counter[str] = Counter()
     tags = TagCounts()
+    personal_data = ByLanguageCounter(PII_SIGNAL)
     sizes = [0, 0]
     parts = ShardWriter(job.folder, "parts", task.key, DOCUMENTS)
     signals = ShardWriter(job.folder, "signals", task.key, schema)
     with parts, signals:
         for table in batches(job.inputs.local(task.payload["file"])):
-            cleaned = clean_text(table, cleaners, changed)
-            documents, measured = measure_signals(cleaned, filters, schema, identify=job.params["language"])
+            cleaned, cleaner_signals = clean_text(table, cleaners, changed)
+            documents, measured = measure_signals(
+                cleaned, filters, cleaner_signals, schema, identify=job.params["language"]
+            )
             tags.add(table, documents)
+            personal_data.add(documents["language"].to_pylist(), cleaner_signals)
             parts.write(documents)
             signals.write(measured)
             sizes[0] += text_bytes(table)
@@ -88,6 +95,7 @@ def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
     return {
         "files": entries, "rows": parts.rows, "changed": dict(changed), "text_bytes": sizes,
         "languages": dict(tags.languages), "retagged": dict(tags.retagged),
+        "pii": personal_data.counts,
     }  # fmt: skip
 
 
@@ -117,9 +125,14 @@ def measuring_filters_of(params: JsonObject) -> list[Filter]:
     return [build_measuring_filter(FILTERS, entry["name"], entry["options"]) for entry in params["filters"]]
 
 
-def signals_schema(filters: list[Filter]) -> pa.Schema:
+def signals_schema(filters: list[Filter], cleaners: Sequence[Cleaner] = ()) -> pa.Schema:
     """The column id, then a column per signal; a filter of the user names its signal after itself."""
-    names = [*NAMES, *identification.NAMES, *(name for measuring in filters for name in measuring.signal_names())]
+    names = [
+        *NAMES,
+        *identification.NAMES,
+        *(name for cleaner in cleaners for name in cleaner.signal_names()),
+        *(name for measuring in filters for name in measuring.signal_names()),
+    ]
     for measuring in filters:
         for name in measuring.signal_names():
             if names.count(name) > 1:
@@ -127,19 +140,29 @@ def signals_schema(filters: list[Filter]) -> pa.Schema:
     return pa.schema([("id", pa.string()), *((name, pa.float64()) for name in names)])
 
 
-def clean_text(table: pa.Table, cleaners: list[tuple[str, Cleaner]], changed: Counter[str]) -> pa.Table:
-    """The table with its text cleaned; `changed` counts the documents that each cleaner changed."""
+def clean_text(
+    table: pa.Table, cleaners: list[tuple[str, Cleaner]], changed: Counter[str]
+) -> tuple[pa.Table, dict[str, Floats]]:
+    """The table with its text cleaned, and the signals of cleaners; `changed` counts the documents that each
+    changed."""
     text = table["text"].combine_chunks()
+    signals: dict[str, Floats] = {}
     for name, cleaner in cleaners:
-        cleaned = cleaner.clean(text)
+        cleaned, cleaner_signals = cleaner.clean_and_measure(text)
         if cleaned is not text:
             changed[name] += pc.sum(pc.not_equal(text, cleaned)).as_py() or 0
         text = cleaned
-    return table.set_column(table.schema.get_field_index("text"), "text", text)
+        signals.update(cleaner_signals)
+    return table.set_column(table.schema.get_field_index("text"), "text", text), signals
 
 
 def measure_signals(
-    table: pa.Table, filters: list[Filter], schema: pa.Schema, *, identify: str | None
+    table: pa.Table,
+    filters: list[Filter],
+    cleaner_signals: Mapping[str, Floats],
+    schema: pa.Schema,
+    *,
+    identify: str | None,
 ) -> tuple[pa.Table, pa.Table]:
     """The batch with its languages, and its signals in the columns of the schema.
 
@@ -155,6 +178,7 @@ def measure_signals(
         signals = dict(column.measure(text, identified.languages))
         identified = _revise(text, identified, signals)
     signals.update(identified.signals())
+    signals.update(cleaner_signals)
     languages = pa.array(identified.languages, pa.string())
     table = table.set_column(table.schema.get_field_index("language"), "language", languages)
     for measuring in filters:
@@ -188,6 +212,10 @@ def _counts(results: list[MeasuredFile]) -> StageCounts:
         retagged.update(result["retagged"])
     rows = sum(result["rows"] for result in results)
     before, after = np.sum([[0, 0], *(result["text_bytes"] for result in results)], axis=0).tolist()
-    return {"in": rows, "out": rows, "dropped": {}, "changed": dict(sorted(changed.items())),
-            "languages": dict(sorted(languages.items())), "retagged": dict(sorted(retagged.items())),
-            "text_bytes_in": before, "text_bytes": after}  # fmt: skip
+    counts: StageCounts = {
+        "in": rows, "out": rows, "dropped": {}, "changed": dict(sorted(changed.items())),
+        "languages": dict(sorted(languages.items())), "retagged": dict(sorted(retagged.items())),
+        "text_bytes_in": before, "text_bytes": after,
+    }  # fmt: skip
+    personal_data = summed(result.get("pii", {}) for result in results)
+    return {**counts, "pii": personal_data} if personal_data else counts

@@ -15,7 +15,7 @@ OFF: Limits = {"words": None, "characters": None}
 TOTAL = "max_total"
 
 
-class Options(Thresholds):
+class PiiLimits(Thresholds):
     """How many matches of the cleaner `pii` a document may have: in all, and of each kind."""
 
     max_total: Limits = OFF
@@ -40,10 +40,10 @@ class Options(Thresholds):
 class PersonalDataLimits(Filter):
     """Each option is a rule over the signal of its kind."""
 
-    Options = Options
+    Options = PiiLimits
 
     def rules(self) -> Sequence[Rule]:
-        limits = {option: getattr(self.options, option) for option in Options.model_fields}
+        limits = {option: getattr(self.options, option) for option in PiiLimits.model_fields}
         return [
             self.rule(option, "pii" if option == TOTAL else signal_of(option.removeprefix("max_")))
             for option, by_language in limits.items()

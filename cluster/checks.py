@@ -61,6 +61,8 @@ def raw_files_are_there(flow: Flow, tree: YamlTree) -> None:
     for path, source, problem in _raw_sources(flow):
         if problem:
             tree.problem(path, problem)
+        elif source.remark:
+            tree.remark(path, source.remark)
         total += sum(file.size * (UNPACKED if file.name.endswith(COMPRESSED) else 1) for file in source.files)
     _check_room(flow, tree, total)
 

@@ -21,6 +21,8 @@ def run(path: Path, overrides: Sequence[str], *, start: str | None, end: str | N
 
     screen = console()
     try:
+        for remark in loaded.remarks:
+            screen.say(str(remark))
         return execute(loaded, RunOptions(start, end, force), screen).exit_code
     finally:
         screen.close()

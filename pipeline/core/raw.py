@@ -16,7 +16,7 @@ from pipeline.core.yaml_tree import PathOf
 class RawSource:
     """The raw files of one source of a section; `option` is where the source stands in it.
 
-    `problem` says why its files cannot be listed.
+    `problem` says why its files cannot be listed, `remark` what its files were taken for if nobody said what they are.
     """
 
     name: str
@@ -24,6 +24,7 @@ class RawSource:
     option: PathOf
     files: tuple[RawFile, ...] = ()
     problem: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)

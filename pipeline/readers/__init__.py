@@ -9,9 +9,10 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipeline.core import listing
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
-from pipeline.core.registry import Entry, Registry
+from pipeline.core.registry import Entry, Registry, load
 
 if TYPE_CHECKING:
     from pipeline.readers.base import Reader
@@ -54,9 +55,29 @@ def match(source: Source) -> list[RawFile]:
     return files
 
 
+def recognize(paths: Sequence[str]) -> str:
+    """The name of the reader for the files of some paths, by their content: what `reader: auto` means.
+
+    Raises: UserError where there is no file, no known format, or more than one.
+    """
+    name: str = load(f"{_CODE}.recognition:recognize")(listing.match(paths))
+    return name
+
+
 def text_problem(source: Source, files: Sequence[RawFile]) -> str | None:
-    """Check the options of a source against its first few records. Returns a message, or None if nothing is wrong."""
-    return READERS.load(source.reader).text_problem(source, files)
+    """Check a source against its first few records. Returns a message, or None if nothing is wrong.
+
+    A file that another reader should read is found first. A reader of a plug-in may read any format.
+    """
+    reader = READERS.load(source.reader)
+    wrong_reader = load(f"{_CODE}.recognition:wrong_reader") if source.reader in READERS else None
+    problem: str | None = wrong_reader(reader, files) if wrong_reader else None
+    return problem or reader.text_problem(source, files)
+
+
+def format_of(source: Source) -> str:
+    """What people call the format that the reader of a source reads."""
+    return READERS.load(source.reader).format or source.reader
 
 
 def create_reader(options: SourceParams, *, max_record_bytes: int) -> Reader:

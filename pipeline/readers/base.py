@@ -64,11 +64,13 @@ class Reader(ABC):
     """Reads the raw files of one source. `options` is the source's section as the artifact's params hold it.
 
     `format` is what people call such a file; `magic` the first bytes of a file that no other reader can read.
+    `exclusive`: a file that another reader recognizes, and this one does not, has no document for this one.
     """
 
     isolation: ClassVar[Literal["threads", "processes"]] = "threads"
     format: ClassVar[str] = ""
     magic: ClassVar[tuple[bytes, ...]] = ()
+    exclusive: ClassVar[bool] = False
 
     def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
         self.options = options

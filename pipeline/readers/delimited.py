@@ -210,5 +210,7 @@ def _is_table(head: bytes, delimiter: str, named: bool) -> bool:
     if named:
         return bool(rows) and "\0" not in text
     names = rows[0] if rows else []
+    if text.lstrip()[:1] in ("{", "[", "<"):
+        return False
     header = len(names) > 1 and len(set(names)) == len(names) and all(name and len(name) <= 64 for name in names)
     return header and len(rows) > 2 and all(len(row) == len(names) for row in rows[1:-1])

@@ -28,6 +28,7 @@ class JsonArray(Reader):
     """Reads a document from each element."""
 
     format = "a JSON array"
+    exclusive = True
 
     def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
         super().__init__(options, max_record_bytes=max_record_bytes)

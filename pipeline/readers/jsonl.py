@@ -27,6 +27,7 @@ from pipeline.readers.streams import StreamError
 SAMPLE_LINES = 100  # of each sampled file, for `check`
 SAMPLE_BYTES = 1 << 20
 LONG_LINE = 32 << 10
+RECOGNIZED_LINES = 10
 _AFTER_NUMBER = (b",", b"}", b" ", b"\t", b"\r")
 
 
@@ -38,6 +39,7 @@ class Jsonl(Reader):
     """Reads a document from each line."""
 
     format = "JSON Lines"
+    exclusive = True
 
     def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
         super().__init__(options, max_record_bytes=max_record_bytes)
@@ -54,14 +56,11 @@ class Jsonl(Reader):
 
     @classmethod
     def recognizes(cls, head: bytes, name: str) -> bool:
-        """The first line that is not blank is a JSON object, as far as it lies in the head."""
-        line, rest = (head.removeprefix(BOM).lstrip().split(b"\n", 1) + [b""])[:2]
-        if not line.startswith(b"{"):
-            return False
-        try:
-            return isinstance(orjson.loads(line), dict)
-        except orjson.JSONDecodeError:
-            return not rest and len(line) > LONG_LINE  # a longer line than the head may be anything but a short one
+        """One of the first lines is a JSON object, or the first is the beginning of one and longer than the head."""
+        lines_of_head = head.removeprefix(BOM).lstrip().split(b"\n", RECOGNIZED_LINES)
+        if len(lines_of_head) == 1 and len(head) > LONG_LINE:
+            return head.removeprefix(BOM).lstrip().startswith(b"{")
+        return any(_is_object(line) for line in lines_of_head[:RECOGNIZED_LINES])
 
     def divide(self, file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
         return divide_lines(file, span_bytes)
@@ -125,6 +124,13 @@ class Jsonl(Reader):
                 value[key] = []
             elif type(item) is dict and item:
                 self._drop_surrogates(item, f"{prefix}{key}.")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return line.lstrip().startswith(b"{") and isinstance(parse(line.decode()), dict)
+    except ValueError:
+        return False
 
 
 def first_records(stream: Iterator[bytes]) -> list[FieldValues]:

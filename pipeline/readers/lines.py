@@ -18,6 +18,7 @@ BOM = b"\xef\xbb\xbf"
 OTHER_ENCODINGS = (
     (b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"),
 )  # fmt: skip
+BINARY_FORMATS = ((b"PAR1", "Parquet"), (b"ARROW1\0\0", "Arrow"), (b"\xff\xff\xff\xff", "Arrow"))
 
 
 def lines(
@@ -102,6 +103,9 @@ def utf8_blocks(path: str, encoding: str = "utf-8") -> Generator[bytes, None, No
     for byte_order_mark, name in OTHER_ENCODINGS:
         if head.startswith(byte_order_mark):
             raise StreamError("not_utf8", f"the file is {name}; convert it (iconv -f {name.lower()} -t utf-8)")
+    for magic, name in BINARY_FORMATS:
+        if head.startswith(magic) and b"\0" in head:
+            raise StreamError("wrong_format", f"the file is {name}: write `reader: {name.lower()}`")
     yield head.removeprefix(BOM)
     yield from remaining_blocks
 

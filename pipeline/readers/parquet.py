@@ -59,10 +59,10 @@ class Parquet(Reader):
             return ()  # reading the file says what is wrong
         for group in range(metadata.num_row_groups):
             group_metadata = metadata.row_group(group)
-            if size >= span_bytes:
-                spans.append(FileSpan(group, group, 0))
-                size = 0
             size += group_metadata.total_byte_size
+            if size > span_bytes:
+                spans.append(FileSpan(group, group, 0))
+                size = group_metadata.total_byte_size
             spans[-1] = spans[-1]._replace(end=group + 1, records=spans[-1].records + group_metadata.num_rows)
         return spans
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow.compute as pc
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
-from pipeline.core.files import read_json
+from pipeline.core.files import RawFile, read_json
 from pipeline.core.raw import RawPosition, RawSource
 from pipeline.core.records import document_id
 from pipeline.core.shards import batches
-from pipeline.readers import match, text_problem
+from pipeline.readers import format_of, match, text_problem
 from pipeline.readers.section import Ingest, Source
 
 RAW_FILE = "raw.json"
@@ -97,8 +97,17 @@ def _position(document: str, source: str, name: str, number: int, text: str, rec
 def _list_source(source: Source, index: int) -> RawSource:
     option = ("sources", index)
     try:
-        return RawSource(source.name, source.reader, option, tuple(match(source)))
+        files = tuple(match(source))
+        remark = (
+            f"its {_count(files)} {format_of(source)}, read by `reader: {source.reader}`." if source.recognized else ""
+        )
+        return RawSource(source.name, source.reader, option, files, remark=remark)
     except UserError as error:
         return RawSource(source.name, source.reader, option, problem=str(error))
     except OSError as error:
         return RawSource(source.name, source.reader, option, problem=f"cannot be listed ({error}).")
+
+
+def _count(files: Sequence[RawFile]) -> str:
+    """1 file is, 3 files are"""
+    return "file is" if len(files) == 1 else f"{len(files):,} files are"

@@ -7,7 +7,7 @@ source three files of each ending are looked at: the first, the middle and the l
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
 
@@ -18,10 +18,11 @@ from pipeline.readers.base import Reader
 from pipeline.readers.streams import StreamError, blocks
 
 HEAD_BYTES = 64 << 10
+LAST = "plain"  # it recognizes every text
 COMPRESSED = (".gz", ".zst", ".xz", ".bz2")
 
 
-def recognize(files: Sequence[RawFile], where: str) -> str:
+def recognize(files: Sequence[RawFile]) -> str:
     """The name of the reader for the files of a source.
 
     Raises: UserError if a file has no known format, or if two files have different ones; it names the files.
@@ -31,36 +32,36 @@ def recognize(files: Sequence[RawFile], where: str) -> str:
         head = head_of(file)
         if not head:
             continue
-        name = next((name for name, reader in _readers() if reader.recognizes(head, content_name(file.name))), None)
+        name = _reader_of(head, file.name)
         if name is None:
-            raise UserError(f"{where}: {file.name} has no format that a reader recognizes. Name one: `reader: NAME`.")
+            raise UserError(f"{file.name} has no format that a reader recognizes. Name a reader: {_known()}.")
         if first and first[0] != name:
             raise UserError(
-                f"{where}: {first[1].name} is {_format(first[0])} and {file.name} is {_format(name)}."
+                f"{first[1].name} is {_format(first[0])}, but {file.name} is {_format(name)}."
                 " Make them two sources, or narrow `paths`."
             )
         first = first or (name, file)
     if first is None:
-        raise UserError(f"{where}: the files are empty, so no reader recognizes them. Name one: `reader: NAME`.")
+        raise UserError(f"the files are empty, so no reader recognizes them. Name a reader: {_known()}.")
     return first[0]
 
 
 def wrong_reader(reader: type[Reader], files: Sequence[RawFile]) -> str | None:
-    """A message if a file begins with the magic bytes of another format, which this reader could only call damaged."""
+    """A message if a file has another format, which this reader could only call damaged.
+
+    That a file begins like another format is enough for formats with magic bytes, and for readers that read nothing
+    but their own format. Nothing is said of text that no other reader wants.
+    """
+    exclusive = bool(reader.magic) or reader.exclusive
     for file in samples(files):
         head = head_of(file)
-        if problem := wrong_format(reader, head, file.name):
-            return problem
-    return None
-
-
-def wrong_format(reader: type[Reader], head: bytes, name: str) -> str | None:
-    """A message if the first bytes of a file are the magic bytes of another format."""
-    if not head or reader.recognizes(head, content_name(name)):
-        return None
-    for format_name, candidate in _readers():
-        if candidate.magic and candidate is not reader and head.startswith(candidate.magic):
-            return f"{name} is {_format(format_name)}: write `reader: {format_name}`."
+        if not head or reader.recognizes(head, content_name(file.name)):
+            continue
+        name = _reader_of(head, file.name)
+        if name is None or name == LAST or READERS.load(name) is reader:
+            continue
+        if exclusive or head.startswith(READERS.load(name).magic or (head + b"\0",)):
+            return f"{file.name} is {_format(name)}: write `reader: {name}`."
     return None
 
 
@@ -91,9 +92,14 @@ def samples(files: Sequence[RawFile]) -> list[RawFile]:
     return [group[index] for group in endings.values() for index in sorted({0, len(group) // 2, len(group) - 1})]
 
 
-def _readers() -> Iterator[tuple[str, type[Reader]]]:
-    for entry in READERS.entries:
-        yield entry.name, READERS.load(entry.name)
+def _reader_of(head: bytes, name: str) -> str | None:
+    """The first reader of the table that recognizes a file."""
+    readers = ((entry.name, READERS.load(entry.name)) for entry in READERS.entries)
+    return next((key for key, reader in readers if reader.recognizes(head, content_name(name))), None)
+
+
+def _known() -> str:
+    return ", ".join(READERS.names())
 
 
 def _format(name: str) -> str:

@@ -10,16 +10,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import NamesAlternative, Section, UserPath, validate_nested
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
-from pipeline.readers import READERS
+from pipeline.readers import READERS, recognize
 
 LOCATION_KEYS = frozenset({"paths", "packages", "bytes"})
 """The keys that say which raw files are read. They stay out of the fingerprint, which has names, sizes and hashes."""
+AUTO = "auto"
 SHORTHANDS = ("text", "join", "id", "url")
 PIN_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+$")
 
@@ -59,6 +60,12 @@ class Source(Section):
     reader: Annotated[NonEmptyText, NamesAlternative()]
     name: str = Field("", pattern=r"^[\w. -]{0,80}$")
     language: Language | None = None
+    _recognized: bool = PrivateAttr(False)
+
+    @property
+    def recognized(self) -> bool:
+        """Whether the reader was chosen by the content of the files (`reader: auto`)."""
+        return self._recognized
 
 
 class FileSource(Source):
@@ -138,18 +145,31 @@ class PythonDocs(Source):
 
 
 def _validate_source(value: object) -> object:
-    """Validate a source with the section of its reader; for "module:Class" that is the class's `Options`."""
+    """Validate a source with the section of its reader; for "module:Class" that is the class's `Options`.
+
+    `reader: auto`, or none, is replaced by the reader that recognizes the files, as if its name had been written.
+    """
     if isinstance(value, Source) or not isinstance(value, dict):
         return value
-    if "reader" not in value:
-        message = f"names no reader. Known: {', '.join(READERS.names())}."
-        raise PydanticCustomError("component", "{message}", {"message": message})
+    auto = value.get("reader", AUTO) == AUTO
     try:
-        section = READERS.section(str(value["reader"]))
-    except UserError as error:
+        reader = _recognize(value) if auto else str(value["reader"])
+        section = READERS.section(reader)
+    except (UserError, OSError) as error:
         raise PydanticCustomError("component", "{message}", {"message": str(error)}) from error
-    options = _expand_text_shorthand(value) if "fields" in section.model_fields else value
-    return validate_nested(section, options, name=str(value["reader"]))
+    named = {**value, "reader": reader}
+    options = _expand_text_shorthand(named) if "fields" in section.model_fields else named
+    source = validate_nested(section, options, name=reader)
+    if auto and isinstance(source, Source):
+        source._recognized = True
+    return source
+
+
+def _recognize(value: dict[str, object]) -> str:
+    if "packages" in value:
+        raise UserError("names no reader; packages are read by `reader: python_docs`.")
+    location = {"reader": AUTO, **{key: value[key] for key in ("paths",) if key in value}}
+    return recognize(validate_nested(FileSource, location, name=AUTO).paths)
 
 
 def _expand_text_shorthand(value: dict[str, object]) -> dict[str, object]:

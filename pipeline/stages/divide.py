@@ -101,7 +101,7 @@ def params_of(job: Job, index: int) -> SourceParams:
     return cast(SourceParams, next(params for params in job.params["sources"] if params["name"] == name))
 
 
-def content_bytes(file: SourceFile) -> int:
+def content_bytes(file: SourceFile | GroupedFile) -> int:
     """An estimate of the content of a file."""
     return file["size"] * (USUAL_RATIO if file["name"].endswith(COMPRESSED) else 1)
 

@@ -121,11 +121,17 @@ def _run_groups(job: Job, tasks: list[Task[FileGroup]]) -> dict[str, GroupResult
         step_tasks = [task for task in tasks if _isolation_of(job, task) == reader_isolation]
         if not step_tasks:
             continue
-        pays = job.workers > 1 and sum(task.size for task in step_tasks) >= PROCESSES_BYTES
+        pays = job.workers > 1 and sum(map(_content_of, step_tasks)) >= PROCESSES_BYTES
         isolation: Isolation = "processes" if pays or reader_isolation == "processes" else "threads"
         step_results = run_tasks(job, step, step_tasks, read_files, isolation=isolation)
         results.update(zip((task.key for task in step_tasks), step_results, strict=True))
     return results
+
+
+def _content_of(task: Task[FileGroup]) -> int:
+    """An estimate of the content of a task, whose size is that of its raw bytes."""
+    files = task.payload["files"]
+    return task.size * sum(map(content_bytes, files)) // max(1, sum(file["size"] for file in files))
 
 
 def _isolation_of(job: Job, task: Task[FileGroup]) -> Isolation:

@@ -84,7 +84,7 @@ def test_every_format_gives_the_same_documents_and_is_recognized(name: str, tmp_
     (tmp_path / "lines" / "a.jsonl").write_bytes(as_jsonl())
     records = read(tmp_path / name, reader)
     assert without_positions(records) == without_positions(read(tmp_path / "lines" / "a.jsonl", "jsonl"))
-    assert recognize(match([f"{tmp_path}/{name}"]), "source") == reader
+    assert recognize(match([f"{tmp_path}/{name}"])) == reader
     resumed = [record for at in (0, 20, 48) for record in read(tmp_path / name, reader, after=records[at].position)[:1]]
     assert resumed == [records[1], records[21], records[49]]
 
@@ -102,22 +102,22 @@ def test_a_file_of_another_format_is_one_sentence(name: str, tmp_path: Path) -> 
 def test_a_source_of_two_formats_names_two_files(tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.parquet"):
         WRITERS[name][1](tmp_path / name)
-    with pytest.raises(UserError, match="a.jsonl is JSON Lines and a.parquet is Parquet"):
-        recognize(match([str(tmp_path)]), "source")
+    with pytest.raises(UserError, match="a.jsonl is JSON Lines, but a.parquet is Parquet"):
+        recognize(match([str(tmp_path)]))
 
 
 def test_plain_text_and_markdown_are_taken_for_no_table(tmp_path: Path) -> None:
     texts = ["# Title\n\nOne, two, three.\nFour, five, six.\n", "[a] b\n", "{not json}\n", "你好，世界，再见\n" * 9]
     for number, text in enumerate(texts):
         (tmp_path / f"{number}.md").write_text(text)
-    assert recognize(match([str(tmp_path)]), "source") == "plain"
+    assert recognize(match([str(tmp_path)])) == "plain"
 
 
 @needs_data
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("formats/docs*")))
 def test_the_real_documents_are_the_same_in_every_format(name: str) -> None:
     path = DATA / "formats" / name
-    records = read(path, recognize(match([str(path)]), name))
+    records = read(path, recognize(match([str(path)])))
     lines = read(DATA / "formats" / "docs.jsonl", "jsonl")
     assert len(records) == 58 and without_positions(records) == without_positions(lines)
 
@@ -205,7 +205,7 @@ def test_a_save_to_disk_folder_is_read_in_the_order_of_its_state(tmp_path: Path)
     records = [record for file in files for record in read(Path(file.path), "arrow")]
     assert [record.text.decode() for record in records] == rows["text"][:5] + rows["text"]
     assert records[1].metadata == {"label": "yes"}
-    assert recognize(match([str(tmp_path / "d" / "test")]), "d") == "arrow"
+    assert recognize(match([str(tmp_path / "d" / "test")])) == "arrow"
 
 
 def test_damage_of_a_container_is_one_bad_record_that_says_what_is_lost(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pipeline.core.config import Section, validate
 from pipeline.core.errors import ConfigError, UserError
 from pipeline.core.yaml_tree import YamlTree, parse_tree
 from pipeline.readers import match
-from pipeline.readers.section import Ingest, Jsonl, ingest_params
+from pipeline.readers.section import Delimited, Ingest, Jsonl, ingest_params
 
 
 class Config(Section):
@@ -53,7 +53,7 @@ def test_every_mistake_is_reported_with_its_line() -> None:
     assert "a.yaml:3: ingest.sources[0].paths: is missing." in message
     assert "a.yaml:3: ingest.sources[0].fields.txt: unknown key. Did you mean 'text'?" in message
     assert "a.yaml:4: ingest.sources[1]: unknown reader 'josnl'. Did you mean 'jsonl'?" in message
-    assert "a.yaml:5: ingest.sources[2]: names no reader." in message
+    assert "a.yaml:5: ingest.sources[2]: a: no file matches." in message
     assert "a.yaml:6: ingest.sources[3].packages[0]: 'numpy' is not pinned; write name==version." in message
 
 
@@ -99,3 +99,27 @@ def test_a_reader_in_a_plugin_is_named_by_its_import_string(tmp_path: Path, monk
     )
     assert ingest_params(section, 1)["sources"][0]["depth"] == 3
     assert [source.name for source, files in section.raw_files() if files] == ["Own"]
+
+
+def test_a_source_without_a_reader_is_what_its_files_are(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "文"}\n')
+    written = load(f"    - {{reader: jsonl, paths: {tmp_path}, text: body}}\n")
+    for reader in ("reader: auto, ", ""):
+        recognized = load(f"    - {{{reader}paths: {tmp_path}, text: body}}\n")
+        assert recognized.sources[0].recognized and not written.sources[0].recognized
+        assert ingest_params(recognized, 1) == ingest_params(written, 1), "the same artifact as with the name written"
+    with pytest.raises(ConfigError, match=r"a.yaml:3: ingest.sources\[0\].paths: is missing"):
+        load("    - {pathz: a}\n")
+    with pytest.raises(ConfigError, match="a.yaml:3: ingest.sources.0.: names no reader; packages are read by"):
+        load("    - {packages: numpy==2}\n")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1\0\0")
+    with pytest.raises(ConfigError, match="a.jsonl is JSON Lines, but b.parquet is Parquet"):
+        load(f"    - {{paths: {tmp_path}}}\n")
+
+
+def test_encodings_and_shorthands_of_fields_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'klingon' is no encoding that Python knows; write utf-8, gb18030"):
+        load("    - {reader: csv, paths: a, encoding: klingon}\n")
+    (source,) = load("    - {reader: csv, paths: a, text: [title, data.body], join: ' ', id: uid}\n").sources
+    assert isinstance(source, Delimited)
+    assert (source.fields.text, source.fields.join, source.fields.id) == (["title", "data.body"], " ", "uid")

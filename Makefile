@@ -6,7 +6,7 @@ BIN := .venv/bin
 # DeepSpeed compiles its operations on demand; CPU training uses none of them
 INSTALL := DS_BUILD_OPS=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -c constraints.txt
 
-.PHONY: install-cuda demo families test test-long test-cluster chaos check format bench clean help
+.PHONY: install-cuda demo families test test-long test-cluster chaos fuzz check format bench clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -32,6 +32,10 @@ PLACE ?= cluster
 RUNS ?= 50
 chaos: .venv/installed-dev  ## kill processes at random in 50 runs; PLACE=local, s3 or cluster; resumable
 	$(BIN)/python -m tests.chaos --place $(PLACE) --runs $(RUNS)
+
+MUTATIONS ?= 10000
+fuzz: .venv/installed-dev  ## let every reader read 10,000 damaged copies of a valid file; MUTATIONS=n; resumable
+	$(BIN)/python -m tests.fuzz --mutations $(MUTATIONS)
 
 check: .venv/installed-dev  ## check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -155,11 +155,12 @@ def _python_values(column: pa.Array, labels: Sequence[str] | None) -> list[objec
         return [[] if valid else None for valid in column.is_valid().to_pylist()]
     if not _is_string(kind):
         column = _as_strings(column)
+        kind = column.type
+    binary = pa.large_binary() if types.is_large_string(kind) or types.is_large_binary(kind) else pa.binary()
     try:
-        values = column.to_pylist()
+        return list(column.view(pa.large_string() if binary == pa.large_binary() else pa.string()).to_pylist())
     except UnicodeDecodeError:
-        values = column.cast(pa.large_binary()).to_pylist()
-    return [_text_of(value) if type(value) is bytes else value for value in values]
+        return [value if value is None else _text_of(value) for value in column.view(binary).to_pylist()]
 
 
 def _as_strings(column: pa.Array) -> pa.Array:

@@ -9,6 +9,7 @@ their own (`--whole` is that process), Beam's import included.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import resource
@@ -20,6 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 from measured import DATA, measure, table
 
 from pipeline.core.files import JsonObject, RawFile, sha256_file
@@ -52,6 +56,10 @@ WHOLE: dict[str, tuple[JsonObject, int, int, int]] = {
     "raw-mixed × n, 2 processes": (MIXED, 0, 2, 0),
     "raw-mixed × n, no language named": ({**MIXED, "fields": {"language": "none"}}, 0, 1, 1 << 60),
     "python_docs, 20 MB of source, 2 processes": (DOCS, 1, 2, 0),
+    "one JSONL file × n, 1 worker": ({**MIXED, "one": True}, 0, 1, 1 << 60),
+    "one JSONL file × n, 2 processes": ({**MIXED, "one": True}, 0, 2, 0),
+    "one Parquet file of n row groups, 1 worker": ({**MIXED, "reader": "parquet", "one": True}, 0, 1, 1 << 60),
+    "one Parquet file of n row groups, 2 processes": ({**MIXED, "reader": "parquet", "one": True}, 0, 2, 0),
 }
 
 
@@ -112,7 +120,10 @@ def whole(row: str, copies: int) -> None:
     ingest.PROCESSES_BYTES = processes_from
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        if "paths" in source:
+        if source.get("one"):
+            path = _one_file(root, source["paths"], times or copies, source["reader"])
+            source = {"reader": source["reader"], "paths": str(path)}
+        elif "paths" in source:
             source = {**source, "paths": str(_copies(root / "raw", source["paths"], times or copies))}
         section = Ingest.model_validate({"sources": [source]})
         listed = [{"source": one.name, "reader": one.reader, "files": [
@@ -134,6 +145,33 @@ def _copies(folder: Path, pattern: str, times: int) -> Path:
         for file in match([pattern]):
             (folder / f"{number:03d}-{file.name}").symlink_to(file.path)
     return folder
+
+
+def _one_file(folder: Path, pattern: str, times: int, reader: str) -> Path:
+    """The corpus in one file, so many times over; as Parquet a row group each time."""
+    path = folder / f"raw.{reader}"
+    lines_of = [
+        line for file in match([pattern]) for line in gzip.decompress(Path(file.path).read_bytes()).split(b"\n")
+    ]
+    if reader == "jsonl":
+        with path.open("wb") as stream:
+            stream.writelines([b"\n".join(lines_of) + b"\n"] * times)
+        return path
+    rows = [value for line in lines_of if isinstance(value := _parsed(line), dict)]
+    names = ("id", "text", "url", "lang")
+    columns = {name: [row.get(name) if isinstance(row.get(name), str) else None for row in rows] for name in names}
+    values = pa.table(columns, schema=pa.schema([(name, pa.string()) for name in names]))
+    with pq.ParquetWriter(path, values.schema, compression="zstd") as writer:
+        for _ in range(times):
+            writer.write_table(values, row_group_size=len(rows))
+    return path
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def main() -> None:

@@ -1,0 +1,121 @@
+"""A small valid file for every reader, and how many records a damaged copy of it may hold without anybody noticing.
+
+To add a reader, add a line to VALID_FILES.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+Recount = Callable[[bytes], int]
+DOCUMENTS = 24
+ROWS = [
+    {
+        "id": f"d{number}", "lang": "zh", "n": str(number),
+        "text": f'第 {number} 篇文档, "quoted"\nand {"a word " * (number % 7)}',
+    }
+    for number in range(DOCUMENTS)
+]  # fmt: skip
+FIELDS = {"id": "id", "text": "text", "url": "url", "language": None}
+
+
+@dataclass(frozen=True)
+class ValidFile:
+    """A file that its reader reads to DOCUMENTS documents.
+
+    `recount`: how many records a damaged copy holds, counted in another way, for formats in which a lost record leaves
+    no trace, such as a line. Elsewhere a copy must have as many documents, or a bad record.
+    """
+
+    name: str
+    reader: str
+    data: Callable[[], bytes]
+    options: dict[str, Any] = field(default_factory=dict)
+    recount: Recount | None = None
+
+
+def lines() -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
+
+
+def count_lines(data: bytes) -> int:
+    for mark in (b"\xef\xbb\xbf",):
+        data = data.removeprefix(mark)
+    return sum(1 for line in data.split(b"\n") if line and not line.isspace())
+
+
+def count_elements(data: bytes) -> int:
+    return len(json.loads(data))
+
+
+def count_rows(data: bytes) -> int:
+    """The rows without the header; of a file that is no CSV at all, none that could be missed."""
+    rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig", "surrogateescape"), newline="\n"), strict=True))
+    return len([row for row in rows if row]) - 1
+
+
+def separated(delimiter: str) -> bytes:
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, list(ROWS[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(ROWS)
+    return stream.getvalue().encode()
+
+
+def count_tabbed_rows(data: bytes) -> int:
+    text = io.StringIO(data.decode("utf-8-sig", "surrogateescape"), newline="\n")
+    return len([row for row in csv.reader(text, delimiter="\t", strict=True) if row]) - 1
+
+
+def zstd() -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True).compress(lines())
+
+
+def array() -> bytes:
+    return json.dumps(ROWS, ensure_ascii=False, indent=1).encode()
+
+
+def parquet() -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(ROWS), stream, row_group_size=9, compression="zstd", write_page_checksum=True)
+    return stream.getvalue()
+
+
+def arrow(new: Callable[..., Any]) -> bytes:
+    table = pa.Table.from_pylist(ROWS)
+    stream = io.BytesIO()
+    with new(stream, table.schema) as writer:
+        writer.write_table(table, max_chunksize=9)
+    return stream.getvalue()
+
+
+RECORDS = {"fields": FIELDS}
+VALID_FILES = {
+    valid.name: valid
+    for valid in (
+        ValidFile("a.jsonl", "jsonl", lines, RECORDS, count_lines),
+        ValidFile("a.jsonl.gz", "jsonl", lambda: gzip.compress(lines(), mtime=0), RECORDS),
+        ValidFile("a.jsonl.bz2", "jsonl", lambda: bz2.compress(lines()), RECORDS),
+        ValidFile("a.jsonl.xz", "jsonl", lambda: lzma.compress(lines()), RECORDS),
+        ValidFile("a.jsonl.zst", "jsonl", zstd, RECORDS),
+        ValidFile("a.json", "json", array, RECORDS, count_elements),
+        ValidFile("a.csv", "csv", lambda: separated(","), RECORDS, count_rows),
+        ValidFile("a.tsv", "tsv", lambda: separated("\t"), RECORDS, count_tabbed_rows),
+        ValidFile("a.txt", "plain", lambda: lines(), {"split": "line"}, count_lines),
+        ValidFile("a.parquet", "parquet", parquet, RECORDS),
+        ValidFile("file.arrow", "arrow", lambda: arrow(pa.ipc.new_file), RECORDS),
+        ValidFile("stream.arrow", "arrow", lambda: arrow(pa.ipc.new_stream), RECORDS),
+    )
+}  # fmt: skip

@@ -31,6 +31,8 @@ MAY_IMPORT = {
         "pipeline.pii.section",
     ),
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
+    # of readers: decompression
+    "pipeline/decontamination": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.readers.streams"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/beam": ("pipeline.core",),
     "pipeline/reports": ("pipeline.core",),

@@ -89,6 +89,9 @@ class StageCounts(RowCounts, total=False):
     text_bytes_in: int
     # signals: matches by kind of personal data and language
     pii: dict[str, dict[str, int]]
+    # decontaminate, by evaluation task: items and what was found of them; contaminated documents by language
+    contamination: dict[str, dict[str, int]]
+    contaminated_languages: dict[str, dict[str, int]]
     # dedupe
     bytes_in: int
     bytes_out: int

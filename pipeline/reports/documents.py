@@ -53,22 +53,23 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
 
 def signals(steps: Sequence[ReportedStep]) -> StageReport:
     """Cleaned and measured documents: shown where some were dropped, which is seldom. Personal data by kind."""
-    report = _filtered(steps, "cleaned")
+    report = filtered(steps, "cleaned")
     shown = report if report.chapters else StageReport()
     return replace(shown, chapters=(*shown.chapters, *personal_data(steps)))
 
 
 def clean(steps: Sequence[ReportedStep]) -> StageReport:
     """Documents that the rules kept."""
-    return _filtered(steps, "kept by the rules")
+    return filtered(steps, "kept by the rules")
 
 
 def dedupe(steps: Sequence[ReportedStep]) -> StageReport:
     """Documents without copies."""
-    return _filtered(steps, "deduplicated")
+    return filtered(steps, "deduplicated")
 
 
-def _filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:
+def filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:
+    """The funnel column of a stage that drops documents, and what it dropped, with examples."""
     artifacts = [step.artifact for step in steps if step.artifact is not None]
     if not artifacts:
         return StageReport()

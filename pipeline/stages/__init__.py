@@ -32,6 +32,14 @@ STAGES: tuple[StageSpec, ...] = (
         report="pipeline.reports.documents:dedupe",
     ),
     StageSpec(
+        name="decontaminate", version=1, section="decontaminate", needs=("documents",), makes="documents", work="beam",
+        run="pipeline.stages.decontaminate:run",
+        section_type="pipeline.decontamination.section:Decontaminate",
+        params="pipeline.decontamination.section:decontaminate_params",
+        files="pipeline.decontamination.section:decontaminate_files",
+        report="pipeline.reports.contamination:decontaminate",
+    ),
+    StageSpec(
         name="tokenizer", version=3, section="tokenizer", needs=("documents",), makes="tokenizer", work="task",
         run="pipeline.stages.tokenizer:run",
         section_type="pipeline.tokenizers.section:Tokenizer", params="pipeline.tokenizers.section:tokenizer_params",

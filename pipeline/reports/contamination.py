@@ -1,0 +1,70 @@
+"""Contamination in a report: by evaluation task, the items that were found, what was done, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.core import figures
+from pipeline.core.artifact import Artifact
+from pipeline.core.report import Chapter, Column, ReportedStep, ReportTable, StageReport, TableCell
+from pipeline.core.shards import batches
+from pipeline.reports.documents import filtered
+from pipeline.reports.examples import shortened
+
+EXAMPLES = 10
+DONE = ("dropped", "cut", "reported")
+
+
+def decontaminate(steps: Sequence[ReportedStep]) -> StageReport:
+    """Documents without evaluation items; what was found of each task."""
+    report = filtered(steps, "decontaminated")
+    artifacts = [step.artifact for step in steps if step.artifact is not None]
+    if not artifacts:
+        return report
+    chapter = Chapter(
+        "contamination", "Contamination by evaluation data", (_by_task(artifacts[0]), *_examples(artifacts[0]))
+    )
+    return StageReport(report.tiles, report.gates, (*report.chapters, chapter))
+
+
+def _by_task(artifact: Artifact) -> ReportTable:
+    """A row for each evaluation task: its items, those found, and the documents by what was done."""
+    counts = artifact.manifest.counts.get("contamination", {})
+    languages = artifact.manifest.counts.get("contaminated_languages", {})
+    done = [name for name in DONE if any(row.get(name) for row in counts.values())]
+    columns = (
+        Column("evaluation task"), Column("items", figures=True), Column("too short", figures=True),
+        Column("items found", figures=True), *(Column(f"documents {name}", figures=True) for name in done),
+        Column("languages"),
+    )  # fmt: skip
+    rows: list[tuple[TableCell | str, ...]] = []
+    for task, row in sorted(counts.items()):
+        by_language = ", ".join(f"{language} {figures.count(n)}" for language, n in languages.get(task, {}).items())
+        cells = [figures.count(row.get(name, 0)) for name in ("items", "too_short", "items_found", *done)]
+        rows.append((TableCell(task, "strong"), *cells, by_language))
+    return ReportTable(columns, tuple(rows), rest="An item that is too short was not looked for.")
+
+
+def _examples(artifact: Artifact) -> tuple[ReportTable, ...]:
+    """The passages with the smallest document ids, which are an even sample."""
+    rows = [row for file in artifact.files("contaminated/") for batch in batches(file) for row in batch.to_pylist()]
+    if not rows:
+        return ()
+    columns = (
+        Column("task"), Column("item"), Column("document"), Column("n-grams", figures=True), Column("what was done"),
+        Column("passage"),
+    )  # fmt: skip
+    shown = sorted(rows, key=lambda row: (row["id"], row["start"]))[:EXAMPLES]
+    cells = tuple(
+        (
+            row["task"], TableCell(row["item"], "mono"), TableCell(row["source_id"] or row["id"], "mono"),
+            figures.count(row["ngrams"]), row["action"], shortened(row["text"]),
+        )
+        for row in shown
+    )  # fmt: skip
+    more = (
+        f"and {figures.count(len(rows) - len(shown))} more in contaminated/ of the artifact."
+        if len(rows) > len(shown)
+        else ""
+    )
+    return (ReportTable(columns, cells, title="Passages", rest=more),)

@@ -1,4 +1,4 @@
-"""Decontamination: how many planted copies of evaluation items are found, by length of n-gram, and the speed of the scan.
+"""Decontamination: how many planted copies of items are found, by length of n-gram, and the speed of the scan.
 
     python tests/benchmarks/bench_decontamination.py [--sizes 13,20 8,12]
 

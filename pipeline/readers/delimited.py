@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.core.files import RawFile
-from pipeline.readers.base import RAW_BYTES, BadRecord, Reader, Record, invalid_utf8, too_large
+from pipeline.readers.base import RAW_BYTES, BadRecord, FileSpan, Reader, Record, invalid_utf8, too_large
+from pipeline.readers.divisions import divide_rows
 from pipeline.readers.fields import RecordFields, missing_text, sample, written
 from pipeline.readers.lines import Line, lines
 from pipeline.readers.section import Delimited, Source, SourceParams
@@ -59,9 +60,21 @@ class Csv(Reader):
         names = source.columns or [name for file in sample(files) for name in _header(cls, source, file)]
         return missing_text(source.fields.text, names, "the files have no column")
 
+    def divide(self, file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
+        return divide_rows(file, span_bytes) if self.encoding == "utf-8" else ()
+
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[Record | BadRecord]:
-        names = _unique(self.columns) if self.columns else None
-        for row in self.rows(file):
+        return self._records(file, None, after)
+
+    def read_span(self, file: RawFile, span: FileSpan, *, after: int = -1) -> Iterator[Record | BadRecord]:
+        return self._records(file, span, after)
+
+    def _records(self, file: RawFile, span: FileSpan | None, after: int) -> Iterator[Record | BadRecord]:
+        names = self.columns
+        if names is None and span is not None and span.start:
+            names = next((row.fields for row in self.rows(file) if isinstance(row, Row)), [])
+        names = names and _unique(names)
+        for row in self.rows(file, span):
             if isinstance(row, BadRecord):
                 if row.position > after:
                     yield row
@@ -71,9 +84,9 @@ class Csv(Reader):
                 yield self._record(names, row)
                 self.left_out = self.fields.left_out
 
-    def rows(self, file: RawFile) -> Iterator[Row | BadRecord]:
-        """Every row of a file, the header included."""
-        numbered = lines(file.path, limit=self.max_record_bytes, encoding=self.encoding)
+    def rows(self, file: RawFile, span: FileSpan | None = None) -> Iterator[Row | BadRecord]:
+        """Every row of a file or a span, the header included."""
+        numbered = lines(file.path, limit=self.max_record_bytes, encoding=self.encoding, span=span)
         return _RowParser(numbered, self.separator, self.max_record_bytes).rows()
 
     def _record(self, names: Sequence[str], row: Row) -> Record | BadRecord:

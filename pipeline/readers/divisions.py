@@ -3,6 +3,7 @@
 | file | borders | cost of finding them |
 | --- | --- | --- |
 | plain | every `span_bytes` bytes, at the next line | none |
+| plain, CSV | every `span_bytes` bytes, at the next line end outside quotes | 2 GB per CPU-second |
 | zstd | frames, from the headers of their blocks | a seek for each block of 128 KiB |
 | gzip | members, found by decompressing | 760 MB of text per CPU-second; given up if the first member is large |
 | bzip2 | streams, by their first bytes | 1 GB of the file per CPU-second |
@@ -47,6 +48,45 @@ def divide_lines(file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
         else:
             return ()
     return [FileSpan(start, end) for start, end in zip(borders, borders[1:], strict=False)] if len(borders) > 2 else ()
+
+
+def divide_rows(file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
+    """Spans of a plain file of CSV, each beginning with a row: behind a line end with an even number of quotes before
+    it. Their lines are counted on the way, at 2 GB per CPU-second."""
+    spans: list[FileSpan] = []
+    start = offset = line_count = 0
+    is_quoted = False
+    with open_bytes(file.path) as stream:
+        if codec_of(stream.read(10)) != "plain":
+            return ()
+        stream.seek(0)
+        while block := stream.read(SCAN_BYTES):
+            at = 0
+            while (least := max(at, start + span_bytes - offset)) < len(block):
+                end, is_quoted = _row_end(block, at, least, is_quoted)
+                line_count += block.count(b"\n", at, end)
+                at = end
+                if is_quoted or block[end - 1 : end] != b"\n":
+                    break
+                spans.append(FileSpan(start, offset + end, line_count))
+                start, line_count = offset + end, 0
+            line_count += block.count(b"\n", at)
+            is_quoted ^= block.count(b'"', at) % 2 == 1
+            offset += len(block)
+    if start < offset:
+        spans.append(FileSpan(start, offset, line_count))
+    return spans if len(spans) > 1 else ()
+
+
+def _row_end(block: bytes, at: int, least: int, is_quoted: bool) -> tuple[int, bool]:
+    """Where the first row ends behind `least`, and whether the block ends within quotes before one does."""
+    is_quoted ^= block.count(b'"', at, least) % 2 == 1
+    while (line_end := block.find(b"\n", least)) >= 0:
+        is_quoted ^= block.count(b'"', least, line_end) % 2 == 1
+        least = line_end + 1
+        if not is_quoted:
+            return least, False
+    return len(block), is_quoted ^ (block.count(b'"', least) % 2 == 1)
 
 
 def _spaced(borders: Iterator[int], distance: int) -> Iterator[int]:

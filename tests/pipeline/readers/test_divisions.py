@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
+import io
 import os
 import random
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import pytest
 import zstandard
 
 from pipeline.core.files import RawFile
-from pipeline.readers import create_reader
+from pipeline.readers import create_reader, divisions
 from pipeline.readers.base import BadRecord, Reader
 from pipeline.stages.divide import _numbered
 
@@ -134,3 +136,18 @@ def test_row_groups_and_record_batches_give_the_records_of_the_whole_file(tmp_pa
         assert spans > 3
         assert records == list(created.read(file))
         assert [record.position for record in records] == list(range(1000))
+
+
+@pytest.mark.parametrize("span_bytes", [20, 64, 300, 5000])
+def test_rows_with_line_ends_in_quotes_give_the_records_of_the_whole_file(
+    span_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divisions, "SCAN_BYTES", 150)
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerows([["id", "text"], *([str(n), f'行 {n}, "x"\n' * (n % 9 + 1)] for n in range(200))])
+    (tmp_path / "a.csv").write_text("\ufeff" + stream.getvalue(), encoding="utf-8", newline="")
+    reader = reader_of("csv")
+    spans, records = read_divided(reader, raw(tmp_path / "a.csv"), span_bytes)
+    assert spans > 1
+    assert records == list(reader.read(raw(tmp_path / "a.csv"))) and len(records) == 200

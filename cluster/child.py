@@ -55,9 +55,13 @@ class StageResult(TypedDict, total=False):
 
 
 def main(arguments: Sequence[str]) -> int:
-    job_path = Path(arguments[0])
+    return run(Path(arguments[0]))
+
+
+def run(job_path: Path, parent: int = 0) -> int:
+    """Run the stage of a JOB.json in this process, which ends with `parent`; 0: with the one that the request names."""
     request: StageRequest = read_json(job_path)
-    exit_with_parent(request["parent"])
+    exit_with_parent(parent or request["parent"])
     faulthandler.enable()
     try:
         result: StageResult = {"published": _work(request)}

@@ -11,13 +11,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Unpack
 
 from cluster import interrupt, lock
 from cluster.child import versions
 from cluster.config import LoadedConfig
 from cluster.console import Console
+from cluster.forked_stage import StageServer
 from cluster.launchers.head import RayHead
 from cluster.live import LiveState
 from cluster.machine_processes import process_start_ticks
@@ -52,8 +53,14 @@ def execute(loaded: LoadedConfig, options: RunOptions, console: Console) -> RunR
         selected = [step.id for step in select(planner.plan(), options.start, options.end)]
         run = create(loaded)
         live = LiveState(run.path.name, socket.gethostname(), os.getpid())
-        with _shared_ray(loaded, run, options) as ray, uploading(run.path, loaded.workdir):
-            supervisor = Supervisor(loaded, store, run, console, listener, options, live, metrics, ray, check_lock)
+        with (
+            closing(StageServer()) as server,
+            _shared_ray(loaded, run, options) as ray,
+            uploading(run.path, loaded.workdir),
+        ):
+            supervisor = Supervisor(
+                loaded, store, run, console, listener, options, live, metrics, server, ray, check_lock
+            )
             return _supervise(supervisor, planner, selected, command_line)
 
 

@@ -14,6 +14,7 @@ from cluster.child import StageRequest, StageResult, result_path
 from cluster.config import LoadedConfig
 from cluster.console import Console
 from cluster.events import announcement, event_of
+from cluster.forked_stage import StageServer
 from cluster.launchers.head import RayHead
 from cluster.live import FILE as LIVE
 from cluster.live import LiveState, published
@@ -57,6 +58,7 @@ class Supervisor:
     options: RunOptions
     live: LiveState
     metrics: MetricsExport
+    server: StageServer
     ray: RayHead | None = None  # for the run alone, where no address is given
     check_lock: Callable[[], None] = held_for_ever
 
@@ -97,7 +99,7 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     write_json(job_path, _request(supervisor, step, attempt, folder))
     killed_before, progress = oom_kills(), StageProgress(step.id)
     supervisor.live.begin(step.id, progress, attempt)
-    ended = _watch(supervisor, step, StageProcess(job_path, run.log), result_path(job_path), progress)
+    ended = _watch(supervisor, step, _start(supervisor, step, job_path), result_path(job_path), progress)
     artifact = _published(supervisor, step, ended, result_path(job_path), killed=oom_kills() - killed_before)
     # of workers on other hosts the kernel of this one knows nothing
     peak_bytes = max([ended.peak_bytes, *(line.get("worker_peak_bytes", 0) for line in artifact.journal())])
@@ -115,6 +117,14 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
     text = summary(artifact.manifest, step.spec)
     cost = f"in {figures.duration(ended.seconds)}, peak {figures.size(peak_bytes)}"
     console.end("done", f"{cost}: {text}" if text else cost)
+
+
+def _start(supervisor: Supervisor, step: PlannedStep, job_path: Path) -> StageProcess:
+    """A data stage on this machine is a fork of a process that has imported Beam; others load their own libraries."""
+    embedded = supervisor.loaded.config.cluster.beam.runner == "embedded"
+    if embedded and step.spec.run.startswith("pipeline."):
+        return supervisor.server.start(job_path, supervisor.run.log)
+    return StageProcess(job_path, supervisor.run.log)
 
 
 def _request(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) -> StageRequest:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 # class of a process → what its command line has; Ray names its workers after what they do
 VICTIMS: Mapping[str, re.Pattern[str]] = {
     "driver": re.compile(r"cluster\.cli run"),
-    "stage": re.compile(r"cluster\.child "),
+    "stage": re.compile(r"cluster\.(child|stage_server) "),
     "training worker": re.compile(r"cluster\.launchers\.(child|fork_server)|ray::(Agent|.*RayTrainWorker)"),
     "Beam worker": re.compile(r"pipeline\.beam\.workers|ray::Worker"),
     "raylet": re.compile(r"/raylet/raylet "),

@@ -1,0 +1,107 @@
+"""Data stages are forks of one process of the run: they end with it, are stopped like others, and their end is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+Wait = Callable[[Callable[[], bool]], None]
+CONFIG = """
+    name: forks
+    workdir: work
+    ingest: {sources: [{reader: plain, paths: texts}]}
+    clean: {cleaners: ["slow:tidy"], filters: [{length: {min_units: 1}}]}
+"""
+PLUGIN = """
+    import os, pathlib, time
+
+    def tidy(text):
+        while os.environ.get("HOLD"):
+            pathlib.Path("held").touch()
+            time.sleep(0.05)
+        return text
+"""
+
+
+class Folder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "texts").mkdir()
+        for number, text in enumerate(("The ore is hot and the furnace is ready.", "铁块已经炼好了，炉火还很旺。")):
+            (path / "texts" / f"{number}.txt").write_text(text, encoding="utf-8")
+        (path / "forks.yaml").write_text(textwrap.dedent(CONFIG), encoding="utf-8")
+        (path / "slow.py").write_text(textwrap.dedent(PLUGIN), encoding="utf-8")
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "cluster.cli", "run", "forks.yaml"], cwd=self.path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
+            env={**os.environ, "MARK": str(self.path), **environment},
+        )  # fmt: skip
+
+    def processes(self, words: str = "") -> list[int]:
+        """The processes of the runs here whose command line has these words."""
+        pids = []
+        for folder in Path("/proc").iterdir():
+            with suppress(OSError):
+                if folder.name.isdigit() and f"MARK={self.path}".encode() in (folder / "environ").read_bytes():
+                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    pids += [int(folder.name)] if words in line else []
+        return sorted(pids)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    folder = Folder(tmp_path)
+    yield folder
+    for pid in folder.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def held(folder: Folder, wait_for: Wait) -> subprocess.Popen[str]:
+    """A run whose stage signals does not go on."""
+    process = folder.start(HOLD="1")
+    wait_for((folder.path / "held").exists)
+    return process
+
+
+def test_data_stages_are_forks_of_one_process(folder: Folder, held: subprocess.Popen[str]) -> None:
+    server, stage = folder.processes("cluster.stage_server")
+    assert int(Path(f"/proc/{stage}/stat").read_text().rpartition(")")[2].split()[1]) == server
+
+
+def test_they_end_with_a_killed_run(folder: Folder, held: subprocess.Popen[str], wait_for: Wait) -> None:
+    os.kill(held.pid, signal.SIGKILL)
+    held.communicate()
+    wait_for(lambda: not folder.processes())
+
+
+def test_an_interrupt_stops_them(folder: Folder, held: subprocess.Popen[str], wait_for: Wait) -> None:
+    held.send_signal(signal.SIGINT)
+    printed, _ = held.communicate(timeout=60)
+    assert held.returncode == 130 and "Traceback" not in printed
+    wait_for(lambda: not folder.processes())
+    printed, _ = (again := folder.start()).communicate(timeout=60)
+    assert again.returncode == 0, printed
+    assert "resuming, attempt 2" in printed
+
+
+@pytest.mark.parametrize("victim", [0, 1], ids=["server", "stage"])
+def test_a_kill_is_told_and_the_same_command_goes_on(victim: int, folder: Folder, held: subprocess.Popen[str]) -> None:
+    os.kill(folder.processes("cluster.stage_server")[victim], signal.SIGKILL)
+    printed, _ = held.communicate(timeout=60)
+    assert held.returncode == 1
+    assert "signals: killed (signal 9)" in printed
+    printed, _ = (again := folder.start()).communicate(timeout=60)
+    assert again.returncode == 0, printed
+    assert not folder.processes()

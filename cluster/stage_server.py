@@ -18,16 +18,7 @@ from typing import TypedDict
 
 from cluster import child
 from pipeline.core.parent_process import exit_with_parent
-
-# not polars, which starts threads when it is imported
-PRELOADED = (
-    "apache_beam",
-    "numba",
-    "pyarrow.parquet",
-    "pipeline.beam.run",
-    "pipeline.beam.runner",
-    "pipeline.kernels.column",
-)
+from pipeline.stages.preload import preload
 
 
 class StageStart(TypedDict):
@@ -62,12 +53,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _preload() -> None:
-    """Import the modules. What fails here fails again in a stage, which reports it."""
-    for name in PRELOADED:
-        try:
-            __import__(name)
-        except Exception:
-            traceback.print_exc()
+    """Import what stages need. What fails here fails again in a stage, which reports it."""
+    try:
+        preload()
+    except Exception:
+        traceback.print_exc()
 
 
 def _run(request: StageStart, notices: int, imports_s: float) -> StageNotice:

@@ -86,6 +86,7 @@ def test_they_end_with_a_killed_run(folder: Folder, held: subprocess.Popen[str],
     wait_for(lambda: not folder.processes())
 
 
+@pytest.mark.long
 def test_an_interrupt_stops_them(folder: Folder, held: subprocess.Popen[str], wait_for: Wait) -> None:
     held.send_signal(signal.SIGINT)
     printed, _ = held.communicate(timeout=60)
@@ -96,6 +97,7 @@ def test_an_interrupt_stops_them(folder: Folder, held: subprocess.Popen[str], wa
     assert "resuming, attempt 2" in printed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", [0, 1], ids=["server", "stage"])
 def test_a_kill_is_told_and_the_same_command_goes_on(victim: int, folder: Folder, held: subprocess.Popen[str]) -> None:
     os.kill(folder.processes("cluster.stage_server")[victim], signal.SIGKILL)

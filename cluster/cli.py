@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from cluster.cli_data import app as data
 from cluster.cli_jobs import app as jobs
 from cluster.streams import flush_quietly, open_closed_streams, silence
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Train language models from raw text: one YAML file, one command, an evaluated and exported model.",
 )  # fmt: skip
 
+app.add_typer(data)
 app.add_typer(jobs)
 LARGEST = (1 << 63) - 1  # seeds and steps are stored as signed 64-bit numbers
 

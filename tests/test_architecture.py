@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "pipeline/decontamination": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.readers.streams"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     "pipeline/beam": ("pipeline.core",),
-    "pipeline/reports": ("pipeline.core",),
+    # the report shows the distributions that `bloomery signals` prints
+    "pipeline/reports": ("pipeline.core", "pipeline.filters.distributions"),
     "pipeline/stages": ("pipeline",),
     "training": ("pipeline.core", "pipeline.tokenizers", "pipeline.text", "pipeline.kernels"),
     # of Beam: whether a runner knows its options, and a toy job for `doctor`

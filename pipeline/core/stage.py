@@ -35,7 +35,8 @@ class StageSpec:
     `report`, its part of the page (report.py); `compared`, its part of a
     model's row in a comparison (compared.py); `order`, a function (model, tokens) -> TrainingOrder, for `trace`
     (order.py); `sampler`, for `sample` (sampling.py); `prompts`, a function (section) -> prompts of the user's own;
-    `summary`, a function (manifest) -> str; `label`, what its artifact is called when a run ends.
+    `explorer`, what `signals` asks (exploring.py); `summary`, a function (manifest) -> str; `label`, what its artifact
+    is called when a run ends.
     `named`: its section may be a list of named entries. `by_part`: each part of its input is a step of its own.
     `input_params`: parameters of its inputs that it reads beside their files, as "kind.name" or "kind.*".
     A changed `version` makes every earlier artifact of the stage stale: raise it when the same params give other bytes.
@@ -58,6 +59,7 @@ class StageSpec:
     raw: str | None = None
     report: str | None = None
     compared: str | None = None
+    explorer: str | None = None
     summary: str | None = None
     order: str | None = None
     sampler: str | None = None

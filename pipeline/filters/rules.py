@@ -82,7 +82,7 @@ def apply_rules(rules: Sequence[Rule], signals: Mapping[str, Floats], languages:
         if rule.keep is None and all(limit is None for limit in rule.limits.values()):
             continue  # the rule is off
         keys = [limit_key(rule.limits, *group) for group in groups]
-        limits = np.array([_limit(rule.limits, key) for key in keys], np.float64)[group_of]
+        limits = _limits(rule, keys)[group_of]
         measured = signals[rule.signal]
         # comparisons with NaN are false, so a missing limit or a missing value drops nothing
         fails = measured < limits if rule.side == "min" else measured > limits
@@ -97,6 +97,15 @@ def apply_rules(rules: Sequence[Rule], signals: Mapping[str, Floats], languages:
     return RuleResults(first, value, threshold, +failed, skipped)
 
 
+def judged_by(rule: Rule, signals: Mapping[str, Floats], languages: Sequence[str | None]) -> npt.NDArray[np.bool_]:
+    """Whether the rule judges each document: its language has a limit, and the signal a value."""
+    groups, group_of = group_documents(languages, signals["own_units"])
+    if rule.keep is not None:
+        return np.ones(len(group_of), bool)
+    limits = _limits(rule, [limit_key(rule.limits, *group) for group in groups])[group_of]
+    return np.asarray(~np.isnan(limits) & ~np.isnan(signals[rule.signal]), bool)
+
+
 def group_documents(languages: Sequence[str | None], own_units: Floats) -> tuple[list[tuple[str | None, str]], Ints]:
     """Group documents by language (None if the text contradicts it) and unit: the groups, and each document's group."""
     group_of_key: dict[tuple[str | None, bool], tuple[str | None, str]] = {}
@@ -109,6 +118,10 @@ def group_documents(languages: Sequence[str | None], own_units: Floats) -> tuple
             group_of_key[key] = (language, CHARACTERS if in_characters else WORDS)
         group_of[row] = numbers.setdefault(group_of_key[key], len(numbers))
     return list(numbers), group_of
+
+
+def _limits(rule: Rule, keys: Sequence[str | None]) -> Floats:
+    return np.array([_limit(rule.limits, key) for key in keys], np.float64)
 
 
 def _is_kept(keep: frozenset[str], languages: Sequence[str | None]) -> npt.NDArray[np.bool_]:

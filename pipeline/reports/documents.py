@@ -51,7 +51,7 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
     )
 
 
-def signals(steps: Sequence[ReportedStep]) -> StageReport:
+def cleaned(steps: Sequence[ReportedStep]) -> StageReport:
     """Cleaned and measured documents: shown where some were dropped, which is seldom. Personal data by kind."""
     report = filtered(steps, "cleaned")
     shown = report if report.chapters else StageReport()

@@ -16,7 +16,7 @@ STAGES: tuple[StageSpec, ...] = (
         run="pipeline.stages.signals:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
         plugins="pipeline.filters.section:measuring_plugins",
-        report="pipeline.reports.documents:signals", by_part=True,
+        report="pipeline.reports.signals:signals", explorer="pipeline.filters.explorer:SignalExplorer", by_part=True,
     ),
     StageSpec(
         name="clean", version=2, section="clean", needs=("documents",), makes="documents", work="beam",

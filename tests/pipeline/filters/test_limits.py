@@ -23,7 +23,7 @@ def test_a_mapping_changes_only_what_it_names() -> None:
 
 def test_words_in_a_mapping_speaks_for_the_languages_with_a_default_of_their_own() -> None:
     section = Quality.model_validate({"max_mean_unit_length": {"words": 14}, "max_upper_letters": {"characters": 1}})
-    assert section.max_mean_unit_length == {"words": 14, "zh": 4}
+    assert section.max_mean_unit_length == {"words": 14, "zh": 4, "ko": 4, "th": 4, "ja": 4}
     assert section.max_upper_letters == {"en": 0.7, "characters": 1}
     both = Quality.model_validate({"max_mean_unit_length": {"words": 14, "en": 11}})
     assert both.max_mean_unit_length == {"words": 14, "en": 11, "zh": 4}

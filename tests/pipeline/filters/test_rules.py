@@ -46,21 +46,22 @@ def test_a_value_on_the_threshold_stays_and_one_beyond_goes(
     assert (results.value[0], results.threshold[0]) == (beyond, limit)
 
 
-# Rae et al. 2021, A.1.1 and table A1: what is found on English is for English
+# Rae et al. 2021, A.1.1 and table A1: what is found on English is for English. Two deviations: a fifth more for n-grams
+# of 5 to 10, whose share is of fewer characters here; fewer letters, since schedules and lists of prizes have 0.5
 GOPHER = {
     "length.min_units": 50, "quality.min_mean_unit_length": 3, "quality.max_mean_unit_length": 10,
     "quality.max_hash_signs": 0.1, "quality.max_ellipses": 0.1, "quality.max_bullet_lines": 0.9,
-    "quality.max_ellipsis_lines": 0.3, "quality.min_letter_units": 0.8, "repetition.max_duplicate_lines": 0.3,
+    "quality.max_ellipsis_lines": 0.3, "quality.min_letter_units": 0.5, "repetition.max_duplicate_lines": 0.3,
     "repetition.max_duplicate_paragraphs": 0.3, "repetition.max_duplicate_line_characters": 0.2,
     "repetition.max_duplicate_paragraph_characters": 0.2, "repetition.max_top_2gram_characters": 0.2,
     "repetition.max_top_3gram_characters": 0.18, "repetition.max_top_4gram_characters": 0.16,
-    "repetition.max_duplicate_5gram_characters": 0.15, "repetition.max_duplicate_6gram_characters": 0.14,
-    "repetition.max_duplicate_7gram_characters": 0.13, "repetition.max_duplicate_8gram_characters": 0.12,
-    "repetition.max_duplicate_9gram_characters": 0.11, "repetition.max_duplicate_10gram_characters": 0.10,
+    "repetition.max_duplicate_5gram_characters": 0.18, "repetition.max_duplicate_6gram_characters": 0.17,
+    "repetition.max_duplicate_7gram_characters": 0.16, "repetition.max_duplicate_8gram_characters": 0.145,
+    "repetition.max_duplicate_9gram_characters": 0.13, "repetition.max_duplicate_10gram_characters": 0.12,
 }  # fmt: skip
 
 
-def test_the_defaults_for_english_are_the_papers() -> None:
+def test_the_defaults_for_english_are_the_papers_or_deviate_as_stated() -> None:
     limits = {rule.name: rule.limits[limit_key(rule.limits, "en", "words") or ""] for rule in ALL}
     assert {name: limits[name] for name in GOPHER} == GOPHER
     assert next(rule for rule in ALL if rule.name == "quality.min_function_words").limits["en"] == 2
@@ -110,8 +111,8 @@ NEUTRAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("language", "own_units"), [("fi", 0.0), ("ar", 0.0), ("und-Latn", 0.0), ("th", 0.9),
-                                                     ("km", 0.9), ("ja", 0.8), (None, 0.0), (None, 0.9)])  # fmt: skip
+@pytest.mark.parametrize(("language", "own_units"), [("fi", 0.0), ("da", 0.0), ("und-Latn", 0.0), ("lo", 0.9),
+                                                     ("km", 0.9), ("my", 0.8), (None, 0.0), (None, 0.9)])  # fmt: skip
 def test_a_limit_found_on_english_or_chinese_judges_no_other_language(language: str | None, own_units: float) -> None:
     for rule in ALL:
         extreme = 0.0 if rule.side == "min" else 1e9

@@ -1,0 +1,80 @@
+"""Reads what the stage `signals` published, row group by row group: signals, with language and source of each document.
+
+The text stays on disk: a batch of a million documents takes 300 MB of signals at most, and is read in a second or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.artifact import Artifact
+from pipeline.filters.base import Floats
+from pipeline.filters.rules import resolve_languages
+
+ALWAYS = ("own_units", "function_words")  # what resolving languages reads
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of documents and their signals; the text is read when it is asked for."""
+
+    part: Path
+    index: int
+    ids: pa.ChunkedArray
+    sources: list[str]
+    languages: list[str | None]
+    signals: dict[str, Floats]
+
+    def take(self, rows: pa.Array) -> pa.ChunkedArray:
+        """The texts of these rows."""
+        return _read(self.part, self.index, ["text"])["text"].take(rows)
+
+    def resolved(self) -> tuple[list[str | None], dict[str, Floats]]:
+        """Languages and signals as the stage `clean` uses them: corrected where the text contradicts its tag."""
+        return resolve_languages(self.languages, self.signals, self)
+
+
+def row_groups(
+    artifacts: Sequence[Artifact], names: Sequence[str] | None = None, *, step: int = 1
+) -> Iterator[RowGroup]:
+    """Every row group, or one of `step`, with the signals `names` (None: all)."""
+    number = 0
+    for artifact in artifacts:
+        for part, measured in zip(artifact.files("parts/"), artifact.files("signals/"), strict=True):
+            for index in range(pq.read_metadata(measured).num_row_groups):
+                if number % step == 0:
+                    yield _row_group(part, measured, index, names)
+                number += 1
+
+
+def signal_names(artifacts: Sequence[Artifact]) -> list[str]:
+    """The signals that were measured, in the order of the stage."""
+    for artifact in artifacts:
+        for file in artifact.files("signals/"):
+            names: list[str] = pq.read_schema(file).names
+            return names[1:]
+    return []
+
+
+def documents_of(artifacts: Sequence[Artifact]) -> int:
+    return sum(artifact.manifest.counts["out"] for artifact in artifacts)
+
+
+def _row_group(part: Path, measured: Path, index: int, names: Sequence[str] | None) -> RowGroup:
+    documents = _read(part, index, ["id", "source", "language"])
+    columns = None if names is None else list(dict.fromkeys([*ALWAYS, *names]))
+    signals = _read(measured, index, columns)
+    values = {name: np.asarray(signals[name]) for name in signals.column_names if name != "id"}
+    return RowGroup(part, index, documents["id"], documents["source"].to_pylist(),
+                    documents["language"].to_pylist(), values)  # fmt: skip
+
+
+def _read(path: Path, index: int, columns: list[str] | None) -> pa.Table:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        return file.read_row_group(index, columns=columns, use_threads=False)

@@ -66,7 +66,7 @@ def _measured(run: Run, store: Store) -> tuple[StageSpec, list[Artifact]]:
     if not artifacts or len(artifacts) < len(steps):
         raise UserError(
             f"{run.path.name} has not measured all its signals yet. Run the stage with: "
-            f"{program()} run {run.path}/config.yaml --to {next(iter(specs))}"
+            f"{program()} run {run.path}/config.yaml --to {next(iter(specs), 'signals')}"
         )
     return specs[steps[0].stage], artifacts
 

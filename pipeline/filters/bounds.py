@@ -26,7 +26,7 @@ def with_shipped(rule: str, limits: dict[str, float | None]) -> dict[str, float 
     for language, bound in _shipped().get(rule, {}).items():
         general = limits.get("characters" if is_counted_by_character(language) else "words")
         is_looser = general is None or (bound < general if side == "min" else bound > general)
-        if language not in CHOSEN_BY_HAND and is_looser:
+        if language not in CHOSEN_BY_HAND and language not in limits and is_looser:
             result[language] = bound
     return result
 

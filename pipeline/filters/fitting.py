@@ -136,8 +136,8 @@ class _Tail:
         return self.median + (float(self.ordered[-1]) - self.median) * reach
 
     def transferred(self, limit: float, target: _Tail) -> float | None:
-        """The limit for another language, whose values are `target`; None where they say nothing about it, or where
-        nothing could be beyond it."""
+        """The limit for another language, whose values are `target`; None where they say nothing about it,
+        infinite where nothing could be beyond it."""
         share = self.share_beyond(limit)
         bound = target.at(max(share, RAREST))
         reach = self.at(RAREST) - self.median
@@ -145,9 +145,10 @@ class _Tail:
             factor = max(1.0, (self.sign * limit - self.median) / reach)
             bound = target.median + factor * (bound - target.median)
         is_share = self.sign > 0 and max(self.ordered[-1], target.ordered[-1]) <= 1
-        if bound == target.median or (self.sign < 0 and bound >= 0) or (is_share and bound >= 1):
+        if bound == target.median:
             return None
-        return self.sign * bound
+        unlimited = (self.sign < 0 and bound >= 0) or (is_share and bound >= 1)
+        return self.sign * (math.inf if unlimited else bound)
 
 
 def _looser(bound: float | None, limit: float | None, side: str) -> float | None:
@@ -163,7 +164,7 @@ def _limit_of_chinese(rule: Rule) -> float | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{DIGITS}g}")
+    return None if value is None or math.isinf(value) else float(f"{value:.{DIGITS}g}")
 
 
 def as_yaml(bounds: Sequence[FittedBound], section: Clean) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ValidationInfo, field_validator
 
@@ -39,10 +39,7 @@ class Thresholds(Section):
             return {WORDS: value, CHARACTERS: value}
         if not isinstance(value, Mapping):
             raise ValueError("write a number, null, or a mapping from languages to numbers")
-        overrides = {_parse_key(key): item for key, item in value.items()}
-        default = cls.model_fields[str(info.field_name)].get_default() or {}
-        # `words` covers every language written with spaces, including those with a default of their own
-        return {key: item for key, item in default.items() if _unit_of(key) not in overrides} | overrides
+        return merge_limits(cls.model_fields[str(info.field_name)].get_default() or {}, value)
 
     def conflict(self, low: object, high: object) -> tuple[object, object] | None:
         """The limits of the first language for which no value satisfies both."""
@@ -54,6 +51,16 @@ class Thresholds(Section):
             if least is not None and most is not None and least > most:
                 return f"{least:g} for {key}", f"{most:g}"
         return None
+
+
+def merge_limits(limits: Mapping[str, float | None], changes: Mapping[Any, Any]) -> dict[str, Any]:
+    """The limits with the changes for some keys.
+
+    Raises: ValueError when a key is no language.
+    """
+    overrides = {_parse_key(key): item for key, item in changes.items()}
+    # `words` covers every language written with spaces, including those with a limit of their own
+    return {key: item for key, item in limits.items() if _unit_of(key) not in overrides} | overrides
 
 
 def limit_fields(section: type[BaseModel]) -> frozenset[str]:

@@ -47,7 +47,8 @@ class Quality(Thresholds):
     max_broken_characters: Limits = with_shipped("quality.max_broken_characters", {"words": 0.005, "characters": 0.005})
     min_mean_unit_length: Limits = with_shipped("quality.min_mean_unit_length", {"en": 3, "zh": None})
     max_mean_unit_length: Limits = with_shipped("quality.max_mean_unit_length", {"en": 10, "zh": 4})
-    max_hash_signs: Limits = with_shipped("quality.max_hash_signs", {"words": 0.1, "characters": 0.1})
+    # in code it begins comments
+    max_hash_signs: Limits = with_shipped("quality.max_hash_signs", {"words": 0.1, "characters": 0.1, "code": None})
     max_ellipses: Limits = with_shipped("quality.max_ellipses", {"words": 0.1, "characters": 0.1})
     max_bullet_lines: Limits = with_shipped("quality.max_bullet_lines", {"words": 0.9, "characters": 0.9})
     max_ellipsis_lines: Limits = with_shipped("quality.max_ellipsis_lines", {"words": 0.3, "characters": 0.3})

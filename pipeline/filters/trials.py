@@ -21,6 +21,7 @@ from pipeline.core.exploring import DroppedSample, RuleTrial, TrialGroup
 from pipeline.core.registry import did_you_mean
 from pipeline.filters import FILTERS
 from pipeline.filters.base import Rule, build_filter
+from pipeline.filters.limits import merge_limits
 from pipeline.filters.measured_rows import RowGroup, row_groups, signal_names
 from pipeline.filters.rules import KEPT, apply_rules, judged_by
 from pipeline.filters.section import Clean
@@ -123,9 +124,12 @@ def _rule_of(section: Clean, assignment: str) -> Rule:
     options = next((component.options for component in section.filters if component.name == filter_name), {})
     try:
         value = yaml.safe_load(text)
+        if isinstance(value, dict):  # other languages keep the limits of the run
+            value = merge_limits(options.get(option, {}), value)
         model = FILTERS.section(filter_name).model_validate({**options, option: value})
-    except (ValidationError, yaml.YAMLError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is not YAML"
+    except (ValidationError, ValueError, yaml.YAMLError) as error:
+        reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else reason
         raise UserError(f"--rule {assignment}: {reason}. Write a number, or {{zh: 0.2, en: 0.1}}, or null") from None
     component = Component(name=filter_name, options=model.model_dump(mode="json"))
     rules = build_filter(FILTERS, component.name, component.options).rules()

@@ -120,7 +120,7 @@ def measured(documents: list[Document]) -> Measured:
     guessed = column.languages(text).to_pylist()
     tags = pa.array([one.language or guess for one, guess in zip(documents, guessed, strict=True)], pa.string())
     rows = pa.table({"id": pa.array(map(str, range(len(text))), pa.string()), "text": text, "language": tags})
-    identified, values = measure_signals(rows, [], signals_schema([]), identify="untagged")
+    identified, values = measure_signals(rows, [], {}, signals_schema([], []), identify="untagged")
     signals = {name: values[name].to_numpy() for name in values.column_names[1:]}
     return resolve_languages(identified["language"].to_pylist(), signals, pa.chunked_array([text]))
 
@@ -151,53 +151,69 @@ def _words(reasons: Counter[str]) -> str:
 
 SHARES = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01)
 KEEP = 0.98  # of the good text that chooses
+KEYS = {"en": WORDS, "zh": CHARACTERS}
 
 
 def unseen(good: list[Document], bad: list[Document]) -> None:
     """Each kind of junk under limits chosen without it, beside the default limits."""
-    rows: list[list[object]] = []
-    for language, unit in (("en", WORDS), ("zh", CHARACTERS)):
-        texts = [one for one in good if language in fallbacks(one.group[0].split(", ")[1])]
-        junk = [one for one in bad if language in fallbacks(one.group[0].split(", ")[1])]
-        if len(texts) < 4 or not junk:
-            continue
-        rules = [rule for one in Clean().filters for rule in build_filter(FILTERS, one.name, one.options).rules()]
-        rules = [rule for rule in rules if any(limit is not None for limit in rule.limits.values())]
-        choosing, judging, spoiled = measured(texts[::2]), measured(texts[1::2]), measured(junk)
-        kinds = np.array([one.group[1] for one in junk])
-        defaults = fails(rules, spoiled)
-        caught = 0
-        for kind in sorted(set(kinds)):
-            limited = choose(rules, (language, unit), choosing, spoiled, kinds != kind)
-            hits, own = fails(limited, spoiled), kinds == kind
-            caught += int(hits[own].sum())
-            keeps = 100 * float(1 - fails(limited, judging).mean())
-            rows.append([f"{language}: {kind}", int(own.sum()), int(defaults[own].sum()), int(hits[own].sum()), keeps])
-        shares = [f"{n} ({100 * n / len(junk):.1f} %)" for n in (int(defaults.sum()), caught)]
-        rows.append([f"{language}: all kinds", len(junk), *shares, ""])
-    header = ["kind", "documents", "caught by the defaults", "by limits chosen without it", "these keep of good text %"]
+    texts = {key: _in_language(good, key) for key in KEYS}
+    if not bad or min(map(len, texts.values())) < 4:
+        return
+    rules = [rule for one in Clean().filters for rule in build_filter(FILTERS, one.name, one.options).rules()]
+    rules = [rule for rule in rules if any(limit is not None for limit in rule.limits.values())]
+    choosing = {key: measured(of_key[::2]) for key, of_key in texts.items()}
+    judging = {key: measured(of_key[1::2]) for key, of_key in texts.items()}
+    spoiled, kinds = measured(bad), np.array([one.group[1] for one in bad])
+    english = np.array([one.group[0].endswith(", en") for one in bad])
+    defaults, counts, rows = fails(rules, spoiled), np.zeros(len(bad), bool), []
+    for kind in sorted(set(kinds)):
+        limited = choose(rules, choosing, spoiled, kinds != kind)
+        own = kinds == kind
+        counts[own] = fails(limited, spoiled)[own]
+        keeps = [f"{100 * (1 - fails(limited, judging[key]).mean()):.1f}" for key in KEYS]
+        rows.append(
+            [kind, *_caught(own & english, defaults, counts), *_caught(own & ~english, defaults, counts), *keeps]
+        )
+    rows.append(["all", *_caught(english, defaults, counts), *_caught(~english, defaults, counts), "", ""])
+    header = ["kind", "en", "caught by the defaults", "by limits chosen without it", "zh", "caught by the defaults",
+              "by limits chosen without it", "these keep of good en %", "zh %"]  # fmt: skip
     table("Planted junk of a kind that the limits were not chosen on", header, rows)
 
 
-def choose(rules: list[Rule], keys: tuple[str, str], good: Measured, junk: Measured, others: Any) -> list[Rule]:
+def _in_language(documents: list[Document], language: str) -> list[Document]:
+    return [one for one in documents if language in fallbacks(one.group[0].split(", ")[1])]
+
+
+def _caught(rows: Any, defaults: Any, hits: Any) -> list[str]:
+    total = int(rows.sum())
+    shares = [
+        f"{n} ({100 * n / total:.1f} %)" if total else "" for n in (int((x & rows).sum()) for x in (defaults, hits))
+    ]
+    return [str(total), *shares]
+
+
+def choose(rules: list[Rule], good: dict[str, Measured], junk: Measured, others: Any) -> list[Rule]:
     """The rules with the limits of the share that catches most of the other kinds, of those that keep KEEP."""
     best, hits_of_best = rules, -1
     for share in SHARES:
-        limited = [with_limits(rule, keys, good, share) for rule in rules]
+        limited = [with_limits(rule, good, share) for rule in rules]
         hits = int(fails(limited, junk)[others].sum())
-        if hits > hits_of_best and (share == SHARES[0] or 1 - fails(limited, good).mean() >= KEEP):
+        keeps = min(1 - fails(limited, documents).mean() for documents in good.values())
+        if hits > hits_of_best and (share == SHARES[0] or keeps >= KEEP):
             best, hits_of_best = limited, hits
     return best
 
 
-def with_limits(rule: Rule, keys: tuple[str, str], good: Measured, share: float) -> Rule:
-    """The rule with the limit beyond which this share of the good text is, for the keys that it has of these."""
-    values = good[1][rule.signal][~np.isnan(good[1][rule.signal])]
-    if not len(values):
-        return rule
+def with_limits(rule: Rule, good: dict[str, Measured], share: float) -> Rule:
+    """The rule with the limits beyond which this share of the good text of a language is, for the keys that it has."""
+    limits: dict[str, float | None] = {}
     quantile, method = (share, "lower") if rule.side == "min" else (1 - share, "higher")
-    limit = float(np.quantile(values, quantile, method=method))  # type: ignore[call-overload]
-    return replace(rule, limits={key: limit for key in keys if key in rule.limits})
+    for language, unit in KEYS.items():
+        values = good[language][1][rule.signal]
+        values = values[~np.isnan(values)]
+        limit = float(np.quantile(values, quantile, method=method)) if len(values) else None  # type: ignore[call-overload]
+        limits |= {key: limit for key in (language, unit) if key in rule.limits and limit is not None}
+    return replace(rule, limits=limits)
 
 
 def fails(rules: list[Rule], documents: Measured) -> Any:

@@ -22,6 +22,7 @@ def test_the_names_in_the_stages_tables_are_there() -> None:
             spec.order,
             spec.sampler,
             spec.prompts,
+            spec.explorer,
             *spec.checks,
         )
         assert all(callable(load(hook)) for hook in hooks if hook)

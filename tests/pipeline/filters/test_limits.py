@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from pipeline.filters.limits import CHARACTERS, WORDS, limit_key
 from pipeline.filters.section import Length, Quality
+from pipeline.text.language import is_counted_by_character
 
 
 def test_a_number_is_for_every_language() -> None:
@@ -23,10 +24,13 @@ def test_a_mapping_changes_only_what_it_names() -> None:
 
 def test_words_in_a_mapping_speaks_for_the_languages_with_a_default_of_their_own() -> None:
     section = Quality.model_validate({"max_mean_unit_length": {"words": 14}, "max_upper_letters": {"characters": 1}})
-    assert section.max_mean_unit_length == {"words": 14, "zh": 4, "ko": 4, "th": 4, "ja": 4}
-    assert section.max_upper_letters == {"en": 0.7, "characters": 1}
+    lengths, capitals = Quality().max_mean_unit_length, Quality().max_upper_letters
+    by_character = {key: limit for key, limit in lengths.items() if is_counted_by_character(key)}
+    assert section.max_mean_unit_length == {"words": 14, **by_character}
+    by_word = {key: limit for key, limit in capitals.items() if not is_counted_by_character(key)}
+    assert section.max_upper_letters == {"characters": 1, **by_word}
     both = Quality.model_validate({"max_mean_unit_length": {"words": 14, "en": 11}})
-    assert both.max_mean_unit_length == {"words": 14, "en": 11, "zh": 4}
+    assert both.max_mean_unit_length == {"words": 14, "en": 11, **by_character}
 
 
 @pytest.mark.parametrize(

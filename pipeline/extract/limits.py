@@ -14,7 +14,7 @@ from pipeline.kernels.markup import ATTRIBUTES, DEPTH, ELEMENTS, RAW, SINGLE, TA
 MAX_TAG_BYTES = 64 << 10
 MAX_ATTRIBUTES = 1_000
 MAX_DEPTH = 2_000
-MAX_ELEMENTS = 150_000
+MAX_ELEMENTS = 100_000
 LIMITS = (
     (TAG_BYTES, MAX_TAG_BYTES, "tag_too_long", "a tag of {:,} bytes; the limit is {:,}"),
     (ATTRIBUTES, MAX_ATTRIBUTES, "too_many_attributes", "a tag with {:,} attributes; the limit is {:,}"),

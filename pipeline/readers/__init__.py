@@ -27,6 +27,7 @@ READERS: Registry[Reader] = Registry(
         Entry("parquet", f"{_OPTIONS}:ParquetFiles", f"{_CODE}.parquet:Parquet"),
         Entry("arrow", f"{_OPTIONS}:ArrowFiles", f"{_CODE}.arrow:Arrow"),
         Entry("warc", "pipeline.readers.sections.web:Warc", f"{_CODE}.warc:Warc"),
+        Entry("wikipedia", "pipeline.readers.sections.web:Wikipedia", f"{_CODE}.wikipedia:Wikipedia"),
         Entry("html", "pipeline.readers.sections.web:HtmlFiles", f"{_CODE}.html_files:HtmlFiles"),
         Entry("jsonl", f"{_OPTIONS}:Jsonl", f"{_CODE}.jsonl:Jsonl"),
         Entry("json", f"{_OPTIONS}:JsonArray", f"{_CODE}.json_array:JsonArray"),

@@ -6,17 +6,22 @@ one. What lies between is in the detail of the bad record, in bytes. Memory: the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from pipeline.core.files import open_bytes
-from pipeline.readers.archive_stream import ArchiveStream, start_at
 from pipeline.readers.base import RAW_BYTES, BadRecord, Skipped, too_large
+from pipeline.readers.member_stream import MemberStream, start_at
 
 MAX_HEADER_BYTES = 64 << 10
 MAX_ARC_LINE_BYTES = 4 << 10
 HEAD_BYTES = 64 << 10  # of a body, to decide whether it is wanted
 MAX_LENGTH = 1 << 50
+# WARC/1.0, or the first line of an ARC record: URL, address, date, type, …, length
+RECORD_START = re.compile(
+    rb"WARC/\d|[a-z][a-z0-9+.-]{1,20}:\S{0,1000} \S{1,60} \d{8,14} \S{1,120}(?: \S{1,400}){0,5} \d{1,12}\r?\n"
+)
 Fields = Mapping[str, str]
 """The header of a record; names in lower case."""
 SkipReason = Callable[[Fields, bytes], str | None]
@@ -42,14 +47,14 @@ def archive_records(
 ) -> Iterator[ArchiveRecord | BadRecord | Skipped]:
     """Yield the records of a file whose position is greater than `after`. A body above `limit` is bad."""
     with open_bytes(path) as file:
-        stream = ArchiveStream(file, start_at(file, after))
+        stream = MemberStream(file, start_at(file, after, RECORD_START), RECORD_START)
         for record in _all_records(stream, limit, skip_reason):
             if record.position > after:
                 yield record
 
 
 def _all_records(
-    stream: ArchiveStream, limit: int, skip_reason: SkipReason
+    stream: MemberStream, limit: int, skip_reason: SkipReason
 ) -> Iterator[ArchiveRecord | BadRecord | Skipped]:
     while True:
         stream.skip_blank()
@@ -61,7 +66,7 @@ def _all_records(
             return
 
 
-def _record(stream: ArchiveStream, limit: int, skip_reason: SkipReason) -> ArchiveRecord | BadRecord | Skipped:
+def _record(stream: MemberStream, limit: int, skip_reason: SkipReason) -> ArchiveRecord | BadRecord | Skipped:
     """Read one record and the line ends after it, so that a checksum after it is verified."""
     position = stream.begin_record()
     header = _read_header(stream)
@@ -85,27 +90,33 @@ def _record(stream: ArchiveStream, limit: int, skip_reason: SkipReason) -> Archi
     return ArchiveRecord(position, header.fields, body) if keep else too_large(position, header.length, limit, raw)
 
 
-def _wrong_length(stream: ArchiveStream, position: int, header: _Header, body: bytes, blank: bytes) -> BadRecord:
+def _wrong_length(stream: MemberStream, position: int, header: _Header, body: bytes, blank: bytes) -> BadRecord:
     """A record whose length leads into the middle of something. If it holds the next record, that one is put back."""
     start = body.find(b"\nWARC/1.")
     if start >= 0:
         stream.unread(body[start + 1 :] + blank)
         detail = f"the length {header.length:,} reaches into the next record, which begins after {start + 1:,} bytes"
     else:
-        skipped = stream.skip_to_record()
+        skipped = _skip_to_record(stream)
         detail = f"{skipped:,} bytes follow the {header.length:,} of its length, and are no record"
     return BadRecord(position, "wrong_length", detail, (header.raw + b"\r\n\r\n" + body)[:RAW_BYTES])
 
 
-def _no_record(stream: ArchiveStream, position: int) -> BadRecord:
+def _no_record(stream: MemberStream, position: int) -> BadRecord:
     raw = stream.peek(RAW_BYTES)
     if stream.damage and stream.damaged_at == stream.member and len(raw) < RAW_BYTES:
         return _damaged(stream, position, raw)
-    skipped = stream.skip_to_record()
+    skipped = _skip_to_record(stream)
     return BadRecord(position, "no_record", f"no header of a record; {skipped:,} bytes were passed over", raw)
 
 
-def _damaged(stream: ArchiveStream, position: int, raw: bytes) -> BadRecord:
+def _skip_to_record(stream: MemberStream) -> int:
+    """Pass over lines until a record begins, or the end of the member. Returns the number of bytes."""
+    skipped = stream.skip_to(b"\nWARC/1.")
+    return skipped + stream.skip(1)
+
+
+def _damaged(stream: MemberStream, position: int, raw: bytes) -> BadRecord:
     """The bad record for damage to the file, after which reading goes on where it can."""
     assert stream.damage is not None
     reason, detail = stream.damage.reason, stream.damage.detail
@@ -113,7 +124,7 @@ def _damaged(stream: ArchiveStream, position: int, raw: bytes) -> BadRecord:
     return BadRecord(position, reason, f"{detail}; {lost:,} bytes of the file cannot be read", raw[:RAW_BYTES])
 
 
-def _read_header(stream: ArchiveStream) -> _Header | None:
+def _read_header(stream: MemberStream) -> _Header | None:
     """Read the header of a record. Returns None, with nothing read, if there is none."""
     if not stream.begins_record():
         return None
@@ -131,7 +142,7 @@ def _read_header(stream: ArchiveStream) -> _Header | None:
     return _Header(data[:end], fields, int(length))
 
 
-def _peek_header(stream: ArchiveStream) -> bytes:
+def _peek_header(stream: MemberStream) -> bytes:
     """Look ahead as far as the header goes: it is short, and looking further would copy the body."""
     size = 1 << 10
     while True:
@@ -164,7 +175,7 @@ def parse_fields(header: bytes) -> dict[str, str]:
     return fields
 
 
-def _read_arc_header(stream: ArchiveStream) -> _Header | None:
+def _read_arc_header(stream: MemberStream) -> _Header | None:
     """The line that begins a record of an ARC file, with the names that WARC uses."""
     line = stream.peek(MAX_ARC_LINE_BYTES).partition(b"\n")[0]
     words = line.decode("utf-8", "replace").split()

@@ -24,7 +24,7 @@ class Pages(FileSource):
 
     extract: AnyExtractor = Field("trafilatura", validate_default=True)
     max_page_bytes: int = Field(4 << 20, ge=1 << 10, le=64 << 20)
-    max_page_seconds: float = Field(30, ge=1, le=3600)
+    max_page_seconds: float = Field(60, ge=1, le=3600)
 
 
 class Warc(Pages):

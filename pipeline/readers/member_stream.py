@@ -1,8 +1,9 @@
-"""The decompressed bytes of a web archive, cut where a gzip member begins with a record.
+"""The decompressed bytes of a file, cut where a member of gzip or bzip2 begins with a record.
 
-A crawl writes a member for each record. `read` never crosses from one such member into the next, so that a wrong length
-or a damaged member spoils one record. Members that begin within a record are joined. After damage, `recover` goes on at
-the next member that begins with a record, and says how many bytes lie between. Cost: 700 MB of output per CPU-second.
+A crawl has a gzip member for each record, a dump of Wikipedia a bzip2 stream for each hundred pages. Reading may begin
+at such a member, and never crosses from one into the next: a wrong length or damage costs what is in its member.
+Members that begin within a record are joined. After damage, `recover` goes on at the next member that begins with a
+record, and says how many bytes are lost. Cost: 700 MB of output per CPU-second for gzip.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ START_BYTES = 2048  # enough to recognize the first line of a record
 SEARCH_BYTES = 1 << 20
 PROBE_BYTES = 4 << 10  # compressed bytes of a possible member, to see whether a record begins in it
 KNOWN_FLAGS = 0x1F  # of the header of a gzip member; the others are reserved
-# WARC/1.0, or the first line of an ARC record: URL, address, date, type, …, length
-RECORD_START = re.compile(
-    rb"WARC/\d|[a-z][a-z0-9+.-]{1,20}:\S{0,1000} \S{1,60} \d{8,14} \S{1,120}(?: \S{1,400}){0,5} \d{1,12}\r?\n"
-)
+BY_MEMBER = ("gzip", "bzip2")
+BZIP2_STREAM = re.compile(rb"BZh[1-9]1AY&SY")  # ten bytes that nothing else in a file holds by chance
+BZIP2_START_BYTES = 10
 
 
 class _Step(NamedTuple):
@@ -31,11 +31,15 @@ class _Step(NamedTuple):
     offset: int | None
 
 
-class ArchiveStream:
-    """Reads forward from `start`, 0 or the position of a record. `damage` says why nothing more can be read."""
+class MemberStream:
+    """Reads forward from `start`, which `start_at` gives. `damage` says why nothing more can be read.
 
-    def __init__(self, file: BinaryIO, start: int) -> None:
+    `record_start` matches where a record begins.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, record_start: re.Pattern[bytes]) -> None:
         self._file = file
+        self._record_start = record_start
         self._buffer = bytearray()
         self._waiting: _Step | None = None  # the beginning of the next member
         self._open(start)
@@ -93,8 +97,8 @@ class ArchiveStream:
             return False
         if step is None:
             return False
-        is_member = self.codec == "gzip" and step.offset not in (None, self.member)
-        if is_member and RECORD_START.match(step.data):
+        is_member = self.codec in BY_MEMBER and step.offset not in (None, self.member)
+        if is_member and self._record_start.match(step.data):
             self._waiting = step
             return False
         self._buffer += step.data
@@ -118,14 +122,14 @@ class ArchiveStream:
 
     def begin_record(self) -> int:
         """The position of the record that begins here: it grows within the file, and one may start reading at it."""
-        if self.codec != "gzip":
+        if self.codec not in BY_MEMBER:
             return self._offset
         self._index += 1
         return self.member + self._index - 1
 
     def position_of_damage(self) -> int:
         """The position of damage that no record has."""
-        if self.codec != "gzip" or self.damaged_at == self.member:
+        if self.codec not in BY_MEMBER or self.damaged_at == self.member:
             return self.begin_record()
         return max(self.damaged_at, self.member + self._index)
 
@@ -157,24 +161,35 @@ class ArchiveStream:
             passed = self.read(size)
         return passed
 
-    def skip_to_record(self) -> int:
-        """Pass over lines until a record begins, or the end of the member. Returns the number of bytes."""
+    def skip_to(self, mark: bytes) -> int:
+        """Pass over bytes until the mark comes, or the end of the member. Returns the number of bytes."""
         skipped = 0
         while self.peek(START_BYTES):
-            line_end = self._buffer.find(b"\nWARC/1.")
-            step = line_end + 1 if line_end >= 0 else max(1, len(self._buffer) - 8)
+            at = self._buffer.find(mark)
+            step = at if at >= 0 else max(1, len(self._buffer) - len(mark))
             self._drop(step)
             skipped += step
-            if line_end >= 0:
+            if at >= 0:
                 break
         return skipped
+
+    def read_through(self, mark: bytes, limit: int) -> bytes:
+        """The bytes up to the mark and with it; without it at the end of the member, or after `limit` bytes."""
+        searched = 0
+        while True:
+            at = self._buffer.find(mark, searched)
+            if at >= 0 or len(self._buffer) > limit:
+                return self.read(at + len(mark) if at >= 0 else limit + 1)
+            searched = max(0, len(self._buffer) - len(mark))
+            if not self._advance():
+                return self.read(len(self._buffer))
 
     def unread(self, data: bytes) -> None:
         self._buffer[:0] = data
         self._offset -= len(data)
 
     def begins_record(self) -> bool:
-        return RECORD_START.match(self.peek(START_BYTES)) is not None
+        return self._record_start.match(self.peek(START_BYTES)) is not None
 
     def _drop(self, size: int) -> None:
         del self._buffer[:size]
@@ -186,8 +201,8 @@ class ArchiveStream:
         assert damage is not None
         self._buffer.clear()
         size = self._file.seek(0, 2)
-        ends = self.codec != "gzip" or damage.reason in ("truncated", "too_many_records")
-        offset = None if ends else _next_member(self._file, damaged_at + 1)
+        ends = self.codec not in BY_MEMBER or damage.reason in ("truncated", "too_many_records")
+        offset = None if ends else next_member(self._file, damaged_at + 1, self.codec, self._record_start)
         if offset is None or offset < self.member + self._index:  # positions must grow
             self._steps = iter(())
             self.damage = None
@@ -196,41 +211,64 @@ class ArchiveStream:
         return offset - damaged_at
 
 
-def start_at(file: BinaryIO, position: int) -> int:
-    """Where to start reading to reach the record at `position`: there if it begins a member or line, else at 0."""
+def start_at(file: BinaryIO, position: int, record_start: re.Pattern[bytes]) -> int:
+    """Where to start reading to reach the record at `position`: there if it begins a member, else before it."""
     if position <= 0:
         return 0
     file.seek(0)
-    codec = codec_of(file.read(10))
+    codec = codec_of(file.read(BZIP2_START_BYTES))
+    if codec == "bzip2":
+        return _member_before(file, position)
     file.seek(position)
     data = file.read(PROBE_BYTES)
-    if (codec == "gzip" and _begins_record(data)) or (codec == "plain" and RECORD_START.match(data)):
-        return position
-    return 0
+    begins = _begins_record(data, record_start) if codec == "gzip" else bool(record_start.match(data))
+    return position if begins and codec in ("gzip", "plain") else 0
 
 
-def _next_member(file: BinaryIO, start: int) -> int | None:
-    """The offset of the next gzip member, from `start` on, that begins with a record."""
+def next_member(file: BinaryIO, start: int, codec: str, record_start: re.Pattern[bytes]) -> int | None:
+    """The offset of the next member, from `start` on, that begins with a record; of bzip2, of the next stream."""
     file.seek(start)
     data = b""
     while block := file.read(SEARCH_BYTES):
         data += block
-        at = data.find(GZIP)
-        while at >= 0 and (at + PROBE_BYTES <= len(data) or len(block) < SEARCH_BYTES):
-            if _begins_record(data[at : at + PROBE_BYTES]):
+        last = len(block) < SEARCH_BYTES
+        size = len(data) if last else len(data) - PROBE_BYTES
+        for at in _candidates(data, size, codec):
+            if codec == "bzip2" or _begins_record(data[at : at + PROBE_BYTES], record_start):
                 return start + at
-            at = data.find(GZIP, at + 1)
-        kept = at if at >= 0 else max(0, len(data) - len(GZIP) + 1)
+        kept = max(0, size)
         start += kept
         data = data[kept:]
     return None
 
 
-def _begins_record(data: bytes) -> bool:
+def _candidates(data: bytes, size: int, codec: str) -> Iterator[int]:
+    """Where a member may begin within the first `size` bytes."""
+    pattern = BZIP2_STREAM if codec == "bzip2" else re.compile(re.escape(GZIP))
+    for candidate in pattern.finditer(data):
+        if candidate.start() >= size:
+            return
+        yield candidate.start()
+
+
+def _member_before(file: BinaryIO, position: int) -> int:
+    """The offset of the last bzip2 stream that begins at or before `position`."""
+    end = position + BZIP2_START_BYTES
+    while end > BZIP2_START_BYTES:
+        start = max(0, end - SEARCH_BYTES)
+        file.seek(start)
+        offsets = [start + match.start() for match in BZIP2_STREAM.finditer(file.read(end - start))]
+        if offsets:
+            return offsets[-1]
+        end = start + BZIP2_START_BYTES
+    return 0
+
+
+def _begins_record(data: bytes, record_start: re.Pattern[bytes]) -> bool:
     """Whether compressed bytes are the beginning of a gzip member that begins with a record."""
     if not data.startswith(GZIP) or data[3:4] > bytes([KNOWN_FLAGS]):
         return False
     try:
-        return RECORD_START.match(zlib.decompressobj(31).decompress(data, START_BYTES)) is not None
+        return record_start.match(zlib.decompressobj(31).decompress(data, START_BYTES)) is not None
     except zlib.error:
         return False

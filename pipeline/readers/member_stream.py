@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+from pipeline.readers.base import FileSpan
+from pipeline.readers.divisions import BZIP2_STREAM
 from pipeline.readers.streams import GZIP, CompressedInput, StreamError, codec_of, member_blocks, skip_zeros
 
 START_BYTES = 2048  # enough to recognize the first line of a record
 SEARCH_BYTES = 1 << 20
 PROBE_BYTES = 4 << 10  # compressed bytes of a possible member, to see whether a record begins in it
 KNOWN_FLAGS = 0x1F  # of the header of a gzip member; the others are reserved
+MAX_POSITION = 1 << 62
 BY_MEMBER = ("gzip", "bzip2")
-BZIP2_STREAM = re.compile(rb"BZh[1-9]1AY&SY")  # ten bytes that nothing else in a file holds by chance
 BZIP2_START_BYTES = 10
 
 
@@ -237,6 +239,27 @@ def next_member(file: BinaryIO, start: int, codec: str, record_start: re.Pattern
             if codec == "bzip2" or _begins_record(data[at : at + PROBE_BYTES], record_start):
                 return start + at
         kept = max(0, size)
+        start += kept
+        data = data[kept:]
+    return None
+
+
+def spans_between(borders: Sequence[int]) -> list[FileSpan]:
+    """Spans from each border to the next, the last one without an end; positions are offsets, so none are counted."""
+    ends = [*borders[1:], MAX_POSITION]
+    return [FileSpan(start, end, 0) for start, end in zip(borders, ends, strict=True)] if len(borders) > 1 else []
+
+
+def find_bytes(file: BinaryIO, start: int, mark: bytes) -> int | None:
+    """The offset of the mark, from `start` on."""
+    file.seek(start)
+    data = b""
+    while block := file.read(SEARCH_BYTES):
+        data += block
+        at = data.find(mark)
+        if at >= 0:
+            return start + at
+        kept = max(0, len(data) - len(mark) + 1)
         start += kept
         data = data[kept:]
     return None

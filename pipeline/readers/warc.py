@@ -9,6 +9,7 @@ Cost: that of the extractor; without it 100 MB of archive per CPU-second.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
 from pipeline.extract import EXTRACTORS
 from pipeline.extract.base import check_installed
-from pipeline.readers.archive_records import ArchiveRecord, Fields, archive_records
-from pipeline.readers.base import AnyRecord, BadRecord, Reader, Record, Skipped, encode_text, invalid_utf8
+from pipeline.readers.archive_records import ArchiveRecord, Fields, archive_records, record_spans
+from pipeline.readers.base import AnyRecord, BadRecord, FileSpan, Reader, Record, Skipped, encode_text, invalid_utf8
 from pipeline.readers.http_message import HttpHeader, decode_body, media_type, parse_header
 from pipeline.readers.section import Source, SourceParams
 from pipeline.readers.sections.web import Pages
@@ -66,9 +67,19 @@ class Warc(WebReader):
     format = "a web archive (WARC or ARC)"
     magic = (b"WARC/1.", b"WARC/0.", b"filedesc://")
 
+    def divide(self, file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
+        return record_spans(file, span_bytes)
+
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[AnyRecord]:
-        records = archive_records(file.path, after=after, limit=self.max_record_bytes, skip_reason=skip_reason)
+        return self.read_span(file, FileSpan(0, sys.maxsize), after=after)
+
+    def read_span(self, file: RawFile, span: FileSpan, *, after: int = -1) -> Iterator[AnyRecord]:
+        records = archive_records(
+            file.path, start=span.start, after=after, limit=self.max_record_bytes, skip_reason=skip_reason
+        )
         for record in records:
+            if record.position >= span.end:
+                return
             yield self._convert(record) if isinstance(record, ArchiveRecord) else record
 
     def _convert(self, record: ArchiveRecord) -> AnyRecord:

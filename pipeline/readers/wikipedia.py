@@ -9,7 +9,8 @@ Cost: bzip2 sets the pace; see tests/benchmarks/bench_wikitext.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from pipeline.readers.base import (
     RAW_BYTES,
     AnyRecord,
     BadRecord,
+    FileSpan,
     Reader,
     Record,
     Skipped,
@@ -25,12 +27,14 @@ from pipeline.readers.base import (
     invalid_utf8,
     too_large,
 )
-from pipeline.readers.member_stream import MemberStream, start_at
+from pipeline.readers.member_stream import MemberStream, find_bytes, next_member, spans_between, start_at
+from pipeline.readers.streams import codec_of
 from pipeline.readers.wikitext import WikiText
 
 PAGE, PAGE_END = b"<page>", b"</page>"
 PAGE_START = re.compile(rb"\s{0,100}(?:<page>|<mediawiki\b)")
 SITE_BYTES = 1 << 20
+USUAL_RATIO = 4  # of text to its compressed bytes
 NAMESPACE = re.compile(r'<namespace key="(-2|6|14)"[^>]{0,200}>([^<]{1,200})</namespace>')
 LANGUAGE = re.compile(r'<mediawiki\b[^>]{0,2000}\bxml:lang="([A-Za-z-]{2,20})"')
 BASE = re.compile(r"<base>([^<]{1,1000})</base>")
@@ -52,27 +56,42 @@ class Wikipedia(Reader):
     format = "a dump of MediaWiki"
     magic = (b"<mediawiki",)
 
+    def divide(self, file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
+        return _page_spans(file, span_bytes)
+
     def read(self, file: RawFile, *, after: int = -1) -> Iterator[AnyRecord]:
+        return self.read_span(file, FileSpan(0, sys.maxsize), after=after)
+
+    def read_span(self, file: RawFile, span: FileSpan, *, after: int = -1) -> Iterator[AnyRecord]:
         with open_bytes(file.path) as source:
             site = _read_site(source, self.options["variant"])
-            stream = MemberStream(source, start_at(source, after, PAGE_START), PAGE_START)
-            for record in self._pages(stream, site):
+            stream = MemberStream(source, max(span.start, start_at(source, after, PAGE_START)), PAGE_START)
+            for record in self._pages(stream, site, span.end):
                 if record.position > after:
                     yield record
 
-    def _pages(self, stream: MemberStream, site: _Site) -> Iterator[AnyRecord]:
+    def _pages(self, stream: MemberStream, site: _Site, end: int) -> Iterator[AnyRecord]:
+        """The pages that begin before `end`."""
         while True:
             stream.skip_to(PAGE)
             if stream.peek(1):
-                yield self._page(stream, site)
+                position = stream.begin_record()
+                if position >= end:
+                    return
+                yield self._page(stream, site, position)
             elif stream.damage:
-                yield _damaged(stream, stream.position_of_damage(), b"")
+                position = stream.position_of_damage()
+                if position >= end:
+                    return
+                yield _damaged(stream, position, b"")
             elif not stream.next_member() and not stream.damage:
                 return
 
-    def _page(self, stream: MemberStream, site: _Site) -> AnyRecord:
-        position = stream.begin_record()
+    def _page(self, stream: MemberStream, site: _Site, position: int) -> AnyRecord:
         page = stream.read_through(PAGE_END, self.max_record_bytes)
+        if (inner := page.find(PAGE, 1)) >= 0:  # escaped in a text, so it is the next page, and this one has no end
+            stream.unread(page[inner:])
+            return BadRecord(position, "truncated", f"the next page begins after {inner:,} bytes", page[:RAW_BYTES])
         if page.endswith(PAGE_END) and len(page) <= self.max_record_bytes:
             return _document(position, page, site)
         if len(page) > self.max_record_bytes:
@@ -81,6 +100,30 @@ class Wikipedia(Reader):
         if stream.damage and stream.damaged_at == stream.member:
             return _damaged(stream, position, page)
         return BadRecord(position, "truncated", f"the page ends after {len(page):,} bytes", page[:RAW_BYTES])
+
+
+def _page_spans(file: RawFile, span_bytes: int) -> list[FileSpan]:
+    """Spans that begin at a page of a plain dump, or at a bzip2 stream that begins with a page; else none."""
+    borders = [0]
+    with open_bytes(file.path) as source:
+        codec = codec_of(source.read(10))
+        distance = span_bytes if codec == "plain" else span_bytes // USUAL_RATIO
+        while codec in ("plain", "bzip2"):
+            offset = next_page(source, borders[-1] + distance, codec)
+            if offset is None:
+                break
+            borders.append(offset)
+    return spans_between(borders)
+
+
+def next_page(source: BinaryIO, start: int, codec: str) -> int | None:
+    """Where, from `start` on, reading may begin with a page."""
+    if codec == "plain":
+        return find_bytes(source, start, PAGE)
+    offset = next_member(source, start, codec, PAGE_START)
+    while offset is not None and not MemberStream(source, offset, PAGE_START).begins_record():
+        offset = next_member(source, offset + 1, codec, PAGE_START)
+    return offset
 
 
 def _read_site(source: BinaryIO, variant: str) -> _Site:

@@ -192,6 +192,29 @@ def test_reading_continues_after_any_record(tmp_path: Path, form: str) -> None:
         assert read(tmp_path / "a.warc.gz", after=position) == records[index + 1 :]
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("cut", [False, True])
+def test_spans_together_give_what_the_whole_file_gives(tmp_path: Path, form: str, cut: bool) -> None:
+    nested = record(http(members(pages(3)), headers="Content-Type: application/gzip"))  # looks like a border, is none
+    content = FORMS[form]([*pages(5), nested, *pages(6)])
+    whole = read_bytes(tmp_path, content[: -100 if cut else len(content)])
+    path = tmp_path / "a.warc.gz"
+    raw, reader = (
+        RawFile(str(path), path.name, path.stat().st_size, 0.0),
+        create_reader(params(), max_record_bytes=1 << 20),
+    )
+    for span_bytes in (1, 4000, 1 << 30):
+        spans = reader.divide(raw, span_bytes)
+        if spans:
+            assert [record for span in spans for record in reader.read_span(raw, span)] == whole
+        if span_bytes == 4000:
+            assert (len(spans) > 1) == (form in ("members", "plain"))
+        for span in spans:
+            records = list(reader.read_span(raw, span))
+            for index, record_ in enumerate(records):
+                assert list(reader.read_span(raw, span, after=record_.position)) == records[index + 1 :]
+
+
 @pytest.mark.parametrize("damaged", [0, 2, 4])
 def test_a_damaged_member_costs_its_record_alone(tmp_path: Path, damaged: int) -> None:
     data, clean = pages(5), bytearray(members(pages(5)))

@@ -112,6 +112,26 @@ def test_reading_continues_after_any_page(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_spans_together_give_what_the_whole_file_gives(tmp_path: Path, form: str) -> None:
+    whole = read_bytes(tmp_path, FORMS[form]([page(number) for number in range(1, 12)]))
+    path = tmp_path / "dump.xml"
+    params = ingest_params(Ingest.model_validate({"sources": [{"reader": "wikipedia", "paths": "unused"}]}), 17)
+    raw = RawFile(str(path), path.name, path.stat().st_size, 0.0)
+    reader = create_reader(params["sources"][0], max_record_bytes=1 << 20)
+    for span_bytes in (1, 1000, 1 << 30):
+        spans = reader.divide(raw, span_bytes)
+        if spans:
+            assert [record for span in spans for record in reader.read_span(raw, span)] == whole
+        if span_bytes == 1000:
+            assert (len(spans) > 2) == (form in ("plain", "multistream"))
+
+
+def test_a_page_without_an_end_costs_no_other_page(tmp_path: Path) -> None:
+    data = FORMS["plain"]([page(1), page(2).replace("</page>", ""), page(3)])
+    assert [text[:3] for text in shown(read_bytes(tmp_path, data))] == ["第1页", "tru", "第3页"]
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_a_cut_dump_reports_the_page_that_it_lost(tmp_path: Path, form: str) -> None:
     pages = [page(number, "The harbour. " * 400) for number in range(1, 5)]
     cut = len(bz2.compress(TAIL.encode())) + 20 if form == "multistream" else 60

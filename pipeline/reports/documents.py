@@ -36,7 +36,9 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
         return StageReport()
     counts = [artifact.manifest.counts for artifact in artifacts]
     read, quarantined = (sum(part[key] for part in counts) for key in ("out", "quarantined"))
-    lost = _ordered({f"quarantined: {name}": n for name, n in _summed(counts, "reasons").items()})
+    quarantine_reasons = {f"quarantined: {name}": n for name, n in _summed(counts, "reasons").items()}
+    skip_reasons = {f"no document: {name}": n for name, n in _summed(counts, "dropped").items()}
+    lost = _ordered({**quarantine_reasons, **skip_reasons})
     raw_files = sum(part.get("raw_files", 0) for part in counts)
     raw_bytes = sum(part.get("raw_bytes", 0) for part in counts)
     text_bytes = sum(part.get("text_bytes", 0) for part in counts)

@@ -32,7 +32,7 @@ def page(language: str = "en", *, meta: str = "", number: int = 0) -> str:
     body = "".join(f"<p>{sentence}</p>" for sentence in SENTENCES[language])
     return (
         f"<!DOCTYPE html><html><head>{charset}<title>{language} {number}</title></head><body><nav><ul>{menu}</ul></nav>"
-        f"<main><article><h1>{language} {number}</h1>{body}</article></main><footer>© 2026</footer></body></html>"
+        f"<main><article><h1>{language} {number}</h1>{body}</article></main><footer>2026</footer></body></html>"
     )
 
 

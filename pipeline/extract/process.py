@@ -125,8 +125,11 @@ def _cpu_ticks(process: int) -> int:
 
 
 @cache
-def _idle_processes(component: str, cpu_seconds: float) -> list[_Process]:
-    """Processes that no page uses now. The threads of a worker share them; appending and popping are atomic."""
+def _idle_processes(owner: int, component: str, cpu_seconds: float) -> list[_Process]:
+    """Processes that no page uses now. The threads of a worker share them; appending and popping are atomic.
+
+    `owner`: the process that started them. A fork of it must not talk to them.
+    """
     return []
 
 
@@ -140,7 +143,7 @@ class ExtractorProcess:
     def extract(self, html: str) -> str | PageFailure:
         """The text of a page, or why there is none."""
         page = html.encode("utf-8", "replace")
-        idle = _idle_processes(self._component, self._cpu_seconds)
+        idle = _idle_processes(os.getpid(), self._component, self._cpu_seconds)
         try:
             process = idle.pop()
         except IndexError:

@@ -144,4 +144,4 @@ def _end_of_tag(data: Bytes, at: int) -> tuple[int, int, bool]:
                     at += 1
                 value = name = False
         at += 1
-    return at, attributes, False
+    return len(data), attributes, False

@@ -12,7 +12,7 @@ from pipeline.readers.warc import WebReader
 
 # after a mark, white space and comments: how a page begins. The zeros of UTF-16 are left out before
 HTML = re.compile(
-    rb"[^<]{0,8}\s{0,99}(?:<\?xml[^>]{0,200}>\s{0,99})?(?:<!--.{0,500}?-->\s{0,99})?"
+    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s{0,99}(?:<\?xml[^>]{0,200}>\s{0,99})?(?:<!--.{0,500}?-->\s{0,99})?"
     rb"<(?:!doctype html|html|head|body)\b",
     re.I | re.S,
 )

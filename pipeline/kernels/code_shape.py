@@ -16,7 +16,7 @@ from pipeline.text.unicode import Bytes
 
 Offsets = npt.NDArray[np.int64]
 
-LONGEST = 1 << 16  # bytes of a document that are looked at
+LONGEST = 1 << 14  # bytes of a document that are looked at
 
 _SPACE, _ALPHANUMERIC, _END, _JOINER, _OPENING, _URL_END = 1, 2, 4, 8, 16, 32
 

@@ -40,7 +40,6 @@ class ModelAnswer(NamedTuple):
     second: float
 
 
-NO_ANSWER = ModelAnswer(None, 0.0, False, 0.0)
 _Details = tuple[tuple[str, str, int, float], ...]
 
 
@@ -55,18 +54,18 @@ class _Library(Protocol):
 def identify_text(text: bytes | memoryview, script: str = "") -> ModelAnswer:
     """The answer for a text in UTF-8, mostly in this script. It may be long: only its sample is looked at."""
     library = _library()
-    sample = _REFUSED.sub(" ", _sample(memoryview(text)))
+    sample = _sample(memoryview(text))
     try:
         reliable, _, details = library.detect(sample, isPlainText=True, bestEffort=True)
-    except library.error:
-        return NO_ANSWER
+    except library.error:  # rare in cleaned text, and looking for the characters first would take as long as the model
+        reliable, _, details = library.detect(_REFUSED.sub(" ", sample), isPlainText=True, bestEffort=True)
     shares: dict[str, float] = {}
     for _, code, percent, _ in details:
         tag = _BY_SCRIPT.get((code, script), _TAGS.get(code, code))
         if tag is not None and percent:
             shares[tag] = shares.get(tag, 0.0) + percent / 100
     if not shares:
-        return NO_ANSWER
+        return ModelAnswer(None, 0.0, reliable, 0.0)
     language = max(shares, key=lambda tag: shares[tag])
     second = max((share for tag, share in shares.items() if tag != language), default=0.0)
     return ModelAnswer(language, shares[language], reliable, second)

@@ -122,6 +122,10 @@ def _rule_of(section: Clean, assignment: str) -> Rule:
     if filter_name not in names:
         raise UserError(f"--rule {assignment}: there is no filter '{filter_name}'. {did_you_mean(filter_name, names)}")
     options = next((component.options for component in section.filters if component.name == filter_name), {})
+    fields = FILTERS.section(filter_name).model_fields
+    if option not in fields:
+        hint = did_you_mean(option, fields)
+        raise UserError(f"--rule {assignment}: {filter_name} has no option '{option}'. {hint}")
     try:
         value = yaml.safe_load(text)
         if isinstance(value, dict):  # other languages keep the limits of the run

@@ -112,7 +112,7 @@ def test_a_trial_says_what_the_run_drops_now_and_what_is_new(measured: Artifact)
     [
         ("quality.max_hash_signs", "write FILTER.OPTION=VALUE"),
         ("qualty.max_hash_signs=1", "Did you mean 'quality'?"),
-        ("quality.max_hash_sign=1", "max_hash_sign"),
+        ("quality.max_hash_sign=1", "quality has no option 'max_hash_sign'. Did you mean 'max_hash_signs'?"),
         ("quality.max_hash_signs=many", "write a number"),
         ("quality.max_hash_signs={zh: [}", "it is not YAML"),
     ],

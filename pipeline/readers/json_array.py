@@ -2,7 +2,7 @@
 
 The position of a document is its index in the array, from 0. Elements are found by brackets and strings alone, so an
 element that is not JSON is one bad record and those behind it are read. An array that does not end was cut off.
-Cost: 250 MB of text per CPU-second on documents of 6 kB.
+Cost: 169 MB of text per CPU-second on documents of 6 kB, as for JSON Lines.
 """
 
 from __future__ import annotations

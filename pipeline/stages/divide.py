@@ -3,7 +3,7 @@
 `divide` asks the reader of every large file for spans; `count` counts the positions in those whose reader does not know
 them yet, so that a document has the same position, and id, as if its file had been read whole. Both depend on the bytes
 of the file alone. A corpus without large files has neither step.
-Cost: see `pipeline/readers/divisions.py`; counting lines reads 3 GB of plain text per CPU-second.
+Cost: see `pipeline/readers/divisions.py`; counting lines reads 1.8 GB of plain text per CPU-second.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ SEARCH_BYTES = 1 << 20
 PROBE_BYTES = 4 << 10  # compressed bytes of a possible member, to see whether a record begins in it
 KNOWN_FLAGS = 0x1F  # of the header of a gzip member; the others are reserved
 MAX_POSITION = 1 << 62
+BLANK = b"\r\n \t"
 BY_MEMBER = ("gzip", "bzip2")
 BZIP2_START_BYTES = 10
 
@@ -156,10 +157,10 @@ class MemberStream:
         return size - left
 
     def skip_blank(self) -> bytes:
-        """Pass over the line ends between records, and return them."""
+        """Pass over the white space between records, and return the last of it."""
         passed = b""
-        while self.peek(1) and self._buffer[0] in b"\r\n":
-            size = next((at for at, byte in enumerate(self._buffer) if byte not in b"\r\n"), len(self._buffer))
+        while self.peek(1) and self._buffer[0] in BLANK:
+            size = next((at for at, byte in enumerate(self._buffer) if byte not in BLANK), len(self._buffer))
             passed = self.read(size)
         return passed
 

@@ -32,6 +32,7 @@ from pipeline.readers.streams import codec_of
 from pipeline.readers.wikitext import WikiText
 
 PAGE, PAGE_END = b"<page>", b"</page>"
+AROUND_PAGES = (b"<mediawiki", b"</mediawiki", b"<?xml", b"\xef\xbb\xbf")
 PAGE_START = re.compile(rb"\s{0,100}(?:<page>|<mediawiki\b)")
 SITE_BYTES = 1 << 20
 USUAL_RATIO = 4  # of text to its compressed bytes
@@ -73,12 +74,14 @@ class Wikipedia(Reader):
     def _pages(self, stream: MemberStream, site: _Site, end: int) -> Iterator[AnyRecord]:
         """The pages that begin before `end`."""
         while True:
-            stream.skip_to(PAGE)
-            if stream.peek(1):
+            stream.skip_blank()
+            if stream.peek(len(b"</mediawiki")).startswith(AROUND_PAGES):
+                stream.skip_to(PAGE)
+            if first := stream.peek(len(PAGE)):
                 position = stream.begin_record()
                 if position >= end:
                     return
-                yield self._page(stream, site, position)
+                yield self._page(stream, site, position) if first == PAGE else _no_page(stream, position)
             elif stream.damage:
                 position = stream.position_of_damage()
                 if position >= end:
@@ -100,6 +103,11 @@ class Wikipedia(Reader):
         if stream.damage and stream.damaged_at == stream.member:
             return _damaged(stream, position, page)
         return BadRecord(position, "truncated", f"the page ends after {len(page):,} bytes", page[:RAW_BYTES])
+
+
+def _no_page(stream: MemberStream, position: int) -> BadRecord:
+    raw = stream.peek(RAW_BYTES)
+    return BadRecord(position, "no_record", f"{stream.skip_to(PAGE):,} bytes between pages are no page", raw)
 
 
 def _page_spans(file: RawFile, span_bytes: int) -> list[FileSpan]:

@@ -131,6 +131,13 @@ def test_a_page_without_an_end_costs_no_other_page(tmp_path: Path) -> None:
     assert [text[:3] for text in shown(read_bytes(tmp_path, data))] == ["第1页", "tru", "第3页"]
 
 
+def test_bytes_between_pages_are_reported(tmp_path: Path) -> None:
+    data = FORMS["plain"]([page(1), page(2).replace("<page>", "<pag>"), page(3)])
+    records = read_bytes(tmp_path, data)
+    assert [text[:3] for text in shown(records)] == ["第1页", "no_", "第3页"]
+    assert read(tmp_path / "dump.xml", after=records[1].position) == records[2:]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_cut_dump_reports_the_page_that_it_lost(tmp_path: Path, form: str) -> None:
     pages = [page(number, "The harbour. " * 400) for number in range(1, 5)]

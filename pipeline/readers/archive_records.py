@@ -65,7 +65,7 @@ def record_spans(file: RawFile, span_bytes: int) -> list[FileSpan]:
         codec = codec_of(source.read(10))
         if codec not in ("plain", "gzip"):
             return []
-        distance = span_bytes if codec == "plain" else span_bytes // USUAL_RATIO
+        distance = span_bytes if codec == "plain" else max(1, span_bytes // USUAL_RATIO)
         records = archive_records(file.path, after=-1, limit=0, skip_reason=lambda fields, head: "walk")
         for record in records:
             position = record.position

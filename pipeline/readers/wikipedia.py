@@ -98,7 +98,7 @@ class Wikipedia(Reader):
         if page.endswith(PAGE_END) and len(page) <= self.max_record_bytes:
             return _document(position, page, site)
         if len(page) > self.max_record_bytes:
-            size = len(page) + stream.skip_to(PAGE_END) + len(PAGE_END)
+            size = len(page) + stream.skip_to(PAGE_END) + stream.skip(len(PAGE_END))
             return too_large(position, size, self.max_record_bytes, page)
         if stream.damage and stream.damaged_at == stream.member:
             return _damaged(stream, position, page)
@@ -115,7 +115,7 @@ def _page_spans(file: RawFile, span_bytes: int) -> list[FileSpan]:
     borders = [0]
     with open_bytes(file.path) as source:
         codec = codec_of(source.read(10))
-        distance = span_bytes if codec == "plain" else span_bytes // USUAL_RATIO
+        distance = span_bytes if codec == "plain" else max(1, span_bytes // USUAL_RATIO)
         while codec in ("plain", "bzip2"):
             offset = next_page(source, borders[-1] + distance, codec)
             if offset is None:

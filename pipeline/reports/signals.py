@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.core import figures
-from pipeline.core.artifact import Artifact
+from pipeline.core.artifact import Artifact, Remote
 from pipeline.core.exploring import QUANTILES, Distribution, Distributions, bars
 from pipeline.core.report import Chapter, Column, ReportedStep, ReportTable, StageReport, TableCell
 from pipeline.filters.distributions import distributions_of
@@ -23,13 +23,21 @@ def signals(steps: Sequence[ReportedStep]) -> StageReport:
     if not artifacts:
         return StageReport()
     report = cleaned(steps)
-    distributions = distributions_of(artifacts)
-    tables = [_languages(artifacts), *_distributions(distributions)]
+    tables = [_languages(artifacts)] if any("languages" in item.manifest.counts for item in artifacts) else []
+    if all(_is_read_quickly(artifact) for artifact in artifacts):
+        tables += _distributions(distributions_of(artifacts))
+    if not tables:
+        return report
     note = "Each signal is a number per document, on which the rules of the stage clean are based. "
     note += "The heights of the histograms are square roots, over the range that holds 99 % of all documents. "
     note += "To see what another limit would drop: bloomery signals --rule FILTER.OPTION=LIMIT."
     chapter = Chapter("signals", "Languages and signals", tuple(tables), note=note, link="Signals")
     return StageReport(report.tiles, report.gates, (*report.chapters, chapter))
+
+
+def _is_read_quickly(artifact: Artifact) -> bool:
+    """Whether the signals are there and lie on this machine: behind a URL, a report downloads no corpus."""
+    return not isinstance(artifact.place, Remote) and bool(artifact.files("signals/"))
 
 
 def _languages(artifacts: Sequence[Artifact]) -> ReportTable:

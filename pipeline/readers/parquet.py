@@ -74,7 +74,11 @@ class Parquet(Reader):
             return
         with open_arrow(file.path) as source:
             try:
-                parquet = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
+                metadata = pq.ParquetFile(source).metadata
+                parquet = pq.ParquetFile(
+                    source, metadata=metadata, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True,
+                    read_dictionary=_dictionary_columns(metadata),
+                )  # fmt: skip
                 groups = range(span.start, parquet.num_row_groups if span.end < 0 else span.end)
             except Damage as error:
                 if not is_damage(error):
@@ -109,6 +113,15 @@ class Parquet(Reader):
             reason = f"rows {position:,} to {end - 1:,} of row group {group} are lost: {reason_of(error)}"
         if position != end and min(position, end - 1) > after:
             yield BadRecord(min(position, end - 1), "corrupt", reason, b"")
+
+
+def _dictionary_columns(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of bytes that have a dictionary. They stay dictionaries: a value that a tiny file repeats a million
+    times is in memory once."""
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    columns = [group.column(index) for group in groups for index in range(metadata.num_columns)]
+    named = (column for column in columns if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page)
+    return sorted({column.path_in_schema for column in named})
 
 
 def _no_footer(file: RawFile, source: pa.NativeFile, error: BaseException) -> BadRecord:

@@ -8,6 +8,7 @@ import gzip
 import json
 import lzma
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,13 @@ def test_a_parquet_bomb_is_quarantined_without_being_held_in_memory(tmp_path: Pa
     assert (tmp_path / "a.parquet").stat().st_size < 100_000
     first, second = read(tmp_path / "a.parquet", "parquet", limit=1 << 20)
     assert (first.reason, second.text) == ("record_too_large", b"small")
+
+
+def test_a_value_that_a_tiny_parquet_file_repeats_is_in_memory_once(tmp_path: Path) -> None:
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 2600, pa.int32()), pa.array(["x" * (1 << 20)]))
+    pq.write_table(pa.table({"text": repeated}), tmp_path / "a.parquet", compression="zstd")
+    created = create_reader({"reader": "parquet", "fields": FIELDS}, max_record_bytes=64 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    records = created.read(RawFile(str(tmp_path / "a.parquet"), "a.parquet", 1, 0.0))
+    assert sum(len(record.text) for record in records if isinstance(record, Record)) == 2600 << 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10, "KiB"

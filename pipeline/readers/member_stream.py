@@ -221,7 +221,10 @@ def start_at(file: BinaryIO, position: int, record_start: re.Pattern[bytes]) -> 
     file.seek(0)
     codec = codec_of(file.read(BZIP2_START_BYTES))
     if codec == "bzip2":
-        return _member_before(file, position)
+        offset = _member_before(file, position)
+        while offset and not MemberStream(file, offset, record_start).begins_record():
+            offset = _member_before(file, offset - 1)
+        return offset
     file.seek(position)
     data = file.read(PROBE_BYTES)
     begins = _begins_record(data, record_start) if codec == "gzip" else bool(record_start.match(data))

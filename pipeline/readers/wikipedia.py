@@ -27,12 +27,13 @@ from pipeline.readers.base import (
     invalid_utf8,
     too_large,
 )
-from pipeline.readers.member_stream import MemberStream, find_bytes, next_member, spans_between, start_at
+from pipeline.readers.member_stream import MAX_POSITION, MemberStream, find_bytes, next_member, spans_between, start_at
 from pipeline.readers.streams import codec_of
 from pipeline.readers.wikitext import WikiText
 
 PAGE, PAGE_END = b"<page>", b"</page>"
-AROUND_PAGES = (b"<mediawiki", b"</mediawiki", b"<?xml", b"\xef\xbb\xbf")
+DUMP_END = b"</mediawiki"
+AROUND_PAGES = (b"<mediawiki", DUMP_END, b"<?xml", b"\xef\xbb\xbf")
 PAGE_START = re.compile(rb"\s{0,100}(?:<page>|<mediawiki\b)")
 SITE_BYTES = 1 << 20
 USUAL_RATIO = 4  # of text to its compressed bytes
@@ -72,22 +73,30 @@ class Wikipedia(Reader):
                     yield record
 
     def _pages(self, stream: MemberStream, site: _Site, end: int) -> Iterator[AnyRecord]:
-        """The pages that begin before `end`."""
+        """The pages that begin before `end`. A dump that lacks its last line was cut: whole pages may be missing."""
+        is_open = False
         while True:
             stream.skip_blank()
-            if stream.peek(len(b"</mediawiki")).startswith(AROUND_PAGES):
+            head = stream.peek(len(DUMP_END))
+            is_open = head != DUMP_END if head else is_open
+            if head.startswith(AROUND_PAGES):
                 stream.skip_to(PAGE)
             if first := stream.peek(len(PAGE)):
                 position = stream.begin_record()
                 if position >= end:
                     return
-                yield self._page(stream, site, position) if first == PAGE else _no_page(stream, position)
+                record = self._page(stream, site, position) if first == PAGE else _no_page(stream, position)
+                is_open = not isinstance(record, BadRecord)  # what it says is enough
+                yield record
             elif stream.damage:
                 position = stream.position_of_damage()
                 if position >= end:
                     return
                 yield _damaged(stream, position, b"")
+                is_open = False
             elif not stream.next_member() and not stream.damage:
+                if is_open and end >= MAX_POSITION:
+                    yield BadRecord(stream.begin_record(), "truncated", "the dump does not end with </mediawiki>", b"")
                 return
 
     def _page(self, stream: MemberStream, site: _Site, position: int) -> AnyRecord:

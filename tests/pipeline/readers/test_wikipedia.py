@@ -148,6 +148,19 @@ def test_a_cut_dump_reports_the_page_that_it_lost(tmp_path: Path, form: str) -> 
     assert isinstance(records[-1], BadRecord)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_dump_that_was_cut_between_pages_is_reported(tmp_path: Path, form: str) -> None:
+    pages = [page(1), page(2)]
+    data = FORMS[form](pages)
+    without_end = streams(pages)[: -len(bz2.compress(TAIL.encode()))] if form == "multistream" else data
+    if form in ("plain", "gzip", "bzip2"):
+        open_dump = (HEAD + "".join(pages)).encode()
+        without_end = {"plain": open_dump, "gzip": gzip.compress(open_dump), "bzip2": bz2.compress(open_dump)}[form]
+    assert [text[:3] for text in shown(read_bytes(tmp_path, without_end))] == ["第1页", "第2页", "tru"]
+    assert shown(read_bytes(tmp_path, HEAD.encode())) == ["truncated"]
+    assert read_bytes(tmp_path, b"") == []
+
+
 def test_damage_costs_one_stream(tmp_path: Path) -> None:
     pages = [page(number) for number in range(1, 9)]
     data = bytearray(streams(pages))

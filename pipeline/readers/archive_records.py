@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from pipeline.core.files import RawFile, open_bytes
 from pipeline.readers.base import RAW_BYTES, BadRecord, FileSpan, Skipped, too_large
-from pipeline.readers.member_stream import MemberStream, spans_between, start_at
+from pipeline.readers.member_borders import spans_between
+from pipeline.readers.member_stream import MemberStream, start_at
 from pipeline.readers.streams import codec_of
 
 MAX_HEADER_BYTES = 64 << 10

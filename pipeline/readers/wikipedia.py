@@ -27,7 +27,8 @@ from pipeline.readers.base import (
     invalid_utf8,
     too_large,
 )
-from pipeline.readers.member_stream import MAX_POSITION, MemberStream, find_bytes, next_member, spans_between, start_at
+from pipeline.readers.member_borders import MAX_POSITION, find_bytes, next_member, spans_between
+from pipeline.readers.member_stream import MemberStream, start_at
 from pipeline.readers.streams import codec_of
 from pipeline.readers.wikitext import WikiText
 

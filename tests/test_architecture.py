@@ -66,6 +66,8 @@ DOORS = {
     # they parse what strangers wrote, and run in a process that may be killed
     "trafilatura": ("pipeline/extract/",),
     "resiliparse": ("pipeline/extract/",),
+    "opencc": ("pipeline/cleaners/chinese.py",),
+    "ftfy": ("pipeline/cleaners/mojibake.py",),
     "jieba": ("pipeline/text/chinese_words.py",),
     "pycld2": ("pipeline/text/language_model.py",),
     "re2": ("pipeline/pii/",),

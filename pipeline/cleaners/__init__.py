@@ -12,10 +12,15 @@ from pipeline.core.registry import Entry, Registry
 if TYPE_CHECKING:
     from pipeline.cleaners.base import Cleaner
 
+_SECTION = "pipeline.cleaners.section"
+
 CLEANERS: Registry[Cleaner] = Registry(
     "cleaner",
     (
         Entry("unicode", "pipeline.cleaners.section:Unicode", "pipeline.cleaners.unicode:Unicode"),
+        Entry("mojibake", f"{_SECTION}:Mojibake", "pipeline.cleaners.mojibake:Mojibake"),
+        Entry("chinese", f"{_SECTION}:Chinese", "pipeline.cleaners.chinese:Chinese"),
+        Entry("width", f"{_SECTION}:Width", "pipeline.cleaners.width:Width"),
         Entry("pii", "pipeline.pii.section:Pii", "pipeline.cleaners.pii:PersonalData"),
     ),
     base="pipeline.cleaners.base:Cleaner",

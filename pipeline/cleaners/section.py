@@ -2,8 +2,49 @@
 
 from __future__ import annotations
 
+import importlib.util
+from typing import Literal, TypeVar
+
+from pydantic import model_validator
+
 from pipeline.core.config import Section
+
+S = TypeVar("S", bound=Section)
 
 
 class Unicode(Section):
     """Normal form C, control characters removed, line endings and white space cleaned. It has no options."""
+
+
+class Mojibake(Section):
+    """Text decoded with the wrong encoding is repaired where it looks so. It has no options."""
+
+    @model_validator(mode="after")
+    def _check_installed(self) -> Mojibake:
+        return _needs(self, "ftfy", "repair")
+
+
+class Chinese(Section):
+    """Traditional or simplified characters, by OpenCC's conversion of this name. Japanese text stays as it is."""
+
+    to: Literal[
+        "t2s", "s2t", "s2tw", "tw2s", "s2hk", "hk2s", "s2twp", "tw2sp", "t2tw", "tw2t", "t2hk", "hk2t", "t2jp", "jp2t"
+    ] = "t2s"
+
+    @model_validator(mode="after")
+    def _check_installed(self) -> Chinese:
+        return _needs(self, "opencc", "chinese")
+
+
+class Width(Section):
+    """Forms of characters to replace: full-width letters and digits, punctuation, all compatibility forms."""
+
+    letters: Literal["half"] | None = "half"
+    punctuation: Literal["chinese", "ascii"] | None = None
+    nfkc: bool = False
+
+
+def _needs(section: S, library: str, extra: str) -> S:
+    if importlib.util.find_spec(library) is None:
+        raise ValueError(f"needs {library}, which is not installed: pip install 'bloomery[{extra}]'")
+    return section

@@ -19,6 +19,7 @@ FILTERS: Registry[Filter] = Registry(
     (
         Entry("language", f"{_CODE}.language_section:LanguageOptions", f"{_CODE}.language:LanguageFilter"),
         Entry("length", f"{_OPTIONS}:Length", f"{_CODE}.length:Length"),
+        Entry("encoding", f"{_CODE}.encoding:Options", f"{_CODE}.encoding:Encoding"),
         Entry("quality", f"{_OPTIONS}:Quality", f"{_CODE}.quality:Quality"),
         Entry("pii", f"{_CODE}.pii:PiiLimits", f"{_CODE}.pii:PersonalDataLimits"),
         Entry("repetition", f"{_OPTIONS}:Repetition", f"{_CODE}.repetition:Repetition"),

@@ -30,6 +30,8 @@ def show_plan(path: Path, overrides: Sequence[str]) -> None:
     from pipeline.core.store import Store
 
     loaded = load(path, overrides)
+    for remark in loaded.remarks:
+        print(f"{remark} (no problem)")
     planned = plan(loaded, Store(loaded.workdir))
     width = max(len(step.id) for step in planned)
     for step in planned:

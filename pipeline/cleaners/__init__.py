@@ -21,6 +21,8 @@ CLEANERS: Registry[Cleaner] = Registry(
         Entry("mojibake", f"{_SECTION}:Mojibake", "pipeline.cleaners.mojibake:Mojibake"),
         Entry("chinese", f"{_SECTION}:Chinese", "pipeline.cleaners.chinese:Chinese"),
         Entry("width", f"{_SECTION}:Width", "pipeline.cleaners.width:Width"),
+        Entry("c4_lines", "pipeline.cleaners.section:C4Lines", "pipeline.cleaners.lines:C4Lines"),
+        Entry("refinedweb_lines", "pipeline.cleaners.section:RefinedWebLines", "pipeline.cleaners.lines:RefinedWebLines"),
         Entry("pii", "pipeline.pii.section:Pii", "pipeline.cleaners.pii:PersonalData"),
     ),
     base="pipeline.cleaners.base:Cleaner",

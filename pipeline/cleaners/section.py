@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Literal, TypeVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pipeline.core.config import Section
 
@@ -48,3 +48,16 @@ def _needs(section: S, library: str, extra: str) -> S:
     if importlib.util.find_spec(library) is None:
         raise ValueError(f"needs {library}, which is not installed: pip install 'bloomery[{extra}]'")
     return section
+
+
+class C4Lines(Section):
+    """C4's rules for lines. `reading`: as in the filter `c4`. `end_mark: false` keeps lines without an end mark."""
+
+    reading: Literal["paper", "code", "datatrove"] = "paper"
+    end_mark: bool = True
+
+
+class RefinedWebLines(Section):
+    """RefinedWeb's rules for lines, in documents of whose words such lines hold at most `max_flagged_words`."""
+
+    max_flagged_words: float = Field(0.05, ge=0, le=1)

@@ -12,6 +12,7 @@ from pipeline.core.registry import Entry, Registry
 if TYPE_CHECKING:
     from pipeline.filters.base import Filter
 
+_PUBLISHED = "pipeline.filters.published_section"
 _OPTIONS, _CODE = "pipeline.filters.section", "pipeline.filters"
 
 FILTERS: Registry[Filter] = Registry(
@@ -20,8 +21,13 @@ FILTERS: Registry[Filter] = Registry(
         Entry("language", f"{_CODE}.language_section:LanguageOptions", f"{_CODE}.language:LanguageFilter"),
         Entry("length", f"{_OPTIONS}:Length", f"{_CODE}.length:Length"),
         Entry("encoding", f"{_CODE}.encoding:Options", f"{_CODE}.encoding:Encoding"),
+        Entry("c4", f"{_PUBLISHED}:C4", f"{_CODE}.c4:C4"),
+        Entry("fineweb", f"{_PUBLISHED}:FineWeb", f"{_CODE}.fineweb:FineWeb"),
+        Entry("gopher_quality", f"{_PUBLISHED}:GopherQuality", f"{_CODE}.gopher:GopherQuality"),
+        Entry("gopher_repetition", f"{_PUBLISHED}:GopherRepetition", f"{_CODE}.gopher:GopherRepetition"),
         Entry("quality", f"{_OPTIONS}:Quality", f"{_CODE}.quality:Quality"),
         Entry("pii", f"{_CODE}.pii:PiiLimits", f"{_CODE}.pii:PersonalDataLimits"),
+        Entry("refinedweb", f"{_PUBLISHED}:RefinedWeb", f"{_CODE}.refinedweb:RefinedWeb"),
         Entry("repetition", f"{_OPTIONS}:Repetition", f"{_CODE}.repetition:Repetition"),
     ),
     base="pipeline.filters.base:Filter",

@@ -74,6 +74,10 @@ class Filter(ABC):
         """The names of the columns that `signals` returns, for any documents."""
         return []
 
+    def measured_with(self) -> Callable[[Sequence[Filter], pa.Table], dict[str, Floats]] | None:
+        """A function that measures the signals of several filters in one pass; None if this one is measured alone."""
+        return None
+
     @abstractmethod
     def rules(self) -> Sequence[Rule]:
         """The rules in the order in which they are applied: the first that fails is the reason for the drop."""
@@ -178,6 +182,21 @@ def measure(measuring: Filter, documents: pa.Table) -> dict[str, Floats]:
         if _is_limit(error, measuring):
             raise _limit_error(measuring.name, error) from error
         raise
+
+
+def measure_all(filters: Sequence[Filter], documents: pa.Table) -> dict[str, Floats]:
+    """The signals that filters measure themselves; those that share a pass are measured together."""
+    signals: dict[str, Floats] = {}
+    together: dict[Callable[[Sequence[Filter], pa.Table], dict[str, Floats]], list[Filter]] = {}
+    for measuring in filters:
+        shared = measuring.measured_with()
+        if shared is None:
+            signals.update(measure(measuring, documents))
+        else:
+            together.setdefault(shared, []).append(measuring)
+    for shared, group in together.items():
+        signals.update(shared(group, documents))
+    return signals
 
 
 def _is_limit(error: Exception, measuring: Filter) -> bool:

@@ -20,6 +20,7 @@ from pipeline.filters.bounds import with_shipped
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
 from pipeline.pii.section import dropped_kinds, limits_problem
 from pipeline.text.language_model import IDENTITY
+from pipeline.filters.presets import expand
 from pipeline.text.unicode import version
 
 PII = "pii"  # the cleaner, and the filter that reads what it counts
@@ -114,7 +115,8 @@ else:
 
 
 class Clean(Section):
-    """Cleaners and filters in their order; the first rule that fails is the reason.
+    """Cleaners and filters in their order; the first rule that fails is the reason. `filters` may be the name of a
+    preset instead (`presets.py`), which also adds its cleaners of lines.
 
     `language`: whose language is identified: that of documents without a tag and of those whose tag the text
     contradicts (`untagged`), of `all`, or of none (null). `keep_rejected_text`: the number of characters of a rejected
@@ -135,6 +137,11 @@ class Clean(Section):
             inner = [(("filters",), problem, "")]
             raise PydanticCustomError("component", "{message}", {"message": "wrong options", "inner": inner})
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, values: object) -> object:
+        return expand(values)
 
     @field_validator("cleaners", "filters")
     @classmethod

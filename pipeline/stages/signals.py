@@ -29,7 +29,7 @@ from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Filter, Floats, build_measuring_filter, measure
+from pipeline.filters.base import Filter, Floats, build_measuring_filter, measure_all
 from pipeline.kernels import column
 from pipeline.kernels.signals import NAMES
 from pipeline.stages import identification
@@ -156,6 +156,7 @@ def clean_text(
     return table.set_column(table.schema.get_field_index("text"), "text", text), signals
 
 
+<<<<<<< HEAD
 def measure_signals(
     table: pa.Table,
     filters: list[Filter],
@@ -196,6 +197,13 @@ def _revise(text: pa.Array, identified: Identification, signals: dict[str, Float
         signals["function_words"] = signals["function_words"].copy()
         signals["function_words"][changed] = again["function_words"]
     return identified
+=======
+def measure_signals(table: pa.Table, filters: list[Filter], schema: pa.Schema) -> pa.Table:
+    """The signals of a batch, in the columns of the schema."""
+    signals: dict[str, Floats] = dict(column.measure(table["text"].combine_chunks(), table["language"].to_pylist()))
+    signals.update(measure_all(filters, table))
+    return pa.table([table["id"], *(pa.array(signals[name]) for name in schema.names[1:])], schema=schema)
+>>>>>>> f5c6a27 (Apply the published rules of Gopher, C4, FineWeb and RefinedWeb in a named reading, and presets by one word)
 
 
 def text_bytes(table: pa.Table) -> int:

@@ -1,0 +1,156 @@
+"""The signals of published filters in one pass: tokens, raw lines, repeated n-grams and C4's lines of every document.
+
+A row of COUNTS for each document; `pipeline.filters.published` divides them. Only what is asked for is computed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.kernels import column, raw_lines, token_repeats, tokens
+from pipeline.kernels.c4_lines import BRACKET, KEEP, LOREM_IPSUM, LineRules, count_sentences, judge_line
+from pipeline.kernels.code_points import Integer
+from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.raw_lines import count_line_shape, measure_raw_lines, next_break
+from pipeline.kernels.refinedweb_lines import judge_menu_line
+from pipeline.kernels.token_repeats import measure_token_repeats
+from pipeline.kernels.tokens import ALL_PUNCTUATION, ENDS_SENTENCE, WITH_LETTER, WORD, split_tokens
+from pipeline.kernels.units import CountArray
+from pipeline.text import unicode
+from pipeline.text.english_tokens import TokenTables, token_tables
+from pipeline.text.unicode import Bytes
+
+# what to measure
+REPEATS, C4, TOKENS, MENUS = 1, 2, 4, 8
+# indexes of COUNTS, after those of `raw_lines` and `token_repeats`
+_AFTER = raw_lines.WIDTH + token_repeats.WIDTH
+TOKEN_COUNT = _AFTER
+WORDS = _AFTER + 1  # tokens that hold a character that is no mark
+WORD_CHARACTERS = _AFTER + 2
+LETTER_TOKENS = _AFTER + 3
+STOP_WORDS = _AFTER + 4  # distinct, of Gopher's eight, in lower case
+HASH_SIGNS, DOTS = _AFTER + 5, _AFTER + 6  # "#"; "..." and "…"
+SENTENCES, LOREM_LINES, BRACKET_LINES = _AFTER + 7, _AFTER + 8, _AFTER + 9
+LINE_CHARACTERS = _AFTER + 10  # code points of the text without line feeds
+FLAGGED_WORDS, LINE_WORDS = _AFTER + 11, _AFTER + 12  # in lines that RefinedWeb flags; in all lines
+WIDTH = _AFTER + 13
+REPEAT_COUNTS = raw_lines.WIDTH
+NO_RULES = LineRules(False, False, False, 0, False)
+
+
+class Scratch(NamedTuple):
+    """Scratch space that is used for one document after another."""
+
+    tokens: tokens.Tokens
+    lines: raw_lines.RawLines
+    repeats: token_repeats.Repeats
+    line: Bytes
+
+
+def measure(text: pa.Array, wanted: int, rules: LineRules = NO_RULES) -> npt.NDArray[np.int64]:
+    """The counts of every document, [documents, WIDTH]; `wanted` is a sum of REPEATS, C4, TOKENS and MENUS."""
+    data, offsets = column.buffers(text)
+    out = np.zeros((len(offsets) - 1, WIDTH), np.int64)
+    largest = int(np.diff(offsets).max(initial=0))
+    scratch = Scratch(
+        tokens.scratch(2 * largest + 2), raw_lines.scratch(largest), token_repeats.scratch(largest),
+        np.empty(largest + 1, np.uint8),
+    )  # fmt: skip
+    measure_documents(data, offsets, unicode.tables().classes, token_tables(), wanted, rules, scratch, out)
+    return out
+
+
+@bare_kernel
+def measure_documents(
+    data: Bytes,
+    offsets: CountArray,
+    classes: Bytes,
+    tables: TokenTables,
+    wanted: Integer,
+    rules: LineRules,
+    scratch: Scratch,
+    out: CountArray,
+) -> None:
+    """Fill a row of counts for every document."""
+    for d in range(len(offsets) - 1):
+        start, end, counts = offsets[d], offsets[d + 1], out[d]
+        measure_raw_lines(data, start, end, tables.flags, scratch.lines, counts)
+        counts[LINE_CHARACTERS] = counts[raw_lines.CHARACTERS] - counts[raw_lines.FEEDS]
+        count_signs(data, start, end, counts)
+        n, at = 0, start
+        while at < end:
+            stop, following = next_break(data, at, end)
+            count_line_shape(data, at, stop, counts)
+            first = n
+            if wanted & (TOKENS | REPEATS) or (wanted & C4 and not rules.units):
+                n = split_tokens(data, at, stop, tables, n, scratch.tokens)
+            if wanted & C4:
+                verdict, length = judge_line(data, at, stop, classes, rules, scratch.line)
+                counts[LOREM_LINES] += verdict == LOREM_IPSUM
+                counts[BRACKET_LINES] += verdict == BRACKET
+                if verdict == KEEP and rules.units:
+                    counts[SENTENCES] += count_sentences(scratch.line, length, classes)
+                elif verdict == KEEP:
+                    last = n
+                    if length < stop - at:  # citations or white space were removed
+                        first, last = n, split_tokens(scratch.line, 0, length, tables, n, scratch.tokens)
+                    counts[SENTENCES] += count_token_sentences(scratch.tokens, first, last)
+            if wanted & MENUS:
+                flagged, words = judge_menu_line(data, at, stop, classes)
+                counts[FLAGGED_WORDS] += words if flagged else 0
+                counts[LINE_WORDS] += words
+            at = following
+        if wanted & (TOKENS | REPEATS):
+            count_tokens(scratch.tokens, n, tables, counts)
+        if wanted & REPEATS:
+            measure_token_repeats(scratch.tokens, n, scratch.repeats, counts[REPEAT_COUNTS:])
+
+
+@bare_kernel
+def count_tokens(document: tokens.Tokens, n: Integer, tables: TokenTables, counts: CountArray) -> None:
+    """Count tokens, words and stop words. `present`: a bit for each stop word."""
+    words = characters = letters = present = 0
+    for i in range(n):
+        flags = document.flags[i]
+        length = document.end[i + 1] - document.end[i]
+        if flags & WORD:
+            words, characters = words + 1, characters + length
+        letters += flags & WITH_LETTER
+        if 2 <= length <= 4:
+            for k in range(len(tables.stop_words)):
+                present |= np.int64(tables.stop_words[k] == document.hash[i]) << k
+    counts[TOKEN_COUNT], counts[WORDS], counts[WORD_CHARACTERS], counts[LETTER_TOKENS] = n, words, characters, letters
+    for k in range(len(tables.stop_words)):
+        counts[STOP_WORDS] += present >> k & 1
+
+
+@bare_kernel
+def count_token_sentences(line: tokens.Tokens, first: Integer, last: Integer) -> Integer:
+    """Sentences as spaCy's sentencizer counts them: one begins at the first token that is no punctuation after a mark
+    that ends one."""
+    sentences, ended = np.int64(last > first), False
+    for i in range(first, last):
+        flags = line.flags[i]
+        if flags & ENDS_SENTENCE:
+            ended = True
+        elif ended and not flags & ALL_PUNCTUATION:
+            sentences, ended = sentences + 1, False
+    return sentences
+
+
+@bare_kernel
+def count_signs(data: Bytes, start: Integer, end: Integer, counts: CountArray) -> None:
+    """Count "#", and "..." (not overlapping) and "…"."""
+    dots = np.int64(0)
+    for at in range(start, end):
+        byte = data[at]
+        counts[HASH_SIGNS] += byte == 35
+        dots = dots + 1 if byte == 46 else 0
+        if dots == 3:
+            counts[DOTS], dots = counts[DOTS] + 1, 0
+        if byte == 0xA6 and at - start >= 2 and data[at - 1] == 0x80 and data[at - 2] == 0xE2:
+            counts[DOTS] += 1

@@ -12,7 +12,7 @@ from pipeline.core.registry import Entry, Registry
 if TYPE_CHECKING:
     from pipeline.cleaners.base import Cleaner
 
-_SECTION = "pipeline.cleaners.section"
+_SECTION, _LINES = "pipeline.cleaners.section", "pipeline.cleaners.lines"
 
 CLEANERS: Registry[Cleaner] = Registry(
     "cleaner",
@@ -21,8 +21,8 @@ CLEANERS: Registry[Cleaner] = Registry(
         Entry("mojibake", f"{_SECTION}:Mojibake", "pipeline.cleaners.mojibake:Mojibake"),
         Entry("chinese", f"{_SECTION}:Chinese", "pipeline.cleaners.chinese:Chinese"),
         Entry("width", f"{_SECTION}:Width", "pipeline.cleaners.width:Width"),
-        Entry("c4_lines", "pipeline.cleaners.section:C4Lines", "pipeline.cleaners.lines:C4Lines"),
-        Entry("refinedweb_lines", "pipeline.cleaners.section:RefinedWebLines", "pipeline.cleaners.lines:RefinedWebLines"),
+        Entry("c4_lines", f"{_SECTION}:C4Lines", f"{_LINES}:C4Lines"),
+        Entry("refinedweb_lines", f"{_SECTION}:RefinedWebLines", f"{_LINES}:RefinedWebLines"),
         Entry("pii", "pipeline.pii.section:Pii", "pipeline.cleaners.pii:PersonalData"),
     ),
     base="pipeline.cleaners.base:Cleaner",

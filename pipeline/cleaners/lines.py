@@ -4,8 +4,8 @@
   JavaScript or a policy; citations such as [12] are removed. Lines that damn their page (lorem ipsum, a curly bracket)
   stay, so that the filter `c4` drops the page. A document that would lose every line stays as it is: C4 was made for
   English, and the filter says in which languages such a page is dropped.
-- `refinedweb_lines`: menus, counters, numbers, capitals, single words, if they hold at most 5 % of the words; the filter
-  `refinedweb` drops the others.
+- `refinedweb_lines`: menus, counters, numbers, capitals, single words, if they hold at most 5 % of the words; the
+  filter `refinedweb` drops the others.
 
 Both are idempotent: c4_lines counts words after citations are removed (datatrove before). Lines lose white space at
 their ends.

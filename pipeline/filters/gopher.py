@@ -1,10 +1,12 @@
-"""The filters `gopher_quality` and `gopher_repetition`: the rules of Gopher, exactly as published, in a named reading."""
+"""The filters `gopher_quality` and `gopher_repetition`: the rules of Gopher as published, in a named reading."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from pipeline.filters.published import PublishedFilter
+from pipeline.filters.published_section import GopherQuality as GopherQualityOptions
+from pipeline.filters.published_section import GopherRepetition as GopherRepetitionOptions
 from pipeline.kernels import published as counts
 from pipeline.kernels import raw_lines
 from pipeline.kernels.ngrams import DUPLICATE, TOP
@@ -35,6 +37,7 @@ REPETITION: Mapping[str, tuple[int, int | None]] = {
 
 class _Gopher(PublishedFilter):
     own: Mapping[str, tuple[int, int | None]]
+    options: GopherQualityOptions | GopherRepetitionOptions
 
     def quotients(self) -> Mapping[str, tuple[int, int | None]]:
         return self.own if self.options.reading == "datatrove" else {}

@@ -18,9 +18,9 @@ from pipeline.core.plugins import plugin_names
 from pipeline.filters import FILTERS
 from pipeline.filters.bounds import with_shipped
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
+from pipeline.filters.presets import expand
 from pipeline.pii.section import dropped_kinds, limits_problem
 from pipeline.text.language_model import IDENTITY
-from pipeline.filters.presets import expand
 from pipeline.text.unicode import version
 
 PII = "pii"  # the cleaner, and the filter that reads what it counts

@@ -1,4 +1,4 @@
-"""C4's rules for one line (Raffel et al. 2020): citations removed, then whether the line stays, goes, or damns its page.
+"""C4's rules for one line (Raffel et al. 2020): citations removed, then whether it stays, goes, or damns its page.
 
 The order of the rules is that of the published code: a word that is too long, citations, the end mark, too few words,
 lorem ipsum, JavaScript, a curly bracket, policies. Lorem ipsum on a line without an end mark is therefore never seen.
@@ -87,7 +87,10 @@ def count_words(
 ) -> tuple[Integer, Integer, Integer]:
     """The number of pieces between white space, the code points of the longest one, and the number of characters of
     scripts without spaces (0 unless `units`)."""
-    pieces = longest = length = characters = 0
+    pieces: Integer = 0
+    longest: Integer = 0
+    length: Integer = 0
+    characters: Integer = 0
     at = start
     while at < end:
         byte = data[at]
@@ -130,7 +133,7 @@ def ends_with(data: Bytes, end: Integer, ending: Bytes) -> Integer:
     """Whether data[:end] ends with `ending`."""
     if end < len(ending):
         return False
-    for k in range(len(ending)):
+    for k in range(len(ending)):  # noqa: SIM110 - numba
         if data[end - len(ending) + k] != ending[k]:
             return False
     return True
@@ -152,7 +155,7 @@ def ends_properly(line: Bytes, length: Integer, rules: LineRules, has_units: Int
     while begin > 0 and line[begin] & 0xC0 == 0x80:
         begin -= 1
     point = decode(line, begin)[0]
-    for k in range(len(CHINESE_ENDS)):
+    for k in range(len(CHINESE_ENDS)):  # noqa: SIM110 - numba
         if CHINESE_ENDS[k] == point:
             return True
     return False

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.kernels import column, raw_lines, token_repeats, tokens
 from pipeline.kernels.c4_lines import BRACKET, KEEP, LOREM_IPSUM, LineRules, count_sentences, judge_line
 from pipeline.kernels.code_points import Integer
-from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.compiler import bare_kernel
 from pipeline.kernels.raw_lines import count_line_shape, measure_raw_lines, next_break
 from pipeline.kernels.refinedweb_lines import judge_menu_line
 from pipeline.kernels.token_repeats import measure_token_repeats
@@ -113,7 +113,9 @@ def measure_documents(
 @bare_kernel
 def count_tokens(document: tokens.Tokens, n: Integer, tables: TokenTables, counts: CountArray) -> None:
     """Count tokens, words and stop words. `present`: a bit for each stop word."""
-    words = characters = letters = present = 0
+    letters: Integer = 0
+    present: Integer = 0
+    words = characters = 0
     for i in range(n):
         flags = document.flags[i]
         length = document.end[i + 1] - document.end[i]
@@ -132,7 +134,8 @@ def count_tokens(document: tokens.Tokens, n: Integer, tables: TokenTables, count
 def count_token_sentences(line: tokens.Tokens, first: Integer, last: Integer) -> Integer:
     """Sentences as spaCy's sentencizer counts them: one begins at the first token that is no punctuation after a mark
     that ends one."""
-    sentences, ended = np.int64(last > first), False
+    sentences: Integer = 1 if last > first else 0
+    ended = False
     for i in range(first, last):
         flags = line.flags[i]
         if flags & ENDS_SENTENCE:
@@ -145,7 +148,7 @@ def count_token_sentences(line: tokens.Tokens, first: Integer, last: Integer) ->
 @bare_kernel
 def count_signs(data: Bytes, start: Integer, end: Integer, counts: CountArray) -> None:
     """Count "#", and "..." (not overlapping) and "…"."""
-    dots = np.int64(0)
+    dots: Integer = 0
     for at in range(start, end):
         byte = data[at]
         counts[HASH_SIGNS] += byte == 35

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.kernels.c4_lines import strip, white_size
+from pipeline.kernels.c4_lines import strip
 from pipeline.kernels.code_points import ORDER, Integer, decode, mix
 from pipeline.kernels.compiler import bare_inlined, bare_kernel
 from pipeline.kernels.hash_table import Hashes, Ints
@@ -59,7 +59,9 @@ def scratch(largest_bytes: int) -> RawLines:
 
 
 @bare_kernel
-def measure_raw_lines(data: Bytes, start: Integer, end: Integer, flags: Flags, out: RawLines, counts: CountArray) -> None:
+def measure_raw_lines(
+    data: Bytes, start: Integer, end: Integer, flags: Flags, out: RawLines, counts: CountArray
+) -> None:
     """Fill `counts` for the document in data[start:end]."""
     counts[:WIDTH] = 0
     n, at, feeds = 0, start, 0

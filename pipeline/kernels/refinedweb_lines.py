@@ -26,7 +26,9 @@ COUNTERS, COUNTER_ENDS = _pack(
     "like | likes | share | shares | comment | comments | retweets | reposts | quotes | bookmarks | upvotes | downvotes"
     " | downloads | views | followers | replies | votes | 赞 | 人点赞 | 次阅读 | 条评论 | 阅读 | 评论 | 次浏览 | 次播放"
 )
-STARTS, START_ENDS = _pack("sign in | sign-in | log in | login | 登录 | 登入 | 登錄 | 註冊 | 注册 | 返回顶部 | 上一篇 | 下一篇")
+STARTS, START_ENDS = _pack(
+    "sign in | sign-in | log in | login | 登录 | 登入 | 登錄 | 註冊 | 注册 | 返回顶部 | 上一篇 | 下一篇"
+)
 STOPS, STOP_ENDS = _pack("read more | read more... | read more… | 阅读更多 | 阅读全文 | 查看更多 | 閱讀更多 | 查看全文")
 WITHIN, WITHIN_ENDS = _pack("items in cart | add to cart | 加入购物车 | 加入購物車")
 
@@ -36,7 +38,7 @@ def matches(data: Bytes, at: Integer, end: Integer, phrases: Bytes, begin: Integ
     """Whether the phrase, in any case, stands at `at`."""
     if at + size > end:
         return False
-    for k in range(size):
+    for k in range(size):  # noqa: SIM110 - numba
         if lower_case(data[at + k]) != phrases[begin + k]:
             return False
     return True
@@ -84,7 +86,8 @@ def judge_menu_line(data: Bytes, start: Integer, end: Integer, classes: Bytes) -
     if start >= end:
         return 0, 0
     pieces, _, units = count_words(data, start, end, classes, True)
-    letters = upper = 0
+    letters: Integer = 0
+    upper: Integer = 0
     at = start
     while at < end:
         point, size = decode(data, at)

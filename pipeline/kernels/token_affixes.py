@@ -57,7 +57,8 @@ class Piece(NamedTuple):
 @bare_inlined
 def hash_points(piece: Piece, low: Integer, high: Integer, tables: TokenTables) -> np.uint64:
     """The hash of at most MOST_POINTS code points of the piece."""
-    return piece.hash[high] - piece.hash[low] * tables.powers[high - low]
+    value: np.uint64 = piece.hash[high] - piece.hash[low] * tables.powers[high - low]
+    return value
 
 
 @bare_inlined
@@ -131,7 +132,7 @@ def suffix_length(piece: Piece, low: Integer, high: Integer, tables: TokenTables
     start = high
     while start > low and high - start < MOST_UNIT_POINTS and not is_digit(points[start - 1]):
         start -= 1
-    if start == high or start == low or not is_digit(points[start - 1]):
+    if start in (low, high) or not is_digit(points[start - 1]):
         return 0
     value = hash_points(piece, start, high, tables)
     for k in range(len(tables.units)):
@@ -157,15 +158,14 @@ def infix_length(points: Ints, low: Integer, at: Integer, high: Integer, flags: 
                 stop += 1
             return stop - at
         return 1 if before & (LOWER | QUOTE) and after & (CAPITAL | QUOTE) else 0
-    if (point == PLUS or point == DASH or point == 42 or point == 94) and digit_before:
-        if is_digit(after_point) or after_point == DASH:
-            return 1
+    if digit_before and (is_digit(after_point) or after_point == DASH) and point in (PLUS, DASH, 42, 94):
+        return 1
     if point == 44:
         return 1 if before & ALPHA and after & ALPHA else 0
     word_before = before & ALPHA > 0 or digit_before
     if not word_before:
         return 0
-    if point == COLON or 60 <= point <= 62 or point == SLASH:  # : < = > /
+    if point in (COLON, SLASH) or 60 <= point <= 62:  # : < = > /
         return 1 if after & ALPHA else 0
     if point == DASH or point == 0x2013 or point == 0x2014 or point == 126:
         stop = at + 1
@@ -193,7 +193,7 @@ def is_address(points: Ints, low: Integer, high: Integer, flags: Flags) -> Integ
         start = low
     if is_host(points, start, high, flags) or (start > low and is_host(points, low, high, flags)):
         return True
-    for at in range(low + 1, high):
+    for at in range(low + 1, high):  # noqa: SIM110 - numba
         if points[at] == 64 and is_host(points, at + 1, high, flags):
             return True
     return False

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import Integer, mix
-from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.compiler import bare_kernel
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.kernels.ngrams import LARGEST, TOP
 from pipeline.kernels.tokens import Tokens
@@ -27,14 +27,14 @@ LARGEST_TOP = max(TOP)
 class Repeats(NamedTuple):
     """Scratch space for one document.
 
-    `run[i]`: hash of the n-gram at token i; `live`: positions where n-grams may repeat, ascending; `count[i]`:
+    `run[i]`: hash of the n-gram at token i; `live`: positions where n-grams may repeat, ascending; `counts[i]`:
     occurrences of the n-gram whose first position is i, 0 elsewhere; `repeats[i]`: whether the n-gram at i occurs
     elsewhere too; `recorded[i]`: whether the scan recorded the n-gram whose first position is i.
     """
 
     run: Hashes
     live: Ints
-    count: Ints
+    counts: Ints
     repeats: Bytes
     recorded: Bytes
     table: Ints
@@ -87,10 +87,10 @@ def count_size(tokens: Tokens, grams: Repeats, live: Integer, size: Integer) -> 
         first = grams.table[slot]
         if first < 0:
             first = i
-            grams.table[slot], grams.count[i], grams.repeats[i], grams.recorded[i] = i, 1, 0, 0
+            grams.table[slot], grams.counts[i], grams.repeats[i], grams.recorded[i] = i, 1, 0, 0
         else:
-            grams.count[first] += 1
-            grams.count[i], grams.repeats[first], grams.repeats[i] = 0, 1, 1
+            grams.counts[first] += 1
+            grams.counts[i], grams.repeats[first], grams.repeats[i] = 0, 1, 1
         if i >= skip:
             if grams.recorded[first]:
                 total += tokens.end[i + size] - tokens.end[i]
@@ -102,8 +102,8 @@ def count_size(tokens: Tokens, grams: Repeats, live: Integer, size: Integer) -> 
     total = np.int64(0)
     for k in range(live):
         i = grams.live[k]
-        if grams.count[i] > best:
-            best = grams.count[i]
+        if grams.counts[i] > best:
+            best = grams.counts[i]
             total = np.int64(best) * (tokens.end[i + size] - tokens.end[i] + size - 1)
     return total
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.kernels.code_points import Integer, decode
 from pipeline.kernels.compiler import bare_inlined, bare_kernel
@@ -19,8 +18,8 @@ from pipeline.kernels.token_affixes import (
     DOT,
     FACTOR,
     MIX,
-    Piece,
     SHIFT,
+    Piece,
     find_case,
     infix_length,
     is_address,
@@ -28,7 +27,16 @@ from pipeline.kernels.token_affixes import (
     special_case,
     suffix_length,
 )
-from pipeline.text.english_tokens import HAS_LETTER, INFIX, MOST_POINTS, PUNCTUATION, SENTENCE, SYMBOL, WHITE, TokenTables
+from pipeline.text.english_tokens import (
+    HAS_LETTER,
+    INFIX,
+    MOST_POINTS,
+    PUNCTUATION,
+    SENTENCE,
+    SYMBOL,
+    WHITE,
+    TokenTables,
+)
 from pipeline.text.unicode import Bytes
 
 # flags of a token
@@ -62,9 +70,7 @@ def scratch(largest_bytes: int) -> Tokens:
 
 
 @bare_kernel
-def split_tokens(
-    data: Bytes, start: Integer, end: Integer, tables: TokenTables, n: Integer, out: Tokens
-) -> Integer:
+def split_tokens(data: Bytes, start: Integer, end: Integer, tables: TokenTables, n: Integer, out: Tokens) -> Integer:
     """Append the tokens of data[start:end] after the first n in `out`. Returns their number. A document may be split in
     parts that end at white space.
 
@@ -130,9 +136,7 @@ def append_token(
 
 
 @bare_kernel
-def read_piece(
-    data: Bytes, at: Integer, end: Integer, tables: TokenTables, out: Tokens
-) -> tuple[Integer, Integer]:
+def read_piece(data: Bytes, at: Integer, end: Integer, tables: TokenTables, out: Tokens) -> tuple[Integer, Integer]:
     """Decode the code points from `at` to the next white space. Returns where it begins, and their number; if there is
     white space at `at`, no code points and the byte after it."""
     number = 0
@@ -187,9 +191,7 @@ def split_piece(tables: TokenTables, out: Tokens, n: Integer, number: Integer) -
 
 
 @bare_kernel
-def append_middle(
-    out: Tokens, n: Integer, low: Integer, high: Integer, case: Integer, tables: TokenTables
-) -> Integer:
+def append_middle(out: Tokens, n: Integer, low: Integer, high: Integer, case: Integer, tables: TokenTables) -> Integer:
     """Append what is left between prefixes and suffixes: a special case, an address, or text split at infixes."""
     while case:
         length = case & 15
@@ -226,7 +228,7 @@ def append_points(out: Tokens, n: Integer, low: Integer, high: Integer, tables: 
         every &= point_flags
     flags |= np.uint8(ALL_PUNCTUATION * (every & PUNCTUATION > 0))
     flags |= np.uint8(ENDS_SENTENCE * (high - low == 1 and every & SENTENCE > 0))
-    value = out.piece.hash[high] - out.piece.hash[low] * power
+    value: Integer = out.piece.hash[high] - out.piece.hash[low] * power
     return append_token(out, n, value, power, high - low, flags)
 
 

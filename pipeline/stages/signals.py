@@ -156,7 +156,6 @@ def clean_text(
     return table.set_column(table.schema.get_field_index("text"), "text", text), signals
 
 
-<<<<<<< HEAD
 def measure_signals(
     table: pa.Table,
     filters: list[Filter],
@@ -182,8 +181,7 @@ def measure_signals(
     signals.update(cleaner_signals)
     languages = pa.array(identified.languages, pa.string())
     table = table.set_column(table.schema.get_field_index("language"), "language", languages)
-    for measuring in filters:
-        signals.update(measure(measuring, table))
+    signals.update(measure_all(filters, table))
     measured = pa.table([table["id"], *(pa.array(signals[name]) for name in schema.names[1:])], schema=schema)
     return table, measured
 
@@ -197,13 +195,6 @@ def _revise(text: pa.Array, identified: Identification, signals: dict[str, Float
         signals["function_words"] = signals["function_words"].copy()
         signals["function_words"][changed] = again["function_words"]
     return identified
-=======
-def measure_signals(table: pa.Table, filters: list[Filter], schema: pa.Schema) -> pa.Table:
-    """The signals of a batch, in the columns of the schema."""
-    signals: dict[str, Floats] = dict(column.measure(table["text"].combine_chunks(), table["language"].to_pylist()))
-    signals.update(measure_all(filters, table))
-    return pa.table([table["id"], *(pa.array(signals[name]) for name in schema.names[1:])], schema=schema)
->>>>>>> f5c6a27 (Apply the published rules of Gopher, C4, FineWeb and RefinedWeb in a named reading, and presets by one word)
 
 
 def text_bytes(table: pa.Table) -> int:

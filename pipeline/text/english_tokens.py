@@ -1,9 +1,9 @@
 """English tokens as spaCy's rules define them, which datatrove counts as words: classes of characters, special cases.
 
-A token is found by splitting at white space, then cutting prefixes and suffixes (punctuation, units, 's) off each piece,
-then splitting what is left at infixes (hyphens, dots between sentences). Contractions, abbreviations and emoticons are
-special cases. Punctuation marks are tokens. Our own definition of a word is `pipeline.text.words`; this one exists so
-that published filters can be reproduced (`reading: datatrove`). `pipeline.kernels.tokens` applies it.
+A token is found by splitting at white space, then cutting prefixes and suffixes (punctuation, units, 's) off each
+piece, then splitting what is left at infixes (hyphens, dots between sentences). Contractions, abbreviations and
+emoticons are special cases. Punctuation marks are tokens. Our own definition of a word is `pipeline.text.words`; this
+one exists so that published filters can be reproduced (`reading: datatrove`). `pipeline.kernels.tokens` applies it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ UNITS = (
 ).split()
 # datatrove's marks (utils/text.py): those of its list, and control characters
 SYMBOLS = "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
-CONTROLS = (range(0, 9), range(11, 31), range(127, 160))
+CONTROLS = (range(9), range(11, 31), range(127, 160))
 # Unicode's Sentence_Terminal, as in spaCy's sentencizer; `LINE_ENDS` are the others in datatrove's terminal marks
 SENTENCE_ENDS = (
     "!.?։؟۔܀܁܂߹।॥၊။።፧፨᙮᜵᜶᠃᠉᥄᥅᪨᪩᪪᪫᭚᭛᭞᭟᰻᰼᱾᱿‼‽⁇⁈⁉⸮⸼꓿꘎꘏꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝꩞꩟꫰꫱꯫﹒﹖﹗！．？𐩖𐩗𑁇𑁈𑂾𑂿𑃀𑃁𑅁𑅂𑅃𑇅𑇆𑇍𑇞𑇟"

@@ -125,7 +125,8 @@ def test_a_built_in_filter_that_measures_is_part_of_the_signals(plugin: str, mon
 def test_a_filter_of_ours_says_whether_it_measures() -> None:
     for name in FILTERS.names():
         measures = getattr(FILTERS.section(name), "MEASURES", False)
-        assert bool(build_filter(FILTERS, name, {}).signal_names()) == measures, name
+        # a filter whose signals depend on an option may have none in its default reading
+        assert measures or not build_filter(FILTERS, name, {}).signal_names(), name
 
 
 def test_the_sources_of_a_stage_are_those_of_its_own_plug_ins(plugin: str) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.cleaners.base import Cleaner
-from pipeline.cleaners.section import Chinese as Options
+from pipeline.cleaners.section import Chinese as ChineseSection
 from pipeline.text import unicode
 from pipeline.text.language import count_scripts
 from pipeline.text.scripts import NUMBER
@@ -27,8 +27,8 @@ JAPANESE_SHARE = 0.02
 class Chinese(Cleaner):
     """Converts every document that holds Han characters and is not Japanese."""
 
-    Options = Options
-    options: Options
+    Options = ChineseSection
+    options: ChineseSection
 
     def clean(self, text: pa.Array) -> pa.Array:
         texts = text.to_pylist()

@@ -54,8 +54,8 @@ def repair(text: str) -> str:
 
 def _from_gb18030(text: str) -> str | None:
     """The text decoded as GB18030 if it was read as Latin-1, else None."""
-    latin, other = len(LATIN.findall(text)), len(OTHER.findall(text))
-    if latin < 2 * LEAST_PAIRS or latin < LEAST_LATIN * (latin + other):
+    latin, beyond = len(LATIN.findall(text)), len(OTHER.findall(text))
+    if latin < 2 * LEAST_PAIRS or latin < LEAST_LATIN * (latin + beyond):
         return None
     try:
         decoded = text.encode("latin-1").decode("gb18030")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.cleaners.base import Cleaner
-from pipeline.cleaners.section import Width as Options
+from pipeline.cleaners.section import Width as WidthSection
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,8 +30,8 @@ AFTER_HAN = {",": "，", ";": "；", ":": "：", "!": "！", r"\?": "？"}
 class Width(Cleaner):
     """Applies the replacements that its options name."""
 
-    Options = Options
-    options: Options
+    Options = WidthSection
+    options: WidthSection
 
     def clean(self, text: pa.Array) -> pa.Array:
         import polars as pl

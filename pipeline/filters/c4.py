@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.filters.published import PublishedFilter
-from pipeline.filters.published_section import C4 as Options
+from pipeline.filters.published_section import C4Limits as Options
 from pipeline.kernels import published as counts
 from pipeline.kernels import raw_lines
 from pipeline.kernels.c4_lines import LineRules
@@ -26,9 +26,9 @@ def line_rules(reading: str, *, end_mark: bool) -> LineRules:
 
 
 class C4(PublishedFilter):
-    """See `published_section.C4`."""
+    """See `published_section.C4Limits`."""
 
-    wanted = counts.C4
+    measures = counts.C4
     options: Options
 
     def quotients(self) -> Mapping[str, tuple[int, int | None]]:

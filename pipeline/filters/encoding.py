@@ -30,7 +30,7 @@ NO_CHARACTER = r"[\u{E000}-\u{F8FF}\u{F0000}-\u{10FFFF}\p{Cn}\x00-\x08\x0B\x0E-\
 MISREAD = r"锟斤拷|[鐨銆锛涓鏄鍦鎴杩鍜涔鍙浠鐢鏈璇閫鎵绗鍥鈥]"
 
 
-class Options(Thresholds):
+class WrongCharacterLimits(Thresholds):
     """Limits of shares of code points, in every language."""
 
     MEASURES: ClassVar[bool] = True
@@ -38,10 +38,10 @@ class Options(Thresholds):
     max_misread_characters: Limits = {"words": 0.05, "characters": 0.05}
 
 
-class Encoding(Filter):
+class WrongCharacters(Filter):
     """See the docstring of this file."""
 
-    Options = Options
+    Options = WrongCharacterLimits
 
     def signal_names(self) -> Sequence[str]:
         return ["invisible_characters", "misread_characters"]

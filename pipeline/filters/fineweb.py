@@ -12,7 +12,7 @@ from pipeline.kernels import raw_lines
 class FineWeb(PublishedFilter):
     """See `published_section.FineWeb`. Line breaks are divided by tokens in the reading `datatrove`."""
 
-    wanted = counts.TOKENS
+    measures = counts.TOKENS
 
     def quotients(self) -> Mapping[str, tuple[int, int | None]]:
         return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.filters.published import PublishedFilter
-from pipeline.filters.published_section import GopherQuality as GopherQualityOptions
-from pipeline.filters.published_section import GopherRepetition as GopherRepetitionOptions
+from pipeline.filters.published_section import GopherQualityLimits as GopherQualityOptions
+from pipeline.filters.published_section import GopherRepetitionLimits as GopherRepetitionOptions
 from pipeline.kernels import published as counts
 from pipeline.kernels import raw_lines
 from pipeline.kernels.ngrams import DUPLICATE, TOP
@@ -51,11 +51,11 @@ class GopherQuality(_Gopher):
     """See `published_section.GopherQuality`."""
 
     own = QUALITY
-    wanted = counts.TOKENS
+    measures = counts.TOKENS
 
 
 class GopherRepetition(_Gopher):
     """See `published_section.GopherRepetition`."""
 
     own = REPETITION
-    wanted = counts.REPEATS
+    measures = counts.REPEATS

@@ -26,7 +26,7 @@ Counts = npt.NDArray[np.int64]
 class PublishedFilter(Filter):
     """A filter whose rules are published; `quotients` has its own signals: numerator and denominator (None for 1)."""
 
-    wanted: ClassVar[int] = 0  # what `pipeline.kernels.published` has to measure
+    measures: ClassVar[int] = 0  # what `pipeline.kernels.published` has to measure
 
     @abstractmethod
     def signal_of(self, option: str) -> str:
@@ -63,10 +63,10 @@ def measure_published(filters: Sequence[Filter], documents: pa.Table) -> dict[st
     from pipeline.kernels import published as kernels
 
     rules = next((rules for published in measuring if (rules := published.line_rules()) is not None), kernels.NO_RULES)
-    wanted = 0
+    measures = 0
     for published in measuring:
-        wanted |= published.wanted
-    counts = kernels.measure(documents["text"].combine_chunks(), wanted, rules)
+        measures |= published.measures
+    counts = kernels.measure(documents["text"].combine_chunks(), measures, rules)
     signals = {}
     for published in measuring:
         for name, (part, total) in published.quotients().items():

@@ -14,7 +14,7 @@ from pydantic import model_validator
 from pipeline.filters.limits import Limits, Thresholds
 
 
-class Published(Thresholds):
+class PublishedLimits(Thresholds):
     """`READINGS`: limits that a reading sets to other values than the defaults."""
 
     MEASURES: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class Published(Thresholds):
         return {**limits, **values}
 
 
-class GopherQuality(Published):
+class GopherQualityLimits(PublishedLimits):
     """The quality rules of Gopher (Rae et al. 2021, A.1.1), with their limits."""
 
     reading: Literal["paper", "datatrove"] = "paper"
@@ -46,7 +46,7 @@ class GopherQuality(Published):
     min_stop_words: Limits = {"en": 2}
 
 
-class GopherRepetition(Published):
+class GopherRepetitionLimits(PublishedLimits):
     """The repetition rules of Gopher (table A1), with their limits."""
 
     reading: Literal["paper", "datatrove"] = "paper"
@@ -65,7 +65,7 @@ class GopherRepetition(Published):
     max_duplicate_10gram_characters: Limits = {"en": 0.10}
 
 
-class FineWeb(Published):
+class FineWebLimits(PublishedLimits):
     """FineWeb's own rules (Penedo et al. 2024, 3.6). `paper` has 0.1 for the characters of repeated lines, the code and
     the dataset 0.01. Chinese: the values of fineweb-2 for Mandarin, whose words are units here."""
 
@@ -74,10 +74,10 @@ class FineWeb(Published):
     min_ended_lines: Limits = {"en": 0.12, "zh": 0.106}
     max_short_lines: Limits = {"en": 0.67, "zh": None}
     max_repeated_line_characters: Limits = {"en": 0.01, "zh": 0.1}
-    max_line_breaks: Limits = {"en": 0.3, "zh": 0.178}
+    max_line_breaks: Limits = {"en": 0.3, "zh": None}  # fineweb-2 has 0.178 of words, which are not characters
 
 
-class C4(Published):
+class C4Limits(PublishedLimits):
     """C4's rules for a page, after its rules for lines, which the cleaner `c4_lines` applies to the text.
 
     `paper` (Raffel et al. 2020): lines of 3 words, 5 sentences; Chinese lines end in Chinese marks, and a Chinese
@@ -95,7 +95,7 @@ class C4(Published):
     min_long_lines: Limits = {"words": None, "characters": None}
 
 
-class RefinedWeb(Thresholds):
+class RefinedWebLimits(Thresholds):
     """RefinedWeb's rule for a page (Penedo et al. 2023): the share of words in lines that its rules flag."""
 
     MEASURES: ClassVar[bool] = True

@@ -11,7 +11,7 @@ from pipeline.kernels import published as counts
 class RefinedWeb(PublishedFilter):
     """See `published_section.RefinedWeb`."""
 
-    wanted = counts.MENUS
+    measures = counts.MENUS
 
     def quotients(self) -> Mapping[str, tuple[int, int | None]]:
         return {"refinedweb_flagged_words": (counts.FLAGGED_WORDS, counts.LINE_WORDS)}

@@ -51,8 +51,8 @@ class Scratch(NamedTuple):
     line: Bytes
 
 
-def measure(text: pa.Array, wanted: int, rules: LineRules = NO_RULES) -> npt.NDArray[np.int64]:
-    """The counts of every document, [documents, WIDTH]; `wanted` is a sum of REPEATS, C4, TOKENS and MENUS."""
+def measure(text: pa.Array, measures: int, rules: LineRules = NO_RULES) -> npt.NDArray[np.int64]:
+    """The counts of every document, [documents, WIDTH]; `measures` is a sum of REPEATS, C4, TOKENS and MENUS."""
     data, offsets = column.buffers(text)
     out = np.zeros((len(offsets) - 1, WIDTH), np.int64)
     largest = int(np.diff(offsets).max(initial=0))
@@ -60,7 +60,7 @@ def measure(text: pa.Array, wanted: int, rules: LineRules = NO_RULES) -> npt.NDA
         tokens.scratch(2 * largest + 2), raw_lines.scratch(largest), token_repeats.scratch(largest),
         np.empty(largest + 1, np.uint8),
     )  # fmt: skip
-    measure_documents(data, offsets, unicode.tables().classes, token_tables(), wanted, rules, scratch, out)
+    measure_documents(data, offsets, unicode.tables().classes, token_tables(), measures, rules, scratch, out)
     return out
 
 
@@ -70,7 +70,7 @@ def measure_documents(
     offsets: CountArray,
     classes: Bytes,
     tables: TokenTables,
-    wanted: Integer,
+    measures: Integer,
     rules: LineRules,
     scratch: Scratch,
     out: CountArray,
@@ -86,9 +86,9 @@ def measure_documents(
             stop, following = next_break(data, at, end)
             count_line_shape(data, at, stop, counts)
             first = n
-            if wanted & (TOKENS | REPEATS) or (wanted & C4 and not rules.units):
+            if measures & (TOKENS | REPEATS) or (measures & C4 and not rules.units):
                 n = split_tokens(data, at, stop, tables, n, scratch.tokens)
-            if wanted & C4:
+            if measures & C4:
                 verdict, length = judge_line(data, at, stop, classes, rules, scratch.line)
                 counts[LOREM_LINES] += verdict == LOREM_IPSUM
                 counts[BRACKET_LINES] += verdict == BRACKET
@@ -99,14 +99,14 @@ def measure_documents(
                     if length < stop - at:  # citations or white space were removed
                         first, last = n, split_tokens(scratch.line, 0, length, tables, n, scratch.tokens)
                     counts[SENTENCES] += count_token_sentences(scratch.tokens, first, last)
-            if wanted & MENUS:
+            if measures & MENUS:
                 flagged, words = judge_menu_line(data, at, stop, classes)
                 counts[FLAGGED_WORDS] += words if flagged else 0
                 counts[LINE_WORDS] += words
             at = following
-        if wanted & (TOKENS | REPEATS):
+        if measures & (TOKENS | REPEATS):
             count_tokens(scratch.tokens, n, tables, counts)
-        if wanted & REPEATS:
+        if measures & REPEATS:
             measure_token_repeats(scratch.tokens, n, scratch.repeats, counts[REPEAT_COUNTS:])
 
 

@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "pipeline.kernels",
         "pipeline.cleaners.CLEANERS",
         "pipeline.pii.section",
+        "pipeline.readers.streams",
     ),
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     # of readers: decompression

@@ -18,6 +18,8 @@ _OPTIONS, _CODE = "pipeline.filters.section", "pipeline.filters"
 FILTERS: Registry[Filter] = Registry(
     "filter",
     (
+        Entry("blocked_urls", f"{_CODE}.blocklist_section:BlockedUrls", f"{_CODE}.blocked_urls:UrlBlocklist"),
+        Entry("blocked_words", f"{_CODE}.blocklist_section:BlockedWords", f"{_CODE}.blocked_words:WordBlocklist"),
         Entry("language", f"{_CODE}.language_section:LanguageOptions", f"{_CODE}.language:LanguageFilter"),
         Entry("length", f"{_OPTIONS}:Length", f"{_CODE}.length:Length"),
         Entry("encoding", f"{_CODE}.encoding:WrongCharacterLimits", f"{_CODE}.encoding:WrongCharacters"),

@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypedDict, cast
 
 import numpy as np
@@ -19,8 +20,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.core.config import Section
+from pipeline.core.draft import Draft
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonValue
+from pipeline.core.job import SourceFiles
 from pipeline.core.records import to_rows
 from pipeline.core.registry import Registry
 from pipeline.filters.limits import CHARACTERS, WORDS, limit_fields
@@ -65,6 +68,14 @@ class Filter(ABC):
 
     def __init__(self, name: str, options: Section) -> None:
         self.name, self.options = name, options
+
+    def build(self, sources: Sequence[SourceFiles], folder: Path) -> None:
+        """Write below `folder` what all workers share, from the files that the filters of the configuration name."""
+        return
+
+    def load(self, draft: Draft) -> None:
+        """Open what `build` wrote, before any document is measured."""
+        return
 
     def signals(self, documents: pa.Table) -> dict[str, Floats]:
         """The signals that this filter measures itself, by column name; the text is already cleaned."""

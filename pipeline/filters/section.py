@@ -14,9 +14,11 @@ from pydantic_core import PydanticCustomError
 from pipeline.cleaners import CLEANERS
 from pipeline.core.config import Component, Section, component
 from pipeline.core.files import JsonObject
+from pipeline.core.job import SourceFiles
 from pipeline.core.plugins import plugin_names
 from pipeline.filters import FILTERS
 from pipeline.filters.bounds import with_shipped
+from pipeline.filters.blocklist_section import identity, list_sources, nameless_problem, without_files
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
 from pipeline.filters.presets import expand
 from pipeline.pii.section import dropped_kinds, limits_problem
@@ -129,10 +131,11 @@ class Clean(Section):
     keep_rejected_text: int | None = Field(2000, ge=0)
 
     @model_validator(mode="after")
-    def _check_personal_data(self) -> Clean:
+    def _check_inputs_of_filters(self) -> Clean:
         limits = next((entry for entry in self.filters if entry.name == PII), None)
         cleaner = next((entry for entry in self.cleaners if entry.name == PII), None)
         problem = "" if limits is None else limits_problem(limits.options, None if cleaner is None else cleaner.options)
+        problem = problem or nameless_problem(self.filters)
         if problem:
             inner = [(("filters",), problem, "")]
             raise PydanticCustomError("component", "{message}", {"message": "wrong options", "inner": inner})
@@ -170,7 +173,10 @@ def signals_params(section: Clean, seed: int) -> JsonObject:
     """
     return {
         "cleaners": [{**_to_json(cleaner), **_revision(cleaner)} for cleaner in section.cleaners],
-        "filters": [_to_json(_without_limits(component)) for component in _measuring(section)],
+        "filters": [
+            {**_to_json(without_files(_without_limits(component))), **identity(component)}
+            for component in _measuring(section)
+        ],
         "sources": {},  # earlier versions stored the sources of plug-ins here; kept so that fingerprints do not change
         "unicode": version(),
         "language": section.language,
@@ -178,10 +184,15 @@ def signals_params(section: Clean, seed: int) -> JsonObject:
     }
 
 
+def signals_files(section: Clean) -> list[SourceFiles]:
+    """Where the files lie whose digests are in `signals_params`."""
+    return list_sources(section.filters)
+
+
 def rules_params(section: Clean, seed: int) -> JsonObject:
     """What the decisions depend on, beside the signals: filters and thresholds."""
     return {
-        "filters": [_to_json(component) for component in _with_dropped_kinds(section)],
+        "filters": [_to_json(without_files(component)) for component in _with_dropped_kinds(section)],
         "keep_rejected_text": section.keep_rejected_text,
         "sources": {},  # as above
     }

@@ -15,6 +15,7 @@ STAGES: tuple[StageSpec, ...] = (
         name="signals", version=5, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.signals:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:signals_params",
+        files="pipeline.filters.section:signals_files",
         plugins="pipeline.filters.section:measuring_plugins",
         report="pipeline.reports.signals:signals", explorer="pipeline.filters.explorer:SignalExplorer", by_part=True,
     ),

@@ -22,8 +22,9 @@ from pipeline.beam.task import Task
 from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.base import Cleaner, cleaner_of
 from pipeline.core.counts import ByLanguageCounter, StageCounts, summed
+from pipeline.core.draft import sharing
 from pipeline.core.errors import StageFailed
-from pipeline.core.files import JsonObject
+from pipeline.core.files import JsonObject, sha256_file
 from pipeline.core.inputs import InputFile
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS
@@ -63,6 +64,7 @@ def run(job: Job) -> StageOutput:
     files = job.inputs.listed("documents", "parts/")
     tasks = [Task(f"{n:06d}", file["bytes"], DocumentFile(file=file)) for n, file in enumerate(files)]
     has_plugin = any(":" in entry["name"] for entry in (*job.params["cleaners"], *job.params["filters"]))
+    _build_lists(job)
     results = run_tasks(job, STEP, tasks, measure_file, isolation="processes" if has_plugin else "threads")
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
     return StageOutput(number(job.draft, entries), _counts(results))
@@ -72,6 +74,8 @@ def measure_file(job: Job, task: Task[DocumentFile]) -> MeasuredFile:
     """One task: clean, measure and write each row group of a file before reading the next."""
     cleaners = cleaners_of(job.params)
     filters = measuring_filters_of(job.params)
+    for measuring in filters if job.sources else ():
+        measuring.load(job.draft)
     schema = signals_schema(filters, [cleaner for _, cleaner in cleaners])
     changed: Counter[str] = Counter()
     tags = TagCounts()
@@ -113,6 +117,20 @@ class TagCounts:
             self.languages[new or "unknown"] += n
             if old != new:
                 self.retagged[f"{old or 'unknown'} → {new or 'unknown'}"] += n
+
+
+def _build_lists(job: Job) -> None:
+    """Let filters build what all workers share of the files that they name; a file that changed is an error."""
+    if not job.sources:
+        return
+    digests = {(label, digest) for entry in job.params["filters"] for label, digest in entry.get("lists", ())}
+    for source in job.sources:
+        for file in source["files"]:
+            if (source["source"], sha256_file(file["path"])) not in digests:
+                raise StageFailed(f"signals: {file['path']} changed after the run was planned. Run again.")
+    with sharing(job.draft, job.folder, "lists"):
+        for measuring in measuring_filters_of(job.params):
+            measuring.build(job.sources, job.folder)
 
 
 def cleaners_of(params: JsonObject) -> list[tuple[str, Cleaner]]:

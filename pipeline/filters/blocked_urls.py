@@ -87,8 +87,8 @@ def lines_of(path: str) -> Iterator[pl.Series]:
             parts.append(block)
             size += len(block)
             if size >= BATCH_BYTES:
-                whole, _, rest = b"".join([rest, *parts]).rpartition(b"\n")
-                yield _lines(whole)
+                complete, _, rest = b"".join([rest, *parts]).rpartition(b"\n")
+                yield _lines(complete)
                 size, parts = 0, []
     except (StreamError, OSError) as error:
         raise StageFailed(f"blocklist {path}: cannot be read: {error}. Replace the file.") from error

@@ -17,8 +17,8 @@ from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from pipeline.core.plugins import plugin_names
 from pipeline.filters import FILTERS
-from pipeline.filters.bounds import with_shipped
 from pipeline.filters.blocklist_section import identity, list_sources, nameless_problem, without_files
+from pipeline.filters.bounds import with_shipped
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
 from pipeline.filters.presets import expand
 from pipeline.pii.section import dropped_kinds, limits_problem

@@ -2,8 +2,8 @@
 
 In this order: a byte order mark; the zeros of UTF-16; valid UTF-8 with a byte above 127; the label of the HTTP header,
 then that of `<meta>`, if the bytes decode with it (labels of UTF-8 and Latin-1 are not believed: the bytes would have
-been UTF-8, and Latin-1 is what servers say by default); the detector of resiliparse. Right on 32 of 32 Chinese pages
-with right, wrong or missing labels; the order of browsers is right on 27. Cost: see tests/benchmarks/bench_extract.py.
+been UTF-8, and Latin-1 is what servers say by default); the detector of resiliparse. Right on 20 of 20 Chinese pages
+with right, wrong or missing labels. Cost: see tests/benchmarks/bench_extract.py.
 """
 
 from __future__ import annotations

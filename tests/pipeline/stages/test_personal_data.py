@@ -14,7 +14,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.job import Job
 from pipeline.core.report import ReportedStep, ReportTable
 from pipeline.filters.section import Clean, rules_params, signals_params
-from pipeline.reports import documents as reports
+from pipeline.reports import signals as reports
 from pipeline.stages import clean, signals
 
 RECORDS = [
@@ -53,7 +53,7 @@ def test_personal_data_is_counted_by_kind_and_language(run: Callable[..., tuple[
     }
     assert table(measured, "signals")["pii"].to_pylist() == [2.0] * 60
     assert table(measured, "parts")["text"][1].as_py() == "Mail <EMAIL> or ring 415-555-0101."
-    (chapter,) = reports.signals([ReportedStep("", measured, (), measured.folder)]).chapters
+    chapter, _ = reports.signals([ReportedStep("", measured, (), measured.folder)]).chapters
     (block,) = chapter.blocks
     assert isinstance(block, ReportTable) and block.rows[0][1:] == ("60", "30", "30", "replaced")
 

@@ -43,7 +43,7 @@ def test_a_run_is_read_on_another_machine_while_it_goes_on_and_when_it_has_ended
     run, store = make_run(first), ObjectStore(url)
     second = on_machine("2", url, tmp_path, monkeypatch)
     with uploading(run.path, first):
-        while not store.exists(f"runs/{run.path.name}/events.jsonl"):
+        while not all(store.exists(f"runs/{run.path.name}/{name}") for name in ("events.jsonl", "config.yaml")):
             time.sleep(0.01)
         assert [other.state() for other in all_runs(second)] == ["running"]
         run.event("finished", seconds=3.0)

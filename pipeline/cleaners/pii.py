@@ -2,7 +2,7 @@
 
 A match becomes the placeholder of its kind (`<EMAIL>`), the same for every match, so nothing depends on the order of
 documents. How often each kind was found is a signal of the document; the rules of the filter `pii` read these, and the
-action `drop` is such a rule. About 30 MB of text a CPU-second (tests/benchmarks/bench_pii.py).
+action `drop` is such a rule. 37 to 68 MB of text a CPU-second (tests/benchmarks/bench_pii.py).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ Everything else stays. Idempotent.
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -59,6 +60,7 @@ def _replace_where(series: pl.Series, pattern: str, replacements: dict[str, str]
     return series.scatter(needed.arg_true(), replaced)
 
 
+@cache
 def _half_width() -> dict[str, str]:
     """Full-width letters and digits, and half-width kana: the longest first, since a mark of voice joins its kana."""
     kana = [chr(point) for point in range(0xFF61, 0xFFA0)]

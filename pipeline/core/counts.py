@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypedDict
+from typing import TypedDict
+
+import numpy as np
 
 ByLanguage = dict[str, dict[str, int]]
 
 
 NO_LANGUAGE = "unknown"
-
-
-class NumberColumn(Protocol):
-    """Numbers by document: an array of numpy."""
-
-    def tolist(self) -> list[float]: ...
 
 
 class ByLanguageCounter:
@@ -24,16 +20,15 @@ class ByLanguageCounter:
         self.prefix = prefix
         self.counts: dict[str, dict[str, int]] = {}
 
-    def add(self, languages: Sequence[str | None], signals: Mapping[str, NumberColumn]) -> None:
+    def add(self, languages: Sequence[str | None], signals: Mapping[str, np.ndarray]) -> None:
         """Add a batch: the language of each document, and each signal as an array."""
         for name, values in signals.items():
             if not name.startswith(self.prefix):
                 continue
             by_language = self.counts.setdefault(name.removeprefix(self.prefix), {})
-            for language, value in zip(languages, values.tolist(), strict=True):
-                if value:
-                    key = language or NO_LANGUAGE
-                    by_language[key] = by_language.get(key, 0) + int(value)
+            for row in np.flatnonzero(values).tolist():
+                key = languages[row] or NO_LANGUAGE
+                by_language[key] = by_language.get(key, 0) + int(values[row])
 
 
 def summed(counts: Iterable[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:

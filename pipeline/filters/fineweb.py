@@ -10,7 +10,7 @@ from pipeline.kernels import raw_lines
 
 
 class FineWeb(PublishedFilter):
-    """See `published_section.FineWeb`. Line breaks are divided by tokens in the reading `datatrove`."""
+    """See `published_section.FineWebLimits`. Line breaks are divided by tokens in the reading `datatrove`."""
 
     measures = counts.TOKENS
 

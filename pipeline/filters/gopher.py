@@ -48,14 +48,14 @@ class _Gopher(PublishedFilter):
 
 
 class GopherQuality(_Gopher):
-    """See `published_section.GopherQuality`."""
+    """See `published_section.GopherQualityLimits`."""
 
     own = QUALITY
     measures = counts.TOKENS
 
 
 class GopherRepetition(_Gopher):
-    """See `published_section.GopherRepetition`."""
+    """See `published_section.GopherRepetitionLimits`."""
 
     own = REPETITION
     measures = counts.REPEATS

@@ -9,7 +9,7 @@ from pipeline.kernels import published as counts
 
 
 class RefinedWeb(PublishedFilter):
-    """See `published_section.RefinedWeb`."""
+    """See `published_section.RefinedWebLimits`."""
 
     measures = counts.MENUS
 

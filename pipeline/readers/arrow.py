@@ -39,6 +39,10 @@ class Arrow(Reader):
         super().__init__(options, max_record_bytes=max_record_bytes)
         self.fields = RecordFields(options["fields"])
 
+    @property
+    def left_out(self) -> int:
+        return self.fields.left_out
+
     @classmethod
     def match(cls, source: Source) -> list[RawFile]:
         assert isinstance(source, FileSource)
@@ -86,7 +90,6 @@ class Arrow(Reader):
                     continue
                 if position + batch.num_rows - 1 > after:
                     yield from columns.records(batch, position, after)
-                    self.left_out = self.fields.left_out
                 position += batch.num_rows
 
 

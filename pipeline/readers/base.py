@@ -75,7 +75,11 @@ class Reader(ABC):
     def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
         self.options = options
         self.max_record_bytes = max_record_bytes
-        self.left_out = 0  # the number of fields that metadata cannot hold (lists, mappings)
+
+    @property
+    def left_out(self) -> int:
+        """The number of fields, of all records read so far, that metadata cannot hold (lists, mappings)."""
+        return 0
 
     @classmethod
     def match(cls, source: Source) -> list[RawFile]:

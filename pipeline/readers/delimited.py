@@ -49,6 +49,10 @@ class Csv(Reader):
         self.columns: list[str] | None = options.get("columns")
         self.encoding: str = options.get("encoding", "utf-8")
 
+    @property
+    def left_out(self) -> int:
+        return self.fields.left_out
+
     @classmethod
     def recognizes(cls, head: bytes, name: str) -> bool:
         return _is_table(head, ",", name.endswith(CSV_ENDINGS))
@@ -82,7 +86,6 @@ class Csv(Reader):
                 names = _unique(row.fields)
             elif row.position > after:
                 yield self._record(names, row)
-                self.left_out = self.fields.left_out
 
     def rows(self, file: RawFile, span: FileSpan | None = None) -> Iterator[Row | BadRecord]:
         """Every row of a file or a span, the header included."""

@@ -34,6 +34,10 @@ class JsonArray(Reader):
         super().__init__(options, max_record_bytes=max_record_bytes)
         self.objects = Jsonl(options, max_record_bytes=max_record_bytes)
 
+    @property
+    def left_out(self) -> int:
+        return self.objects.left_out
+
     @classmethod
     def recognizes(cls, head: bytes, name: str) -> bool:
         """An array whose first element is an object. `[` alone begins many other texts."""
@@ -55,7 +59,6 @@ class JsonArray(Reader):
                     yield element
             elif element[0] > after:
                 yield self.objects.record(*element)
-                self.left_out, self.objects.left_out = self.objects.left_out, 0
 
 
 def _elements(file: RawFile, limit: int) -> Iterator[Element | BadRecord]:

@@ -45,6 +45,10 @@ class Jsonl(Reader):
         super().__init__(options, max_record_bytes=max_record_bytes)
         self.fields = RecordFields(options["fields"])
 
+    @property
+    def left_out(self) -> int:
+        return self.fields.left_out
+
     @classmethod
     def text_problem(cls, source: Source, files: Sequence[RawFile]) -> str | None:
         """Check that at least one of the first records of the first, middle and last file has the text field."""
@@ -92,8 +96,6 @@ class Jsonl(Reader):
         except _InexactNumber:
             self.fields.left_out = left_out  # undo what the first attempt counted; the second one counts it again
             return self._document(position, line, self._parse_exactly(line))
-        finally:
-            self.left_out = self.fields.left_out
 
     def _document(self, position: int, line: bytes, value: object) -> Record | BadRecord:
         """Convert a parsed line.

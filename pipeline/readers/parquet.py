@@ -40,6 +40,10 @@ class Parquet(Reader):
         super().__init__(options, max_record_bytes=max_record_bytes)
         self.fields = RecordFields(options["fields"])
 
+    @property
+    def left_out(self) -> int:
+        return self.fields.left_out
+
     @classmethod
     def text_problem(cls, source: Source, files: Sequence[RawFile]) -> str | None:
         if not isinstance(source, ParquetFiles):
@@ -104,7 +108,6 @@ class Parquet(Reader):
         try:
             for batch in parquet.iter_batches(rows, row_groups=[group], use_threads=False):
                 yield from columns.records(batch, position, after)
-                self.left_out = self.fields.left_out
                 position += batch.num_rows
             reason = f"row group {group} has {position - first:,} rows, not {metadata.num_rows:,}"
         except Damage as error:

@@ -131,7 +131,8 @@ class _Chunk:
         self.skipped: dict[str, Counter[str]] = {}
 
     def fill(self, records: Iterator[IndexedRecord], reader: Reader) -> ChunkResult:
-        """Take records until the chunk is full or none is left. Resets the reader's count of fields left out."""
+        """Take records until the chunk is full or none is left."""
+        left_out_before = reader.left_out
         next_position: list[int] | None = None
         with self.documents, self.quarantine:
             for index, record in records:
@@ -143,12 +144,10 @@ class _Chunk:
                         break
             self._write_batch()
         entries = [writer.entry for writer in (self.documents, self.quarantine) if writer.entry]
-        left_out = reader.left_out
-        reader.left_out = 0
         result: ChunkResult = {
             "files": [entry.to_dict() for entry in entries], "next": next_position, "records": self.records,
             "reasons": dict(self.reasons), "languages": dict(self.languages), "text_bytes": self.text_bytes,
-            "examples": self.examples, "left_out": left_out,
+            "examples": self.examples, "left_out": reader.left_out - left_out_before,
         }  # fmt: skip
         if self.skipped:
             result["skipped"] = {name: dict(reasons) for name, reasons in self.skipped.items()}

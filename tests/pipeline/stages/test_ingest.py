@@ -328,3 +328,14 @@ def test_a_divided_file_has_the_same_bytes_with_any_number_of_workers_and_after_
             ingest.run(job)
     assert digests(ingest.run(job)) == expected
     assert digests(ingest.run(planned(sources, "two", workers=2, max_bad_fraction=0.2))) == expected
+
+
+def test_fields_left_out_are_counted_once_over_several_chunks(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 9000)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 3000)
+    rows = [orjson.dumps({"text": f"{number} " * 100, "tags": ["a", "b"]}) for number in range(200)]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(rows) + b"\n")
+    output = ingest.run(planned([{"reader": "jsonl", "paths": str(tmp_path / "a.jsonl")}]))
+    assert output.counts["fields_left_out"] == 200

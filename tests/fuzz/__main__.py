@@ -32,33 +32,40 @@ def fuzz(name: str, seed: int, first: int, end: int) -> Iterator[dict[str, Any]]
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "tests.fuzz.read_damaged", name, str(seed), str(first), str(end), folder]
             child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            begun = None
-            for line in _lines(child):
-                if "begin" in line:
-                    begun = line["begin"]
-                else:
-                    begun = None
-                    first = line["number"] + 1
-                    yield line
-            hung = child.poll() is None
-            child.kill()
-            error = child.communicate()[1].decode(errors="replace").strip()[-300:]
+            begun, hung = None, False
+            try:
+                for line in _lines(child):
+                    if "begin" in line:
+                        begun = line["begin"]
+                    else:
+                        begun = None
+                        first = line["number"] + 1
+                        yield line
+                # a process that crashes closes its output well before its exit code can be read
+                error = child.communicate(timeout=LIMIT_S)[1]
+            except (TimeoutError, subprocess.TimeoutExpired):
+                hung = True
+                child.kill()
+                error = child.communicate()[1]
+            message = error.decode(errors="replace").strip()[-300:]
             if begun is None and first < end:
-                raise SystemExit(f"{name}: {error or 'the process ended without a word'}")
+                raise SystemExit(f"{name}: {message or 'the process ended without a word'}")
             if begun is not None:
-                problem = f"hung for {LIMIT_S:g} s" if hung else f"crashed with code {child.returncode}: {error}"
+                problem = f"hung for {LIMIT_S:g} s" if hung else f"crashed with code {child.returncode}: {message}"
                 yield {"number": begun, "problem": problem, "seconds": LIMIT_S if hung else 0.0, "grown": 0}
                 first = begun + 1
 
 
 def _lines(child: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a process, until it ends or writes nothing for LIMIT_S."""
+    """The JSON lines of a process, until it closes its output. TimeoutError: it has written nothing for LIMIT_S."""
     assert child.stdout is not None
     waiting = selectors.DefaultSelector()
     waiting.register(child.stdout, selectors.EVENT_READ)
     data = b""
     limit = START_S
-    while waiting.select(limit):
+    while True:
+        if not waiting.select(limit):
+            raise TimeoutError
         limit = LIMIT_S
         block = child.stdout.read1(1 << 16)  # type: ignore[attr-defined]
         if not block:

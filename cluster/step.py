@@ -122,7 +122,7 @@ def perform(supervisor: Supervisor, step: PlannedStep) -> None:
 def _start(supervisor: Supervisor, step: PlannedStep, job_path: Path) -> StageProcess:
     """A data stage on this machine is a fork of a process that has imported Beam; others load their own libraries."""
     embedded = supervisor.loaded.config.cluster.beam.runner == "embedded"
-    if embedded and step.spec.run.startswith("pipeline."):
+    if embedded and step.spec.is_data_stage:
         return supervisor.server.start(job_path, supervisor.run.log)
     return StageProcess(job_path, supervisor.run.log)
 
@@ -168,7 +168,7 @@ def _job(supervisor: Supervisor, step: PlannedStep, attempt: int, folder: Path) 
 
 def _head(supervisor: Supervisor, step: PlannedStep) -> str | None:
     """The address of the Ray that the steps of this run share; it starts when the first step that uses it runs."""
-    uses_ray = step.spec.run.startswith("pipeline.") or supervisor.loaded.config.cluster.launcher == "ray"
+    uses_ray = step.spec.is_data_stage or supervisor.loaded.config.cluster.launcher == "ray"
     return supervisor.ray.address() if supervisor.ray and uses_ray else supervisor.options.head
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -77,6 +78,16 @@ def sha256_file(path: str | Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of(file: RawFile) -> str:
+    """sha256 of a file's bytes, hex; read once for each version of it, where it has one."""
+    return _sha256_of_version(file) if file.version else sha256_file(file.path)
+
+
+@lru_cache(1024)
+def _sha256_of_version(file: RawFile) -> str:
+    return sha256_file(file.path)
 
 
 def sha256_bytes(data: bytes) -> str:

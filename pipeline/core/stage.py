@@ -69,6 +69,11 @@ class StageSpec:
     by_part: bool = False
     input_params: tuple[str, ...] = ()
 
+    @property
+    def is_data_stage(self) -> bool:
+        """Whether it works on text, with the libraries of the data plane."""
+        return self.run.startswith("pipeline.")
+
     def needs_of(self, section: BaseModel) -> tuple[ArtifactKind, ...]:
         """Every kind that the stage needs with these options."""
         return self.needs if self.more_needs is None else (*self.needs, *load(self.more_needs)(section))

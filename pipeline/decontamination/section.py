@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.core import listing
 from pipeline.core.config import Section, UserPath
 from pipeline.core.errors import UserError
-from pipeline.core.files import JsonObject, RawFile, sha256_file
+from pipeline.core.files import JsonObject, RawFile, sha256_of
 from pipeline.core.job import SourceFiles
 from pipeline.core.yaml_tree import PathOf
 from pipeline.text.unicode import version
@@ -93,17 +92,12 @@ def _stem(name: str) -> str:
     return name.rpartition("/")[2].partition(".")[0]
 
 
-@lru_cache(1024)
-def _digest(path: str, file_version: str) -> str:
-    return sha256_file(path)
-
-
 def decontaminate_params(section: Decontaminate, seed: int) -> JsonObject:
     """What enters the fingerprint: the content of the evaluation files, not where they are."""
     params = section.model_dump(mode="json")
     tasks = [
         {"task": task, "fields": entry.fields, "id": entry.id, "format": _suffix(file.name),
-         "sha256": _digest(file.path, file.version)}
+         "sha256": sha256_of(file)}
         for entry in section.files
         for task, file in _matches(entry)
     ]  # fmt: skip
@@ -116,7 +110,7 @@ def decontaminate_files(section: Decontaminate) -> list[SourceFiles]:
         {
             "source": task,
             "reader": "evaluation",
-            "files": [{"path": file.path, "name": file.name, "sha256": _digest(file.path, file.version)}],
+            "files": [{"path": file.path, "name": file.name, "sha256": sha256_of(file)}],
         }
         for entry in section.files
         for task, file in _matches(entry)

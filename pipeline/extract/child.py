@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from pipeline.extract import EXTRACTORS
 
-LENGTH_BYTES = 4
+LENGTH_BYTES = 4  # of a message, before it
 DETAIL_CHARACTERS = 200
 
 

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.registry import plugin_folders
+from pipeline.extract.child import LENGTH_BYTES
 
 ENTRY = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from pipeline.extract.child import main; main()"
-LENGTH_BYTES = 4
 DONE, FAILED = b"+", b"-"
 MEMORY_BYTES = 2 << 30
 POLL_SECONDS = 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import ClassVar
 
 from pydantic import field_validator
@@ -11,7 +10,7 @@ from pydantic import field_validator
 from pipeline.core import listing
 from pipeline.core.config import Component, UserPath
 from pipeline.core.errors import UserError
-from pipeline.core.files import JsonObject, sha256_file
+from pipeline.core.files import JsonObject, sha256_of
 from pipeline.core.job import SourceFiles
 from pipeline.filters.limits import Limits, Thresholds
 from pipeline.text.language import canonical
@@ -74,12 +73,7 @@ def files_of(component: Component) -> Iterator[tuple[str, str, str, str]]:
     for language, paths in sorted(by_language.items()):
         for file in listing.match(paths) if paths else ():
             label = f"{component.name}:{language}" if language else component.name
-            yield label, file.path, file.name, _digest(file.path, file.version)
-
-
-@lru_cache(1024)
-def _digest(path: str, file_version: str) -> str:
-    return sha256_file(path)
+            yield label, file.path, file.name, sha256_of(file)
 
 
 def identity(component: Component) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -107,3 +108,15 @@ def test_a_kill_is_told_and_the_same_command_goes_on(victim: int, folder: Folder
     printed, _ = (again := folder.start()).communicate(timeout=60)
     assert again.returncode == 0, printed
     assert not folder.processes()
+
+
+def test_what_a_stage_raises_before_it_can_report_is_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    server = subprocess.Popen(
+        [sys.executable, "-P", "-m", "cluster.stage_server", str(os.getpid())], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    printed, _ = server.communicate(json.dumps({"job": str(tmp_path / "missing.json"), "log": str(log)}) + "\n")
+    started, ended = map(json.loads, printed.splitlines())
+    assert started["pid"] and os.waitstatus_to_exitcode(ended["ended"]) == 1
+    assert "Traceback" in log.read_text() and "FileNotFoundError" in log.read_text()

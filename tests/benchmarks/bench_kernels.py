@@ -82,8 +82,10 @@ def figures(text: pa.Array, language: str | None, rounds: int) -> dict[str, floa
     given = (data, offsets, unicode.tables(), scratch, passes.DocumentCounts.of(len(text)))
     needs = np.empty(len(text), np.uint8)
     tags = [language] * len(text)
-    rules = [rule for name in FILTERS.names() for rule in build_filter(FILTERS, name, {}).rules()]
     signals = column.measure(text, tags)
+    filters = [build_filter(FILTERS, name, {}) for name in FILTERS.names()]
+    # other filters measure signals of their own
+    rules = [rule for each in filters for rule in each.rules() if rule.signal in signals]
     timed: dict[str, Callable[[], object]] = {
         "look whether cleaning is needed": lambda: edit.scan(data, offsets, edit.edit_tables().actions, needs),
         "clean (unicode), raw text": lambda: Unicode(Options()).clean(text),

@@ -1,7 +1,7 @@
 """Names of the entries of a section: `pretrain: [{name: small, …}, {name: wide, …}]`, `evaluate: {of: [small, wide]}`.
 
 `name` and `of` are removed from the tree before the sections are validated, so they are no part of any section and
-cannot enter a fingerprint.
+cannot enter a fingerprint. A section that has a field `name` itself, because it decides what the stage makes, keeps it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cluster.sections import EntryNames
 from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
 from pipeline.core.yaml_tree import PathOf, YamlTree
 
@@ -22,16 +23,17 @@ def pop_names(tree: YamlTree, specs: Sequence[StageSpec]) -> EntryNames:
     """Remove and return `name` and `of` of every entry; problems with them are added to the tree."""
     names: EntryNames = {}
     data = tree.data if isinstance(tree.data, dict) else {}
-    for key in dict.fromkeys(spec.section for spec in specs if spec.named):
+    for key, section in {spec.section: spec.section_type for spec in specs if spec.named}.items():
         value = data.get(key)
+        keeps_name = value is not None and "name" in load(section).model_fields
         if isinstance(value, dict):
-            names[key,] = _pop(tree, value, (key,))
+            names[key,] = _pop(tree, value, (key,), keeps_name=keeps_name)
         elif isinstance(value, list):
-            _pop_list(tree, value, key, names)
+            _pop_list(tree, value, key, names, keeps_name=keeps_name)
     return names
 
 
-def _pop_list(tree: YamlTree, entries: list[JsonValue], key: str, names: EntryNames) -> None:
+def _pop_list(tree: YamlTree, entries: list[JsonValue], key: str, names: EntryNames, *, keeps_name: bool) -> None:
     if not entries:
         tree.problem((key,), "is an empty list.", "Write at least one entry, or leave the section out.")
     used: set[str] = set()
@@ -39,7 +41,7 @@ def _pop_list(tree: YamlTree, entries: list[JsonValue], key: str, names: EntryNa
         if not isinstance(entry, dict):
             continue  # reported by the validation of the section
         path = (key, at)
-        name, of = _pop(tree, entry, path)
+        name, of = _pop(tree, entry, path, keeps_name=keeps_name)
         if not name:
             tree.problem(path, "has no name.", "Every entry of a list needs one, such as `name: small`.")
         elif name in used:
@@ -48,8 +50,9 @@ def _pop_list(tree: YamlTree, entries: list[JsonValue], key: str, names: EntryNa
         names[path] = (name, of)
 
 
-def _pop(tree: YamlTree, entry: JsonObject, path: PathOf) -> tuple[str, tuple[str, ...]]:
-    name, of = entry.pop("name", None), entry.pop("of", None)
+def _pop(tree: YamlTree, entry: JsonObject, path: PathOf, *, keeps_name: bool) -> tuple[str, tuple[str, ...]]:
+    name = entry.get("name") if keeps_name else entry.pop("name", None)
+    of = entry.pop("of", None)
     if name is not None and not (isinstance(name, str) and NAME.fullmatch(name)):
         tree.problem((*path, "name"), f"{name!r} is not a valid name for an entry.", ALLOWED)
         name = None

@@ -20,13 +20,18 @@ from pipeline.core.yaml_tree import PathOf, YamlTree
 class FlowStep:
     """A stage that runs once. `id` names it to users: `pretrain`, `pretrain.small`, `evaluate.small`.
 
-    `reads`: kind → the id of the step that makes it.
+    `reads`: kind → the id of the step that makes it, or of several where the section names them (`NamedInput`).
     """
 
     id: str
     spec: StageSpec
     entry: SectionEntry
-    reads: Mapping[ArtifactKind, str] = field(default_factory=dict)
+    reads: Mapping[ArtifactKind, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The ids of all steps that it reads."""
+        return tuple(source for sources in self.reads.values() for source in sources)
 
     @property
     def name(self) -> str:
@@ -47,7 +52,7 @@ class Flow:
         by_id: dict[str, ConfiguredStage] = {}
         configured = []
         for step in self.steps:
-            reads = {kind: by_id[source] for kind, source in step.reads.items()}
+            reads = {kind: by_id[sources[-1]] for kind, sources in step.reads.items()}
             entry, workers = step.entry, self.config.cluster.most_workers
             configured.append(ConfiguredStage(step.spec.name, entry.path, entry.options, workers, reads))
             by_id[step.id] = configured[-1]
@@ -69,7 +74,8 @@ def flow_of(
             for target in entry.of or (None,):
                 source = None if target is None else _resolve_of(target, spec, entry, before, tree, wrong)
                 reads = _reads(spec.needs_of(entry.options), source, before)
-                steps.append(FlowStep(_id(spec, entry, target), spec, entry, reads))
+                named = _named_reads(spec, entry, before, tree, wrong)
+                steps.append(FlowStep(_id(spec, entry, target), spec, entry, {**reads, **named}))
     return Flow(config, tuple(specs), tuple(steps))
 
 
@@ -113,15 +119,30 @@ def _allowed_names(spec: StageSpec, entry: SectionEntry, before: Iterable[FlowSt
 
 def _reads(
     kinds: Iterable[ArtifactKind], source: FlowStep | None, before: Sequence[FlowStep]
-) -> dict[ArtifactKind, str]:
+) -> dict[ArtifactKind, tuple[str, ...]]:
     by_id = {step.id: step for step in before}
-    reads: dict[ArtifactKind, str] = {}
+    reads: dict[ArtifactKind, tuple[str, ...]] = {}
     for kind in kinds:
         producer = _upstream(kind, source, by_id) or next(
             (step for step in reversed(before) if step.spec.makes == kind), None
         )
         if producer is not None:
-            reads[kind] = producer.id
+            reads[kind] = (producer.id,)
+    return reads
+
+
+def _named_reads(
+    spec: StageSpec, entry: SectionEntry, before: Sequence[FlowStep], tree: YamlTree, wrong: Collection[str]
+) -> dict[ArtifactKind, tuple[str, ...]]:
+    """The steps of the entries that the options name, by kind; a name that no earlier entry has is a problem."""
+    reads: dict[ArtifactKind, tuple[str, ...]] = {}
+    for kind, name, option in spec.named_inputs_of(entry.options):
+        entries = {step.entry.name: step for step in before if step.spec.makes == kind and step.entry.name}
+        if name in entries:
+            reads[kind] = tuple(dict.fromkeys([*reads.get(kind, ()), entries[name].id]))
+        elif name not in wrong:
+            hint = did_you_mean(name, entries) or f"No earlier section makes {kind}."
+            tree.problem((*entry.path, *option), f"no earlier section has an entry named {name!r}.", hint)
     return reads
 
 
@@ -133,6 +154,6 @@ def _upstream(kind: ArtifactKind, step: FlowStep | None, by_id: Mapping[str, Flo
         current = waiting.pop(0)
         if current.spec.makes == kind:
             return current
-        waiting += [by_id[source] for source in current.reads.values() if source not in visited]
-        visited |= set(current.reads.values())
+        waiting += [by_id[source] for source in current.sources if source not in visited]
+        visited |= set(current.sources)
     return None

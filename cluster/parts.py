@@ -32,6 +32,11 @@ def parts_of(files: FileHashes, recorded: Sequence[FileHashes]) -> list[list[str
     return [*parts, list(left)] if left or not parts else parts
 
 
+def of_part(steps: Sequence[Sequence[str]], number: int, parts: int) -> tuple[str, ...]:
+    """What a part reads of several steps: the same part of a step that has as many, else all parts of that step."""
+    return tuple(step for ids in steps for step in (ids[number : number + 1] if len(ids) == parts else ids))
+
+
 def part_id(step: str, number: int) -> str:
     """The id of a step for one part; the first part has the id of the step itself."""
     return f"{step}.{part_name(number)}" if number else step

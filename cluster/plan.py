@@ -17,7 +17,7 @@ from cluster.config import LoadedConfig
 from cluster.flow import FlowStep
 from cluster.ledger import Ledger
 from cluster.numerics import other_class
-from cluster.parts import part_id, part_name, parts_of
+from cluster.parts import of_part, part_id, part_name, parts_of
 from cluster.reasons import RAW, reason
 from cluster.reuse import same_bytes
 from cluster.run_records import PlanEntry
@@ -140,9 +140,13 @@ class Planner:
                 yield _StepDraft(part_id(step.id, number), name, spec, params, {}, sources, externals, resolved)
             return
         params, files = self.loaded.params_of(spec, options), _files(spec, options)
-        parts = max((len(before[source]) for source in step.reads.values()), default=1) if spec.by_part else 1
+        parts = max((len(before[source]) for source in step.sources), default=1) if spec.by_part else 1
+        ids = {source: [draft.id for draft in before[source]] for source in step.sources}
         for number in range(parts):
-            reads = {kind: _of_part(before[source], number, parts) for kind, source in step.reads.items()}
+            reads = {
+                kind: of_part([ids[source] for source in sources], number, parts)
+                for kind, sources in step.reads.items()
+            }
             name = ".".join(filter(None, (step.name, part_name(number))))
             resolved = options.model_dump(mode="json")
             yield _StepDraft(part_id(step.id, number), name, spec, params, reads, files, externals, resolved)
@@ -252,11 +256,6 @@ def select(steps: Sequence[PlannedStep], start: str | None, end: str | None) -> 
 def _places(steps: Sequence[PlannedStep], name: str) -> list[int]:
     exactly = [at for at, step in enumerate(steps) if step.id == name]
     return exactly or [at for at, step in enumerate(steps) if step.stage == name]
-
-
-def _of_part(drafts: Sequence[_StepDraft], number: int, parts: int) -> tuple[str, ...]:
-    """The inputs of a part: the same part of the earlier stage if it has as many parts, else all of its parts."""
-    return (drafts[number].id,) if len(drafts) == parts else tuple(draft.id for draft in drafts)
 
 
 def _input(step: PlannedStep) -> StepInput:

@@ -150,8 +150,10 @@ def model_of(specs: tuple[StageSpec, ...], listed: frozenset[str] = frozenset())
 
 
 def stage_table() -> tuple[StageSpec, ...]:
-    """All stages, in the order of the flow."""
+    """All stages, in the order of the flow: data, then models, but for those that say behind which stage they stand."""
     from pipeline.stages import STAGES as data
     from training.stages import STAGES as models
 
-    return (*data, *models)
+    between = {spec.name: [other for other in models if other.after == spec.name] for spec in data}
+    last = [spec for spec in models if not spec.after]
+    return (*(each for spec in data for each in (spec, *between[spec.name])), *last)

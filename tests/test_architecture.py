@@ -39,6 +39,15 @@ MAY_IMPORT = {
     # the report shows the distributions that `bloomery signals` prints
     "pipeline/reports": ("pipeline.core", "pipeline.filters.distributions"),
     "pipeline/stages": ("pipeline",),
+    # of readers: a user names texts for a model as sources are named in `ingest`
+    "training/annotation": (
+        "training",
+        "pipeline.core",
+        "pipeline.tokenizers",
+        "pipeline.text",
+        "pipeline.kernels",
+        "pipeline.readers",
+    ),
     "training": ("pipeline.core", "pipeline.tokenizers", "pipeline.text", "pipeline.kernels"),
     # of Beam: whether a runner knows its options, and a toy job for `doctor`
     "cluster": (
@@ -80,8 +89,9 @@ TABLES = (
     "cluster/launchers/__init__.py", "pipeline/beam/executor.py", "pipeline/cleaners/__init__.py",
     "pipeline/dedupe/__init__.py", "pipeline/extract/__init__.py", "pipeline/filters/__init__.py",
     "pipeline/readers/__init__.py",
-    "pipeline/stages/__init__.py", "pipeline/tokenizers/__init__.py", "training/augment/__init__.py",
-    "training/engines/__init__.py", "training/evaluation/__init__.py", "training/export/__init__.py",
+    "pipeline/stages/__init__.py", "pipeline/tokenizers/__init__.py", "training/annotation/__init__.py",
+    "training/augment/__init__.py", "training/engines/__init__.py", "training/evaluation/__init__.py",
+    "training/export/__init__.py",
     "training/export/translation.py", "training/families.py", "training/models/__init__.py",
     "training/objectives/__init__.py", "training/stages/__init__.py", "training/vectors/base.py",
 )  # fmt: skip

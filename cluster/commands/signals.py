@@ -58,7 +58,7 @@ def signals(
 
 
 def _measured(run: Run, store: Store) -> tuple[StageSpec, list[Artifact]]:
-    """The stage that measures, and what its steps published."""
+    """The stage that measures, what its steps published, and the published scores of the same documents."""
     specs = {spec.name: spec for spec in stage_table() if spec.explorer is not None}
     published = artifacts_of(run, store)
     steps = [step for step in run.plan() if step.stage in specs]
@@ -68,7 +68,8 @@ def _measured(run: Run, store: Store) -> tuple[StageSpec, list[Artifact]]:
             f"{run.path.name} has not measured all its signals yet. Run the stage with: "
             f"{program()} run {run.path}/config.yaml --to {next(iter(specs), 'signals')}"
         )
-    return specs[steps[0].stage], artifacts
+    scores = [published[step.id] for step in run.plan() if step.makes == "annotations" and step.id in published]
+    return specs[steps[0].stage], [*artifacts, *scores]
 
 
 def _section(run: Run, spec: StageSpec) -> Any:

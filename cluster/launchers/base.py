@@ -62,6 +62,14 @@ class Launcher(ABC):
         Raises: as `gang`.
         """
 
+    def pool(self, target: str, shared: JsonObject, specs: Sequence[JsonObject], *, job: Job) -> list[JsonValue]:
+        """Run `target({**shared, **spec})` for every spec, in processes that keep what they loaded between specs.
+
+        As `tasks`, `cluster.workers` processes at a time; on Ray a pool of actors with GPUs, which Ray Data feeds.
+        Raises: as `gang`.
+        """
+        return self.tasks(target, [{**shared, **spec} for spec in specs], job=job)
+
     def order(self, target: str, job: Job, *, gang: bool) -> LaunchOrder:
         """The order for the processes of a gang or of tasks; a host sets its own folder and log."""
         return {

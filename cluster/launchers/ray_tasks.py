@@ -43,7 +43,7 @@ def run_tasks(
     """
     import ray
 
-    task = ray.remote(num_cpus=needs["CPU"], num_gpus=needs["GPU"], max_retries=0)(_task)
+    task = ray.remote(num_cpus=needs["CPU"], num_gpus=needs["GPU"], max_retries=0)(run_task)
     open_tasks = {task.remote(order, spec, index): index for index, spec in enumerate(specs)}
     results: dict[int, JsonValue] = {}
     attempts = [1] * len(specs)
@@ -72,12 +72,12 @@ def run_tasks(
             continue
         except ray.exceptions.RayError as error:
             raise StageFailed(f"{job.stage}: {last_line(error)} (more in {job.log.name})") from error
-        _take_over(outcome, job)
+        take_over(outcome, job)
         results[index] = outcome["value"]
     return [results[index] for index in range(len(specs))]
 
 
-def _take_over(outcome: TaskOutcome, job: Job) -> None:
+def take_over(outcome: TaskOutcome, job: Job) -> None:
     """Add what a task printed to the log, and pass on its messages.
 
     Raises: its error.
@@ -92,7 +92,7 @@ def _take_over(outcome: TaskOutcome, job: Job) -> None:
         raise error
 
 
-def _task(order: LaunchOrder, spec: JsonObject, index: int) -> TaskOutcome:
+def run_task(order: LaunchOrder, spec: JsonObject, index: int) -> TaskOutcome:
     """The function of a Ray task."""
     with tempfile.TemporaryDirectory(prefix="bloomery-task-") as folder:
         own: LaunchOrder = {**order, "folder": folder}

@@ -87,6 +87,8 @@ class StageCounts(RowCounts, total=False):
     # decontaminate, by evaluation task: items and what was found of them; contaminated documents by language
     contamination: dict[str, dict[str, int]]
     contaminated_languages: dict[str, dict[str, int]]
+    # annotate: documents without a score, by language
+    unscored: dict[str, int]
     # dedupe
     bytes_in: int
     bytes_out: int

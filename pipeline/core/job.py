@@ -42,6 +42,12 @@ class ProcessLauncher(Protocol):
     def tasks(self, target: str, specs: list[JsonObject], *, job: Job) -> list[JsonValue]:
         """Run `target(spec)` for every spec; results in the order of the specs."""
 
+    def pool(self, target: str, shared: JsonObject, specs: list[JsonObject], *, job: Job) -> list[JsonValue]:
+        """Run `target({**shared, **spec})` for every spec, in processes that keep what they loaded; results in order.
+
+        On Ray a pool of actors that Ray Data feeds. What is in `shared` is sent to each process once.
+        """
+
 
 class SourceFile(TypedDict):
     """A file outside the store that a stage reads: where it lies, and what the plan found there."""

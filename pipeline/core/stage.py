@@ -7,7 +7,7 @@ A spec holds import strings only, so planning loads neither Beam nor torch. The 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject
@@ -18,7 +18,17 @@ from pipeline.core.registry import load
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-ArtifactKind = Literal["documents", "tokenizer", "tokens", "counts", "model", "scores", "files"]
+    from pipeline.core.yaml_tree import PathOf
+
+ArtifactKind = Literal["documents", "annotations", "tokenizer", "tokens", "counts", "model", "scores", "files"]
+
+
+class NamedInput(NamedTuple):
+    """An entry of an earlier section, by its name, whose artifact of this kind is read; `option` is what names it."""
+
+    kind: ArtifactKind
+    name: str
+    option: PathOf
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,8 @@ class StageSpec:
     `params` names a function (section, seed) -> dict, what enters the fingerprint; None means the section as it is.
     `more_needs` names a function (section) -> further kinds that these options need; `externals` one (section) ->
     {what for: folder} of artifacts of other runs, which are inputs under that name, identified by their digest; `files`
-    one (section) -> sources of the job: where the files lie whose content is in `params`. `plugins` names a function
+    one (section) -> sources of the job: where the files lie whose content is in `params`; `named_inputs` one (section)
+    -> the entries of earlier sections that its options name (NamedInput). `plugins` names a function
     (section) -> names of the plug-ins that decide what the stage makes; None means all that the section names.
     Hooks, so that no code of `cluster/` knows a stage by its name; each has its protocol in pipeline/core: `checks` of
     its section against those it reads (checks.py); `raw`, the files that it reads from outside the store (raw.py);
@@ -38,6 +49,7 @@ class StageSpec:
     `explorer`, what `signals` asks (exploring.py); `summary`, a function (manifest) -> str; `label`, what its artifact
     is called when a run ends.
     `named`: its section may be a list of named entries. `by_part`: each part of its input is a step of its own.
+    `after`: the stage of another table behind which it stands in the flow.
     `input_params`: parameters of its inputs that it reads beside their files, as "kind.name" or "kind.*".
     A changed `version` makes every earlier artifact of the stage stale: raise it when the same params give other bytes.
     """
@@ -53,6 +65,7 @@ class StageSpec:
     params: str | None = None
     more_needs: str | None = None
     externals: str | None = None
+    named_inputs: str | None = None
     files: str | None = None
     plugins: str | None = None
     checks: tuple[str, ...] = ()
@@ -68,6 +81,7 @@ class StageSpec:
     named: bool = False
     by_part: bool = False
     input_params: tuple[str, ...] = ()
+    after: str = ""
 
     @property
     def is_data_stage(self) -> bool:
@@ -77,6 +91,11 @@ class StageSpec:
     def needs_of(self, section: BaseModel) -> tuple[ArtifactKind, ...]:
         """Every kind that the stage needs with these options."""
         return self.needs if self.more_needs is None else (*self.needs, *load(self.more_needs)(section))
+
+    def named_inputs_of(self, section: BaseModel) -> list[NamedInput]:
+        """The entries of earlier sections that these options name."""
+        inputs: list[NamedInput] = [] if self.named_inputs is None else load(self.named_inputs)(section)
+        return inputs
 
     def externals_of(self, section: BaseModel) -> dict[str, Artifact]:
         """Artifacts of other runs that these options name.

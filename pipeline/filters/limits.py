@@ -35,11 +35,7 @@ class Thresholds(Section):
     def _merge_with_default(cls, value: object, info: ValidationInfo) -> object:
         if info.field_name not in limit_fields(cls):
             return value
-        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-            return {WORDS: value, CHARACTERS: value}
-        if not isinstance(value, Mapping):
-            raise ValueError("write a number, null, or a mapping from languages to numbers")
-        return merge_limits(cls.model_fields[str(info.field_name)].get_default() or {}, value)
+        return parse_limits(value, cls.model_fields[str(info.field_name)].get_default() or {})
 
     def conflict(self, low: object, high: object) -> tuple[object, object] | None:
         """The limits of the first language for which no value satisfies both."""
@@ -51,6 +47,18 @@ class Thresholds(Section):
             if least is not None and most is not None and least > most:
                 return f"{least:g} for {key}", f"{most:g}"
         return None
+
+
+def parse_limits(value: object, default: Mapping[str, float | None] | None = None) -> object:
+    """The limits that a number, null or a mapping stands for; a mapping leaves other keys at their default.
+
+    Raises: ValueError when it is none of these, or a key is no language.
+    """
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return {WORDS: value, CHARACTERS: value}
+    if not isinstance(value, Mapping):
+        raise ValueError("write a number, null, or a mapping from languages to numbers")
+    return merge_limits(default or {}, value)
 
 
 def merge_limits(limits: Mapping[str, float | None], changes: Mapping[Any, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Reads what the stage `signals` published, row group by row group: signals, with language and source of each document.
+"""Reads what the stages `signals` and `annotate` published, row group by row group: signals, with language and source
+of each document. Artifacts are those of documents with their signals, and of scores, in any order.
 
 The text stays on disk: a batch of a million documents takes 300 MB of signals at most, and is read in a second or two.
 """
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.artifact import Artifact
+from pipeline.filters.annotations import ANNOTATIONS, SCORES, scores_beside
 from pipeline.filters.base import Floats
 from pipeline.filters.rules import resolve_languages
 
@@ -45,32 +47,47 @@ def row_groups(
 ) -> Iterator[RowGroup]:
     """Every row group, or one of `step`, with the signals `names` (None: all)."""
     number = 0
-    for artifact in artifacts:
-        for part, measured in zip(artifact.files("parts/"), artifact.files("signals/"), strict=True):
-            for index in range(pq.read_metadata(measured).num_row_groups):
-                if number % step == 0:
-                    yield _row_group(part, measured, index, names)
-                number += 1
+    for part, measured in _measured_files(artifacts):
+        for index in range(pq.read_metadata(part).num_row_groups):
+            if number % step == 0:
+                yield _row_group(part, measured, index, names)
+            number += 1
 
 
 def signal_names(artifacts: Sequence[Artifact]) -> list[str]:
-    """The signals that were measured, in the order of the stage."""
-    for artifact in artifacts:
-        for file in artifact.files("signals/"):
-            names: list[str] = pq.read_schema(file).names
-            return names[1:]
+    """The signals that were measured, in the order of the stage, then the scores."""
+    for _, measured in _measured_files(artifacts):
+        return [name for file in measured for name in pq.read_schema(file).names if name != "id"]
     return []
 
 
 def documents_of(artifacts: Sequence[Artifact]) -> int:
-    return sum(artifact.manifest.counts["out"] for artifact in artifacts)
+    return sum(artifact.manifest.counts["out"] for artifact in _documents(artifacts))
 
 
-def _row_group(part: Path, measured: Path, index: int, names: Sequence[str] | None) -> RowGroup:
+def _documents(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    return [artifact for artifact in artifacts if artifact.manifest.kind != ANNOTATIONS]
+
+
+def _measured_files(artifacts: Sequence[Artifact]) -> Iterator[tuple[Path, list[Path]]]:
+    """Every file of documents, and the files of their signals and scores."""
+    for documents in _documents(artifacts):
+        scores = [each.files(SCORES) for each in scores_beside(artifacts, documents)]
+        for part, *measured in zip(
+            documents.files("parts/"), *filter(None, [documents.files("signals/"), *scores]), strict=True
+        ):
+            yield part, measured
+
+
+def _row_group(part: Path, measured: Sequence[Path], index: int, names: Sequence[str] | None) -> RowGroup:
     documents = _read(part, index, ["id", "source", "language"])
-    columns = None if names is None else list(dict.fromkeys([*ALWAYS, *names]))
-    signals = _read(measured, index, columns)
-    values = {name: np.asarray(signals[name]) for name in signals.column_names if name != "id"}
+    values: dict[str, Floats] = {}
+    for file in measured:
+        columns = [name for name in pq.read_schema(file).names if name != "id"]
+        if names is not None:
+            columns = [name for name in columns if name in ALWAYS or name in names]
+        signals = _read(file, index, columns)
+        values |= {name: np.asarray(signals[name]) for name in columns}
     return RowGroup(part, index, documents["id"], documents["source"].to_pylist(),
                     documents["language"].to_pylist(), values)  # fmt: skip
 

@@ -16,11 +16,13 @@ from pipeline.core.config import Component, Section, component
 from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from pipeline.core.plugins import plugin_names
+from pipeline.core.stage import NamedInput
 from pipeline.filters import FILTERS
 from pipeline.filters.blocklist_section import identity, list_sources, nameless_problem, without_files
 from pipeline.filters.bounds import with_shipped
 from pipeline.filters.limits import Limits, Thresholds, limit_fields
 from pipeline.filters.presets import expand
+from pipeline.filters.score_section import SCORE, score_names
 from pipeline.pii.section import dropped_kinds, limits_problem
 from pipeline.text.language_model import IDENTITY
 from pipeline.text.unicode import version
@@ -164,6 +166,16 @@ def measuring_plugins(section: Clean) -> list[str]:
 def rules_plugins(section: Clean) -> list[str]:
     """The plug-ins that affect the result of the stage `clean`."""
     return list(plugin_names(section.filters))
+
+
+def scores_read(section: Clean) -> list[NamedInput]:
+    """The entries of `annotate` whose scores the stage `clean` reads, each with the option that names it."""
+    return [
+        NamedInput("annotations", name, ("filters", number, component.name, option))
+        for number, component in enumerate(section.filters)
+        if component.name == SCORE
+        for option, name in score_names(component.options)
+    ]
 
 
 def signals_params(section: Clean, seed: int) -> JsonObject:

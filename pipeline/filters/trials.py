@@ -24,6 +24,7 @@ from pipeline.filters.base import Rule, build_filter
 from pipeline.filters.limits import merge_limits
 from pipeline.filters.measured_rows import RowGroup, row_groups, signal_names
 from pipeline.filters.rules import KEPT, apply_rules, judged_by
+from pipeline.filters.score_section import SCORE
 from pipeline.filters.section import Clean
 
 SAMPLES = 6
@@ -56,9 +57,9 @@ def try_rule(artifacts: Sequence[Artifact], section: Clean, assignment: str) -> 
     ]
     measured = signal_names(artifacts)
     if rule.signal not in measured:
-        raise UserError(
-            f"--rule {rule.name}: its signal {rule.signal} was not measured. Add the filter to `clean` and run signals."
-        )
+        is_score = rule.name.startswith(f"{SCORE}.")
+        hint = "Add the model to `annotate` and run it." if is_score else "Add the filter to `clean` and run signals."
+        raise UserError(f"--rule {rule.name}: its signal {rule.signal} was not measured. {hint}")
     known = [each for each in present if each.signal in measured]
     before = next((each for each in known if each.name == rule.name), None)
     tally = _Tally()
@@ -122,15 +123,16 @@ def _rule_of(section: Clean, assignment: str) -> Rule:
     if filter_name not in names:
         raise UserError(f"--rule {assignment}: there is no filter '{filter_name}'. {did_you_mean(filter_name, names)}")
     options = next((component.options for component in section.filters if component.name == filter_name), {})
-    fields = FILTERS.section(filter_name).model_fields
-    if option not in fields:
+    filter_section = FILTERS.section(filter_name)
+    fields = filter_section.model_fields
+    if option not in fields and filter_section.model_config.get("extra") != "allow":
         hint = did_you_mean(option, fields)
         raise UserError(f"--rule {assignment}: {filter_name} has no option '{option}'. {hint}")
     try:
         value = yaml.safe_load(text)
         if isinstance(value, dict):  # other languages keep the limits of the run
             value = merge_limits(options.get(option, {}), value)
-        model = FILTERS.section(filter_name).model_validate({**options, option: value})
+        model = filter_section.model_validate({**options, option: value})
     except (ValidationError, ValueError, yaml.YAMLError) as error:
         reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else reason

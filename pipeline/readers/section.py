@@ -144,7 +144,7 @@ class PythonDocs(Source):
     min_characters: int = Field(200, ge=1)
 
 
-def _validate_source(value: object) -> object:
+def validate_source(value: object) -> object:
     """Validate a source with the section of its reader; for "module:Class" that is the class's `Options`.
 
     `reader: auto`, or none, is replaced by the reader that recognizes the files, as if its name had been written.
@@ -185,7 +185,7 @@ def _expand_text_shorthand(value: dict[str, object]) -> dict[str, object]:
 class Ingest(Section):
     """Reads raw files into documents. A record above `max_record_bytes` is bad; too many bad records fail the run."""
 
-    sources: list[Annotated[SerializeAsAny[Source], BeforeValidator(_validate_source)]] = Field(min_length=1)
+    sources: list[Annotated[SerializeAsAny[Source], BeforeValidator(validate_source)]] = Field(min_length=1)
     max_record_bytes: int = Field(64 << 20, ge=1 << 10, le=1 << 30)
     max_bad_fraction: float = Field(0.05, ge=0, le=1)
 

@@ -23,6 +23,7 @@ STAGES: tuple[StageSpec, ...] = (
         name="clean", version=2, section="clean", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.clean:run",
         section_type="pipeline.filters.section:Clean", params="pipeline.filters.section:rules_params",
+        named_inputs="pipeline.filters.section:scores_read",
         plugins="pipeline.filters.section:rules_plugins", checks=("pipeline.filters.presets:show_preset",),
         report="pipeline.reports.documents:clean", by_part=True,
     ),

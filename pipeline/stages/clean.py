@@ -8,12 +8,14 @@ order of the filters, is the reason. `counts.failed` has the number of documents
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
@@ -25,7 +27,8 @@ from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import DOCUMENTS, REJECTED
 from pipeline.core.shards import EntryFields, FileEntry, ShardWriter, batches, number
 from pipeline.filters import FILTERS
-from pipeline.filters.base import Rule, build_filter
+from pipeline.filters.annotations import score_files
+from pipeline.filters.base import Floats, Rule, build_filter
 from pipeline.filters.rules import KEPT, RuleResults, apply_rules, resolve_languages
 from pipeline.kernels.column import buffers
 
@@ -33,10 +36,11 @@ STEP = "choose"
 
 
 class MeasuredDocuments(TypedDict):
-    """The payload of a task: a file of documents and the file of their signals."""
+    """The payload of a task: a file of documents, the file of their signals, and the files of scores that are read."""
 
     part: InputFile
     signals: InputFile
+    scores: list[InputFile]
 
 
 class TaskCounts(TypedDict):
@@ -63,10 +67,9 @@ class FilteredFile(TaskCounts, RowTotals):
 def run(job: Job) -> StageOutput:
     """Apply the rules to every document; the artifact is parts/ and rejected/."""
     parts, measured = (job.inputs.listed("documents", prefix) for prefix in ("parts/", "signals/"))
-    pairs = list(zip(parts, measured, strict=True))
     tasks = [
-        Task(f"{n:06d}", part["bytes"], MeasuredDocuments(part=part, signals=signals))
-        for n, (part, signals) in enumerate(pairs)
+        Task(f"{n:06d}", part["bytes"], MeasuredDocuments(part=part, signals=signals, scores=scores))
+        for n, (part, signals, scores) in enumerate(zip(parts, measured, score_files(job.inputs), strict=True))
     ]
     results = run_tasks(job, STEP, tasks, filter_file)
     entries = [FileEntry.from_dict(entry) for result in results for entry in result["files"]]
@@ -77,18 +80,14 @@ def filter_file(job: Job, task: Task[MeasuredDocuments]) -> FilteredFile:
     """One task: read the row groups of a file together with their signals, and split them into kept and rejected."""
     rules = rules_of(job.params)
     counter = _TaskCounter()
-    part, signals = (job.inputs.local(task.payload[key]) for key in ("part", "signals"))
-    columns = list(dict.fromkeys(["id", "own_units", *(rule.signal for rule in rules)]))
+    part = job.inputs.local(task.payload["part"])
+    measurements = [job.inputs.local(file) for file in (task.payload["signals"], *task.payload["scores"])]
+    names = list(dict.fromkeys(["own_units", *(rule.signal for rule in rules)]))
     kept = ShardWriter(job.folder, "parts", task.key, DOCUMENTS)
     rejected = ShardWriter(job.folder, "rejected", task.key, REJECTED)
     with kept, rejected:
-        for table, measured in zip(batches(part), batches(signals, columns), strict=True):
-            if not table["id"].equals(measured["id"]):
-                raise StageFailed(
-                    f"clean: {part.name}: text and signals belong to different documents. Run again with --force."
-                )
-            _check_measured(rules, measured.schema.names)
-            values = {name: measured[name].to_numpy() for name in columns[1:]}
+        for table, *signals in zip(batches(part), *_signals(measurements, names, rules), strict=True):
+            values = _values(table, signals, part.name)
             languages, values = resolve_languages(table["language"].to_pylist(), values, table["text"])
             results = apply_rules(rules, values, languages)
             passes = pa.array(results.first == KEPT)
@@ -99,6 +98,27 @@ def filter_file(job: Job, task: Task[MeasuredDocuments]) -> FilteredFile:
             counter.add(table, kept_rows, results, rules)
     entries = [writer.entry.to_dict() for writer in (kept, rejected) if writer.entry]
     return {"files": entries, "in": kept.rows + rejected.rows, "out": kept.rows, **counter.counts()}
+
+
+def _signals(files: Sequence[Path], names: Sequence[str], rules: list[Rule]) -> list[Iterator[pa.Table]]:
+    """The row groups of files of signals and of scores, with those of the columns `names` that each has."""
+    schemas = [pq.read_schema(file).names for file in files]
+    _check_measured(rules, [name for schema in schemas for name in schema])
+    return [
+        batches(file, ["id", *(name for name in names if name in schema)])
+        for file, schema in zip(files, schemas, strict=True)
+    ]
+
+
+def _values(documents: pa.Table, signals: Sequence[pa.Table], part: str) -> dict[str, Floats]:
+    """The signals of a row group of documents by name.
+
+    Raises: StageFailed when they belong to different documents.
+    """
+    for table in signals:
+        if not documents["id"].equals(table["id"]):
+            raise StageFailed(f"clean: {part}: text and signals belong to different documents. Run again with --force.")
+    return {name: table[name].to_numpy() for table in signals for name in table.column_names if name != "id"}
 
 
 def rules_of(params: JsonObject) -> list[Rule]:

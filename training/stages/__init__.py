@@ -6,6 +6,13 @@ from pipeline.core.stage import StageSpec
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
+        name="annotate", version=1, section="annotate", needs=("documents",), makes="annotations", work="task",
+        run="training.stages.annotate:run", after="signals",
+        section_type="training.annotation.section:Annotate", params="training.annotation.section:annotate_params",
+        externals="training.annotation.section:externals", files="training.annotation.section:file_sources",
+        checks=("training.annotation.section:files_are_there",), named=True, by_part=True,
+    ),
+    StageSpec(
         name="pretrain", version=3, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
         run="training.stages.pretrain:run",
         section_type="training.section:Pretrain", params="training.identity:pretrain_params",

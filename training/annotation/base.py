@@ -1,0 +1,66 @@
+"""The base class of annotation models: a model gives each document of a batch a number.
+
+The stage `annotate` calls `prepare` once, in its own process, then `load` and `score` in processes on any machine. The
+score of a document must not depend on the other documents of its batch, or only in its last bits and only where the
+division into tasks fixes the batches: it follows from the files of documents and never from the number of workers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.core.config import Section
+from pipeline.core.errors import StageFailed
+from pipeline.core.files import JsonObject
+from pipeline.core.numerics import ScoreNumerics
+from training.annotation.text_sets import TextReader
+
+Floats = npt.NDArray[np.float64]
+
+
+class Scorer(ABC):
+    """The base of every annotation model. `options` is its section; `seed` is 0 unless the section is `SEEDED`."""
+
+    def __init__(self, options: Section, seed: int) -> None:
+        self.options, self.seed = options, seed
+
+    def prepare(self, texts: Mapping[str, TextReader], folder: Path) -> JsonObject:
+        """Learn from the sets of texts, by option, and write files below `folder`, which every process gets.
+
+        Runs once, in the process of the stage, which has no GPU and should load no torch. Returns figures for the
+        report (numbers by name, nested if need be); they may depend on nothing but options, seed and texts.
+        """
+        return {}
+
+    def load(self, folder: Path, model: Path | None) -> None:
+        """Once in each process: open what `prepare` wrote, under the same names below `folder` on any machine.
+
+        `model`: the local folder of the model that `FOLDER` or `ARTIFACT` of the section names.
+        """
+        return
+
+    @abstractmethod
+    def score(self, documents: pa.Table) -> Floats:
+        """A score for each document; `documents` has id, text (large_string) and language (null: not known).
+
+        NaN: the document has nothing to score, such as a text without a word; it is counted. A model whose own result
+        is not a finite number calls `not_finite`.
+        """
+
+    def numerics(self) -> ScoreNumerics | None:
+        """What decides the last bits of the scores; None if they are the same on every machine. After `load`."""
+        return None
+
+
+def not_finite(document_id: str) -> StageFailed:
+    """The error for a result that is no finite number."""
+    return StageFailed(
+        f"annotate: the model gives document {document_id} a score that is not a finite number: its weights or its "
+        "arithmetic overflowed. Use another model, or leave the entry out."
+    )

@@ -1,0 +1,24 @@
+"""What the section of every annotation model may declare beside its options. Pydantic only."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pipeline.core.config import Section
+
+
+class ScorerOptions(Section):
+    """The base of the sections; a section may also derive from `Section` and declare the same names.
+
+    `TASK_BYTES`: bytes of a file of documents, compressed, that are one task. A task is lost with the process that
+    works on it, so a slow model has small ones. `SEEDED`: whether the seed of the run decides anything.
+    `TEXTS`: the options that are sets of texts (`text_sets.TextSet`); their content enters the fingerprint, never their
+    place. `FOLDER`: the option that names a local folder of a model; likewise. `ARTIFACT`: the option that names an
+    artifact of another run.
+    """
+
+    TASK_BYTES: ClassVar[int] = 32 << 20
+    SEEDED: ClassVar[bool] = False
+    TEXTS: ClassVar[tuple[str, ...]] = ()
+    FOLDER: ClassVar[str] = ""
+    ARTIFACT: ClassVar[str] = ""

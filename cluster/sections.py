@@ -154,6 +154,6 @@ def stage_table() -> tuple[StageSpec, ...]:
     from pipeline.stages import STAGES as data
     from training.stages import STAGES as models
 
-    between = {spec.name: [other for other in models if other.after == spec.name] for spec in data}
+    between = {spec.name: [model for model in models if model.after == spec.name] for spec in data}
     last = [spec for spec in models if not spec.after]
     return (*(each for spec in data for each in (spec, *between[spec.name])), *last)

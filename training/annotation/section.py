@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
+from pipeline import readers
 from pipeline.core.checks import ConfiguredStage, Mismatch
 from pipeline.core.config import Component, Section, component
 from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from pipeline.core.named_artifact import artifact_named
-from pipeline import readers
 from pipeline.readers.section import Source
 from training.annotation import SCORERS, text_sets
 from training.annotation.model_folder import folder_identity, folder_problem, folder_source

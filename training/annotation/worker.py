@@ -40,7 +40,7 @@ COLUMNS = ["id", "text", "language"]
 ARTIFACT_MODEL = "model"  # the folder of a saved model in its artifact
 
 
-class Setting(TypedDict):
+class ScorerSetting(TypedDict):
     """What all tasks have in common: the job as JSON, the model, threads, and files of the draft that it reads."""
 
     job: JsonObject
@@ -61,7 +61,7 @@ class ScoreTask(TypedDict):
     stop: int
 
 
-class ScoreSpec(Setting, ScoreTask):
+class ScoreSpec(ScorerSetting, ScoreTask):
     """What a process is given for one task."""
 
 
@@ -79,7 +79,7 @@ class ScoredRows(TypedDict):
 
 def score(spec: ScoreSpec) -> None:
     """Score the rows that `spec` describes and keep their scores, unless that is done."""
-    setting = {name: spec[name] for name in Setting.__annotations__}  # type: ignore[literal-required]
+    setting = {name: spec[name] for name in ScorerSetting.__annotations__}  # type: ignore[literal-required]
     job, scorer = _loaded(json.dumps(setting, sort_keys=True))
     if spec["key"] in job.draft.results(STEP):
         return
@@ -104,7 +104,7 @@ def create_scorer(model: str, options: JsonObject, seed: int) -> Scorer:
 @lru_cache(maxsize=1)
 def _loaded(setting: str) -> tuple[Job, Scorer]:
     """The job and its model, loaded once for all tasks that a process does."""
-    spec: Setting = json.loads(setting)
+    spec: ScorerSetting = json.loads(setting)
     job = Job.from_dict(spec["job"])
     folder = Path(tempfile.mkdtemp(prefix="bloomery-model-"))
     link_files([(name, job.draft.file(name)) for name in spec["files"]], folder)

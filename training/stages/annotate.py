@@ -97,7 +97,7 @@ def _model_files(job: Job) -> list[str]:
 
 
 def _score(job: Job, section: Annotate, tasks: Sequence[ScoreTask], files: list[str]) -> None:
-    from training.annotation.worker import STEP, Setting
+    from training.annotation.worker import STEP, ScorerSetting
 
     done = job.draft.results(STEP)
     waiting = [task for task in tasks if task["key"] not in done]
@@ -105,7 +105,7 @@ def _score(job: Job, section: Annotate, tasks: Sequence[ScoreTask], files: list[
     job.progress.total(STEP, rows[0], "documents", tasks=len(tasks))
     job.progress.add(STEP, rows[0] - rows[1], tasks=len(tasks) - len(waiting))
     if waiting:
-        setting: Setting = {
+        setting: ScorerSetting = {
             "job": job.to_dict(), "model": section.model.name, "options": section.model.options,
             "seed": job.identity.seed, "column": f"score_{section.name}",
             # from the configuration, never the core count: another number of threads is another order of sums

@@ -101,7 +101,7 @@ def exponential(x: float) -> float:
 
 
 @inlined
-def label_scores(cells: Cells, number: Integer, weights: Weights, scores: Weights) -> np.float32:
+def label_scores(cells: Cells, number: Integer, weights: Weights, scores: Weights) -> Integer:
     """Set `scores` to the scores of the labels. Returns the factor of a weight. The last row of weights are biases."""
     scale = np.float32(1) / np.sqrt(np.float32(max(1, number)))
     bias = len(weights) - 1

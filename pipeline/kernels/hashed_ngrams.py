@@ -59,7 +59,7 @@ def count_ngrams(
 
 
 @inlined
-def table_bits(table: Cells) -> Integer:
+def table_bits(table: Cells | Logarithms) -> Integer:
     """The binary logarithm of the size of a table."""
     bits = 0
     while 1 << bits < len(table):

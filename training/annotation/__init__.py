@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.core.registry import Registry
+from pipeline.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from training.annotation.base import Scorer
 
+_HERE = "training.annotation"
+
 SCORERS: Registry[Scorer] = Registry(
     "annotation model",
-    (),
+    (
+        Entry("classifier", f"{_HERE}.classifier_section:ClassifierOptions", f"{_HERE}.classifier:QualityClassifier"),
+        Entry("ngram", f"{_HERE}.ngram_section:NgramOptions", f"{_HERE}.ngram:NgramPerplexity"),
+    ),
     base="training.annotation.base:Scorer",
     options="training.annotation.options:ScorerOptions",
 )

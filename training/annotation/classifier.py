@@ -19,7 +19,7 @@ from pipeline.kernels.hashed_classifier import Features
 from training.annotation.base import Floats, Scorer
 from training.annotation.classifier_model import TextClassifier, train
 from training.annotation.classifier_section import ClassifierOptions
-from training.annotation.examples import Examples, read_examples
+from training.annotation.examples import Examples, Hashes, read_examples
 from training.annotation.held_back import quality_figures
 from training.annotation.text_sets import TextReader
 
@@ -81,8 +81,9 @@ class QualityClassifier(Scorer):
         return cast(Floats, probabilities[:, 0].astype(np.float64))
 
 
-def _in_both(sets: Mapping[str, Examples]) -> np.ndarray:
-    return np.intersect1d(*(each.key for each in sets.values()))
+def _in_both(sets: Mapping[str, Examples]) -> Hashes:
+    shared: Hashes = np.intersect1d(sets["good"].key, sets["bad"].key)
+    return shared
 
 
 def _check_sizes(training: Mapping[str, Examples], measuring: Mapping[str, Examples], shared: int) -> None:
@@ -93,7 +94,7 @@ def _check_sizes(training: Mapping[str, Examples], measuring: Mapping[str, Examp
             also = f", without {shared:,} that are in both sets" if shared else ""
             raise UserError(
                 f"annotate: classifier.{name} has {texts:,} different texts{also}, {len(measuring[name]):,} of them "
-                f"held back. At least {LEAST_TEXTS} are needed, better some thousands, and one held back: name more texts."
+                f"held back. It needs at least {LEAST_TEXTS}, better thousands, and one held back: name more texts."
             )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.files import JsonValue, read_json, replacing, write_json
 from pipeline.kernels.column import buffers
 from pipeline.kernels.hashed_classifier import (
     Features,
@@ -29,6 +29,7 @@ from pipeline.text.unicode import tables, version
 from training.annotation.classifier_section import CONFIG, WEIGHTS
 
 FORMAT = "bloomery-text-classifier-1"
+MOST = Features(order=8, bits=26, most=10_000_000)  # the largest options
 # chosen on the sets of tests/benchmarks/bench_classifier.py; the first squares damp the first steps, whose order
 # otherwise decides a point of accuracy on small sets
 RATE, BIAS_RATE, DECAY, FIRST_SQUARES = 0.15, 0.015, 1e-6, 1e-4
@@ -74,12 +75,13 @@ class TextClassifier:
         Raises: UserError when the folder holds none, or one whose files contradict each other.
         """
         config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
+        if not _is_config(config):
             raise UserError(f"{folder}: no trained classifier ({CONFIG} is missing or describes something else).")
-        features = Features(*(int(config[name]) for name in Features._fields))
+        features = Features(*(config[name] for name in Features._fields))
         labels = tuple(config["labels"])
         weights = load_file(folder / WEIGHTS).get("weights")
-        if weights is None or weights.dtype != np.float32 or weights.shape != (2**features.bits + 1, len(labels)):
+        shape = (2**features.bits + 1, len(labels))
+        if weights is None or weights.dtype != np.float32 or weights.shape != shape or not np.isfinite(weights).all():
             raise UserError(f"{folder}: {WEIGHTS} does not hold the weights that {CONFIG} describes. Copy it again.")
         if config["unicode"] != version():
             raise UserError(
@@ -87,6 +89,16 @@ class TextClassifier:
                 "Train it again."
             )
         return cls(labels, features, weights)
+
+
+def _is_config(config: JsonValue) -> bool:
+    """Whether this is what `save` writes: of this format, with sizes that options may have."""
+    if not isinstance(config, dict) or config.get("format") != FORMAT or "unicode" not in config:
+        return False
+    labels = config.get("labels")
+    return isinstance(labels, list) and all(
+        isinstance(config.get(name), int) and 0 < config[name] <= most for name, most in MOST._asdict().items()
+    )
 
 
 def train(
@@ -113,7 +125,7 @@ def train(
             order = shuffled(len(labels), number * epochs + epoch)
             train_epoch(data, offsets, labels, order, tables(), features, rates, scratch, weights, squares)
         total += weights
-    return TextClassifier(tuple(names), features, total / np.float32(orders))
+    return TextClassifier(tuple(names), features, (total / np.float32(orders)).astype(np.float32))
 
 
 def shuffled(n: int, number: int) -> NDArray[np.int64]:

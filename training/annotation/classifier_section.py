@@ -25,6 +25,7 @@ class ClassifierOptions(ScorerOptions):
     """
 
     TASK_BYTES: ClassVar[int] = 64 << 20
+    UNICODE: ClassVar[bool] = True
     TEXTS: ClassVar[tuple[str, ...]] = ("good", "bad")
     FOLDER: ClassVar[str] = "folder"
 
@@ -43,7 +44,10 @@ class ClassifierOptions(ScorerOptions):
     def _texts_or_folder(self) -> ClassifierOptions:
         given = [name for name in ("good", "bad") if getattr(self, name) is not None]
         if self.folder is not None and not given:
-            others = sorted(self.model_fields_set - {"folder"})
+            fields = type(self).model_fields
+            others = [
+                name for name, field in fields.items() if name != "folder" and getattr(self, name) != field.default
+            ]
             if others:
                 raise _problem(f"{others[0]} belongs to training: with `folder` the model is used as it was trained.")
         elif self.folder is not None or len(given) < 2:

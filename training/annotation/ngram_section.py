@@ -31,6 +31,7 @@ class NgramOptions(ScorerOptions):
     """
 
     TASK_BYTES: ClassVar[int] = 64 << 20
+    UNICODE: ClassVar[bool] = True
     TEXTS: ClassVar[tuple[str, ...]] = ("text",)
 
     text: TextSet

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pipeline.core.config import Section
+from training.annotation import model_folder
 
 
 class ScorerOptions(Section):
@@ -14,7 +16,7 @@ class ScorerOptions(Section):
     works on it, so a slow model has small ones. `SEEDED`: whether the seed of the run decides anything.
     `TEXTS`: the options that are sets of texts (`text_sets.TextSet`); their content enters the fingerprint, never their
     place. `FOLDER`: the option that names a local folder of a model; likewise. `ARTIFACT`: the option that names an
-    artifact of another run.
+    artifact of another run. `UNICODE`: whether scores depend on the tables of `pipeline.text.unicode`.
     """
 
     TASK_BYTES: ClassVar[int] = 32 << 20
@@ -22,3 +24,9 @@ class ScorerOptions(Section):
     TEXTS: ClassVar[tuple[str, ...]] = ()
     FOLDER: ClassVar[str] = ""
     ARTIFACT: ClassVar[str] = ""
+    UNICODE: ClassVar[bool] = False
+
+    @classmethod
+    def folder_problem(cls, folder: Path) -> str | None:
+        """Why no model can be loaded from the folder that `FOLDER` names, without loading it; None if one can."""
+        return model_folder.folder_problem(folder)

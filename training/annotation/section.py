@@ -16,8 +16,9 @@ from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from pipeline.core.named_artifact import artifact_named
 from pipeline.readers.section import Source
+from pipeline.text.unicode import version
 from training.annotation import SCORERS, text_sets
-from training.annotation.model_folder import folder_identity, folder_problem, folder_source
+from training.annotation.model_folder import folder_identity, folder_source
 from training.annotation.options import ScorerOptions
 
 MODEL = "scoring_model"  # the artifact of another run, among the inputs
@@ -61,7 +62,8 @@ def annotate_params(section: Annotate, seed: int) -> JsonObject:
         params[str(declared(options, "FOLDER"))] = folder_identity(folder)
     params.pop(str(declared(options, "ARTIFACT")), None)  # its digest is among the inputs
     seeded = {"seed": seed} if declared(options, "SEEDED") else {}
-    return {"name": section.name, "model": {section.model.name: params}, **seeded}
+    unicode = {"unicode": version()} if declared(options, "UNICODE") else {}
+    return {"name": section.name, "model": {section.model.name: params}, **seeded, **unicode}
 
 
 def file_sources(section: Annotate) -> list[SourceFiles]:
@@ -89,7 +91,7 @@ def files_are_there(stage: ConfiguredStage) -> Iterator[Mismatch]:
         for number, source in enumerate(getattr(options, option)):
             if text_problem := _text_problem(source):
                 yield Mismatch((*path, option, number), text_problem)
-    if (folder := _folder(options)) and (problem := folder_problem(Path(folder))):
+    if (folder := _folder(options)) and (problem := _folder_problem(options, Path(folder))):
         yield Mismatch((*path, str(declared(options, "FOLDER"))), problem)
     if artifact := _artifact(options):
         option = str(declared(options, "ARTIFACT"))
@@ -105,6 +107,12 @@ def _text_problem(source: Source) -> str:
         return readers.text_problem(source, readers.READERS.load(source.reader).match(source)) or ""
     except (UserError, OSError) as error:
         return str(error)
+
+
+def _folder_problem(options: BaseModel, folder: Path) -> str | None:
+    """Why the model of this section cannot be loaded from a folder."""
+    section = options if isinstance(options, ScorerOptions) else ScorerOptions
+    return section.folder_problem(folder)
 
 
 def _texts(options: BaseModel) -> tuple[str, ...]:

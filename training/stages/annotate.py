@@ -46,7 +46,9 @@ def run(job: Job) -> StageOutput:
     entries = list(_merged(job, f"score_{section.name}", tasks, results))
     figures = {"name": section.name, "model": section.model.name, "figures": prepared["figures"]}
     write_json(job.folder / ABOUT, figures)
-    files = [*number(job.draft, entries), entry_of(job.folder, ABOUT)]
+    # what was learned is part of the artifact: another run can use it without learning it again
+    learned = [FileEntry.from_dict(entry) for entry in prepared["entries"]]
+    files = [*number(job.draft, entries), *learned, entry_of(job.folder, ABOUT)]
     counts, numerics = _totals(tasks, results)
     return StageOutput(files, counts, numerics=numerics)
 
@@ -84,7 +86,8 @@ def _prepare(job: Job, section: Annotate) -> JsonObject:
             scorer = create_scorer(section.model.name, section.model.options, job.identity.seed)
             figures = scorer.prepare(texts, folder)
         names = relative_to(job.folder, written)
-        job.draft.keep(PREPARE, KEY, {"figures": figures, "files": names}, names)
+        entries = [entry_of(job.folder, name).to_dict() for name in names]
+        job.draft.keep(PREPARE, KEY, {"figures": figures, "files": names, "entries": entries}, names)
         job.draft.finish(PREPARE)
     result: JsonObject = job.draft.results(PREPARE)[KEY]
     return result

@@ -81,7 +81,7 @@ def test_texts_of_both_sets_are_left_out_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("few", [prose(18), noise(120)[:1] * 50])
 def test_a_set_with_few_different_texts_is_refused(tmp_path: Path, few: list[tuple[str, str | None]]) -> None:
-    with pytest.raises(UserError, match=r"classifier\.bad has \d+ different texts.*At least 20"):
+    with pytest.raises(UserError, match=r"classifier\.bad has \d+ different texts.*at least 20"):
         prepared(tmp_path, {**SETS, "bad": few})
 
 
@@ -111,7 +111,7 @@ def test_a_folder_whose_files_contradict_each_other_is_refused(tmp_path: Path) -
     with pytest.raises(UserError, match="does not hold the weights that config.json describes"):
         scorer.load(tmp_path / "prepared", None)
     config.write_text('{"architectures": ["Bert"]}')
-    with pytest.raises(UserError, match="no classifier of the annotation model"):
+    with pytest.raises(UserError, match="no trained classifier"):
         scorer.load(tmp_path / "prepared", None)
 
 

@@ -12,11 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag, create_model, model_validator
 
-from pipeline.core.config import MAPPING, VALUE, VALUE_OR_SECTION, Section, UserPath
+from pipeline.core.config import MAPPING, VALUE, VALUE_OR_SECTION, Section, UserPath, one_of
 from pipeline.core.job import ClusterOptions
 from pipeline.core.registry import load
 from pipeline.core.stage import StageSpec
 from pipeline.core.yaml_tree import PathOf
+
+RunnerOption = Annotated[str | bool | int | float | list[str], one_of("text, a number, true, false or a list of texts")]
+"""A value of an option of Beam."""
 
 
 class Beam(Section):
@@ -28,7 +31,7 @@ class Beam(Section):
 
     runner: Literal["embedded", "ray", "portable", "flink", "spark", "dataflow"] = "embedded"
     workers: int = Field(default=0, ge=0, le=4096)
-    options: dict[str, str | bool | int | float | list[str]] = Field(default_factory=dict)
+    options: dict[str, RunnerOption] = Field(default_factory=dict)
 
 
 class WorkerRange(Section):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
-from pipeline.core.config import Component, Section, UserPath, component
+from pipeline.core.config import MAPPING, VALUE, VALUE_OR_SECTION, Component, Section, UserPath, component
 from pipeline.core.files import JsonValue
 from training import augment, engines, models, objectives
 from training.family_defaults import family_as_name, fill_family_defaults
 
 Precision = Literal["bf16", "fp32"]
 STEPS = 1000
+
+Steps = Annotated[
+    Annotated[PositiveInt, Tag(VALUE)] | Annotated[dict[Precision, PositiveInt], Tag(MAPPING)], VALUE_OR_SECTION
+]
+"""A number of steps, or one for each precision."""
 
 
 def _default(name: str) -> Component:
@@ -57,7 +62,7 @@ class Pretrain(Section):
 
     model: Model = _default("gpt")
     objective: Objective = _default("causal")
-    steps: PositiveInt | dict[Precision, PositiveInt] | None = None
+    steps: Steps | None = None
     epochs: PositiveFloat | None = None
     batch_tokens: PositiveInt = 16384
     optimizer: Optimizer = _default("adamw")

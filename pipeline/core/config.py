@@ -21,6 +21,8 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_serializer,
     model_validator,
 )
@@ -137,6 +139,18 @@ def _custom_error(message: str) -> PydanticCustomError:
     return PydanticCustomError("component", "{message}", {"message": message})
 
 
+def one_of(values: str) -> WrapValidator:
+    """For a union of plain values: one message for what is none of them ("should be `values`"), not one for each."""
+
+    def parse(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise _custom_error(f"should be {values}, is {_shown(value)}.") from error
+
+    return WrapValidator(parse)
+
+
 def validate_nested(section: type[M], options: object, *, name: str) -> M:
     """Validate options inside a validator of another section: every mistake keeps its own path."""
     try:
@@ -186,9 +200,12 @@ def _describe(detail: ErrorDetails, path: PathOf, model: type[BaseModel]) -> tup
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind in ("component", "value_error"):
         return text if text.endswith((".", "?")) else f"{text}.", ""
-    shown = repr(detail["input"])
-    shown = shown if len(shown) <= 60 else shown[:57] + "…"
-    return f"should be {text}, is {shown}.", ""
+    return f"should be {text}, is {_shown(detail['input'])}.", ""
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _fields_at(model: type[BaseModel], path: PathOf) -> list[str]:

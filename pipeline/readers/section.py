@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.core.config import NamesAlternative, Section, UserPath, validate_nested
+from pipeline.core.config import NamesAlternative, Section, UserPath, one_of, validate_nested
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile
 from pipeline.readers import READERS, recognize
@@ -46,6 +46,9 @@ def _check_encoding(value: str) -> str:
 
 
 NonEmptyText = Annotated[str, Field(min_length=1)]
+Names = Annotated[
+    NonEmptyText | Annotated[list[NonEmptyText], Field(min_length=1)], one_of("a name or a list of names")
+]
 Paths = Annotated[list[UserPath], BeforeValidator(_as_list), Field(min_length=1)]
 Pins = Annotated[list[Annotated[str, BeforeValidator(_check_pin)]], BeforeValidator(_as_list), Field(min_length=1)]
 Encoding = Annotated[str, AfterValidator(_check_encoding)]
@@ -83,7 +86,7 @@ class Fields(Section):
     ADDED = {"join": "\n\n"}
 
     id: NonEmptyText = "id"
-    text: NonEmptyText | Annotated[list[NonEmptyText], Field(min_length=1)] = "text"
+    text: Names = "text"
     join: str = "\n\n"
     url: NonEmptyText = "url"
     language: NonEmptyText | None = None

@@ -72,4 +72,4 @@ def cell_of(value: np.uint64, bits: Integer) -> np.uint64:
     return (value * NGRAM_SPREAD) >> np.uint64(64 - bits)
 
 
-Cells = npt.NDArray[np.uint32]
+NgramCells = npt.NDArray[np.uint32]

@@ -18,7 +18,7 @@ from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import inlined, kernel
 from pipeline.kernels.folded_text import (
     NGRAM_SEED,
-    Cells,
+    NgramCells,
     cell_of,
     extend_ngram,
     fold_text,
@@ -26,7 +26,7 @@ from pipeline.kernels.folded_text import (
 )
 from pipeline.text.unicode import Bytes, CodePoints, Tables
 
-Weights = npt.NDArray[np.float32]
+LabelWeights = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 WINDOWS = 4
 # log2(e), ln 2 in two parts (fdlibm), and the last power of the series: its remainder is below half a bit
@@ -56,7 +56,7 @@ class DocumentCells(NamedTuple):
     """Scratch space for one document: its folded text, and the cells of its n-grams."""
 
     points: CodePoints
-    cells: Cells
+    cells: NgramCells
 
 
 def document_scratch(largest: int, features: Features) -> DocumentCells:
@@ -101,7 +101,7 @@ def exponential(x: float) -> float:
 
 
 @inlined
-def label_scores(cells: Cells, number: Integer, weights: Weights, scores: Weights) -> Integer:
+def label_scores(cells: NgramCells, number: Integer, weights: LabelWeights, scores: LabelWeights) -> Integer:
     """Set `scores` to the scores of the labels. Returns the factor of a weight. The last row of weights are biases."""
     scale = np.float32(1) / np.sqrt(np.float32(max(1, number)))
     bias = len(weights) - 1
@@ -116,7 +116,7 @@ def label_scores(cells: Cells, number: Integer, weights: Weights, scores: Weight
 
 
 @inlined
-def to_probabilities(scores: Weights) -> None:
+def to_probabilities(scores: LabelWeights) -> None:
     """The softmax of scores, in place."""
     largest = scores[0]
     for label in range(1, len(scores)):
@@ -138,8 +138,8 @@ def train_epoch(
     features: Features,
     rates: Rates,
     scratch: DocumentCells,
-    weights: Weights,
-    squares: Weights,
+    weights: LabelWeights,
+    squares: LabelWeights,
 ) -> None:
     """One pass over the documents in this order. `squares`: sums of squared gradients, in the shape of `weights`."""
     scores = np.zeros(weights.shape[1], np.float32)
@@ -166,8 +166,8 @@ def predict(
     tables: Tables,
     features: Features,
     scratch: DocumentCells,
-    weights: Weights,
-    out: Weights,
+    weights: LabelWeights,
+    out: LabelWeights,
 ) -> None:
     """Set out[d] to the probabilities of the labels of document d, NaN for a blank one."""
     for d in range(len(offsets) - 1):

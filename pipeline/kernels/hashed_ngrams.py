@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import inlined, kernel
-from pipeline.kernels.folded_text import NGRAM_SEED, Cells, cell_of, extend_ngram, fold_text
+from pipeline.kernels.folded_text import NGRAM_SEED, NgramCells, cell_of, extend_ngram, fold_text
 from pipeline.text.unicode import Bytes, CodePoints, Tables
 
 Logarithms = npt.NDArray[np.uint16]
-Rows = npt.NDArray[np.int64]
+BatchRows = npt.NDArray[np.int64]
 STEPS = 2048  # in a bit
 BACKOFF_STEPS = 2707  # -log2(0.4)
 FULL = np.uint32(0xFFFFFFFF)
@@ -28,13 +28,13 @@ FULL = np.uint32(0xFFFFFFFF)
 @kernel
 def count_ngrams(
     data: Bytes,
-    offsets: Rows,
-    rows: Rows,
+    offsets: BatchRows,
+    rows: BatchRows,
     tables: Tables,
     order: Integer,
     points: CodePoints,
-    counts: Cells,
-    totals: Rows,
+    counts: NgramCells,
+    totals: BatchRows,
 ) -> Integer:
     """Add the n-grams of these documents to a table whose size is a power of two, until half of it is used.
 
@@ -59,7 +59,7 @@ def count_ngrams(
 
 
 @inlined
-def table_bits(table: Cells | Logarithms) -> Integer:
+def table_bits(table: NgramCells | Logarithms) -> Integer:
     """The binary logarithm of the size of a table."""
     bits = 0
     while 1 << bits < len(table):
@@ -67,7 +67,7 @@ def table_bits(table: Cells | Logarithms) -> Integer:
     return bits
 
 
-def to_logarithms(counts: Cells) -> Logarithms:
+def to_logarithms(counts: NgramCells) -> Logarithms:
     """1 + the binary logarithms of counts in steps of 1/2048 bit; 0 where nothing was counted."""
     logarithms = np.zeros(len(counts), np.uint16)
     for at in range(0, len(counts), 1 << 20):  # bounds the memory of float64
@@ -80,26 +80,26 @@ def to_logarithms(counts: Cells) -> Logarithms:
 @kernel
 def measure_bits(
     data: Bytes,
-    offsets: Rows,
-    rows: Rows,
+    offsets: BatchRows,
+    rows: BatchRows,
     tables: Tables,
     order: Integer,
     points: CodePoints,
     model: Logarithms,
     total: Integer,
-    out: Rows,
+    out: BatchRows,
 ) -> None:
     """Set out[r] to the steps (1/2048 bit) and the folded code points of document rows[r].
 
-    `total`: the logarithm of all code points that were counted. `here[k]`: the logarithm of the n-gram of k code points
+    `total`: the logarithm of all code points that were counted. `current[k]`: the logarithm of the n-gram of k code points
     that ends at the current one, `before[k]` at the one before it; 0 if it was not seen. An unseen code point counts
     as 0.4 of one that was seen once.
     """
     bits = table_bits(model)
-    here = np.zeros(order + 1, np.int64)
+    current = np.zeros(order + 1, np.int64)
     before = np.zeros(order + 1, np.int64)
     unseen = order * BACKOFF_STEPS + total - 1
-    here[0] = before[0] = total
+    current[0] = before[0] = total
     for r in range(len(rows)):
         n = fold_text(data, offsets[rows[r]], offsets[rows[r] + 1], tables, points)
         steps = np.int64(0)
@@ -107,19 +107,19 @@ def measure_bits(
         for i in range(n):
             value = NGRAM_SEED
             longest, contexts = 0, min(order, i + 1)
-            here[1:] = 0
+            current[1:] = 0
             for k in range(1, contexts + 1):
                 value = extend_ngram(value, points[i - k + 1])
-                here[k] = model[cell_of(value, bits)]
-                if here[k] == 0:
+                current[k] = model[cell_of(value, bits)]
+                if current[k] == 0:
                     break
                 # a cell that is shared may count more than its context
-                if here[k] <= before[k - 1]:
+                if current[k] <= before[k - 1]:
                     longest = k
             if longest == 0:
                 steps += unseen
             else:
-                steps += (contexts - longest) * BACKOFF_STEPS + before[longest - 1] - here[longest]
+                steps += (contexts - longest) * BACKOFF_STEPS + before[longest - 1] - current[longest]
             for k in range(1, order + 1):
-                before[k] = here[k]
+                before[k] = current[k]
         out[r, 0], out[r, 1] = steps, n

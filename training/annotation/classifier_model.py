@@ -19,8 +19,8 @@ from pipeline.core.files import JsonValue, read_json, replacing, write_json
 from pipeline.kernels.column import buffers
 from pipeline.kernels.hashed_classifier import (
     Features,
+    LabelWeights,
     Rates,
-    Weights,
     document_scratch,
     predict,
     train_epoch,
@@ -41,9 +41,9 @@ class TextClassifier:
 
     labels: tuple[str, ...]
     features: Features
-    weights: Weights
+    weights: LabelWeights
 
-    def probabilities(self, text: pa.Array | pa.ChunkedArray) -> Weights:
+    def probabilities(self, text: pa.Array | pa.ChunkedArray) -> LabelWeights:
         """float32 [documents, labels]: of each label, NaN for a blank text. 25 to 60 MB of text per CPU-second."""
         data, offsets = buffers(text)
         out = np.empty((len(offsets) - 1, len(self.labels)), np.float32)

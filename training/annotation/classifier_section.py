@@ -42,15 +42,15 @@ class ClassifierOptions(ScorerOptions):
 
     @model_validator(mode="after")
     def _texts_or_folder(self) -> ClassifierOptions:
-        given = [name for name in ("good", "bad") if getattr(self, name) is not None]
-        if self.folder is not None and not given:
+        sets = [name for name in ("good", "bad") if getattr(self, name) is not None]
+        if self.folder is not None and not sets:
             fields = type(self).model_fields
             others = [
                 name for name, field in fields.items() if name != "folder" and getattr(self, name) != field.default
             ]
             if others:
                 raise _problem(f"{others[0]} belongs to training: with `folder` the model is used as it was trained.")
-        elif self.folder is not None or len(given) < 2:
+        elif self.folder is not None or len(sets) < 2:
             raise _problem("write `good` and `bad`, two sets of texts; or `folder`, a classifier of an earlier run.")
         return self
 

@@ -43,11 +43,11 @@ class Examples:
         _, offsets = buffers(self.text)
         return int(offsets[-1] - offsets[0])
 
-    def where(self, chosen: NDArray[np.bool_]) -> Examples:
+    def where(self, mask: NDArray[np.bool_]) -> Examples:
         """Some of the texts."""
-        mask = pa.array(chosen)
+        rows = pa.array(mask)
         return Examples(
-            self.text.filter(mask), self.language.filter(mask), self.key[chosen], self.side[chosen],
+            self.text.filter(rows), self.language.filter(rows), self.key[mask], self.side[mask],
             self.records, self.duplicates,
         )  # fmt: skip
 
@@ -95,5 +95,5 @@ def _smallest(pieces: list[pa.Table], most_bytes: int) -> tuple[pa.Table, int]:
     is_first[1:] = (key[1:] != key[:-1]) | (side[1:] != side[:-1])
     order = order[is_first]
     sizes = np.cumsum(pc.binary_length(table["text"]).to_numpy()[order])
-    taken = max(1, int(np.searchsorted(sizes, most_bytes, side="right")))
-    return table.take(pa.array(order[:taken])), int(len(is_first) - is_first.sum())
+    number = max(1, int(np.searchsorted(sizes, most_bytes, side="right")))
+    return table.take(pa.array(order[:number])), int(len(is_first) - is_first.sum())

@@ -14,11 +14,11 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 LEAST = 20  # texts of a language for figures of its own
 DIGITS = 4
 
-Scores = NDArray[np.float64]
+Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def auc(is_positive: Mask, scores: Scores) -> float:
+def auc(is_positive: Mask, scores: Floats) -> float:
     """The probability that a positive text has the higher score, equal scores half; NaN if all are of one kind."""
     positive = int(is_positive.sum())
     negative = len(is_positive) - positive
@@ -30,13 +30,13 @@ def auc(is_positive: Mask, scores: Scores) -> float:
     return (ranks - positive * (positive + 1) / 2) / (positive * negative)
 
 
-def percentiles(scores: Scores) -> JsonObject:
+def percentiles(scores: Floats) -> JsonObject:
     """Percentiles by name (p1 … p99)."""
     values = np.percentile(scores, PERCENTILES).tolist()
     return {f"p{percent}": round(value, DIGITS) for percent, value in zip(PERCENTILES, values, strict=True)}
 
 
-def quality_figures(is_good: Mask, scores: Scores, languages: Sequence[str | None]) -> JsonObject:
+def quality_figures(is_good: Mask, scores: Floats, languages: Sequence[str | None]) -> JsonObject:
     """The figures of a classifier of good and bad texts: over all texts, by threshold, by language, and the scores."""
     tags = np.array([language or "unknown" for language in languages], object)
     return {
@@ -57,7 +57,7 @@ def quality_figures(is_good: Mask, scores: Scores, languages: Sequence[str | Non
     }
 
 
-def _rates(is_good: Mask, scores: Scores) -> JsonObject:
+def _rates(is_good: Mask, scores: Floats) -> JsonObject:
     """At a threshold of 0.5. Without texts of one kind there is no AUC."""
     figures: JsonObject = {
         "good": int(is_good.sum()), "bad": int((~is_good).sum()),

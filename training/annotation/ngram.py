@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject, read_json, replacing, write_json
 from pipeline.kernels.column import buffers
-from pipeline.kernels.folded_text import Cells, folded_scratch
+from pipeline.kernels.folded_text import NgramCells, folded_scratch
 from pipeline.kernels.hashed_ngrams import (
     STEPS,
+    BatchRows,
     Logarithms,
     count_ngrams,
     measure_bits,
@@ -39,15 +39,14 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT = "bloomery-ngram-model-1"
 MOST_LANGUAGES = 16  # tables in memory at once
 LEAST_CODE_POINTS = 10_000  # of a language: fewer say nothing about it
-Rows = NDArray[np.int64]
 
 
 @dataclass
 class LanguageCounts:
     """What was counted of a language."""
 
-    counts: Cells
-    totals: Rows = field(default_factory=lambda: np.zeros(2, np.int64))  # code points, used cells
+    counts: NgramCells
+    totals: BatchRows = field(default_factory=lambda: np.zeros(2, np.int64))  # code points, used cells
     texts: int = 0
     not_counted: int = 0
     held_back: list[Floats] = field(default_factory=list)
@@ -61,7 +60,7 @@ class LanguageModel:
     total: int
     ngrams: int
 
-    def bits(self, text: pa.Array | pa.ChunkedArray, rows: Rows, *, unit: str) -> Floats:
+    def bits(self, text: pa.Array | pa.ChunkedArray, rows: BatchRows, *, unit: str) -> Floats:
         """Bits per folded code point, or per byte of the text, of some rows; NaN for a blank text."""
         data, offsets = buffers(text)
         out = np.empty((len(rows), 2), np.int64)
@@ -138,7 +137,7 @@ class NgramPerplexity(Scorer):
             each.not_counted += len(rows) - counted
         return languages, ignored
 
-    def _rows(self, reader: TextReader, *, held_back: bool) -> Iterator[tuple[str, pa.Table, Rows]]:
+    def _rows(self, reader: TextReader, *, held_back: bool) -> Iterator[tuple[str, pa.Table, BatchRows]]:
         """(language, batch, rows of it) of the texts on one side, by a hash of each text."""
         for batch in reader.batches():
             data, offsets = buffers(batch["text"])

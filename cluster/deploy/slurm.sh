@@ -41,10 +41,17 @@ stop_ray() {
     wait "${steps[@]}" 2> /dev/null
     srun --overlap --nodes="${#nodes[@]}" --ntasks="${#nodes[@]}" rm -rf "$folder"
 }
+ending=
 requeue=
 on_term() {
-    requeue=yes
-    echo "SLURM asks this job to end: the run saves, and the job goes back into the queue"
+    ending=yes
+    # of a job that was cancelled SLURM says so; before the time limit and on pre-emption it is still running
+    if scontrol show job -o "$SLURM_JOB_ID" | grep -q 'JobState=RUNNING'; then
+        requeue=yes
+        echo "SLURM asks this job to end: the run saves, and the job goes back into the queue"
+    else
+        echo "this job was cancelled: the run saves what it can before SLURM kills it"
+    fi
     [ -n "$run" ] && kill -TERM "$run"
 }
 trap on_term TERM
@@ -108,7 +115,7 @@ if [ ${#nodes[@]} -gt 1 ]; then
 fi
 
 code=0
-if [ -z "$requeue" ]; then
+if [ -z "$ending" ]; then
     bloomery run "$@" cluster.launcher=ray cluster.address="$address:$port" &
     run=$!
     wait "$run"

@@ -5,7 +5,7 @@ Weights and scores are the same bits within one numerics class. The class enters
 
 from __future__ import annotations
 
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 
 class NumericsClass(TypedDict, total=False):
@@ -43,6 +43,7 @@ class ScoreNumerics(TypedDict):
     precision: str | list[str]
     threads: int | list[int]
     torch: str | list[str]
+    transformers: NotRequired[str | list[str]]
 
 
 def without_earlier(numerics: ModelNumerics) -> NumericsClass:

@@ -30,7 +30,7 @@ FILTERS: Registry[Filter] = Registry(
         Entry("quality", f"{_OPTIONS}:Quality", f"{_CODE}.quality:Quality"),
         Entry("pii", f"{_CODE}.pii:PiiLimits", f"{_CODE}.pii:PersonalDataLimits"),
         Entry("refinedweb", f"{_PUBLISHED}:RefinedWebLimits", f"{_CODE}.refinedweb:RefinedWeb"),
-        Entry("score", f"{_CODE}.score_section:Scores", f"{_CODE}.score:ScoreLimits"),
+        Entry("score", f"{_CODE}.score_section:ScoreThresholds", f"{_CODE}.score:ScoreLimits"),
         Entry("repetition", f"{_OPTIONS}:Repetition", f"{_CODE}.repetition:Repetition"),
     ),
     base="pipeline.filters.base:Filter",

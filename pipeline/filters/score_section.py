@@ -15,7 +15,7 @@ SCORE = "score"
 SIDES = ("min_", "max_")
 
 
-class Scores(Thresholds):
+class ScoreThresholds(Thresholds):
     """Limits by entry of `annotate` and by language. A document without a score, or whose language has no limit, is
     kept, and counted as skipped."""
 
@@ -37,7 +37,7 @@ class Scores(Thresholds):
         return limits
 
     @model_validator(mode="after")
-    def _check_sides(self) -> Scores:
+    def _check_sides(self) -> ScoreThresholds:
         extra = self.model_extra or {}
         for option, low in extra.items():
             high = extra.get(f"max_{option[4:]}")

@@ -46,6 +46,12 @@ class TokenBytes:
             sizes[self.unknown] = 0
         return sizes
 
+    @property
+    def visible_sizes(self) -> NDArray[np.int64]:
+        """The bytes of each token that are not white space; 0 for the unknown token."""
+        visible = np.fromiter((len(b"".join(text.split())) for text in self.by_id), np.int64, len(self.by_id))
+        return np.where(self.sizes > 0, visible, 0)
+
     def text(self, tokens: Sequence[int] | NDArray[np.int64]) -> bytes:
         """The bytes of the tokens, end to end."""
         return b"".join([self.by_id[token] for token in tokens])

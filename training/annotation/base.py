@@ -25,7 +25,12 @@ Floats = npt.NDArray[np.float64]
 
 
 class Scorer(ABC):
-    """The base of every annotation model. `options` is its section; `seed` is 0 unless the section is `SEEDED`."""
+    """The base of every annotation model. `options` is its section; `seed` is 0 unless the section is `SEEDED`.
+
+    `threads`: how many the libraries of a process may use, set before `load`.
+    """
+
+    threads: int = 1
 
     def __init__(self, options: Section, seed: int) -> None:
         self.options, self.seed = options, seed

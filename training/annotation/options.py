@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,3 +31,7 @@ class ScorerOptions(Section):
     def folder_problem(cls, folder: Path) -> str | None:
         """Why no model can be loaded from the folder that `FOLDER` names, without loading it; None if one can."""
         return model_folder.folder_problem(folder)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """(option, what is wrong with it), for `check`: what the files that are named show. They are there."""
+        return iter(())

@@ -93,12 +93,17 @@ def files_are_there(stage: ConfiguredStage) -> Iterator[Mismatch]:
                 yield Mismatch((*path, option, number), text_problem)
     if (folder := _folder(options)) and (problem := _folder_problem(options, Path(folder))):
         yield Mismatch((*path, str(declared(options, "FOLDER"))), problem)
+        return
     if artifact := _artifact(options):
         option = str(declared(options, "ARTIFACT"))
         try:
             artifact_named(artifact, ".".join(map(str, (*path, option))))
         except UserError as error:
             yield Mismatch((*path, option), str(error).partition(": ")[2])
+            return
+    if isinstance(options, ScorerOptions):
+        for option, what in options.problems():
+            yield Mismatch((*path, option), what)
 
 
 def _text_problem(source: Source) -> str:

@@ -112,6 +112,7 @@ def _loaded(setting: str) -> tuple[Job, Scorer]:
     if (folder / PLACE).is_dir():
         model = folder / PLACE
     scorer = create_scorer(spec["model"], spec["options"], spec["seed"])
+    scorer.threads = spec["threads"]
     scorer.load(folder / PREPARED, model)
     return job, scorer
 

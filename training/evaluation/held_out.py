@@ -150,10 +150,7 @@ class HeldOut:
 
     @cached_property
     def _visible_token_sizes(self) -> NDArray[np.int64]:
-        """The bytes of each token that are not white space."""
-        spelled = self.token_bytes.by_id
-        visible = np.fromiter((len(b"".join(text.split())) for text in spelled), np.int64, len(spelled))
-        return np.where(self._token_sizes > 0, visible, 0)
+        return self.token_bytes.visible_sizes
 
     @cached_property
     def language_of(self) -> dict[str, str]:

@@ -53,7 +53,7 @@ def own_texts(held_out: HeldOut) -> dict[str, OwnText]:
     fold = load_normalizer(held_out.tokenizer)
     documents = document_texts(held_out, held_out.language_of)
     return {
-        document_id: OwnText(len(text), _visible_bytes(fold(text.decode("utf-8")))) for document_id, text in documents
+        document_id: OwnText(len(text), visible_bytes(fold(text.decode("utf-8")))) for document_id, text in documents
     }
 
 
@@ -82,5 +82,6 @@ def document_texts(held_out: HeldOut, document_ids: Collection[str]) -> Iterator
                 yield document_id.as_py(), text.as_py().encode()
 
 
-def _visible_bytes(text: str) -> int:
+def visible_bytes(text: str) -> int:
+    """The bytes of a text that are not white space."""
     return len("".join(text.split()).encode())

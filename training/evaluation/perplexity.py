@@ -134,7 +134,15 @@ def _losses_by_prefix(held_out: HeldOut, results: list[PerplexityResult]) -> dic
 
 
 def token_losses(model: Model, batch: Sequence[PackedRow], cache: object = None) -> list[TokenLosses]:
-    """The loss of each token of each row in nats; 0 for the first, which is not predicted. `cache`: what was read."""
+    """The loss of each token of each row in nats; 0 for the first, which is not predicted. `cache`: what was read.
+
+    Raises: StageFailed when one is infinite or NaN.
+    """
+    return [require_finite(losses) for losses in any_token_losses(model, batch, cache)]
+
+
+def any_token_losses(model: Model, batch: Sequence[PackedRow], cache: object = None) -> list[TokenLosses]:
+    """As `token_losses`, finite or not."""
     # what is behind a short row's end is never looked at: attention is causal and its loss is not read
     tokens, _ = _padded(batch)
     more = () if cache is None else (cache,)
@@ -155,8 +163,8 @@ def _losses_both_ways(model: Bilstm, rows: Iterator[PackedRow], batch_rows: int)
             forward_logits, backward_logits = model.directions(tokens.to(device), lengths.to(device))
             for at, row in enumerate(batch):
                 own, length = torch.from_numpy(row.tokens), len(row.tokens)
-                forward.append(span_losses(row, _row_losses(forward_logits[at], own)))
-                reversed_losses = _row_losses(backward_logits[at, :length].flip(0), own.flip(0))
+                forward.append(span_losses(row, require_finite(_row_losses(forward_logits[at], own))))
+                reversed_losses = require_finite(_row_losses(backward_logits[at, :length].flip(0), own.flip(0)))
                 backward.append(span_losses(row, reversed_losses[::-1]))
     return {"forward": forward, "backward": backward}
 
@@ -176,7 +184,7 @@ def _row_losses(logits: Tensor, tokens: Tensor) -> TokenLosses:
     if len(tokens) > 1:
         targets = tokens[1:].to(logits.device)
         losses[1:] = F.cross_entropy(logits[: len(targets)], targets, reduction="none").cpu().double().numpy()
-    return require_finite(losses)
+    return losses
 
 
 def _xz(held_out: HeldOut) -> list[tuple[str | None, float]]:

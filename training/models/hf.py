@@ -100,7 +100,7 @@ def _parameter_kind(parameter: Tensor, embedding: bool) -> ParameterKind:
 
 def _from_config(config: section.Hf, *, vocabulary: int, context: int) -> PreTrainedModel:
     """A new model from a config; vocabulary and positions are those of the data where the config has none."""
-    transformers = _import_transformers()
+    transformers = import_transformers()
     written = dict(config.config or {})
     kind = written.pop("model_type")
     if kind not in transformers.CONFIG_MAPPING:
@@ -149,7 +149,7 @@ def _from_folder(config: section.Hf, *, vocabulary: int, context: int) -> PreTra
     folder = Path(config.folder or "")
     if problem := section.folder_problem(folder):
         raise UserError(f"pretrain.model.folder: {problem}")
-    transformers = _import_transformers()
+    transformers = import_transformers()
     try:
         model, loading_info = _auto_class(transformers, config.head).from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True,
@@ -258,7 +258,7 @@ def _restore_ties(model: Hf, state: dict[str, Tensor], prefix: str, *_: object) 
             state.setdefault(f"{prefix}{own}", value if saved is None else state[f"{prefix}{saved}"])
 
 
-def _import_transformers() -> ModuleType:
+def import_transformers() -> ModuleType:
     """transformers, without network access and without its progress bars."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers

@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "pipeline.readers.streams",
     ),
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
+    "pipeline/passages": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     # of readers: decompression
     "pipeline/decontamination": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.readers.streams"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
@@ -88,6 +89,7 @@ DOORS = {
 TABLES = (
     "cluster/launchers/__init__.py", "pipeline/beam/executor.py", "pipeline/cleaners/__init__.py",
     "pipeline/dedupe/__init__.py", "pipeline/extract/__init__.py", "pipeline/filters/__init__.py",
+    "pipeline/passages/__init__.py",
     "pipeline/readers/__init__.py",
     "pipeline/stages/__init__.py", "pipeline/tokenizers/__init__.py", "training/annotation/__init__.py",
     "training/augment/__init__.py", "training/engines/__init__.py", "training/evaluation/__init__.py",

@@ -66,11 +66,8 @@ def run_shuffle(
     isolation: Isolation = "threads", executor: Executor | None = None,
 ) -> list[Result]:  # fmt: skip
     """Run `work(job, task)` once for each of `partitions` partitions; their results in order. Raises as `run_tasks`."""
-    files = sorted(spills, key=str.encode)
-    listing = f"spill/{step}.json"
-    (job.folder / listing).parent.mkdir(parents=True, exist_ok=True)
-    with sharing(job.draft, job.folder, f"{step}-spills"):
-        write_json(job.folder / listing, files)
+    files = list(spills)
+    listing = list_spills(job, step, files)
     # a hash spreads evenly: the share of each partition is near enough for progress
     share = sum(job.draft.size(file) for file in files) // max(1, partitions)
     tasks = [
@@ -78,6 +75,15 @@ def run_shuffle(
         for number in range(partitions)
     ]
     return run_tasks(job, step, tasks, work, isolation=isolation, executor=executor)
+
+
+def list_spills(job: Job, name: str, spills: Iterable[str]) -> str:
+    """Write the list of spilled files that the tasks of a step read, in the order of their names; where it is."""
+    listing = f"spill/{name}.json"
+    (job.folder / listing).parent.mkdir(parents=True, exist_ok=True)
+    with sharing(job.draft, job.folder, f"{name}-spills"):
+        write_json(job.folder / listing, sorted(spills, key=str.encode))
+    return listing
 
 
 def segments(job: Job, task: Task[Partition]) -> Iterator[Segment]:

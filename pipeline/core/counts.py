@@ -89,6 +89,9 @@ class StageCounts(RowCounts, total=False):
     contaminated_languages: dict[str, dict[str, int]]
     # annotate: documents without a score, by language
     unscored: dict[str, int]
+    # passages, by finder: passages, documents and characters removed; passages by source
+    passages: dict[str, dict[str, int]]
+    passage_sources: dict[str, dict[str, int]]
     # dedupe
     bytes_in: int
     bytes_out: int

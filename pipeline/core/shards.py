@@ -26,7 +26,7 @@ from pipeline.core.files import TEMPORARY, JsonObject, note_written
 from pipeline.core.records import current_types
 
 # few distinct values: a dictionary pays; elsewhere it only costs a hash table
-DICTIONARY = ("source", "language", "stage", "rule", "method", "reason", "file")
+DICTIONARY = ("source", "language", "stage", "rule", "method", "reason", "file", "finder")
 
 
 class EntryFields(TypedDict):

@@ -99,10 +99,15 @@ def read_texts(path: Path, start: int) -> Iterator[tuple[RowNumbers, pa.LargeStr
     """The texts of a file, about TEXT_BYTES at a time, with the numbers of their documents, from `start`."""
     for documents, batch in read_rows(path, start, ["text"]):
         texts = batch["text"].combine_chunks()
-        ends = np.cumsum(pc.binary_length(texts).to_numpy())
-        cuts = np.flatnonzero(np.diff(ends // TEXT_BYTES, prepend=0)) + 1
-        for first, last in itertools.pairwise(np.unique([0, *cuts, len(texts)]).tolist()):
+        for first, last in text_slices(texts):
             yield documents[first:last], texts.slice(first, last - first)
+
+
+def text_slices(texts: pa.LargeStringArray) -> Iterator[tuple[int, int]]:
+    """Ranges of texts, each of about TEXT_BYTES."""
+    ends = np.cumsum(pc.binary_length(texts).to_numpy())
+    cuts = np.flatnonzero(np.diff(ends // TEXT_BYTES, prepend=0)) + 1
+    yield from itertools.pairwise(np.unique([0, *cuts, len(texts)]).tolist())
 
 
 def group_by_label(labels: NDArray[np.int64]) -> Iterator[tuple[int, Indices]]:

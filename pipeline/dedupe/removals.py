@@ -55,12 +55,12 @@ def split_removed(
 def table_to_bytes(table: pa.Table) -> NDArray[np.uint8]:
     """A table as bytes, to be written to a spill."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, NAMED) as stream:
+    with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return np.frombuffer(sink.getvalue(), np.uint8)
 
 
-def tables_from_bytes(segments: Sequence[NDArray[np.uint8]]) -> pa.Table:
+def tables_from_bytes(segments: Sequence[NDArray[np.uint8]], schema: pa.Schema = NAMED) -> pa.Table:
     """The spilled tables as one table, in document order."""
     tables = [pa.ipc.open_stream(pa.py_buffer(data)).read_all() for data in segments]
-    return pa.concat_tables([NAMED.empty_table(), *tables]).sort_by("document")
+    return pa.concat_tables([schema.empty_table(), *tables]).sort_by("document")

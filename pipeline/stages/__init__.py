@@ -34,6 +34,12 @@ STAGES: tuple[StageSpec, ...] = (
         report="pipeline.reports.documents:dedupe",
     ),
     StageSpec(
+        name="passages", version=1, section="passages", needs=("documents",), makes="documents", work="beam",
+        run="pipeline.stages.passages:run",
+        section_type="pipeline.passages.section:Passages", params="pipeline.passages.section:passages_params",
+        report="pipeline.reports.passages:passages",
+    ),
+    StageSpec(
         name="decontaminate", version=1, section="decontaminate", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.decontaminate:run",
         section_type="pipeline.decontamination.section:Decontaminate",

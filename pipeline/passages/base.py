@@ -13,7 +13,7 @@ from pipeline.kernels.passages import Pieces
 from pipeline.passages.batch import DocumentBatch, Hashes
 from pipeline.passages.section import Lengths
 
-Mask = NDArray[np.bool_]
+PassageMask = NDArray[np.bool_]
 OWN_SHARE = 0.5  # a passage with more single characters than this is measured in characters (as decontamination)
 
 
@@ -58,19 +58,19 @@ class PassageFinder:
 
     def is_repeated(
         self, batch: DocumentBatch, keys: PassageKeys, copies: NDArray[np.int64], totals: NDArray[np.int64]
-    ) -> Mask:
+    ) -> PassageMask:
         """Which passages are repeated: all but the first copy of those are removed.
 
         `copies[i]`: how many passage i has, 0 if fewer than `min_copies`; `totals`: documents of each document's group.
         """
         return copies > 0
 
-    def is_long(self, words: Array, characters: Array) -> Mask:
+    def is_long(self, words: Array, characters: Array) -> PassageMask:
         """Whether passages with so many units are long enough to be looked at."""
         lengths = cast(Lengths, self.options)
         units = words + characters
         in_characters = characters > OWN_SHARE * units
-        mask: Mask = units >= np.where(in_characters, lengths.min_characters, lengths.min_words)
+        mask: PassageMask = units >= np.where(in_characters, lengths.min_characters, lengths.min_words)
         return mask
 
 
@@ -79,7 +79,7 @@ def select(keys: PassageKeys, rows: Array) -> PassageKeys:
     return PassageKeys(keys.hash[rows], keys.check[rows], keys.document[rows], keys.start[rows], keys.end[rows])
 
 
-def keys_of(pieces: Pieces, rows: Mask) -> PassageKeys:
+def keys_of(pieces: Pieces, rows: PassageMask) -> PassageKeys:
     """Some lines or sentences as passages."""
     return PassageKeys(
         pieces.hash[rows], pieces.check[rows], pieces.document[rows].astype(np.int64), pieces.start[rows],

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.passages.base import Mask, PassageFinder, PassageKeys, keys_of
+from pipeline.passages.base import PassageMask, PassageFinder, PassageKeys, keys_of
 from pipeline.passages.batch import DocumentBatch, Hashes
 from pipeline.passages.section import Boilerplate
 
@@ -39,12 +39,12 @@ class BoilerplateLines(PassageFinder):
 
     def is_repeated(
         self, batch: DocumentBatch, keys: PassageKeys, copies: NDArray[np.int64], totals: NDArray[np.int64]
-    ) -> Mask:
+    ) -> PassageMask:
         options = cast(Boilerplate, self.options)
-        common: Mask = (copies > 0) & (copies >= options.min_share * totals[keys.document])
+        common: PassageMask = (copies > 0) & (copies >= options.min_share * totals[keys.document])
         return common if options.where == "anywhere" else common & self._at_edges(batch, keys, common)
 
-    def _at_edges(self, batch: DocumentBatch, keys: PassageKeys, common: Mask) -> Mask:
+    def _at_edges(self, batch: DocumentBatch, keys: PassageKeys, common: PassageMask) -> PassageMask:
         """Which passages have nothing but boilerplate and lines without a unit before them, or after them."""
         lines = batch.lines
         transparent = lines.words + lines.characters == 0
@@ -55,7 +55,7 @@ class BoilerplateLines(PassageFinder):
         np.minimum.at(first, block_documents, lines.start[blocks].astype(np.int64))
         np.maximum.at(last, block_documents, lines.start[blocks].astype(np.int64))
         start = keys.start.astype(np.int64)
-        edges: Mask = (start < first[keys.document]) | (start > last[keys.document])
+        edges: PassageMask = (start < first[keys.document]) | (start > last[keys.document])
         return edges
 
 

@@ -49,6 +49,14 @@ MAY_IMPORT = {
         "pipeline.kernels",
         "pipeline.readers",
     ),
+    # of filters: the report shows scores as that of `signals` shows signals
+    "training/reports": (
+        "training",
+        "pipeline.core",
+        "pipeline.filters.distributions",
+        "pipeline.filters.measured_rows",
+        "pipeline.filters.annotations",
+    ),
     "training": ("pipeline.core", "pipeline.tokenizers", "pipeline.text", "pipeline.kernels"),
     # of Beam: whether a runner knows its options, and a toy job for `doctor`
     "cluster": (

@@ -33,6 +33,12 @@ def score_files(inputs: Inputs) -> list[list[InputFile]]:
     return files
 
 
+def signal_of(annotation: Artifact) -> str:
+    """The signal that these scores are."""
+    name: str = annotation.manifest.params["name"]
+    return f"score_{name}"
+
+
 def scores_beside(artifacts: Sequence[Artifact], documents: Artifact) -> list[Artifact]:
     """Of these artifacts, the scores of these documents."""
     return [each for each in artifacts if each.manifest.kind == ANNOTATIONS and is_of(each, documents)]

@@ -20,13 +20,14 @@ _RANGE = (0.005, 0.995)
 Key = tuple[str | None, str]
 
 
-def distributions_of(artifacts: Sequence[Artifact]) -> Distributions:
-    """The distributions of every signal, for each language, and for each of its sources where there are several."""
-    names = signal_names(artifacts)
+def distributions_of(artifacts: Sequence[Artifact], signals: Sequence[str] | None = None) -> Distributions:
+    """The distributions of every signal, or of these; for each language, and each of its sources where there are
+    several."""
+    names = signal_names(artifacts) if signals is None else list(signals)
     total = documents_of(artifacts)
     step = max(1, -(-total // MOST_DOCUMENTS))
     groups: dict[Key, list[npt.NDArray[np.float64]]] = defaultdict(list)
-    for group in row_groups(artifacts, step=step):
+    for group in row_groups(artifacts, signals, step=step):
         values = np.column_stack([group.signals[name] for name in names])
         keys = list(zip(group.languages, group.sources, strict=True))
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}

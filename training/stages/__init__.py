@@ -10,7 +10,9 @@ STAGES: tuple[StageSpec, ...] = (
         run="training.stages.annotate:run", after="signals",
         section_type="training.annotation.section:Annotate", params="training.annotation.section:annotate_params",
         externals="training.annotation.section:externals", files="training.annotation.section:file_sources",
-        checks=("training.annotation.section:files_are_there",), named=True, by_part=True,
+        checks=("training.annotation.section:files_are_there",),
+        report="training.reports.annotate:annotate", summary="training.reports.annotate:summary",
+        named=True, by_part=True,
     ),
     StageSpec(
         name="pretrain", version=3, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",

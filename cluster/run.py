@@ -1,7 +1,7 @@
 """The run directory: the configuration, plan, events and results of one `bloomery run`.
 
 runs/<time>-<name>/: config.yaml (resolved: run it to repeat the run), plan.json, lineage.json, events.jsonl, metrics/,
-artifacts/ (links), log.txt, report.html
+artifacts/ (links), log.txt, report.html, data-card.md
 """
 
 from __future__ import annotations
@@ -73,6 +73,10 @@ class Run:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def data_card(self) -> Path:
+        return self.path / "data-card.md"
 
     @property
     def workdir(self) -> Path:

@@ -10,6 +10,9 @@ from pipeline.core.report import FunnelColumn
 
 WIDTH, TALL, TOP, BAR = 960, 170, 62, 14
 LOSS_ROOM = 74
+LAST_ROOM = 116  # for the text of the last column
+SMALLEST = 0.75  # of its size, where the window is narrow
+NARROWEST = 150  # between two columns: their texts do not overlap
 
 
 def funnel(gates: Sequence[FunnelColumn]) -> str:
@@ -17,12 +20,14 @@ def funnel(gates: Sequence[FunnelColumn]) -> str:
     if len(gates) < 2:
         return ""
     most = max(gate.value for gate in gates) or 1
-    step = (WIDTH - BAR) / (len(gates) - 1)
+    step = max(NARROWEST, (WIDTH - LAST_ROOM) / (len(gates) - 1))
+    width = step * (len(gates) - 1) + LAST_ROOM
     left = [index * step for index in range(len(gates))]
     tall = [max(2.0, gate.value / most * TALL) for gate in gates]
     height = TOP + TALL + LOSS_ROOM
     parts = [
-        f'<svg class="chart funnel" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Documents at each stage">'
+        f'<svg class="chart funnel" viewBox="0 0 {width:.0f} {height}" role="img" aria-label="Documents at each stage" '
+        f'style="min-width:{width * SMALLEST:.0f}px">'
     ]
     for index in range(len(gates) - 1):
         parts.append(_stream(left[index] + BAR, left[index + 1], min(tall[index], tall[index + 1])))
@@ -36,8 +41,7 @@ def funnel(gates: Sequence[FunnelColumn]) -> str:
 
 
 def _column(gate: FunnelColumn, x: float, bar_height: float) -> str:
-    last = x > WIDTH - 2 * BAR  # its text ends at the right edge
-    place = f'x="{x + BAR if last else x:.1f}" text-anchor="{"end" if last else "start"}"'
+    place = f'x="{x:.1f}"'
     return (
         f"<g><title>{escape(gate.label)}: {escape(gate.figure)}</title>"
         f'<rect class="bar" x="{x:.1f}" y="{TOP}" width="{BAR}" height="{bar_height:.1f}" rx="2"/>'

@@ -6,16 +6,21 @@ too. A stage that never finished is marked "not run".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import yaml
+
+from cluster.report.card import DataCard, data_card
+from cluster.report.data_stage import DataStage
 from cluster.report.funnel import funnel
 from cluster.run import RecordedStep, Run, artifacts_of, inputs_of
 from cluster.run_records import Event
 from cluster.summary import summary
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonObject
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import StageHashes, as_list
 from pipeline.core.registry import load
@@ -24,7 +29,10 @@ from pipeline.core.stage import StageSpec
 from pipeline.core.store import Store
 
 OUTCOMES = ("stage_started", "stage_done", "skipped", "failed", "stopped")  # events that say where a step stands
-FUNNEL = Chapter("funnel", "From raw files to tokens", ())
+CONFIG = "config.yaml"
+CARD = "card"
+CARD_NOTE = "What the documents are, where they are from, and what was done to them. In Markdown: data-card.md."
+DATA = ("documents", "annotations", "tokens")  # kinds of artifacts that the card is about
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class RunReport:
     """What `page.html.jinja` is given."""
 
     name: str
+    title: str
     state: str
     started: str
     command: str
@@ -56,6 +65,7 @@ class RunReport:
     tiles: tuple[Tile, ...]
     funnel: str
     chapters: tuple[Chapter, ...]
+    card: DataCard | None
     stages: tuple[StageRow, ...]
     config: str
     versions: dict[str, str]
@@ -68,14 +78,17 @@ def gather(run: Run, store: Store, specs: Sequence[StageSpec]) -> RunReport:
     failed = _first(events, "failed")
     started = datetime.fromtimestamp(first["time"]).strftime("%Y-%m-%d %H:%M") if first["time"] else ""
     artifacts = artifacts_of(run, store)
-    reports = list(_reports(run, store, specs, artifacts))
+    pairs = list(_reports(run, store, specs, artifacts))
+    reports = [report for _, report in pairs]
+    card = data_card([stage for stage, _ in pairs if stage.makes in DATA and stage.parts])
     gates = [gate for report in reports for gate in report.gates]
     rows = tuple(_rows(run, specs, artifacts, events))
+    config = (run.path / CONFIG).read_text(encoding="utf-8")
+    title = _plain(config).get("name", run.path.name)
     return RunReport(
-        run.path.name, run.state(), started, first.get("command", ""), failed.get("error", ""),
-        (*_tiles(reports, gates), *_work(rows)), funnel(gates),
-        tuple(_chapters(reports, with_funnel=len(gates) > 1)), rows,
-        (run.path / "config.yaml").read_text(encoding="utf-8"), first.get("versions", {}),
+        run.path.name, title, run.state(), started, first.get("command", ""), failed.get("error", ""),
+        (*_tiles(reports, gates), *_work(rows)), funnel(gates), tuple(_chapters(reports, card)), card, rows,
+        config, first.get("versions", {}),
     )  # fmt: skip
 
 
@@ -86,26 +99,42 @@ def _first(events: Sequence[Event], kind: str) -> Event:
 
 def _reports(
     run: Run, store: Store, specs: Sequence[StageSpec], artifacts: Mapping[str, Artifact]
-) -> list[StageReport]:
-    """The reports of the run's stages, in the order of the flow."""
+) -> Iterator[tuple[DataStage, StageReport]]:
+    """The stages of the run and their reports, in the order of the flow."""
     plan = run.plan()
-    reports = []
+    sections = _plain((run.path / CONFIG).read_text(encoding="utf-8"))
     for spec in specs:
-        steps = [_reported(run, store, step, artifacts.get(step.id)) for step in plan if step.stage == spec.name]
-        if steps and spec.report is not None:
-            reports.append(load(spec.report)(steps))
-    return reports
+        section = sections.get(spec.section)
+        steps = [
+            _reported(run, store, step, artifacts.get(step.id), section if isinstance(section, dict) else {})
+            for step in plan if step.stage == spec.name
+        ]  # fmt: skip
+        if steps:
+            report: StageReport = StageReport() if spec.report is None else load(spec.report)(steps)
+            manifests = [step.artifact.manifest for step in steps if step.artifact is not None]
+            counts = tuple(manifest.counts for manifest in manifests)
+            summaries = tuple(summary(manifest, spec) for manifest in manifests)
+            yield DataStage(spec.name, spec.makes, counts, summaries, report), report
 
 
-def _reported(run: Run, store: Store, step: RecordedStep, artifact: Artifact | None) -> ReportedStep:
+def _plain(config: str) -> JsonObject:
+    """The configuration with every scalar as a string, as it was written."""
+    sections: JsonObject = yaml.load(config, Loader=yaml.BaseLoader) or {}
+    return sections
+
+
+def _reported(
+    run: Run, store: Store, step: RecordedStep, artifact: Artifact | None, section: JsonObject
+) -> ReportedStep:
     inputs = inputs_of(artifact, store) if artifact is not None else ()
-    return ReportedStep(step.name, artifact, inputs, run.metrics_of(step.name and step.id))
+    return ReportedStep(step.name, artifact, inputs, run.metrics_of(step.name and step.id), section)
 
 
-def _chapters(reports: Sequence[StageReport], *, with_funnel: bool) -> list[Chapter]:
-    """The chapters of all stages, with those of the same id merged; the funnel comes first."""
-    merged: dict[str, Chapter] = {FUNNEL.id: FUNNEL} if with_funnel else {}
-    for chapter in (chapter for report in reports for chapter in report.chapters):
+def _chapters(reports: Sequence[StageReport], card: DataCard | None) -> list[Chapter]:
+    """The chapters of all stages, with those of the same id merged; the data card comes first."""
+    first = [Chapter(CARD, "Data card", card.blocks, note=CARD_NOTE, of_data=True)] if card else []
+    merged: dict[str, Chapter] = {}
+    for chapter in (*first, *(chapter for report in reports for chapter in report.chapters)):
         existing = merged.get(chapter.id)
         merged[chapter.id] = replace(existing, blocks=(*existing.blocks, *chapter.blocks)) if existing else chapter
     return list(merged.values())

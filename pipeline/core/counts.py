@@ -52,6 +52,28 @@ class SplitCounts(TypedDict):
     languages: ByLanguage
 
 
+Measures = dict[str, int]
+"""Whole numbers by name: documents, bytes and characters of text; after `pack` also tokens."""
+
+
+class SourceCounts(TypedDict):
+    """Of one source: measures by language, and documents by the licence that they state themselves."""
+
+    languages: dict[str, Measures]
+    licences: dict[str, int]
+
+
+BySource = dict[str, SourceCounts]
+
+
+class RecordCounts(TypedDict):
+    """The records of the raw files of a source; those that are no documents, by reason."""
+
+    records: int
+    quarantined: dict[str, int]
+    skipped: dict[str, int]
+
+
 # "in" is a keyword of the language, so these names cannot be written as a class
 RowCounts = TypedDict(
     "RowCounts",
@@ -66,7 +88,10 @@ class StageCounts(RowCounts, total=False):
     The tasks of `evaluate` add counts of their own names, all whole numbers.
     """
 
+    # every stage that makes documents: what it wrote; pack: what it encoded
+    sources: BySource
     # ingest
+    records_by_source: dict[str, RecordCounts]
     reasons: dict[str, int]
     raw_files: int
     raw_bytes: int

@@ -2,16 +2,19 @@
 
 A stage's table names a function (Sequence[ReportedStep]) -> StageReport. It is called once for all steps of the stage,
 so that several models or parts stand side by side. Text is plain; the renderer escapes it.
+
+The data card is made of the counts of every stage that makes documents or tokens, and of `StageReport.done`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pipeline.core.artifact import Artifact
+from pipeline.core.files import JsonObject
 
 Point = tuple[float, float]
 
@@ -20,13 +23,15 @@ Point = tuple[float, float]
 class ReportedStep:
     """A step of a run: its name (empty where the stage has one step), what it published and what that was made of.
 
-    `metrics` is the folder of its live metrics: all there is of a step that is not finished.
+    `metrics` is the folder of its live metrics: all there is of a step that is not finished. `section`: the section of
+    the stage in the configuration of the run, with every scalar as a string; empty where it is a list.
     """
 
     name: str
     artifact: Artifact | None
     inputs: tuple[Artifact, ...]
     metrics: Path
+    section: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,31 +88,36 @@ class Chart:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; figures are aligned to the right."""
+    """A column of a table; figures are aligned to the right, and sentences (`text`) have room to be read."""
 
     title: str
     figures: bool = False
+    text: bool = False
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """A cell: a text in a style, or a share of 1 drawn as a bar, or parts that each have a small remark."""
+    """A cell: a text in a style, or a share of 1 drawn as a bar, or parts that each have a small remark, or a text that
+    leads to the chapter `link`."""
 
     text: str = ""
     style: Literal["", "strong", "note", "mono", "unit"] = ""
     share: float | None = None
     parts: tuple[tuple[str, str], ...] = ()
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table; with `folded` it is closed under that line. `rest` says what is left out."""
+    """A table; with `folded` it is closed under that line. `rest` says what is left out. `texts`: it quotes the corpus,
+    so it is not in data-card.md."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[TableCell | str, ...], ...]
     title: str = ""
     folded: str = ""
     rest: str = ""
+    texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,13 +178,25 @@ ChapterBlock = Figures | Chart | ReportTable | SampleTexts | DroppedDocuments
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter of the page. Chapters of one id are one: blocks are appended in the order of the stages."""
+    """A chapter of the page. Chapters of one id are one: blocks are appended in the order of the stages.
+
+    `of_data`: it is also in data-card.md, with its figures and without the texts of examples.
+    """
 
     id: str
     title: str
     blocks: tuple[ChapterBlock, ...]
     note: str = ""
     link: str = ""  # what the page's navigation says; the title where it is empty
+    of_data: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """One thing that a stage did to the documents, in the data card; `chapter`: the id of the chapter with details."""
+
+    text: str
+    chapter: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,6 +206,9 @@ class StageReport:
     tiles: tuple[Tile, ...] = ()
     gates: tuple[FunnelColumn, ...] = ()
     chapters: tuple[Chapter, ...] = field(default=())
+    done: tuple[Done, ...] = ()
+    licences: Mapping[str, str] = field(default_factory=dict)
+    """Source → the licence that the configuration states, for documents that state none."""
 
 
 Reporter = Callable[[Sequence[ReportedStep]], StageReport]

@@ -11,19 +11,21 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TypedDict
+from typing import IO, NotRequired, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.content import ContentHash
+from pipeline.core.counts import BySource
 from pipeline.core.draft import Draft
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import TEMPORARY, JsonObject, note_written
-from pipeline.core.records import current_types
+from pipeline.core.records import DOCUMENTS, current_types
+from pipeline.core.source_counts import SourceCounter, merged
 
 # few distinct values: a dictionary pays; elsewhere it only costs a hash table
 DICTIONARY = ("source", "language", "stage", "rule", "method", "reason", "file", "finder")
@@ -37,22 +39,28 @@ class EntryFields(TypedDict):
     rows: int | None
     sha256: str
     content: str
+    sources: NotRequired[BySource]
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A recorded file. `path` is relative to the artifact; `content` hashes the values, whatever Parquet library."""
+    """A recorded file. `path` is relative to the artifact; `content` hashes the values, whatever Parquet library.
+
+    `sources`: of a file of documents, what it holds by source and language; no manifest lists it file by file.
+    """
 
     path: str
     bytes: int
     rows: int | None
     sha256: str
     content: str
+    sources: BySource | None = field(default=None, compare=False)
 
     def to_dict(self) -> EntryFields:
-        return EntryFields(
+        entry = EntryFields(
             path=self.path, bytes=self.bytes, rows=self.rows, sha256=self.sha256, content=self.content
         )  # fmt: skip
+        return entry if self.sources is None else {**entry, "sources": self.sources}
 
     @classmethod
     def from_dict(cls, value: EntryFields) -> FileEntry:
@@ -103,6 +111,7 @@ class ShardWriter:
         self.rows = 0
         self.entry: FileEntry | None = None
         self._writer: pq.ParquetWriter | None = None
+        self._counter = SourceCounter() if schema == DOCUMENTS else None
 
     def __enter__(self) -> ShardWriter:
         (self.folder / self.kind).mkdir(parents=True, exist_ok=True)
@@ -123,6 +132,8 @@ class ShardWriter:
             self._writer = pq.ParquetWriter(self._file, self.schema, **_options(self.schema))
         self._writer.write_table(table, row_group_size=table.num_rows)
         self._content.update(table)
+        if self._counter is not None:
+            self._counter.add(table)
         self.rows += table.num_rows
 
     def __exit__(
@@ -144,7 +155,8 @@ class ShardWriter:
         path = f"{self.kind}/{self.stem}-{sha256[:8]}.parquet"
         self._beside.replace(self.folder / path)
         note_written(self.folder / path)
-        self.entry = FileEntry(path, self._file.size, self.rows, sha256, self._content.hexdigest())
+        sources = None if self._counter is None else self._counter.result()
+        self.entry = FileEntry(path, self._file.size, self.rows, sha256, self._content.hexdigest(), sources)
 
 
 def _options(schema: pa.Schema) -> JsonObject:
@@ -171,8 +183,18 @@ def number(draft: Draft, entries: Sequence[FileEntry], *, part: int = 0) -> list
         new = f"{kind}/{part:04d}-{counts[kind]:06d}-{entry.sha256[:8]}.parquet"
         counts[kind] += 1
         draft.rename(entry.path, new)
-        numbered.append(FileEntry(new, entry.bytes, entry.rows, entry.sha256, entry.content))
+        numbered.append(replace(entry, path=new))
     return numbered
+
+
+def documents_by_source(entries: Sequence[FileEntry]) -> BySource | None:
+    """What the files of documents hold by source and language; None if one of them was written by an earlier version.
+
+    That may be so where a stage is resumed.
+    """
+    documents = [entry.sources for entry in entries if entry.path.startswith("parts/")]
+    counts = [sources for sources in documents if sources is not None]
+    return merged(counts) if counts and len(counts) == len(documents) else None
 
 
 def entry_of(folder: Path, path: str) -> FileEntry:

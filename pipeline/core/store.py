@@ -13,11 +13,13 @@ from pipeline.core.backends.base import Backend
 from pipeline.core.backends.local import LocalBackend
 from pipeline.core.backends.remote import RemoteBackend
 from pipeline.core.cache import LIMIT_BYTES, Cache
+from pipeline.core.counts import StageCounts
 from pipeline.core.job import Job, StageOutput, check_rows
 from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.objects import ObjectStore
 from pipeline.core.places import CACHE, local_folder, url_of
+from pipeline.core.shards import documents_by_source
 
 
 class Store:
@@ -70,9 +72,11 @@ class Store:
 def _manifest(job: Job, output: StageOutput) -> Manifest:
     files = tuple(sorted(output.files, key=lambda file: file.path.encode()))
     identity = job.identity
+    sources = documents_by_source(files)
+    counts: StageCounts = output.counts if sources is None else {**output.counts, "sources": sources}
     return Manifest(
         stage=identity.stage, version=identity.version, fingerprint=identity.fingerprint, kind=identity.kind,
-        params=identity.params, inputs=identity.input_fingerprints, files=files, counts=output.counts,
+        params=identity.params, inputs=identity.input_fingerprints, files=files, counts=counts,
         digest=digest_of(files), content_digest=content_digest_of(files), numerics=output.numerics,
         input_digests=identity.input_digests,
     )  # fmt: skip

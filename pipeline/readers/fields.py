@@ -32,12 +32,14 @@ class RecordFields:
         self.id: str = fields["id"]
         self.url: str = fields["url"]
         self.languages: tuple[str, ...] = (fields["language"],) if fields["language"] else ("language", "lang")
+        self.licence: str | None = fields.get("licence")
         self.left_out = 0
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Every path that is looked up."""
-        return (*self.texts, self.id, self.url, *self.languages)
+        licence = (self.licence,) if self.licence else ()
+        return (*self.texts, self.id, self.url, *self.languages, *licence)
 
     @property
     def levels(self) -> int:
@@ -96,6 +98,9 @@ class RecordFields:
         return digits
 
     def _metadata(self, values: FieldValues, scalar: Scalar) -> dict[str, str] | None:
+        licence = take(values, self.licence, None) if self.licence else None
+        if licence is not None:
+            values["licence"] = _joined_list(licence)
         fields = {
             key: item if type(item) is str else scalar(key, item)
             for key, item in values.items() if item is not None
@@ -109,6 +114,12 @@ class RecordFields:
         if text is MISSING:
             return BadRecord(position, "missing_text", f"there is no field {names}", raw[:RAW_BYTES])
         return BadRecord(position, "text_not_a_string", f"{names} holds {type_name(text)}", raw[:RAW_BYTES])
+
+
+def _joined_list(value: object) -> object:
+    """Several licences as one text; any other value as it is."""
+    is_list = isinstance(value, list) and value and all(type(item) is str for item in value)
+    return ", ".join(value) if isinstance(value, list) and is_list else value
 
 
 def take(values: FieldValues, path: str, default: object = MISSING) -> object:

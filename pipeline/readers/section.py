@@ -20,6 +20,8 @@ from pipeline.readers import READERS, recognize
 
 LOCATION_KEYS = frozenset({"paths", "packages", "bytes"})
 """The keys that say which raw files are read. They stay out of the fingerprint, which has names, sizes and hashes."""
+LICENCE = "licence"
+"""What the user states of a source. It changes no document, so it is not in the fingerprint; the data card reads it."""
 AUTO = "auto"
 SHORTHANDS = ("text", "join", "id", "url")
 PIN_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+$")
@@ -58,11 +60,15 @@ SourceParams = Mapping[str, Any]
 
 
 class Source(Section):
-    """What all sources have. `name` enters the ids of documents; `language` overrides the language field of records."""
+    """What all sources have. `name` enters the ids of documents; `language` overrides the language field of records.
+
+    `licence` is shown in the data card, for documents that state none themselves.
+    """
 
     reader: Annotated[NonEmptyText, NamesAlternative()]
     name: str = Field("", pattern=r"^[\w. -]{0,80}$")
     language: Language | None = None
+    licence: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     _recognized: bool = PrivateAttr(False)
 
     @property
@@ -80,16 +86,18 @@ class FileSource(Source):
 class Fields(Section):
     """The field names of a record, or paths such as `data.body`. Several text fields are joined by `join`.
 
-    `language: null` means the field `language`, or `lang` if that has no value.
+    `language: null` means the field `language`, or `lang` if that has no value. `licence` names a field whose value is
+    stored as `licence` in the metadata; without it, the fields `licence` and `license` are stored as they are.
     """
 
-    ADDED = {"join": "\n\n"}
+    ADDED = {"join": "\n\n", "licence": None}
 
     id: NonEmptyText = "id"
     text: Names = "text"
     join: str = "\n\n"
     url: NonEmptyText = "url"
     language: NonEmptyText | None = None
+    licence: NonEmptyText | None = None
 
 
 class RecordSource(FileSource):
@@ -223,5 +231,6 @@ class Ingest(Section):
 def ingest_params(section: Ingest, seed: int) -> dict[str, Any]:
     """The params that enter the fingerprint: how raw files are read, not where they are. Nothing depends on `seed`."""
     params = section.model_dump(mode="json")
-    sources = [{key: item for key, item in source.items() if key not in LOCATION_KEYS} for source in params["sources"]]
+    outside = {*LOCATION_KEYS, LICENCE}
+    sources = [{key: item for key, item in source.items() if key not in outside} for source in params["sources"]]
     return {**params, "sources": sources}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
-from pipeline.core.report import Chapter, Column, ReportedStep, ReportTable, StageReport, TableCell
+from pipeline.core.report import Chapter, Column, Done, ReportedStep, ReportTable, StageReport, TableCell
 from pipeline.core.shards import batches
 from pipeline.reports.documents import filtered
 from pipeline.reports.examples import shortened
 
+CHAPTER = "contamination"
 EXAMPLES = 10
 DONE = ("dropped", "cut", "reported")
 
@@ -21,10 +23,19 @@ def decontaminate(steps: Sequence[ReportedStep]) -> StageReport:
     artifacts = [step.artifact for step in steps if step.artifact is not None]
     if not artifacts:
         return report
-    chapter = Chapter(
-        "contamination", "Contamination by evaluation data", (_by_task(artifacts[0]), *_examples(artifacts[0]))
-    )
-    return StageReport(report.tiles, report.gates, (*report.chapters, chapter))
+    blocks = (_by_task(artifacts[0]), *_examples(artifacts[0]))
+    chapter = Chapter(CHAPTER, "Contamination by evaluation data", blocks, of_data=True)
+    return replace(report, chapters=(*report.chapters, chapter), done=_done(artifacts[0]))
+
+
+def _done(artifact: Artifact) -> tuple[Done, ...]:
+    """A line of the data card for each evaluation task."""
+    lines = []
+    for task, row in sorted(artifact.manifest.counts.get("contamination", {}).items()):
+        items = f"{figures.count(row.get('items_found', 0))} of {figures.plural(row.get('items', 0), 'item')} found"
+        documents = ", ".join(f"{figures.plural(row[name], 'document')} {name}" for name in DONE if row.get(name))
+        lines.append(Done(f"{task}: {items}" + (f"; {documents}" if documents else ""), CHAPTER))
+    return tuple(lines)
 
 
 def _by_task(artifact: Artifact) -> ReportTable:
@@ -52,7 +63,7 @@ def _examples(artifact: Artifact) -> tuple[ReportTable, ...]:
         return ()
     columns = (
         Column("task"), Column("item"), Column("document"), Column("n-grams", figures=True), Column("what was done"),
-        Column("passage"),
+        Column("passage", text=True),
     )  # fmt: skip
     shown = sorted(rows, key=lambda row: (row["id"], row["start"]))[:EXAMPLES]
     cells = tuple(
@@ -67,4 +78,4 @@ def _examples(artifact: Artifact) -> tuple[ReportTable, ...]:
         if len(rows) > len(shown)
         else ""
     )
-    return (ReportTable(columns, cells, title="Passages", rest=more),)
+    return (ReportTable(columns, cells, title="Passages", rest=more, texts=True),)

@@ -13,6 +13,7 @@ from pipeline.core.files import read_json
 from pipeline.core.report import (
     Chapter,
     Column,
+    Done,
     DroppedDocuments,
     FunnelColumn,
     Reason,
@@ -22,11 +23,19 @@ from pipeline.core.report import (
     TableCell,
     Tile,
 )
-from pipeline.reports.examples import examples_of
-from pipeline.reports.personal_data import personal_data
+from pipeline.reports.examples import examples_of, kept_examples
+from pipeline.reports.personal_data import personal_data, personal_data_done
 
+DROPPED = "dropped"
 RAW = "raw.json"
+NAMED_REASONS = 6  # in a line of the data card
 MOST_FILES = 200  # shown; the rest is in raw.json
+
+
+KEPT_LANGUAGES = 6  # with examples of documents that were kept
+_CHAPTER = Chapter(
+    DROPPED, "What was dropped, and why; what was kept", (), link="Dropped and kept", of_data=True,
+)  # fmt: skip
 
 
 def ingest(steps: Sequence[ReportedStep]) -> StageReport:
@@ -50,14 +59,20 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
             FunnelColumn("documents", figures.count(read), figures.size(text_bytes), read, lost),
         ),
         chapters=(*_raw_files(artifacts), *_losses(steps, "reasons")),
-    )
+        done=(
+            Done(f"read {figures.plural(raw_files, 'raw file')}, {figures.size(raw_bytes)}"),
+            *_removed("quarantined", _summed(counts, "reasons")), *_removed("skipped", _summed(counts, "dropped")),
+        ),
+        licences=_stated_licences(steps),
+    )  # fmt: skip
 
 
 def cleaned(steps: Sequence[ReportedStep]) -> StageReport:
     """Cleaned and measured documents: shown where some were dropped, which is seldom. Personal data by kind."""
     report = filtered(steps, "cleaned")
     shown = report if report.chapters else StageReport()
-    return replace(shown, chapters=(*shown.chapters, *personal_data(steps)))
+    done = (*_changes(steps), *personal_data_done(steps), *report.done)
+    return replace(shown, chapters=(*shown.chapters, *personal_data(steps)), done=done)
 
 
 def clean(steps: Sequence[ReportedStep]) -> StageReport:
@@ -80,7 +95,26 @@ def filtered(steps: Sequence[ReportedStep], label: str) -> StageReport:
     gate = FunnelColumn(
         label, figures.count(remaining), f"after {stage}", remaining, _ordered(_summed(counts, "dropped"))
     )
-    return StageReport(gates=(gate,), chapters=_losses(steps, "dropped"))
+    done = _removed("dropped", _summed(counts, "dropped"))
+    return StageReport(gates=(gate,), chapters=_losses(steps, "dropped"), done=done)
+
+
+def kept(steps: Sequence[ReportedStep]) -> tuple[Chapter, ...]:
+    """Examples of the documents that a stage reads, by language, as a part of the chapter of what was dropped."""
+    documents = [artifact for step in steps for artifact in step.inputs if artifact.manifest.kind == "documents"]
+    languages: dict[str, int] = {}
+    for artifact in documents:
+        for source in artifact.manifest.counts.get("sources", {}).values():
+            for language, measures in source["languages"].items():
+                languages[language] = languages.get(language, 0) + measures["documents"]
+    examples = kept_examples(documents, [language for language, _ in _ordered(languages)[:KEPT_LANGUAGES]])
+    if not examples:
+        return ()
+    reasons = [Reason(name, n, examples[name]) for name, n in _ordered(languages) if name in examples]
+    others = [n for name, n in _ordered(languages) if name not in examples]
+    reasons += [Reason(figures.plural(len(others), "other language"), sum(others))] if others else []
+    block = DroppedDocuments("kept, by language", sum(languages.values()), tuple(reasons))
+    return (replace(_CHAPTER, blocks=(block,)),)
 
 
 def _losses(steps: Sequence[ReportedStep], key: Literal["reasons", "dropped"]) -> tuple[Chapter, ...]:
@@ -93,7 +127,41 @@ def _losses(steps: Sequence[ReportedStep], key: Literal["reasons", "dropped"]) -
         title = step.artifact.manifest.stage + (f" {step.name}" if step.name else "")
         reasons = tuple(Reason(name, n, examples.get(name, ())) for name, n in lost)
         losses.append(DroppedDocuments(title, step.artifact.manifest.counts.get("in", 0), reasons))
-    return (Chapter("dropped", "What was dropped, and why", tuple(losses), link="What was dropped"),) if losses else ()
+    return (replace(_CHAPTER, blocks=tuple(losses)),) if losses else ()
+
+
+def _removed(what: str, reasons: Mapping[str, int]) -> tuple[Done, ...]:
+    """A line of the data card: how many were removed, and the most frequent reasons."""
+    ordered = _ordered(reasons)
+    if not ordered:
+        return ()
+    named = ", ".join(f"{name} {figures.count(n)}" for name, n in ordered[:NAMED_REASONS])
+    rest = ordered[NAMED_REASONS:]
+    more = f", {figures.plural(len(rest), 'other reason')} {figures.count(sum(n for _, n in rest))}" if rest else ""
+    return (Done(f"{what} {figures.count(sum(reasons.values()))}: {named}{more}", DROPPED),)
+
+
+def _changes(steps: Sequence[ReportedStep]) -> tuple[Done, ...]:
+    """Lines of the data card: which cleaners changed how many documents, and whose language was identified."""
+    counts = [step.artifact.manifest.counts for step in steps if step.artifact is not None]
+    changed: dict[str, int] = {}
+    for part in counts:
+        for name, n in part.get("changed", {}).items():
+            changed[name] = changed.get(name, 0) + n
+    before = sum(part.get("text_bytes_in", 0) for part in counts)
+    after = sum(part.get("text_bytes", 0) for part in counts)
+    cleaners = ", ".join(f"{name} changed {figures.plural(n, 'document')}" for name, n in _ordered(changed))
+    lines = [Done(f"cleaned: {cleaners}; text {figures.size(before)} → {figures.size(after)}")] if cleaners else []
+    identified = sum(n for part in counts for n in part.get("retagged", {}).values())
+    if identified:
+        lines.append(Done(f"identified the language of {figures.plural(identified, 'document')} anew", "signals"))
+    return tuple(lines)
+
+
+def _stated_licences(steps: Sequence[ReportedStep]) -> dict[str, str]:
+    """Source → the licence that the configuration states."""
+    sources: list[dict[str, str]] = steps[0].section.get("sources", [])
+    return {source["name"]: source["licence"] for source in sources if source.get("licence") and "name" in source}
 
 
 def _raw_files(artifacts: Sequence[Artifact]) -> tuple[Chapter, ...]:
@@ -115,7 +183,7 @@ def _raw_files(artifacts: Sequence[Artifact]) -> tuple[Chapter, ...]:
     more = len(files) - MOST_FILES
     omitted = f"and {figures.count(more)} more in {RAW} of the artifact." if more > 0 else ""
     table = ReportTable(columns, rows, folded=f"{figures.count(len(files))} raw files", rest=omitted)
-    return (Chapter("funnel", "From raw files to tokens", (table,)),)
+    return (Chapter("card", "Data card", (table,)),)
 
 
 def _summed(counts: Sequence[StageCounts], key: Literal["reasons", "dropped"]) -> dict[str, int]:

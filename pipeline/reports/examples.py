@@ -5,20 +5,22 @@ Ids are hashes, so the smallest ids of a reason are an even sample of it. At mos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core import figures
-from pipeline.core.artifact import Artifact
+from pipeline.core.artifact import Artifact, Remote
+from pipeline.core.counts import NO_LANGUAGE
 from pipeline.core.files import JsonObject
 from pipeline.core.report import Example, Quote
 from pipeline.core.shards import batches
 
 EACH = 3
 MOST_ROWS = 200_000  # of a kind of file: a second or two, whatever the size of the corpus
+KEPT_FILES = 8  # of at most 8 MiB of text in a row group
 LONGEST = 600  # characters shown
 NOT_SEEN = "(the text is not in the first files looked at)"
 
@@ -42,6 +44,47 @@ def duplicates(artifact: Artifact, inputs: Sequence[Artifact]) -> dict[str, tupl
     ids = {row[key] for of_method in rows.values() for row in of_method for key in ("id", "kept_id")}
     texts = _texts(inputs, ids)
     return {method: tuple(_duplicate(row, texts) for row in of_method) for method, of_method in rows.items()}
+
+
+def kept_examples(artifacts: Sequence[Artifact], languages: Sequence[str]) -> dict[str, tuple[Example, ...]]:
+    """Language → documents that were kept, of several sources where the files looked at have several.
+
+    At most KEPT_FILES files are looked at, evenly spread over the corpus, and of each the first row group. Nothing is
+    downloaded for it.
+    """
+    files = [
+        file for artifact in artifacts if not isinstance(artifact.place, Remote) for file in artifact.files("parts/")
+    ]
+    step = max(1, len(files) // KEPT_FILES)
+    first: dict[tuple[str, str], list[JsonObject]] = {}
+    for file in files[::step][:KEPT_FILES]:
+        batch = next(batches(file, ["id", "source_id", "source", "url", "language", "text"]))
+        for pair in batch.group_by(["language", "source"]).aggregate([]).to_pylist():
+            name = pair["language"] or NO_LANGUAGE
+            if name in languages:
+                rows = batch.filter(_equal(batch, pair)).sort_by("id").slice(0, EACH).to_pylist()
+                key = (name, pair["source"] or "")
+                first[key] = sorted(first.get(key, []) + rows, key=lambda row: row["id"])[:EACH]
+    return {language: _alternating(language, first) for language in languages if any(language == k for k, _ in first)}
+
+
+def _equal(batch: pa.Table, pair: JsonObject) -> pa.ChunkedArray:
+    """The rows with a language and a source, either of which may be missing."""
+    tests = [
+        pc.is_null(batch[name]) if value is None else pc.fill_null(pc.equal(batch[name], value), False)
+        for name, value in pair.items()
+    ]
+    return pc.and_(*tests)
+
+
+def _alternating(language: str, rows: Mapping[tuple[str, str], Sequence[JsonObject]]) -> tuple[Example, ...]:
+    """One document of each source, then a second one, until there are enough."""
+    by_source = [rows[key] for key in sorted(rows) if key[0] == language]
+    ordered = [of_source[turn] for turn in range(EACH) for of_source in by_source if turn < len(of_source)]
+    return tuple(
+        Example((Quote(shortened(row["text"]), code=row["source_id"] or row["id"], label=row["source"] or ""),))
+        for row in ordered[:EACH]
+    )
 
 
 def _of(rows: Rows, example: Callable[[JsonObject], Example]) -> dict[str, tuple[Example, ...]]:

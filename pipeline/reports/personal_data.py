@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pipeline.core import figures
 from pipeline.core.counts import summed
 from pipeline.core.files import JsonValue
-from pipeline.core.report import Chapter, Column, ReportedStep, ReportTable, TableCell
+from pipeline.core.report import Chapter, Column, Done, ReportedStep, ReportTable, TableCell
 
+CHAPTER = "personal-data"
 MOST_LANGUAGES = 8  # columns; the others are in one
 
 
@@ -29,7 +30,23 @@ def personal_data(steps: Sequence[ReportedStep]) -> tuple[Chapter, ...]:
             rows.append((TableCell(kind, "mono"), figures.count(total), *found_in, _action(params, kind)))
     table = ReportTable((*columns, Column("what was done")), tuple(rows))
     note = "Matches of the cleaner pii, before documents were dropped. A match that was replaced is a placeholder now."
-    return (Chapter("personal-data", "Personal data", (table,), note=note),)
+    return (Chapter(CHAPTER, "Personal data", (table,), note=note, of_data=True),)
+
+
+def personal_data_done(steps: Sequence[ReportedStep]) -> tuple[Done, ...]:
+    """A line of the data card: how many matches there were, and what was done with them."""
+    artifacts = [step.artifact for step in steps if step.artifact is not None]
+    actions: dict[str, int] = {}
+    kinds: set[str] = set()
+    for artifact in artifacts:
+        for kind, by_language in artifact.manifest.counts.get("pii", {}).items():
+            action = _action(artifact.manifest.params, kind)
+            actions[action] = actions.get(action, 0) + sum(by_language.values())
+            kinds.add(kind)
+    if not actions:
+        return ()
+    amounts = ", ".join(f"{action} {figures.count(n)}" for action, n in sorted(actions.items()))
+    return (Done(f"personal data of {figures.plural(len(kinds), 'kind')}: {amounts}", CHAPTER),)
 
 
 def _frequent(counts: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact, Remote
@@ -31,8 +32,8 @@ def signals(steps: Sequence[ReportedStep]) -> StageReport:
     note = "Each signal is a number per document, on which the rules of the stage clean are based. "
     note += "The heights of the histograms are square roots, over the range that holds 99 % of all documents. "
     note += "To see what another limit would drop: bloomery signals --rule FILTER.OPTION=LIMIT."
-    chapter = Chapter("signals", "Languages and signals", tuple(tables), note=note, link="Signals")
-    return StageReport(report.tiles, report.gates, (*report.chapters, chapter))
+    chapter = Chapter("signals", "Languages and signals", tuple(tables), note=note, link="Signals", of_data=True)
+    return replace(report, chapters=(*report.chapters, chapter))
 
 
 def _is_read_quickly(artifact: Artifact) -> bool:
@@ -41,7 +42,7 @@ def _is_read_quickly(artifact: Artifact) -> bool:
 
 
 def _languages(artifacts: Sequence[Artifact]) -> ReportTable:
-    """Documents by language, and the tags that identification replaced."""
+    """The tags that identification replaced; how many documents each language has is in the data card."""
     languages, retagged = Counter[str](), Counter[str]()
     for artifact in artifacts:
         languages.update(artifact.manifest.counts.get("languages", {}))
@@ -50,16 +51,13 @@ def _languages(artifacts: Sequence[Artifact]) -> ReportTable:
     for change, n in retagged.most_common():
         before, _, after = change.partition(" → ")
         replaced.setdefault(after, []).append(f"{before} {figures.count(n)}")
-    total = languages.total()
     rows = [
-        (language, figures.count(n), figures.percent(n, total), ", ".join(replaced.get(language, [])[:TAGS]))
-        for language, n in languages.most_common()
-    ]
-    columns = (
-        Column("language"), Column("documents", figures=True), Column("share", figures=True),
-        Column("tags that were replaced by it"),
-    )  # fmt: skip
-    return ReportTable(columns, tuple(rows), title="Languages", folded=figures.plural(len(rows), "language"))
+        (language, figures.count(n), ", ".join(replaced[language][:TAGS]))
+        for language, n in languages.most_common() if language in replaced
+    ]  # fmt: skip
+    columns = (Column("language"), Column("documents", figures=True), Column("tags that it replaced", text=True))
+    line = f"languages identified anew: {figures.plural(len(rows), 'language')}"
+    return ReportTable(columns, tuple(rows), folded=line)
 
 
 def _distributions(distributions: Distributions) -> list[ReportTable]:

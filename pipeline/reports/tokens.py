@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
 from pipeline.core.files import JsonObject, read_json
-from pipeline.core.report import Chapter, Column, FunnelColumn, ReportedStep, ReportTable, StageReport, TableCell, Tile
+from pipeline.core.report import (
+    Chapter,
+    Column,
+    Done,
+    FunnelColumn,
+    ReportedStep,
+    ReportTable,
+    StageReport,
+    TableCell,
+    Tile,
+)
+from pipeline.reports.documents import kept
 
 STATS, SPLITS = "stats.json", "splits.json"
 LONGEST_BAR = 6.25  # bytes per token
@@ -51,7 +62,16 @@ def pack(steps: Sequence[ReportedStep]) -> StageReport:
     held_out = f"{figures.short(splits.get('validation', {}).get('tokens', 0))} held out"
     return StageReport(
         tiles=(Tile(figures.short(tokens), "tokens", held_out),), gates=_gate(packed[0], tokens),
-        chapters=(Chapter("tokenizer", "Tokenizer", (_languages(splits),)),),
+        chapters=(*kept(steps), Chapter("tokenizer", "Tokenizer", (_languages(splits),))), done=_done(splits),
+    )  # fmt: skip
+
+
+def _done(splits: JsonObject) -> tuple[Done, ...]:
+    """Lines of the data card: documents and tokens of each split."""
+    return tuple(
+        Done(f"{name}: {figures.plural(split['documents'], 'document')}, {figures.count(split['tokens'])} tokens "
+             f"in {figures.plural(split['rows'], 'row')}", "tokenizer")
+        for name, split in splits.items()
     )  # fmt: skip
 
 

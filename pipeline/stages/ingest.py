@@ -16,7 +16,7 @@ from typing import NotRequired, TypedDict
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Isolation, Task
-from pipeline.core.counts import StageCounts
+from pipeline.core.counts import RecordCounts, StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import RawFile, write_json
 from pipeline.core.job import Job, StageOutput
@@ -69,7 +69,7 @@ def run(job: Job) -> StageOutput:
     tasks = [task for index in range(len(job.sources)) for task in _group_files(job, index, spans)]
     results = _run_groups(job, tasks)
     chunks = [chunk for task in tasks for chunk in results[task.key]["chunks"]]
-    counts = _count(job, chunks)
+    counts: StageCounts = {**_count(job, chunks), "records_by_source": _records_by_source(job, tasks, results)}
     _check_limits(job, counts, chunks)
     entries = [FileEntry.from_dict(entry) for chunk in chunks for entry in chunk["files"]]
     files = number(job.draft, entries)
@@ -163,6 +163,28 @@ def _count(job: Job, chunks: list[ChunkResult]) -> StageCounts:
         "text_bytes": sum(chunk["text_bytes"] for chunk in chunks),
         "fields_left_out": sum(chunk["left_out"] for chunk in chunks),
     }
+
+
+def _records_by_source(
+    job: Job, tasks: list[Task[FileGroup]], results: dict[str, GroupResult]
+) -> dict[str, RecordCounts]:
+    """The records of each source, and why some of them are no documents."""
+    counts: dict[str, RecordCounts] = {
+        source["source"]: {"records": 0, "quarantined": {}, "skipped": {}} for source in job.sources
+    }
+    for task in tasks:
+        of_source = counts[job.sources[task.payload["source"]]["source"]]
+        for chunk in results[task.key]["chunks"]:
+            of_source["records"] += sum(records for records, _ in chunk["records"].values())
+            _add(of_source["quarantined"], chunk["reasons"])
+            for skipped in chunk.get("skipped", {}).values():
+                _add(of_source["skipped"], skipped)
+    return counts
+
+
+def _add(total: dict[str, int], counts: dict[str, int]) -> None:
+    for name, number_of_records in counts.items():
+        total[name] = total.get(name, 0) + number_of_records
 
 
 def _check_limits(job: Job, counts: StageCounts, chunks: list[ChunkResult]) -> None:

@@ -31,6 +31,7 @@ from pipeline.core.job import Job, StageOutput
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import FileEntry, ShardWriter, batches, column_bytes, entry_of, number
 from pipeline.core.shards import rows as row_count
+from pipeline.core.source_counts import SourceCounter, merged
 from pipeline.tokenizers import verification_sample
 from pipeline.tokenizers.id_hash import HASH_RANGE, hash_ids
 from pipeline.tokenizers.pack_tasks import (
@@ -74,6 +75,9 @@ def run(job: Job) -> StageOutput:
         "tokens": sum(split["tokens"] for split in splits.values()),
         "splits": splits,
     }
+    by_source = [result["sources"] for result in encoding.files if "sources" in result]
+    if len(by_source) == len(encoding.files):  # an earlier version did not count sources
+        counts["sources"] = merged(by_source)
     files = [*number(job.draft, entries), entry_of(job.folder, "splits.json")]
     return StageOutput(files, counts, journal={"encoder": encoding.encoder_name})
 
@@ -162,6 +166,7 @@ def encode(job: Job, task: Task[EncodeFile]) -> EncodedFile | EncodingFailed:
     payload = task.payload
     pack = _packer(job, payload["encoder_choice"])
     counts: dict[Split, ByLanguage] = {split: {} for split in SPLITS}
+    sources = SourceCounter()
     documents = 0
     folder = job.folder / STREAMS / payload["encoder_choice"]
     try:
@@ -175,6 +180,7 @@ def encode(job: Job, task: Task[EncodeFile]) -> EncodedFile | EncodingFailed:
                     tokens = encoded.ids[np.repeat(mask, sizes)]
                     stream.write(tokens, batch["id"].combine_chunks().filter(pa.array(mask)), sizes[mask])
                     _count(counts[split], batch, mask, {"tokens": sizes, **pack.count_markers(encoded)})
+                sources.add(batch, tokens=sizes)
                 documents += len(batch)
     except EncodersDiffer as difference:
         return {"difference": str(difference)}
@@ -183,13 +189,14 @@ def encode(job: Job, task: Task[EncodeFile]) -> EncodedFile | EncodingFailed:
         "documents": documents,
         "tokens": {split: stream.tokens for split, stream in zip(SPLITS, streams, strict=True)},
         "counts": counts,
+        "sources": sources.result(),
         "encoder": pack.encoder_name,
     }
 
 
 def _small_batches(path: Path) -> Iterator[pa.Table]:
     """Row groups in slices of about 2 MB of text: encoding takes eight times as much memory."""
-    for batch in batches(path, ["id", "language", "text"]):
+    for batch in batches(path, ["id", "source", "language", "text"]):
         size = np.cumsum(pc.binary_length(batch["text"]).to_numpy())
         cuts = np.flatnonzero(np.diff(size // ENCODE_BYTES, prepend=0))
         for first, last in itertools.pairwise(np.unique([0, *(cuts + 1), len(batch)]).tolist()):

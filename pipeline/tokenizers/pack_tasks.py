@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, NotRequired, TypedDict
 
-from pipeline.core.counts import ByLanguage
+from pipeline.core.counts import ByLanguage, BySource
 from pipeline.core.inputs import InputFile
 from pipeline.core.shards import EntryFields
 
@@ -37,12 +37,14 @@ class EncodeFile(TypedDict):
 
 
 class EncodedFile(TypedDict):
-    """The token streams of a file: tokens by split, counts by split and language, the name of the encoder."""
+    """The token streams of a file: tokens by split, counts by split and language, and by source and language, the name
+    of the encoder."""
 
     difference: None
     documents: int
     tokens: dict[Split, int]
     counts: dict[Split, ByLanguage]
+    sources: NotRequired[BySource]
     encoder: str
 
 

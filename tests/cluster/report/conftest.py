@@ -24,7 +24,11 @@ ENGLISH = "The bloomery turns ore into a bloom of iron, which the smith then wor
 CHINESE = "块炼炉把铁矿石炼成一团海绵铁，铁匠再在铁砧上反复锻打，直到它结实为止。"
 FLOW = ("ingest", "signals", "clean", "dedupe", "tokenizer", "pack", "pretrain", "evaluate", "export")
 KINDS = ("documents",) * 4 + ("tokenizer", "tokens", "model", "scores", "files")
-CONFIG = "name: demo\nworkdir: work\nseed: 17\nclean:\n  filters: [length, quality]\n"
+CONFIG = (
+    "name: demo\nworkdir: work\nseed: 17\n"
+    "ingest:\n  sources:\n  - {name: <b>书</b>, licence: 'CC BY-SA 4.0'}\n  - {name: web}\n"
+    "clean:\n  filters: [length, quality]\n"
+)
 
 
 def text(number: int) -> str:
@@ -136,16 +140,44 @@ SPLITS = {
 GOODPUT = {"start_up": 4.0, "data_wait": 0.3, "compute": 20.4, "validation": 1.5, "checkpoint": 1.0, "restart": 3.1}
 RAW = [{"source": "web", "name": f"{language}/{n}.jsonl.gz", "bytes": 2_400_000 - n * 997, "sha256": identity(n) * 2,
         "records": 925 - n, "quarantined": n % 2} for language in ("en", "zh") for n in range(4)]  # fmt: skip
+
+
+def by_source(documents: int, tokens: int | None = None) -> dict[str, Any]:
+    """Counts of documents in two sources and two languages; characters are a byte in English, three in Chinese."""
+
+    def measures(number: int, bytes_each: int) -> dict[str, int]:
+        sizes = {"documents": number, "bytes": bytes_each * number * 1000, "characters": number * 1000}
+        return sizes if tokens is None else {**sizes, "tokens": tokens * number // documents}
+
+    english, chinese = documents // 2, documents // 4
+    return {
+        "web": {
+            "languages": {"en": measures(english, 1), "zh": measures(chinese, 3)},
+            "licences": {"CC0-1.0": chinese},
+        },
+        "<b>书</b>": {"languages": {"zh": measures(documents - english - chinese, 3)}, "licences": {}},
+    }
+
+
+RECORDS = {
+    "web": {"records": 5552, "quarantined": {"invalid_json": 3, "empty_text": 4}, "skipped": {}},
+    "<b>书</b>": {"records": 1849, "quarantined": {}, "skipped": {}},
+}
 COUNTS: dict[str, dict[str, Any]] = {
-    "ingest": {"in": 7401, "out": 7394, "dropped": {}, "quarantined": 7,
+    "ingest": {"records_by_source": RECORDS, "sources": by_source(7394),
+               "in": 7401, "out": 7394, "dropped": {}, "quarantined": 7,
                "reasons": {"invalid_json": 3, "empty_text": 4},
                "raw_files": 8, "raw_bytes": 19_200_000, "text_bytes": 33_000_000},
-    "signals": {"in": 7394, "out": 7394, "dropped": {}},
-    "clean": {"in": 7394, "out": 6501, "dropped": {"repetition.duplicate_lines": 571, "length.min_units": 210,
+    "signals": {"in": 7394, "out": 7394, "dropped": {}, "sources": by_source(7394), "retagged": {"en → zh": 12},
+                "changed": {"unicode": 1203}, "text_bytes_in": 33_000_000, "text_bytes": 32_000_000,
+                "pii": {"email": {"en": 30, "zh": 12}, "cn_id": {"zh": 5}}, "languages": {"en": 3697, "zh": 3697}},
+    "clean": {"sources": by_source(6501),
+              "in": 7394, "out": 6501, "dropped": {"repetition.duplicate_lines": 571, "length.min_units": 210,
                                                    "quality.mean_word": 112}},
-    "dedupe": {"in": 6501, "out": 5930, "dropped": {"exact": 140, "minhash": 431}},
+    "dedupe": {"sources": by_source(5930), "in": 6501, "out": 5930, "dropped": {"exact": 140, "minhash": 431}},
     "tokenizer": {"in": 5930, "out": 5930, "dropped": {}, "sampled": 600},
-    "pack": {"in": 5930, "out": 5930, "dropped": {}, "tokens": 6_761_000, "splits": SPLITS},
+    "pack": {"in": 5930, "out": 5930, "dropped": {}, "tokens": 6_761_000, "splits": SPLITS,
+             "sources": by_source(5930, 6_761_000)},
     "pretrain": {"steps": 320, "tokens": 1_310_720, "parameters": 5_300_000},
     "evaluate": {"documents": 150, "samples": 2}, "export": {"formats": 1},
 }  # fmt: skip
@@ -222,7 +254,8 @@ def made_up(tmp_path: Path) -> Callable[..., tuple[Run, Store]]:
         for stage, kind in zip(FLOW, KINDS, strict=True):
             if stage in chosen:
                 plan.append(publish(workdir, stage, kind, dict(inputs)))
-                inputs = {stage: plan[-1]["fingerprint"]}
+                documents = {"dedupe": inputs["dedupe"]} if stage == "tokenizer" and "dedupe" in inputs else {}
+                inputs = {**documents, stage: plan[-1]["fingerprint"]}
         run = Run(workdir / "runs" / "20261124-083300-demo")
         run.metrics.mkdir(parents=True)
         write_json(run.path / "plan.json", plan)

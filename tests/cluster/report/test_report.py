@@ -68,7 +68,7 @@ def test_the_funnel_shows_every_gate_and_what_fell_out(page: str) -> None:
 def test_every_reason_has_three_examples_with_value_and_threshold(page: str) -> None:
     dropped = page[page.index('id="dropped"') : page.index('id="tokenizer"')]
     reasons = dropped.split("<details>")[1:]
-    assert len(reasons) == 2 + 3 + 2
+    assert len(reasons) == 2 + 3 + 2 + 2  # the last two: languages of what was kept
     assert all(part.count('class="example"') == 3 for part in reasons)
     assert "threshold 0.3" in dropped and "similarity 0." in dropped and "zh/0.jsonl.gz" in dropped
 

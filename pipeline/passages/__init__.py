@@ -21,6 +21,7 @@ FINDERS: Registry[PassageFinder] = Registry(
         Entry("lines", f"{_OPTIONS}:Lines", f"{_CODE}.lines:RepeatedLines"),
         Entry("paragraphs", f"{_OPTIONS}:Paragraphs", f"{_CODE}.paragraphs:RepeatedParagraphs"),
         Entry("sentences", f"{_OPTIONS}:Sentences", f"{_CODE}.sentences:RepeatedSentences"),
+        Entry("substrings", f"{_OPTIONS}:Substrings", f"{_CODE}.substrings:RepeatedSubstrings"),
     ),
     base="pipeline.passages.base:PassageFinder",
 )

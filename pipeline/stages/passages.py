@@ -14,7 +14,6 @@ keys of a file range. Speed: pipeline/passages/README.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,25 +25,18 @@ from pipeline.core.draft import sharing
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.shards import FileEntry, number
 from pipeline.dedupe.corpus import CorpusIndex
+from pipeline.passages.base import PassageFinder
+from pipeline.stages import passages_substrings
 from pipeline.stages.dedupe_inputs import file_range_tasks
-from pipeline.stages.passages_inputs import RangePartition, finders_of, partition_count, section_of
+from pipeline.stages.passages_inputs import RangePartition, SearchResult, finders_of, partition_count, section_of
 from pipeline.stages.passages_keys import block_count, find_keys, match, name_kept, spill_files
 from pipeline.stages.passages_remove import RULE
 from pipeline.stages.passages_write import SampleList, WrittenRange, quote_samples, smallest_samples, write
 
-
-class SearchResult(NamedTuple):
-    """What a finder with steps of its own spilled: REMOVAL records by the range of `document`, and REQUEST records by
-    the range of the document that keeps a copy."""
-
-    removals: list[str]
-    requests: list[str]
-
-
 Search = Callable[[Job, CorpusIndex, int], SearchResult]
 """(job, corpus, index of the finder): runs the steps of a finder that has its own."""
 
-SEARCHES: Mapping[str, Search] = {}
+SEARCHES: Mapping[str, Search] = {passages_substrings.NAME: passages_substrings.search}
 
 
 def run(job: Job) -> StageOutput:
@@ -53,7 +45,8 @@ def run(job: Job) -> StageOutput:
     with sharing(job.draft, job.folder, "corpus"):
         corpus.save(job.folder)
     finders, count = finders_of(job), partition_count(job)
-    keys = run_tasks(job, "keys", file_range_tasks(job, corpus, count), find_keys)
+    has_keys = any(type(finder).keys is not PassageFinder.keys for finder in finders)
+    keys = run_tasks(job, "keys", file_range_tasks(job, corpus, count), find_keys) if has_keys else []
     matched = run_shuffle(job, "match", spill_files(keys), match, partitions=count * block_count(finders))
     searched = [
         SEARCHES[component.name](job, corpus, kind)

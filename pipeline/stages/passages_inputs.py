@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -28,6 +29,14 @@ class RangePartition(Partition):
 
     removals: str
     names: str
+
+
+class SearchResult(NamedTuple):
+    """What a finder with steps of its own spilled: REMOVAL records by the range of `document`, and REQUEST records by
+    the range of the document that keeps a copy."""
+
+    removals: list[str]
+    requests: list[str]
 
 
 def section_of(job: Job) -> Passages:

@@ -54,8 +54,8 @@ class Boilerplate(Lengths):
 class Substrings(Section):
     """Text of at least `min_tokens` tokens that stood in the corpus before, wherever it begins and ends.
 
-    A token is what a tokenizer with 32,000 pieces makes on average: a word counts as 1.4, a Chinese character as 0.7.
-    50 are those of Lee et al. (2021): 36 words or 72 characters.
+    Tokens are estimated: a word counts as 1.4, a Chinese character as 0.7. 50, as in Lee et al. (2021), are 36 words or
+    72 characters.
     """
 
     min_tokens: int = Field(50, ge=10, le=10_000)

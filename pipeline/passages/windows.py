@@ -39,8 +39,8 @@ WINDOW_REPEAT = np.dtype(
     ]
 )  # fmt: skip
 
-# what tokenizers of 32,000 and 64,000 pieces make of a word and of a Chinese character, punctuation included: 1.37 to
-# 1.48 tokens a word of English, 0.74 to 0.94 a character of Chinese (tests/benchmarks/bench_substrings.py)
+# what a character of Chinese is to a tokenizer; a word is twice as much: BPE with 32,000 pieces makes 0.9 and 1.5, with
+# more pieces less (tests/benchmarks/bench_substrings.py). So 50 tokens are 72 characters or 36 words
 TOKENS_PER_CHARACTER = 0.7
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.passages.base import PassageMask, PassageFinder, PassageKeys, keys_of
+from pipeline.passages.base import PassageFinder, PassageKeys, PassageMask, keys_of
 from pipeline.passages.batch import DocumentBatch, Hashes
 from pipeline.passages.section import Boilerplate
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import Array
 from pipeline.passages.base import PassageFinder, PassageKeys, PassageMask, keys_of
 from pipeline.passages.batch import DocumentBatch, Hashes
 from pipeline.passages.section import Boilerplate
@@ -21,15 +22,14 @@ HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 
 
 class BoilerplateLines(PassageFinder):
-    """Every line that is long enough, compared within its source."""
+    """Lines compared within their source. Short ones are counted too: they may stand within a menu, or end it."""
 
     def __init__(self, options: Boilerplate) -> None:
         super().__init__(options)
         self.min_copies = options.min_documents
 
     def keys(self, batch: DocumentBatch) -> PassageKeys:
-        lines = batch.lines
-        return keys_of(lines, self.is_long(lines.words, lines.characters))
+        return keys_of(batch.lines, _with_units(batch))
 
     def groups(self, batch: DocumentBatch) -> Hashes | None:
         by = cast(Boilerplate, self.options).by
@@ -42,21 +42,33 @@ class BoilerplateLines(PassageFinder):
     ) -> PassageMask:
         options = cast(Boilerplate, self.options)
         common: PassageMask = (copies > 0) & (copies >= options.min_share * totals[keys.document])
-        return common if options.where == "anywhere" else common & self._at_edges(batch, keys, common)
+        rows = np.flatnonzero(_with_units(batch))
+        long_common = common & self.is_long(batch.lines.words[rows], batch.lines.characters[rows])
+        return long_common if options.where == "anywhere" else _at_edges(batch, rows, common, long_common)
 
-    def _at_edges(self, batch: DocumentBatch, keys: PassageKeys, common: PassageMask) -> PassageMask:
-        """Which passages have nothing but boilerplate and lines without a unit before them, or after them."""
-        lines = batch.lines
-        transparent = lines.words + lines.characters == 0
-        transparent[self.is_long(lines.words, lines.characters)] |= common
-        blocks = np.flatnonzero(~transparent)
-        block_documents = lines.document[blocks].astype(np.int64)
-        first, last = np.full(len(batch), np.iinfo(np.int64).max), np.full(len(batch), -1)
-        np.minimum.at(first, block_documents, lines.start[blocks].astype(np.int64))
-        np.maximum.at(last, block_documents, lines.start[blocks].astype(np.int64))
-        start = keys.start.astype(np.int64)
-        edges: PassageMask = (start < first[keys.document]) | (start > last[keys.document])
-        return edges
+
+def _with_units(batch: DocumentBatch) -> PassageMask:
+    """Which lines hold a word or a character."""
+    mask: PassageMask = batch.lines.words + batch.lines.characters > 0
+    return mask
+
+
+def _at_edges(batch: DocumentBatch, rows: Array, common: PassageMask, long_common: PassageMask) -> PassageMask:
+    """Which common lines have nothing but common lines and lines without units before them, or after them, in their
+    document: in the first run up to its last long one, in the last run from its first long one on. `rows`: lines."""
+    document = batch.lines.document[rows].astype(np.int64)
+    blocking, long_lines = rows[~common], rows[long_common]
+    most = len(batch.lines.document)
+    first_block, last_block = np.full(len(batch), most), np.full(len(batch), -1)
+    np.minimum.at(first_block, batch.lines.document[blocking], blocking)
+    np.maximum.at(last_block, batch.lines.document[blocking], blocking)
+    of_long = batch.lines.document[long_lines]
+    first_run, last_run = long_lines < first_block[of_long], long_lines > last_block[of_long]
+    head_end, foot_start = np.full(len(batch), -1), np.full(len(batch), most)
+    np.maximum.at(head_end, of_long[first_run], long_lines[first_run])
+    np.minimum.at(foot_start, of_long[last_run], long_lines[last_run])
+    edges: PassageMask = common & ((rows <= head_end[document]) | (rows >= foot_start[document]))
+    return edges
 
 
 def hosts(table: pa.Table) -> pa.Array:

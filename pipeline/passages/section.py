@@ -18,8 +18,8 @@ class Lengths(Section):
     """The shortest passage that is looked at: `min_words` words, or `min_characters` characters where more than half of
     its units are characters of a script without spaces."""
 
-    min_words: int = Field(10, ge=1)
-    min_characters: int = Field(20, ge=1)
+    min_words: int = Field(20, ge=1)
+    min_characters: int = Field(30, ge=1)
 
 
 class Lines(Lengths):
@@ -40,7 +40,8 @@ class Boilerplate(Lengths):
     """Lines that at least `min_documents` documents of a source share, and at least `min_share` of its documents.
 
     `by`: what a source is: the column `source`, the `host` of the URL, or the whole `corpus`. `where`: `edges` removes
-    such lines at the beginning and the end of a document alone, up to the first line that is no boilerplate.
+    such lines at the beginning and the end of a document alone, up to the first line that is no boilerplate, and
+    shorter ones with them that stand further out.
     """
 
     min_words: int = Field(4, ge=1)

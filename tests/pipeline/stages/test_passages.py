@@ -19,8 +19,11 @@ from pipeline.reports import passages as reports
 from pipeline.stages import passages, passages_inputs
 from pipeline.text.words import sentences
 
-LINE = "The old lighthouse keeper climbed the narrow stairs every evening to light the lamp."
-VERSE = "那位老船长每天傍晚都要爬上狭窄的楼梯去点亮灯塔，为过往的船只照明。"
+LINE = (
+    "The old lighthouse keeper climbed the narrow stairs every evening to light the lamp for passing ships that came "
+    "home late."
+)
+VERSE = "那位老船长每天傍晚都要爬上狭窄的楼梯去点亮灯塔，为过往的船只照明，从来没有间断。"
 MENU, FOOT = "Home | About us | Contact | Privacy policy", "版权所有，未经许可不得转载。返回顶部"
 Run = Callable[..., Artifact]
 
@@ -134,6 +137,13 @@ def test_boilerplate_goes_at_the_edges_of_a_source_and_stays_once(run: Run) -> N
     ]
     assert {row["copies"] for row in table(result, "removed")} == {8}
     assert result.manifest.counts["passage_sources"] == {"boilerplate": {"site": 14}}
+
+
+def test_short_lines_go_only_further_out_than_a_long_line_of_boilerplate(run: Run) -> None:
+    verse = [f"浣溪沙\n苏轼\n{own(n)}\n" for n in range(1, 13, 2)]
+    menu = [f"首页\n登录\n{MENU}\n浣溪沙\n{own(n)}\n转载\n{FOOT}\n责任编辑" for n in range(21, 33, 2)]
+    result = run([*menu, *verse], {"boilerplate": {"min_documents": 5}})
+    assert texts(result) == [menu[0], *(f"浣溪沙\n{own(n)}\n转载" for n in range(23, 33, 2)), *verse]
 
 
 def test_boilerplate_needs_its_share_of_the_documents_of_the_source(run: Run) -> None:
@@ -251,7 +261,7 @@ def test_the_report_has_each_finder_apart_and_samples_with_the_copy_that_stays(r
     report = reports.passages([ReportedStep("", result, (), result.folder)])
     (chapter,) = [chapter for chapter in report.chapters if chapter.id == "passages"]
     finders, sources, samples = [block for block in chapter.blocks if isinstance(block, ReportTable)]
-    assert [row[1:] for row in finders.rows] == [("1", "1", "84"), ("0", "0", "0")]
+    assert [row[1:] for row in finders.rows] == [("1", "1", str(len(LINE))), ("0", "0", "0")]
     assert sources.rows == (("made", "1"),)
     ((_, copies, removed, stays),) = samples.rows
     assert copies == "2"

@@ -10,6 +10,7 @@ from pipeline.core.report import FunnelColumn
 
 WIDTH, TALL, TOP, BAR = 960, 170, 62, 14
 LOSS_ROOM = 74
+CHARACTER = 6.6  # the width of one in the small font
 LAST_ROOM = 116  # for the text of the last column
 SMALLEST = 0.75  # of its size, where the window is narrow
 NARROWEST = 150  # between two columns: their texts do not overlap
@@ -36,18 +37,19 @@ def funnel(gates: Sequence[FunnelColumn]) -> str:
             parts.append(_fall(left[index] + BAR, step, tall[index + 1], tall[index]))
         parts.append(_losses(lost, gates[index].value, left[index] + BAR, step))
     for gate, x, height_px in zip(gates, left, tall, strict=True):
-        parts.append(_column(gate, x, height_px))
+        parts.append(_column(gate, x, height_px, step))
     return "".join((*parts, "</svg>"))
 
 
-def _column(gate: FunnelColumn, x: float, bar_height: float) -> str:
+def _column(gate: FunnelColumn, x: float, bar_height: float, step: float) -> str:
+    label, note = (_short(text, int(step / CHARACTER)) for text in (gate.label, gate.note))
     place = f'x="{x:.1f}"'
     return (
         f"<g><title>{escape(gate.label)}: {escape(gate.figure)}</title>"
         f'<rect class="bar" x="{x:.1f}" y="{TOP}" width="{BAR}" height="{bar_height:.1f}" rx="2"/>'
-        f'<text class="label" {place} y="16">{escape(gate.label)}</text>'
+        f'<text class="label" {place} y="16">{escape(label)}</text>'
         f'<text class="big" {place} y="36">{escape(gate.figure)}</text>'
-        f'<text {place} y="52">{escape(gate.note)}</text></g>'
+        f'<text {place} y="52">{escape(note)}</text></g>'
     )
 
 
@@ -73,7 +75,7 @@ def _losses(lost: Sequence[tuple[str, int]], documents_before: float, start: flo
         return ""
     total = sum(number for _, number in lost)
     lines = [f"−{figures.count(total)}  ({figures.percent(total, documents_before)})"]
-    max_characters = int(step / 6.6)  # characters of the small font between two columns
+    max_characters = int(step / CHARACTER)
     lines += [f"{_short(reason, max_characters - 8)} {figures.count(number)}" for reason, number in lost[:2]]
     lines += ["and other reasons"] if len(lost) > 2 else []
     y = TOP + TALL + 24

@@ -2,7 +2,8 @@
 
 `ShardWriter` counts every file of documents while it writes it, so each stage that makes documents is counted without
 code of its own, and no pass over the corpus is needed for the data card. What follows from content alone is counted, so
-the counts are the same with any number of workers. Cost: 4.8 GB of text a CPU-second, nearly all for characters.
+the counts are the same with any number of workers. Cost: 2 GB of text a CPU-second, half of it for characters
+(tests/benchmarks/bench_card.py).
 """
 
 from __future__ import annotations

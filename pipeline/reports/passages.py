@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
-from pipeline.core.report import Chapter, Column, ReportedStep, ReportTable, StageReport, TableCell
+from pipeline.core.report import Chapter, Column, Done, ReportedStep, ReportTable, StageReport, TableCell
 from pipeline.core.shards import batches
 from pipeline.reports.documents import filtered
 from pipeline.reports.examples import shortened
 
+CHAPTER = "passages"
 MOST_SOURCES = 20
 
 
@@ -21,7 +23,18 @@ def passages(steps: Sequence[ReportedStep]) -> StageReport:
     if not artifacts:
         return report
     blocks = (_by_finder(artifacts[0]), *_by_source(artifacts[0]), *_samples(artifacts[0]))
-    return StageReport(report.tiles, report.gates, (*report.chapters, Chapter("passages", "Repeated passages", blocks)))
+    chapter = Chapter(CHAPTER, "Repeated passages", blocks, of_data=True)
+    return replace(report, chapters=(*report.chapters, chapter), done=(*_done(artifacts[0]), *report.done))
+
+
+def _done(artifact: Artifact) -> tuple[Done, ...]:
+    """A line of the data card: the passages that each finder removed, and the text that went."""
+    counts = artifact.manifest.counts
+    finders = ", ".join(
+        f"{finder} {figures.plural(row['passages'], 'passage')}" for finder, row in counts.get("passages", {}).items()
+    )
+    size = figures.size(counts.get("text_bytes_in", 0) - counts.get("text_bytes", 0))
+    return (Done(f"removed repeated passages: {finders}; {size} of text", CHAPTER),)
 
 
 def _by_finder(artifact: Artifact) -> ReportTable:
@@ -71,12 +84,18 @@ def _samples(artifact: Artifact) -> tuple[ReportTable, ...]:
     rows = [row for file in artifact.files("samples/") for batch in batches(file) for row in batch.to_pylist()]
     if not rows:
         return ()
-    columns = (Column("finder"), Column("copies", figures=True), Column("removed"), Column("stays"))
+    columns = (
+        Column("finder"),
+        Column("copies", figures=True),
+        Column("removed", text=True),
+        Column("stays", text=True),
+    )
     cells = tuple(
         (row["finder"], figures.count(row["copies"]), _in_context(row, ""), _in_context(row, "kept_")) for row in rows
     )
     rest = "Every passage is in removed/ of the artifact."
-    return (ReportTable(columns, cells, title="Removed, and the copy that stays", rest=rest),)
+    line = f"{figures.plural(len(cells), 'sample')}: what was removed, and the copy that stays"
+    return (ReportTable(columns, cells, folded=line, rest=rest, texts=True),)
 
 
 def _in_context(row: dict[str, str], prefix: str) -> TableCell:

@@ -20,6 +20,7 @@ from pipeline.core.report import (
     Chapter,
     ChapterBlock,
     Column,
+    Done,
     ReportedStep,
     ReportTable,
     SampleText,
@@ -32,6 +33,7 @@ from pipeline.filters.distributions import MOST_DOCUMENTS, distributions_of
 from pipeline.filters.measured_rows import RowGroup, documents_of, row_groups
 
 ABOUT = "annotation.json"
+CHAPTER = "scores-of-models"
 SHOWN = (0.01, 0.25, 0.5, 0.75, 0.99)
 LANGUAGES = 4  # with examples
 CHARACTERS = 300  # of an example
@@ -59,7 +61,14 @@ def annotate(steps: Sequence[ReportedStep]) -> StageReport:
     note = "The score of a document is the signal score_NAME, which the filter `score` of clean reads. The heights of "
     note += "the histograms are square roots, over the range that holds 99 % of all scores. To see what a limit would "
     note += "drop: bloomery signals --rule score.min_NAME=LIMIT."
-    return StageReport(chapters=(Chapter("scores-of-models", "Scores by models", tuple(blocks), note, "Models"),))
+    chapter = Chapter(CHAPTER, "Scores by models", tuple(blocks), note, "Models")
+    return StageReport(chapters=(chapter,), done=tuple(_done(signal, steps) for signal, steps in by_signal.items()))
+
+
+def _done(signal: str, steps: Sequence[ReportedStep]) -> Done:
+    """A line of the data card: how many documents a model scored."""
+    documents = sum(step.artifact.manifest.counts["out"] for step in steps if step.artifact is not None)
+    return Done(f"{signal}: scored {figures.plural(documents, 'document')}", CHAPTER)
 
 
 def _blocks(signal: str, steps: Sequence[ReportedStep]) -> Iterator[ChapterBlock]:

@@ -260,6 +260,8 @@ def test_the_report_has_each_finder_apart_and_samples_with_the_copy_that_stays(r
     result = run([f"{own(0)}\n{LINE}", f"{own(2)}\n{LINE.upper()}\n{own(4)}"], "lines", "paragraphs")
     report = reports.passages([ReportedStep("", result, (), result.folder)])
     (chapter,) = [chapter for chapter in report.chapters if chapter.id == "passages"]
+    (done,) = report.done
+    assert done.text.startswith("removed repeated passages: lines 1 passage, paragraphs 0 passages; ")
     finders, sources, samples = [block for block in chapter.blocks if isinstance(block, ReportTable)]
     assert [row[1:] for row in finders.rows] == [("1", "1", str(len(LINE))), ("0", "0", "0")]
     assert sources.rows == (("made", "1"),)

@@ -39,7 +39,9 @@ def reported(
 
 
 def test_scores_are_shown_by_language_with_examples_from_low_to_high(reported: Any) -> None:
-    [chapter] = annotate([reported("{}")]).chapters
+    report = annotate([reported("{}")])
+    [chapter], [done] = report.chapters, report.done
+    assert (done.text, done.chapter) == ("score_size: scored 70 documents", chapter.id)
     table, *examples = chapter.blocks
     assert isinstance(table, ReportTable) and table.title == "score_size: toy"
     rows = {row[0]: row for row in table.rows}

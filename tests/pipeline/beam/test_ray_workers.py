@@ -135,7 +135,7 @@ def test_an_interrupt_ends_all_workers(work: ModuleType, on_ray: MakeJob) -> Non
     with pytest.raises(KeyboardInterrupt):
         run_tasks(job, "step", tasks_of(2000), work.slow)
     processes = [psutil.Process(pid) for pid in pids(job) if psutil.pid_exists(pid)]
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
@@ -22,6 +23,7 @@ from pipeline.core.job import Job
 
 if TYPE_CHECKING:
     import numpy as np
+    from ray.data import Dataset
 
 
 class SpecRows(TypedDict):
@@ -98,13 +100,10 @@ class ActorPool:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         rows = [{"index": index, "spec": json.dumps(spec)} for index, spec in enumerate(specs)]
-        # a block a spec: an idle actor takes the next one, and a lost one loses no other
-        answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            PoolActor, batch_size=1, compute=ray.data.ActorPoolStrategy(size=self.size),
-            fn_constructor_args=(self.order, json.dumps(self.shared), int(self.needs["CPU"])),
-            num_cpus=self.needs["CPU"], num_gpus=self.needs["GPU"] or None,
-            max_restarts=self.most_failures, max_task_retries=self.most_failures,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            # Ray 2.60 has no other way to bound restarts; without a bound a task that exhausts memory is done for ever
+            warnings.simplefilter("ignore")
+            answers = self._answers(rows)
         for row in answers.iter_rows():
             answer = json.loads(row["answer"])
             outcome: TaskOutcome = {
@@ -112,3 +111,14 @@ class ActorPool:
                 "progress": list(row["progress"]),
             }  # fmt: skip
             yield int(row["index"]), bool(row["restarted"]), outcome
+
+    def _answers(self, rows: list[JsonObject]) -> Dataset:
+        """The rows that the actors return, lazily. A block a spec: a lost actor loses no other spec."""
+        import ray.data
+
+        return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            PoolActor, batch_size=1, compute=ray.data.ActorPoolStrategy(size=self.size),
+            fn_constructor_args=(self.order, json.dumps(self.shared), int(self.needs["CPU"])),
+            num_cpus=self.needs["CPU"], num_gpus=self.needs["GPU"] or None,
+            max_restarts=self.most_failures, max_task_retries=self.most_failures,
+        )  # fmt: skip

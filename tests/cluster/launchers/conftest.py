@@ -87,6 +87,18 @@ def die_once_in_a_task(spec):
         os.kill(os.getpid(), signal.SIGKILL)
     return spec["n"]
 
+def die_in_a_task(spec):
+    if spec["n"] == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return spec["n"]
+
+LOADED = []
+
+def add_to_what_is_loaded(spec):
+    if not LOADED:
+        LOADED.append(spec["base"])
+    return {"sum": LOADED[0] + spec["n"], "process": os.getpid()}
+
 def bad_task(spec):
     if spec["n"] == 3:
         raise StageFailed("piece 3: 文件坏了. Pack again.")

@@ -53,6 +53,31 @@ def test_tasks_on_ray_come_back_in_order_and_fail_with_their_own_sentence(member
         ray.tasks(f"{members}:bad_task", [{"n": n} for n in range(5)], job=job)
 
 
+def test_a_pool_keeps_what_it_loaded_and_answers_in_the_order_of_the_specs(members: str, job: Job) -> None:
+    specs: list[JsonObject] = [{"n": n} for n in range(8)]
+    answers = launcher(RAY).pool(f"{members}:add_to_what_is_loaded", {"base": 100}, specs, job=job)
+    assert [answer["sum"] for answer in answers] == [100 + n for n in range(8)]
+    assert len({answer["process"] for answer in answers}) <= 2
+    assert launcher(RAY).pool(f"{members}:double", {}, [], job=job) == []
+
+
+def test_a_lost_actor_is_started_again_and_its_spec_done_again(members: str, job: Job, tmp_path: Path) -> None:
+    specs: list[JsonObject] = [{"n": n} for n in range(5)]
+    shared: JsonObject = {"folder": str(tmp_path)}
+    assert launcher(RAY).pool(f"{members}:die_once_in_a_task", shared, specs, job=job) == list(range(5))
+    assert (tmp_path / "died").exists()
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [("bad_task", "^piece 3: 文件坏了. Pack again.$"),
+     ("die_in_a_task", r"^pretrain: the process of an actor was killed or crashed.*\(cluster.max_failures: 1\)")],
+)  # fmt: skip
+def test_a_pool_that_fails_says_so_in_one_sentence(members: str, job: Job, function: str, words: str) -> None:
+    with pytest.raises(StageFailed, match=words):
+        launcher(replace(RAY, max_failures=1)).pool(f"{members}:{function}", {}, [{"n": n} for n in range(5)], job=job)
+
+
 def test_what_is_killed_on_ray_is_started_again(members: str, job: Job, tmp_path: Path) -> None:
     ray = launcher(RAY)
     [recovery] = ray.gang(f"{members}:die_once", {"folder": str(tmp_path)}, sizes=[2], job=job)

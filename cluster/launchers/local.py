@@ -39,7 +39,8 @@ class LocalLauncher(Launcher):
             while open_specs := [index for index in range(len(specs)) if not host.has_result(index)]:
                 count = min(self.workers, len(open_specs))
                 shares = {p: {index: specs[index] for index in open_specs[p::count]} for p in range(count)}
-                host.start(order, shares, {})
+                # where GPUs are asked for, each process takes another (training/engines/device.py)
+                host.start(order, shares, {p: {"LOCAL_RANK": str(p)} for p in shares})
                 ending = _wait(host, count, job)
                 host.stop()
                 if ending is None:

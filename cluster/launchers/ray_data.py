@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
@@ -79,7 +79,7 @@ class ActorPool:
 
         results: dict[int, JsonValue] = {}
         try:
-            for index, restarted, outcome in self._outcomes(specs):
+            for index, restarted, outcome in self._outcomes_here_or_there(specs):
                 if restarted:
                     job.progress.note(job.stage, "an actor was lost, and its task was done again")
                 take_over(outcome, job)
@@ -92,6 +92,17 @@ class ActorPool:
         if len(results) < len(specs):
             raise StageFailed(f"{job.stage}: {len(specs) - len(results)} tasks left no result. Run again.")
         return [results[index] for index in range(len(specs))]
+
+    def _outcomes_here_or_there(self, specs: Sequence[JsonObject]) -> Iterable[tuple[int, bool, TaskOutcome]]:
+        """What the actors return; of a driver that came through Ray Client a process of the cluster gathers it first,
+        because Ray Data schedules from where it is called."""
+        import ray
+        from ray.util.client import ray as client
+
+        if not client.is_connected():
+            return self._outcomes(specs)
+        outcomes: list[tuple[int, bool, TaskOutcome]] = ray.get(ray.remote(num_cpus=0)(_gather).remote(self, specs))
+        return outcomes
 
     def _outcomes(self, specs: Sequence[JsonObject]) -> Iterator[tuple[int, bool, TaskOutcome]]:
         """What the actors return, as it comes."""
@@ -122,3 +133,8 @@ class ActorPool:
             num_cpus=self.needs["CPU"], num_gpus=self.needs["GPU"] or None,
             max_restarts=self.most_failures, max_task_retries=self.most_failures,
         )  # fmt: skip
+
+
+def _gather(pool: ActorPool, specs: Sequence[JsonObject]) -> list[tuple[int, bool, TaskOutcome]]:
+    """Everything that a pool returns."""
+    return list(pool._outcomes(specs))

@@ -63,6 +63,11 @@ def test_a_name_that_no_entry_has_is_a_problem_with_its_line(read: Any) -> None:
     assert "Did you mean 'quality'?" in str(error.value)
 
 
+def test_scores_without_a_model_are_a_problem(read: Any) -> None:
+    with pytest.raises(ConfigError, match="no earlier section has an entry named 'quality'. No earlier section makes"):
+        read("{score: {min_quality: 1}}", "annotate=null")
+
+
 def test_a_name_that_decides_bytes_is_part_of_the_section(read: Any) -> None:
     loaded = read("{score: {min_quality: 0.5}}")
     [entry, _] = loaded.config.annotate

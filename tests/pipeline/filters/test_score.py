@@ -56,7 +56,7 @@ def annotation(folder: Path, documents: Artifact, name: str, scores: Sequence[fl
     return Artifact(folder, manifest)
 
 
-def filtered(make_job: Callable[..., Job], documents: Artifact, annotations: Sequence[Artifact], limits: Any) -> Any:
+def filtered(make_job: Callable[..., Job], documents: Any, annotations: Sequence[Artifact], limits: Any) -> Any:
     params = rules_params(Clean.model_validate({"filters": [{"score": limits}]}), 17)
     job = make_job("clean", stage="clean", params=params, inputs={"documents": documents, "annotations": annotations})
     return clean.run(job).counts
@@ -87,6 +87,28 @@ def test_scores_of_other_documents_are_refused(
     other = annotation(tmp_path / "other", measured, "quality", [1.0] * 60, of="0" * 64)
     with pytest.raises(StageFailed, match="reads the signal score_quality, which no"):
         filtered(make_job, measured, [other], {"min_quality": 0.5})
+
+
+def test_every_part_of_a_corpus_gets_the_scores_of_its_own_documents(
+    make_job: Callable[..., Job], make_documents: Callable[..., Artifact], publish: Callable[..., Artifact],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    parts, scores = [], []
+    for part, count in enumerate((3, 5)):
+        records = [{"text": f"{CHINESE}{part}{at}", "language": "zh"} for at in range(count)]
+        source = make_documents(records, name=f"documents-{part}")
+        params = signals_params(Clean(), 17)
+        job = make_job(f"signals-{part}", stage="signals", params=params, inputs={"documents": source})
+        parts.append(publish(job, signals.run(job)))
+        for name in ("a", "b"):
+            values = [float(10 * part + at) for at in range(count)]
+            scores.append(annotation(tmp_path / f"{name}-{part}", parts[-1], name, values))
+    # by entry, then by part: as a step reads them
+    annotations = [scores[0], scores[2], scores[1], scores[3]]
+    counts = filtered(make_job, parts, annotations, {"min_a": 1, "max_b": 12})
+    assert counts["failed"] == {"score.max_b": 2, "score.min_a": 1} and counts["out"] == 5
+    rows = SignalExplorer().distributions([*annotations, *parts]).rows
+    assert [row.quantiles[-1] for row in rows if row.signal == "score_b" and row.source is None] == [14.0]
 
 
 def test_bloomery_signals_shows_scores_and_tries_limits_as_the_stage_would(

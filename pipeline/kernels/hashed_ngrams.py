@@ -91,9 +91,9 @@ def measure_bits(
 ) -> None:
     """Set out[r] to the steps (1/2048 bit) and the folded code points of document rows[r].
 
-    `total`: the logarithm of all code points that were counted. `current[k]`: the logarithm of the n-gram of k code points
-    that ends at the current one, `before[k]` at the one before it; 0 if it was not seen. An unseen code point counts
-    as 0.4 of one that was seen once.
+    `total`: the logarithm of all code points that were counted. `current[k]`: the logarithm of the n-gram of k code
+    points that ends at the current one, `before[k]` at the one before it; 0 if it was not seen. An unseen code point
+    counts as 0.4 of one that was seen once.
     """
     bits = table_bits(model)
     current = np.zeros(order + 1, np.int64)

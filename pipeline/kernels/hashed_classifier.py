@@ -3,7 +3,7 @@
 Every n-gram of 1 to `order` folded code points has a cell of a table, and the cell a weight for each label. The score
 of a label is its bias plus the sum of the weights of all n-grams, divided by the square root of their number (plain
 means made accuracy worse); probabilities are their softmax. AdaGrad (Duchi et al. 2011), one document a step. Of a long
-text four windows are read. Speeds are in training/annotation/README.md.
+text four windows are read. Speeds are in training/annotation/LEARNED.md.
 """
 
 from __future__ import annotations

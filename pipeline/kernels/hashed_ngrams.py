@@ -5,7 +5,7 @@ memory is fixed and no key is kept. The probability of a code point is the count
 and was seen, divided by the count of what precedes it there; each shorter context multiplies it by 0.4.
 
 The model holds logarithms of counts in steps of 1/2048 bit, 0 for none: a score is a sum of integers, so its bits are
-the same on every processor. Speeds are in training/annotation/README.md.
+the same on every processor. Speeds are in training/annotation/LEARNED.md.
 """
 
 from __future__ import annotations

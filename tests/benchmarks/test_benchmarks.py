@@ -67,6 +67,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = f"id_a\tid_b\tjaccard\tcontainment\thow\nm0\t{mixed[-1]['id']}\t0.95\t1.0\tnatural\n"
     (root / "raw-mixed.truth/near-pairs.tsv").write_text(pairs, encoding="utf-8")
     _word_sets(root / "eval/words")
+    for name, texts in {"topic-en": english, "topic-zh": chinese}.items():
+        labelled = enumerate(texts[:60])
+        _jsonl(
+            root / f"eval/{name}.jsonl.gz",
+            [{"id": f"{name}{n}", "text": text, "label": str(n % 2)} for n, text in labelled],
+        )
     return root
 
 

@@ -38,24 +38,32 @@ def count_ngrams(
 ) -> Integer:
     """Add the n-grams of these documents to a table whose size is a power of two, until half of it is used.
 
-    `totals`: code points and used cells, to which this adds. Returns the number of documents that were counted.
+    `totals`: code points and used cells, to which this adds. Returns the number of documents that were counted, the
+    last one perhaps in part.
     """
-    bits = table_bits(counts)
+    bits, most, counted = table_bits(counts), len(counts) >> 1, len(rows)
+    total, used = totals[0], totals[1]
     for position in range(len(rows)):
+        if used >= most:
+            counted = position
+            break
         d = rows[position]
         n = fold_text(data, offsets[d], offsets[d + 1], tables, points)
         for i in range(n):
-            if totals[1] >= len(counts) >> 1:
-                return position
-            totals[0] += 1
+            if used >= most:
+                break
+            total += 1
             value = NGRAM_SEED
             for k in range(min(order, i + 1)):
                 value = extend_ngram(value, points[i - k])
                 cell = cell_of(value, bits)
-                totals[1] += counts[cell] == 0
-                if counts[cell] < FULL:
-                    counts[cell] += np.uint32(1)
-    return len(rows)
+                count = counts[cell]
+                if count == 0:
+                    used += 1
+                if count < FULL:
+                    counts[cell] = count + np.uint32(1)
+    totals[0], totals[1] = total, used
+    return counted
 
 
 @inlined

@@ -43,9 +43,13 @@ BASE = Features(order=4, bits=18, most=10_000)
 
 
 class Trial(NamedTuple):
-    """What a classifier does on a set; speeds in MB of text per CPU-second, that of training for each pass."""
+    """What a classifier does on a set; speeds in MB of text per CPU-second, that of training for each pass.
+
+    `shares`: of two labels, the texts of each that are recognized: with the frequencies of the set, with equal ones.
+    """
 
     accuracy: float
+    shares: list[float]
     auc: float
     by_language: dict[str, float]
     training_speed: float
@@ -71,8 +75,14 @@ def trial(texts: LabelledTexts, features: Features, epochs: int, orders: int) ->
     aucs = {
         tag: auc(is_label[languages == tag] == 0, scores[languages == tag]) for tag in ("en", "zh") if len(names) == 2
     }
+    equal = models[0].with_equal_frequencies(np.bincount(labels).tolist()).probabilities(testing)
     return Trial(
         float((answers[0].argmax(axis=1) == is_label).mean()),
+        [
+            float((each.argmax(axis=1) == is_label)[is_label == label].mean())
+            for each in (answers[0], equal)
+            for label in (0, 1)
+        ],
         auc(is_label == 0, scores) if len(names) == 2 else float("nan"),
         aucs,
         training.nbytes / 1e6 * epochs * orders / spent,
@@ -159,10 +169,14 @@ def long_documents(epochs: int, bits: int) -> None:
         if result:
             by_language = [f"{result.by_language[tag]:.3f}" for tag in ("en", "zh")]
             speeds = [f"{result.training_speed:.0f}", f"{result.prediction_speed:.0f}"]
-            rows.append([f"{most:,}", f"{result.accuracy:.3f}", f"{result.auc:.3f}", *by_language, *speeds])
+            shares = [f"{bad:.2f}, {good:.3f}" for bad, good in (result.shares[:2], result.shares[2:])]
+            rows.append([f"{most:,}", f"{result.accuracy:.3f}", f"{result.auc:.3f}", *by_language, *shares, *speeds])
     if not rows:
         return
-    header = ["characters read, at most", "accuracy", "AUC", "AUC en", "AUC zh", "train MB/s", "predict MB/s"]
+    header = [
+        "characters read, at most", "accuracy", "AUC", "AUC en", "AUC zh", "bad found, good kept", "equal frequencies",
+        "train MB/s", "predict MB/s",
+    ]  # fmt: skip
     table("Classifier: windows of whole documents of raw-mixed, one order", header, rows)
 
 

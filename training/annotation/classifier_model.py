@@ -31,7 +31,7 @@ from training.annotation.classifier_section import CONFIG, WEIGHTS
 FORMAT = "bloomery-text-classifier-1"
 MOST = Features(order=8, bits=26, most=10_000_000)  # the largest options
 # chosen on the sets of tests/benchmarks/bench_classifier.py; the first squares damp the first steps, whose order
-# otherwise decides a point of accuracy on small sets
+# otherwise counts too much on small sets
 RATE, BIAS_RATE, DECAY, FIRST_SQUARES = 0.15, 0.015, 1e-6, 1e-4
 
 

@@ -62,14 +62,14 @@ def _examples(artifact: Artifact) -> tuple[ReportTable, ...]:
     if not rows:
         return ()
     columns = (
-        Column("task"), Column("item"), Column("document"), Column("n-grams", figures=True), Column("what was done"),
-        Column("passage", text=True),
+        Column("task"), Column("passage", text=True), Column("what was done"), Column("n-grams", figures=True),
+        Column("item"), Column("document"),
     )  # fmt: skip
     shown = sorted(rows, key=lambda row: (row["id"], row["start"]))[:EXAMPLES]
     cells = tuple(
         (
-            row["task"], TableCell(row["item"], "mono"), TableCell(row["source_id"] or row["id"], "mono"),
-            figures.count(row["ngrams"]), row["action"], shortened(row["text"]),
+            row["task"], shortened(row["text"]), row["action"], figures.count(row["ngrams"]),
+            TableCell(row["item"], "mono"), TableCell(row["source_id"] or row["id"], "mono"),
         )
         for row in shown
     )  # fmt: skip

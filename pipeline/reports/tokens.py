@@ -21,6 +21,7 @@ from pipeline.core.report import (
 from pipeline.reports.documents import kept
 
 STATS, SPLITS = "stats.json", "splits.json"
+OPEN_ROWS = 12  # longer tables of languages are folded
 LONGEST_BAR = 6.25  # bytes per token
 
 
@@ -43,13 +44,15 @@ def _spelling(stats: JsonObject) -> Chapter:
         Column("bytes per token", figures=True), Column(""),
     )  # fmt: skip
     rows = []
-    for language, language_stats in stats["languages"].items():
+    languages = sorted(stats["languages"].items(), key=lambda item: (-item[1]["corpus"]["bytes"], item[0]))
+    for language, language_stats in languages:
         bytes_per_token = language_stats["bytes_per_token"] or 0.0
         bar = TableCell(share=min(1.0, bytes_per_token / LONGEST_BAR))
         corpus = language_stats["corpus"]
         documents, size = figures.count(corpus["documents"]), figures.size(corpus["bytes"])
         rows.append((language, documents, size, f"{bytes_per_token:.2f}" if bytes_per_token else "–", bar))
-    return Chapter("tokenizer", "Tokenizer", (ReportTable(columns, tuple(rows)),), note=note)
+    folded = figures.plural(len(rows), "language") if len(rows) > OPEN_ROWS else ""
+    return Chapter("tokenizer", "Tokenizer", (ReportTable(columns, tuple(rows), folded=folded),), note=note)
 
 
 def pack(steps: Sequence[ReportedStep]) -> StageReport:
@@ -83,7 +86,11 @@ def _gate(artifact: Artifact, tokens: int) -> tuple[FunnelColumn, ...]:
 
 
 def _languages(splits: JsonObject) -> ReportTable:
-    languages = list(dict.fromkeys(name for split in splits.values() for name in split["languages"]))
+    tokens: dict[str, int] = {}
+    for split in splits.values():
+        for name, counts in split["languages"].items():
+            tokens[name] = tokens.get(name, 0) + counts["tokens"]
+    languages = sorted(tokens, key=lambda name: (-tokens[name], name))
     kinds = ("tokens", "documents")
     columns = [Column(f"{split} {kind}", figures=True) for split in splits for kind in kinds]
     rows = [
@@ -91,4 +98,6 @@ def _languages(splits: JsonObject) -> ReportTable:
                  for split in splits.values() for kind in kinds))
         for name in languages
     ]  # fmt: skip
-    return ReportTable((Column("language"), *columns), tuple(rows), title="Tokens of each language")
+    title = "Tokens of each language"
+    folded = f"{title}: {figures.plural(len(rows), 'language')}" if len(rows) > OPEN_ROWS else ""
+    return ReportTable((Column("language"), *columns), tuple(rows), title="" if folded else title, folded=folded)

@@ -19,6 +19,8 @@ from pipeline.core.report import (
     Tile,
 )
 
+ALL = "all"  # in the column of languages
+OPEN_ROWS = 40  # of a longer table, those of single languages are folded
 TEXTS = ("prompt", "text", "completion", "continuation")
 
 
@@ -68,12 +70,19 @@ def _scores(scores: Sequence[tuple[str, list[JsonObject]]]) -> tuple[Chapter, ..
             score = rows_of_model.get(key, {})
             cells += [_score(score.get("value")), TableCell(_interval(score.get("interval")), "unit")]
         table.append((*cells, _items(key, rows_by_key)))
-    block = ReportTable((*columns, Column("items", figures=True)), tuple(table))
-    return (Chapter("scores", "Scores", (block,)),)
+    all_columns = (*columns, Column("items", figures=True))
+    if len(table) <= OPEN_ROWS:
+        return (Chapter("scores", "Scores", (ReportTable(all_columns, tuple(table)),)),)
+    of_all, of_languages = ([row for row in table if (row[2] == ALL) is is_whole] for is_whole in (True, False))
+    folded = figures.plural(len(of_languages), "score") + " by language"
+    blocks = (
+        ReportTable(all_columns, tuple(of_all)), ReportTable(all_columns, tuple(of_languages), folded=folded)
+    )  # fmt: skip
+    return (Chapter("scores", "Scores", tuple(block for block in blocks if block.rows)),)
 
 
 def _key(row: JsonObject) -> tuple[str, str, str]:
-    return row["task"], row["metric"], row.get("language") or "all"
+    return row["task"], row["metric"], row.get("language") or ALL
 
 
 def _items(key: tuple[str, str, str], rows_by_key: Sequence[dict[tuple[str, str, str], JsonObject]]) -> str:

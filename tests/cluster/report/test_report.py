@@ -130,6 +130,20 @@ def test_a_run_of_some_stages_has_a_report_of_those(made_up: MadeUp, stages: tup
     assert "Generated text" not in page
 
 
+def test_long_tables_of_languages_are_folded(made_up: MadeUp) -> None:
+    run, store = made_up()
+    (scores,) = (run.workdir / "store" / "evaluate").glob("*/scores.json")
+    (splits,) = (run.workdir / "store" / "pack").glob("*/splits.json")
+    tags = [f"x{number:02d}" for number in range(60)]
+    row = {"task": "perplexity", "metric": "loss", "value": 4.0, "interval": None, "items": 1}
+    write_json(scores, [{**row, "language": None}, *({**row, "language": tag} for tag in tags)])
+    counts = {tag: {"documents": 1, "tokens": 100 + number} for number, tag in enumerate(tags)}
+    write_json(splits, {"train": {"documents": 60, "tokens": 9, "rows": 1, "languages": counts}})
+    page = write(run, store).read_text(encoding="utf-8")
+    assert "60 scores by language" in page and "Tokens of each language: 60 languages" in page
+    assert page.index("<td>x59</td>") < page.index("<td>x00</td>")  # the most tokens first
+
+
 def test_a_failed_run_shows_its_sentence(made_up: MadeUp) -> None:
     run, store = made_up("ingest", ended="failed", error="clean: 坏了 & broken. Mend it.")
     page = write(run, store).read_text(encoding="utf-8")

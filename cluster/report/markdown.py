@@ -7,6 +7,7 @@ of evaluation items would contaminate the next corpus. Everything from the data 
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 
@@ -108,7 +109,8 @@ def _block(block: ChapterBlock) -> Iterator[str]:
         yield from _table((Column(""), Column("", figures=True)), block.items)
     elif isinstance(block, ReportTable) and not block.texts:
         yield from _titled(block.title)
-        yield from (f"<details><summary>{escape(block.folded)}</summary>", "") if block.folded else ()
+        line = html.escape(BREAKS.sub(" ", block.folded))
+        yield from (f"<details><summary>{line}</summary>", "") if line else ()
         yield from _table(block.columns, block.rows)
         yield from (escape(block.rest), "") if block.rest else ()
         yield from ("</details>", "") if block.folded else ()

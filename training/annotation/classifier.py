@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
-from pipeline.core.errors import StageFailed, UserError
+from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject
 from pipeline.kernels.hashed_classifier import Features
 from training.annotation.base import Floats, Scorer
@@ -50,8 +50,9 @@ class QualityClassifier(Scorer):
             "texts": {
                 name: {
                     "read": each.records, "unreadable": texts[name].bad, "repeated": each.duplicates,
-                    "in_both_sets": len(shared), "trained_on": len(training[name]),
-                    "held_back": len(measuring[name]), "training_mb": round(training[name].text_bytes / MB, 2),
+                    "beyond_max_mb": each.records - each.duplicates - len(each), "in_both_sets": len(shared),
+                    "trained_on": len(training[name]), "held_back": len(measuring[name]),
+                    "training_mb": round(training[name].text_bytes / MB, 2),
                 }
                 for name, each in sets.items()
             }
@@ -100,9 +101,6 @@ def _check_sizes(training: Mapping[str, Examples], measuring: Mapping[str, Examp
 
 def _measure(model: TextClassifier, measuring: Mapping[str, Examples]) -> JsonObject:
     scores = {name: model.probabilities(measuring[name].text)[:, 0].astype(np.float64) for name in SETS}
-    for name in SETS:
-        if np.isinf(scores[name]).any():
-            raise StageFailed(f"annotate: classifier: training on {name} overflowed. Lower the number of epochs.")
     is_good = np.repeat([True, False], [len(scores[name]) for name in SETS])
     languages = [language for name in SETS for language in measuring[name].language.to_pylist()]
     all_scores = np.concatenate([scores[name] for name in SETS])

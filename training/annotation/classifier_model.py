@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from pipeline.core.errors import UserError
+from pipeline.core.errors import StageFailed, UserError
 from pipeline.core.files import JsonValue, read_json, replacing, write_json
 from pipeline.kernels.column import buffers
 from pipeline.kernels.hashed_classifier import (
@@ -113,6 +113,7 @@ def train(
     """Learn from texts and the numbers of their labels: the mean of `orders` trainings of `epochs` passes.
 
     The order of the texts matters. 10 to 25 MB of text per CPU-second and pass.
+    Raises: StageFailed when a weight is not a finite number.
     """
     data, offsets = buffers(text)
     scratch = document_scratch(int(np.diff(offsets).max(initial=0)), features)
@@ -125,6 +126,8 @@ def train(
             order = shuffled(len(labels), number * epochs + epoch)
             train_epoch(data, offsets, labels, order, tables(), features, rates, scratch, weights, squares)
         total += weights
+    if not np.isfinite(total).all():
+        raise StageFailed("annotate: classifier: weights are not finite numbers after training. Use fewer epochs.")
     return TextClassifier(tuple(names), features, (total / np.float32(orders)).astype(np.float32))
 
 

@@ -79,6 +79,17 @@ def test_texts_of_both_sets_are_left_out_and_counted(tmp_path: Path) -> None:
     assert bad["trained_on"] + bad["held_back"] == 110
 
 
+def test_every_text_of_a_set_is_accounted_for(tmp_path: Path) -> None:
+    long_texts = [(f"{text} {n}" * 40, language) for n, (text, language) in enumerate(prose(2000))]
+    repeated = [*long_texts, *long_texts[:5], *SETS["bad"][:3]]
+    _, figures = prepared(tmp_path, {"good": repeated, "bad": SETS["bad"]}, max_mb=1, epochs=1, orders=1)
+    good = figures["texts"]["good"]
+    assert good["read"] == len(repeated) == sum(good[name] for name in (
+        "repeated", "beyond_max_mb", "in_both_sets", "trained_on", "held_back"
+    ))  # fmt: skip
+    assert good["beyond_max_mb"] > 1000 and good["training_mb"] <= 1
+
+
 @pytest.mark.parametrize("few", [prose(18), noise(120)[:1] * 50])
 def test_a_set_with_few_different_texts_is_refused(tmp_path: Path, few: list[tuple[str, str | None]]) -> None:
     with pytest.raises(UserError, match=r"classifier\.bad has \d+ different texts.*at least 20"):

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from pipeline.kernels.code_points import Integer, decode
 from pipeline.kernels.compiler import bare_inlined, bare_kernel
-from pipeline.kernels.units import end_of_marks, joins, max_units
+from pipeline.kernels.units import end_of_marks, max_units
+from pipeline.kernels.units import joins as joins_letters
 from pipeline.text.unicode import (
     CODE_POINTS,
     CONNECTOR,
@@ -76,11 +77,12 @@ def split(data: Bytes, start: Integer, end: Integer, tables: BorderTables, out: 
     """Fill `out` for the document in data[start:end]. Returns its number of written units.
 
     Of the gap after the last unit: `space`, `after_space`: where its first white space begins and ends; `opener`: the
-    first of the openers that end it. −1 if there is none.
+    first of the openers that end it; −1 if there is none. `joins`: the unit was a word, and the gap has nothing but
+    ASCII punctuation.
     """
     classes, borders = tables
     n = 0
-    at, space, after_space, opener = start, np.int64(-1), np.int64(-1), np.int64(-1)
+    at, space, after_space, opener, joins = start, np.int64(-1), np.int64(-1), np.int64(-1), False
     while at < end:
         point, size = decode(data, at)
         kind: Integer = classes[point] & KIND
@@ -97,25 +99,28 @@ def split(data: Bytes, start: Integer, end: Integer, tables: BorderTables, out: 
                 before, begin = space, after_space
             elif opener >= 0:
                 before = begin = opener
-            if n > 0 and borders[decode(data, begin)[0]] & ATTACHES:
+            if n > 0 and ((joins and kind != UNIT) or borders[decode(data, begin)[0]] & ATTACHES):
                 out.weight[n - 1] += weight
             else:
                 if n > 0:
                     out.stop[n - 1] = before
                 out.begin[n], out.weight[n] = begin, weight
                 n += 1
-            at, space, after_space, opener = stop, np.int64(-1), np.int64(-1), np.int64(-1)
+            at, space, after_space, opener, joins = stop, np.int64(-1), np.int64(-1), np.int64(-1), kind != UNIT
             continue
         stop = max(stop, at + size)
         if kind in (SPACE, NEWLINE):
+            joins = False
             if space < 0:
                 space, after_space = at, stop
             elif after_space == at:
                 after_space = stop
         elif borders[point] & OPENS:
-            opener = at if opener < 0 else opener
+            opener, joins = at if opener < 0 else opener, joins and point < 0x80
         else:
             opener = np.int64(-1)
+            for k in range(at, stop):
+                joins &= data[k] < 0x80
         at = stop
     if n > 0:
         out.stop[n - 1] = space if space >= 0 else end
@@ -135,7 +140,7 @@ def spaced_word(data: Bytes, at: Integer, end: Integer, classes: Bytes) -> tuple
             break
         point, size = decode(data, at)
         kind: Integer = classes[point] & KIND
-        if kind == MID_LETTER and at > begin and joins(data, at + size, end, point, classes):
+        if kind == MID_LETTER and at > begin and joins_letters(data, at + size, end, point, classes):
             kind = np.uint8(CONNECTOR)
         if kind not in (LETTER, DIGIT, CONNECTOR):
             break

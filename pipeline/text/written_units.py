@@ -1,9 +1,10 @@
 """Written units: a unit with the punctuation written to it, by which exact copies are compared.
 
 Closing punctuation belongs to the unit before it and opening punctuation to the unit after it; the white space between
-two written units belongs to neither. A text cut between written units leaves no stray mark, and no character is cut:
-none begins with a combining mark, a vowel sign or a later part of a Hangul syllable. In code points; the reference for
-`pipeline.kernels.written_units`.
+two written units belongs to neither. Words with nothing but ASCII punctuation between them are one written unit: an
+address, a path, half-open. A text that is cut between written units has no stray mark and no part of a character: none
+begins with a combining mark, a vowel sign or a later part of a Hangul syllable, none ends within %E4%B8%AD. In code
+points; the reference for `pipeline.kernels.written_units`.
 """
 
 from __future__ import annotations
@@ -36,16 +37,19 @@ def written_units(text: str) -> list[WrittenUnit]:
     """The written units of a text, in order."""
     units: list[WrittenUnit] = []
     stop = 0  # of the unit before
+    after_word = False
     for start, end in spans(text):
         before, begin = _divide(text, stop, start)
+        is_word = not is_own(text[start])
+        joins = after_word and is_word and _is_ascii_punctuation(text[stop:start])
         if not units:
             units.append(WrittenUnit(_skip_space(text, 0, start), end, weight(text, start, end)))
-        elif is_attached(text[begin]):
+        elif joins or is_attached(text[begin]):
             units[-1] = units[-1]._replace(weight=units[-1].weight + weight(text, start, end))
         else:
             units[-1] = units[-1]._replace(end=before)
             units.append(WrittenUnit(begin, end, weight(text, start, end)))
-        stop = end
+        stop, after_word = end, is_word
     if units:
         units[-1] = units[-1]._replace(end=_find_space(text, stop, len(text)))
     return units
@@ -53,9 +57,14 @@ def written_units(text: str) -> list[WrittenUnit]:
 
 def weight(text: str, start: int, end: int) -> int:
     """How much the unit text[start:end] weighs."""
-    if int(tables().classes[ord(text[start])]) & KIND == UNIT:
+    if is_own(text[start]):
         return 1
     return WORD + max(0, end - start - LONG_WORD) // LONG_STEP
+
+
+def is_own(character: str) -> bool:
+    """Whether a unit that begins so is a character of a script without spaces."""
+    return int(tables().classes[ord(character)]) & KIND == UNIT
 
 
 def is_attached(character: str) -> bool:
@@ -74,6 +83,11 @@ def _divide(text: str, stop: int, start: int) -> tuple[int, int]:
     while opener > stop and text[opener - 1] in OPENERS:
         opener -= 1
     return opener, opener
+
+
+def _is_ascii_punctuation(gap: str) -> bool:
+    """Whether what is between two units is ASCII punctuation, without white space."""
+    return gap.isascii() and not any(map(is_blank, gap))
 
 
 def _find_space(text: str, at: int, end: int) -> int:

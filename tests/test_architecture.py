@@ -36,7 +36,8 @@ MAY_IMPORT = {
     # of readers: decompression
     "pipeline/decontamination": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.readers.streams"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
-    "pipeline/beam": ("pipeline.core",),
+    # of kernels: what a task says while they are compiled
+    "pipeline/beam": ("pipeline.core", "pipeline.kernels.first_use"),
     # the report shows the distributions that `bloomery signals` prints
     "pipeline/reports": ("pipeline.core", "pipeline.filters.distributions"),
     "pipeline/stages": ("pipeline",),

@@ -17,6 +17,7 @@ from pipeline.core.draft import relative_to
 from pipeline.core.files import recording
 from pipeline.core.job import Job
 from pipeline.core.registry import Entry, Registry
+from pipeline.kernels.first_use import reporting
 
 EXECUTORS: Registry[Executor] = Registry(
     "executor",
@@ -57,8 +58,8 @@ def run_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) ->
 
 
 def do_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:
-    """Do one task and keep its files, then its result."""
-    with scope():
+    """Do one task and keep its files, then its result. A kernel that is compiled meanwhile is a note of the step."""
+    with scope(), reporting(lambda text: step.job.progress.note(step.name, text)):
         with recording() as written:
             result = work(step.job, task)
         step.job.draft.keep(step.name, task.key, dict(result), relative_to(step.job.folder, written))

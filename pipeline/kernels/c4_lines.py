@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import Integer, decode
-from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.compiler import bare_inlined, bare_inner
 from pipeline.text.unicode import KIND, SENTENCE_END, UNIT, Bytes
 
 # results of `judge_line`
@@ -63,7 +63,7 @@ def white_size(data: Bytes, at: Integer, end: Integer) -> Integer:
     return 3 if byte == 0xE3 and second == 0x80 and third == 0x80 else 0
 
 
-@bare_kernel
+@bare_inner
 def strip(data: Bytes, start: Integer, end: Integer) -> tuple[Integer, Integer]:
     """The part of data[start:end] without white space at its ends."""
     while start < end:
@@ -81,7 +81,7 @@ def strip(data: Bytes, start: Integer, end: Integer) -> tuple[Integer, Integer]:
     return start, end
 
 
-@bare_kernel
+@bare_inner
 def count_words(
     data: Bytes, start: Integer, end: Integer, classes: Bytes, units: Integer
 ) -> tuple[Integer, Integer, Integer]:
@@ -107,7 +107,7 @@ def count_words(
     return pieces + (length > 0), max(longest, length), characters
 
 
-@bare_kernel
+@bare_inner
 def remove_citations(data: Bytes, start: Integer, end: Integer, out: Bytes) -> Integer:
     """Copy data[start:end] to `out` without [12], [], [edit] and [citation needed], also where removing one makes
     another. Returns the length."""
@@ -139,7 +139,7 @@ def ends_with(data: Bytes, end: Integer, ending: Bytes) -> Integer:
     return True
 
 
-@bare_kernel
+@bare_inner
 def ends_properly(line: Bytes, length: Integer, rules: LineRules, has_units: Integer) -> Integer:
     """Whether the line ends in an end mark and not in an ellipsis of dots."""
     if length == 0:
@@ -161,7 +161,7 @@ def ends_properly(line: Bytes, length: Integer, rules: LineRules, has_units: Int
     return False
 
 
-@bare_kernel
+@bare_inner
 def find_phrases(line: Bytes, length: Integer) -> Integer:
     """A bit for each phrase of PHRASES in the line, in any case, and the bit after them for a curly bracket."""
     seen = 0
@@ -192,7 +192,7 @@ def lower_case(byte: Integer) -> Integer:
     return byte | 32 if 65 <= byte <= 90 else byte
 
 
-@bare_kernel
+@bare_inner
 def judge_line(
     data: Bytes, start: Integer, end: Integer, classes: Bytes, rules: LineRules, line: Bytes
 ) -> tuple[Integer, Integer]:
@@ -218,7 +218,7 @@ def judge_line(
     return (DROP if seen else KEEP), length
 
 
-@bare_kernel
+@bare_inner
 def count_sentences(line: Bytes, length: Integer, classes: Bytes) -> Integer:
     """The number of sentences of a line: marks that end one in any script (a full stop, ? and ! before white space or
     at the end), and text after the last mark."""

@@ -2,33 +2,112 @@
 
 The cache is in NUMBA_CACHE_DIR or XDG_CACHE_HOME (~/.cache) or, if neither is writable, in a temporary folder of the
 process. Its name contains a hash of all kernel sources, because numba notices a changed file but not a change in a file
-that it calls. The first use compiles for several seconds; later processes load in milliseconds.
+that it calls. The first use compiles what it calls, once for all processes of the machine: `bench_compile.py` says for
+how long. Later processes load in milliseconds.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numba
+from numba import _dynfunc
+from numba.core import compiler_lock
+from numba.core.caching import FunctionCache
+from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
+from numba.core.types.misc import unliteral
+
+from pipeline.kernels.first_use import compiling
 
 F = TypeVar("F", bound=Callable[..., object])
+Untyped: TypeAlias = Any
+"""What numba passes to the methods that are overridden here: it has no types."""
+LOCK_FILE = "compiling.lock"
+
+
+class SharedCache(FunctionCache):  # type: ignore[misc]
+    """Of several processes that need a kernel for the first time, one compiles it; the others wait, and load it."""
+
+    compilation: ExitStack | None = None  # around the outermost kernel that is compiled now, if one is
+    has_lock = False
+
+    def load_overload(self, sig: Untyped, target_context: Untyped) -> Untyped:
+        loaded = super().load_overload(sig, target_context)
+        compilation = SharedCache.compilation
+        if loaded is not None or compilation is None or SharedCache.has_lock:
+            return loaded
+        SharedCache.has_lock = True
+        compilation.callback(setattr, SharedCache, "has_lock", False)
+        compilation.enter_context(compiling())
+        _lock_file(compilation, Path(self.cache_path).parent)
+        return super().load_overload(sig, target_context)
+
+
+class Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A kernel that Python calls."""
+
+    def get_call_template(self, args: Untyped, kws: Untyped) -> Untyped:
+        return super().get_call_template(_without_literals(args), kws)
+
+    def compile(self, sig: Untyped) -> Untyped:
+        """Load or compile the kernel for the types of `sig`. numba allows one thread at a time, which may nest."""
+        with compiler_lock.global_compiler_lock, ExitStack() as compilation:
+            if SharedCache.compilation is None:
+                SharedCache.compilation = compilation
+                compilation.callback(setattr, SharedCache, "compilation", None)
+            return super().compile(sig)
+
+
+class InnerKernel(CPUDispatcher):  # type: ignore[misc]
+    """A function that only kernels call: without the code that reads Python objects, which takes longest to compile."""
+
+    def __call__(self, *args: object) -> object:
+        raise TypeError(f"{self.__name__} is called by kernels only. Call its py_func, or decorate it with @kernel.")
+
+    def get_call_template(self, args: Untyped, kws: Untyped) -> Untyped:
+        return super().get_call_template(_without_literals(args), kws)
+
+
+class InnerCompiler(Compiler):  # type: ignore[misc]
+    """Neither optimizes nor emits a function that only kernels call: that happens once, in the kernel around it."""
+
+    def __init__(self, typingctx: Untyped, targetctx: Untyped, library: Untyped, *rest: Untyped) -> None:
+        library = library or targetctx.codegen().create_library("inner")
+        library._optimize_final_module = _do_nothing
+        library._finalize_final_module = partial(setattr, library, "_finalized", True)
+        super().__init__(typingctx, targetctx.subtarget(get_executable=_no_executable), library, *rest)
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def _no_executable(library: Untyped, fndesc: Untyped, env: Untyped) -> Untyped:
+    return _dynfunc.make_function(fndesc.lookup_module(), fndesc.qualname, "", 0, env, (library,))
+
+
+# no kernel is called from C
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "no_cfunc_wrapper": True}
+INNER_OPTIONS = {**OPTIONS, "no_cpython_wrapper": True, "pipeline_class": InnerCompiler}
 
 
 def kernel(function: F) -> F:
     """Compile a function that is called from Python."""
-    compiled: F = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")(function)
-    return compiled
+    return _compiled(function, Kernel, cache=True, **OPTIONS)
 
 
 def inlined(function: F) -> F:
     """Compile a function that is inlined into the kernels that call it."""
-    compiled: F = numba.njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True)(function)
-    return compiled
+    return _compiled(function, InnerKernel, forceinline=True, **INNER_OPTIONS)
 
 
 def bare_kernel(function: F) -> F:
@@ -38,14 +117,44 @@ def bare_kernel(function: F) -> F:
     functions with loops, each use costs two atomic operations (12 times the time of a look-up in a hash table). The
     caller holds the arguments, so they stay alive.
     """
-    compiled: F = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", _nrt=False)(function)
-    return compiled
+    return _compiled(function, Kernel, cache=True, _nrt=False, **OPTIONS)
+
+
+def inner_kernel(function: F) -> F:
+    """Compile a function that only kernels call, and that is not inlined."""
+    return _compiled(function, InnerKernel, **INNER_OPTIONS)
+
+
+def bare_inner(function: F) -> F:
+    """Compile a function that only bare kernels call, and that is not inlined unless that pays."""
+    return _compiled(function, InnerKernel, _nrt=False, **INNER_OPTIONS)
 
 
 def bare_inlined(function: F) -> F:
     """Compile a function that is inlined into bare kernels."""
-    compiled: F = numba.njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True, _nrt=False)(function)
+    return _compiled(function, InnerKernel, forceinline=True, _nrt=False, **INNER_OPTIONS)
+
+
+def _compiled(function: F, kind: type[CPUDispatcher], **options: object) -> F:
+    compiled: F = numba.njit(**options)(function)
+    if isinstance(compiled, CPUDispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
+        compiled.__class__ = kind
+        if kind is Kernel:
+            compiled._cache = SharedCache(function)
     return compiled
+
+
+def _without_literals(args: Untyped) -> tuple[Untyped, ...]:
+    """The types of a call. A variable that begins as 0 has the type "0" first: a version of its own, never used."""
+    return tuple(unliteral(argument) for argument in args)
+
+
+def _lock_file(stack: ExitStack, folder: Path) -> None:
+    """Wait until no other process compiles. Without locks, as on some network disks, each compiles for itself."""
+    with suppress(OSError):
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def cache_folder(sources: Path = Path(__file__).parent) -> Path:

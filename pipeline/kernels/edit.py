@@ -151,7 +151,10 @@ def edit(
         if needs[d] & EDIT:
             write_at = edit_one(data, start, end, classes, edit_table, out, write_at)
         else:
-            out[write_at : write_at + end - start] = data[start:end]
+            # no assignment of a slice to a slice: numba compiles the message of its error for 2 s
+            unchanged, copied = data[start:end], out[write_at : write_at + end - start]
+            for k in range(len(unchanged)):
+                copied[k] = unchanged[k]
             write_at += end - start
         ends[d + 1] = write_at
 

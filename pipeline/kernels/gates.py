@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import Integer
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import inlined, inner_kernel, kernel
 from pipeline.kernels.units import CountArray
 from pipeline.text.unicode import Bytes
 
@@ -192,7 +192,7 @@ def colons_run(
     return first, stop, colons
 
 
-@kernel
+@inner_kernel
 def match_words(
     data: Bytes, start: Integer, end: Integer, at: Integer, document: Integer, words: FixedWords, out: Gates, n: Integer
 ) -> Integer:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline.kernels import column
 from pipeline.kernels.c4_lines import DROP, LineRules, judge_line, strip
 from pipeline.kernels.code_points import Integer
-from pipeline.kernels.compiler import bare_kernel
+from pipeline.kernels.compiler import bare_inner, bare_kernel
 from pipeline.kernels.raw_lines import next_break
 from pipeline.kernels.refinedweb_lines import judge_menu_line
 from pipeline.kernels.units import CountArray
@@ -86,7 +86,7 @@ def write_unflagged(
         ends[d + 1] = write_at
 
 
-@bare_kernel
+@bare_inner
 def copy(data: Bytes, start: Integer, end: Integer, out: Bytes, write_at: Integer) -> Integer:
     """Copy data[start:end] to out[write_at:]. Returns the position after it."""
     for at in range(start, end):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import ORDER, SEED, Integer, decode, mix
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import inlined, inner_kernel
 from pipeline.kernels.hash_table import Hashes, Ints, Slots, mark_repeats
 from pipeline.kernels.units import CountArray
 from pipeline.text.unicode import BULLET, KIND, NEWLINE, SPACE, Bytes
@@ -44,7 +44,7 @@ def scratch(largest_bytes: int) -> Lines:
     return Lines(np.empty(most, np.uint64), np.empty(most, np.int32), np.empty(most, np.uint8))
 
 
-@kernel
+@inner_kernel
 def measure_lines(
     data: Bytes, start: Integer, end: Integer, classes: Bytes, out: Lines, slots: Slots, counts: CountArray
 ) -> None:

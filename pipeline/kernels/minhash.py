@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kernels.code_points import ORDER, PRIME, SEED, Integer, decode, mix
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import inlined, inner_kernel
 from pipeline.kernels.hash_table import Hashes
 from pipeline.kernels.units import Units
 from pipeline.text.unicode import KIND, NEWLINE, SPACE, Bytes
@@ -54,7 +54,7 @@ def hash_without_units(data: Bytes, start: Integer, end: Integer, classes: Bytes
     return mix(value)
 
 
-@kernel
+@inner_kernel
 def hash_shingles(
     data: Bytes, start: Integer, end: Integer, classes: Bytes, units: Units, n: Integer, size: Integer, out: Hashes
 ) -> Integer:
@@ -68,7 +68,7 @@ def hash_shingles(
     return number
 
 
-@kernel
+@inner_kernel
 def minhash(hashes: Hashes, number: Integer, multipliers: UInt32s, masks: UInt32s, out: UInt32s) -> None:
     """Set out[k] to the minimum of permutation k over the upper halves of hashes[:number]."""
     for k in range(len(out)):

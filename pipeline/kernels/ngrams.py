@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import ORDER, Integer, mix
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import inlined, inner_kernel
 from pipeline.kernels.hash_table import Hashes, Ints, clear
 from pipeline.kernels.units import CountArray, Units
 from pipeline.text.unicode import Bytes
@@ -52,7 +52,7 @@ def scratch(largest_units: int) -> Grams:
     )
 
 
-@kernel
+@inner_kernel
 def measure_repeats(units: Units, n: Integer, grams: Grams, counts: CountArray) -> None:
     """Fill `counts` for a document of n units."""
     counts[:WIDTH] = 0

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.kernels import column, raw_lines, token_repeats, tokens
 from pipeline.kernels.c4_lines import BRACKET, KEEP, LOREM_IPSUM, LineRules, count_sentences, judge_line
 from pipeline.kernels.code_points import Integer
-from pipeline.kernels.compiler import bare_kernel
+from pipeline.kernels.compiler import bare_inner, bare_kernel
 from pipeline.kernels.raw_lines import count_line_shape, measure_raw_lines, next_break
 from pipeline.kernels.refinedweb_lines import judge_menu_line
 from pipeline.kernels.token_repeats import measure_token_repeats
@@ -110,7 +110,7 @@ def measure_documents(
             measure_token_repeats(scratch.tokens, n, scratch.repeats, counts[REPEAT_COUNTS:])
 
 
-@bare_kernel
+@bare_inner
 def count_tokens(document: tokens.Tokens, n: Integer, tables: TokenTables, counts: CountArray) -> None:
     """Count tokens, words and stop words. `present`: a bit for each stop word."""
     letters: Integer = 0
@@ -130,7 +130,7 @@ def count_tokens(document: tokens.Tokens, n: Integer, tables: TokenTables, count
         counts[STOP_WORDS] += present >> k & 1
 
 
-@bare_kernel
+@bare_inner
 def count_token_sentences(line: tokens.Tokens, first: Integer, last: Integer) -> Integer:
     """Sentences as spaCy's sentencizer counts them: one begins at the first token that is no punctuation after a mark
     that ends one."""
@@ -145,7 +145,7 @@ def count_token_sentences(line: tokens.Tokens, first: Integer, last: Integer) ->
     return sentences
 
 
-@bare_kernel
+@bare_inner
 def count_signs(data: Bytes, start: Integer, end: Integer, counts: CountArray) -> None:
     """Count "#", and "..." (not overlapping) and "…"."""
     dots: Integer = 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.kernels.c4_lines import strip
 from pipeline.kernels.code_points import ORDER, Integer, decode, mix
-from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.compiler import bare_inlined, bare_inner
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.kernels.lines import count_code_points, ends_in_ellipsis, hash_bytes
 from pipeline.kernels.units import CountArray
@@ -58,7 +58,7 @@ def scratch(largest_bytes: int) -> RawLines:
     return RawLines(np.empty(most, np.uint64), ints[0], np.empty(most, np.uint8), ints[1], ints[2], ints[3], table)
 
 
-@bare_kernel
+@bare_inner
 def measure_raw_lines(
     data: Bytes, start: Integer, end: Integer, flags: Flags, out: RawLines, counts: CountArray
 ) -> None:
@@ -102,7 +102,7 @@ def ends_in_mark(data: Bytes, at: Integer, stop: Integer, flags: Flags) -> Integ
     return flags[decode(data, last)[0]] & TERMINAL > 0
 
 
-@bare_kernel
+@bare_inner
 def count_copies(out: RawLines, n: Integer, counts: CountArray) -> None:
     """Count second and later copies of lines."""
     slots = 8
@@ -123,7 +123,7 @@ def count_copies(out: RawLines, n: Integer, counts: CountArray) -> None:
                 counts[REPEATED_FILLED_CHARACTERS] += out.length[i]
 
 
-@bare_kernel
+@bare_inner
 def count_paragraphs(data: Bytes, start: Integer, end: Integer, out: RawLines, n: Integer, counts: CountArray) -> None:
     """Count paragraphs: pieces between two or more line feeds of the text without white space at its ends. Their hashes
     and lengths overwrite those of lines."""
@@ -163,7 +163,7 @@ def count_paragraphs(data: Bytes, start: Integer, end: Integer, out: RawLines, n
             counts[REPEATED_PARAGRAPH_CHARACTERS] += out.length[i]
 
 
-@bare_kernel
+@bare_inner
 def next_break(data: Bytes, at: Integer, end: Integer) -> tuple[Integer, Integer]:
     """Where the line that begins at `at` ends, and where the next begins, as in str.splitlines."""
     while at < end:
@@ -178,7 +178,7 @@ def next_break(data: Bytes, at: Integer, end: Integer) -> tuple[Integer, Integer
     return end, end
 
 
-@bare_kernel
+@bare_inner
 def count_line_shape(data: Bytes, at: Integer, stop: Integer, counts: CountArray) -> None:
     """Count a line of str.splitlines, whether it begins with a bullet and whether it ends in an ellipsis."""
     first, last = strip(data, at, stop)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.kernels.c4_lines import count_words, lower_case, strip
 from pipeline.kernels.code_points import Integer, decode
-from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.compiler import bare_inlined, bare_inner
 from pipeline.text.unicode import KIND, LETTER, MARK, UNIT, UPPER, Bytes
 
 SHORT_WORDS, SHORT_UNITS, SINGLE_UNITS = 10, 20, 2
@@ -44,7 +44,7 @@ def matches(data: Bytes, at: Integer, end: Integer, phrases: Bytes, begin: Integ
     return True
 
 
-@bare_kernel
+@bare_inner
 def has_phrase(data: Bytes, start: Integer, end: Integer) -> Integer:
     """Whether the line begins, ends, or contains what menus do."""
     for k in range(len(START_ENDS) - 1):
@@ -62,7 +62,7 @@ def has_phrase(data: Bytes, start: Integer, end: Integer) -> Integer:
     return False
 
 
-@bare_kernel
+@bare_inner
 def is_counter(data: Bytes, start: Integer, end: Integer) -> Integer:
     """Whether the line is a number and a word that is counted."""
     at = start
@@ -79,7 +79,7 @@ def is_counter(data: Bytes, start: Integer, end: Integer) -> Integer:
     return False
 
 
-@bare_kernel
+@bare_inner
 def judge_menu_line(data: Bytes, start: Integer, end: Integer, classes: Bytes) -> tuple[Integer, Integer]:
     """Whether the line in data[start:end] is flagged, and its words; 0 words for a blank line."""
     start, end = strip(data, start, end)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kernels.code_points import ORDER, Integer
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import inlined, inner_kernel, kernel
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.text import chinese_words
 from pipeline.text.chinese_words import FIRST, LAST
@@ -129,7 +129,7 @@ def segment(run: HanRun, n: Integer, dictionary: Dictionary) -> None:
         begin = end + 1
 
 
-@kernel
+@inner_kernel
 def find_route(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """From the end: the best sum of weights from each character on, and the last character of the word there."""
     following = 0.0
@@ -148,7 +148,7 @@ def find_route(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary
         run.best_sum[i], run.word_end[i], following = best_sum, word_end, best_sum
 
 
-@kernel
+@inner_kernel
 def mark_word_ends(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """Follow the route and mark word ends. `singles_begin`: the first of the adjacent single characters."""
     word_ends, ends = run.word_end, run.ends
@@ -169,7 +169,7 @@ def mark_word_ends(run: HanRun, begin: Integer, end: Integer, dictionary: Dictio
         cut_singles(run, singles_begin, end, dictionary)
 
 
-@kernel
+@inner_kernel
 def cut_singles(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """Segment adjacent single characters by the hidden Markov model, unless together they are a dictionary word."""
     node, i = -1, begin
@@ -182,7 +182,7 @@ def cut_singles(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionar
         viterbi(run, begin, end, dictionary)
 
 
-@kernel
+@inner_kernel
 def viterbi(run: HanRun, begin: Integer, end: Integer, dictionary: Dictionary) -> None:
     """The most probable states of points[begin:end]; a word ends where the state is END or SINGLE.
 

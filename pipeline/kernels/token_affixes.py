@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import Integer
-from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.compiler import bare_inlined, bare_inner
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.text.english_tokens import (
     ALPHA,
@@ -80,7 +80,7 @@ def special_case(piece: Piece, low: Integer, high: Integer, tables: TokenTables)
     return find_case(hash_points(piece, low, high, tables), tables)
 
 
-@bare_kernel
+@bare_inner
 def prefix_length(points: Ints, low: Integer, high: Integer, flags: Flags) -> Integer:
     """The number of code points to cut off the beginning."""
     first = points[low]
@@ -99,7 +99,7 @@ def prefix_length(points: Ints, low: Integer, high: Integer, flags: Flags) -> In
     return 2 if (first == 67 or first == 65) and following == 36 else 0  # C$, A$
 
 
-@bare_kernel
+@bare_inner
 def suffix_length(piece: Piece, low: Integer, high: Integer, tables: TokenTables) -> Integer:
     """The number of code points to cut off the end."""
     points = piece.points
@@ -141,7 +141,7 @@ def suffix_length(piece: Piece, low: Integer, high: Integer, tables: TokenTables
     return 0
 
 
-@bare_kernel
+@bare_inner
 def infix_length(points: Ints, low: Integer, at: Integer, high: Integer, flags: Flags) -> Integer:
     """The number of code points of an infix at `at`, 0 if there is none."""
     point = points[at]
@@ -176,7 +176,7 @@ def infix_length(points: Ints, low: Integer, at: Integer, high: Integer, flags: 
     return 0
 
 
-@bare_kernel
+@bare_inner
 def is_address(points: Ints, low: Integer, high: Integer, flags: Flags) -> Integer:
     """Whether the piece is a URL, a host name or an e-mail address, which is one token; a dot is required."""
     dot = low
@@ -199,7 +199,7 @@ def is_address(points: Ints, low: Integer, high: Integer, flags: Flags) -> Integ
     return False
 
 
-@bare_kernel
+@bare_inner
 def is_scheme(points: Ints, low: Integer, high: Integer, flags: Flags) -> Integer:
     for at in range(low, high):
         point = points[at]
@@ -208,7 +208,7 @@ def is_scheme(points: Ints, low: Integer, high: Integer, flags: Flags) -> Intege
     return high - low >= 2
 
 
-@bare_kernel
+@bare_inner
 def is_host(points: Ints, low: Integer, high: Integer, flags: Flags) -> Integer:
     """Whether points[low:high] is a host name with labels, a last label in lower case, a port and a path."""
     stop, last_dot = low, low - 1

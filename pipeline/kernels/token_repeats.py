@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import Integer, mix
-from pipeline.kernels.compiler import bare_kernel
+from pipeline.kernels.compiler import bare_inner
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.kernels.ngrams import LARGEST, TOP
 from pipeline.kernels.tokens import Tokens
@@ -49,7 +49,7 @@ def scratch(most: int) -> Repeats:
     )  # fmt: skip
 
 
-@bare_kernel
+@bare_inner
 def measure_token_repeats(tokens: Tokens, n: Integer, grams: Repeats, counts: CountArray) -> None:
     """Fill `counts[size]` for a document of n tokens."""
     counts[:WIDTH] = 0
@@ -69,7 +69,7 @@ def measure_token_repeats(tokens: Tokens, n: Integer, grams: Repeats, counts: Co
             live = narrow(tokens, grams, live, size, n)
 
 
-@bare_kernel
+@bare_inner
 def count_size(tokens: Tokens, grams: Repeats, live: Integer, size: Integer) -> Integer:
     """Count the n-grams of this size at live positions. Returns the characters of the most frequent n-gram if it occurs
     more than once (sizes 2 to 4), or those that the scan found (other sizes). `skip`: the scan ignores what is before.
@@ -108,7 +108,7 @@ def count_size(tokens: Tokens, grams: Repeats, live: Integer, size: Integer) -> 
     return total
 
 
-@bare_kernel
+@bare_inner
 def narrow(tokens: Tokens, grams: Repeats, live: Integer, size: Integer, n: Integer) -> Integer:
     """Keep the positions where the next size may repeat: this size repeats there and one token later."""
     live_after = 0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.kernels.code_points import Integer, decode
-from pipeline.kernels.compiler import bare_inlined, bare_kernel
+from pipeline.kernels.compiler import bare_inlined, bare_inner
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.kernels.token_affixes import (
     DOT,
@@ -69,7 +69,7 @@ def scratch(largest_bytes: int) -> Tokens:
     return Tokens(hashes, powers, np.empty(most + 1, np.int32), np.empty(most, np.uint8), piece)
 
 
-@bare_kernel
+@bare_inner
 def split_tokens(data: Bytes, start: Integer, end: Integer, tables: TokenTables, n: Integer, out: Tokens) -> Integer:
     """Append the tokens of data[start:end] after the first n in `out`. Returns their number. A document may be split in
     parts that end at white space.
@@ -135,7 +135,7 @@ def append_token(
     return n + 1
 
 
-@bare_kernel
+@bare_inner
 def read_piece(data: Bytes, at: Integer, end: Integer, tables: TokenTables, out: Tokens) -> tuple[Integer, Integer]:
     """Decode the code points from `at` to the next white space. Returns where it begins, and their number; if there is
     white space at `at`, no code points and the byte after it."""
@@ -151,7 +151,7 @@ def read_piece(data: Bytes, at: Integer, end: Integer, tables: TokenTables, out:
     return at, number
 
 
-@bare_kernel
+@bare_inner
 def split_piece(tables: TokenTables, out: Tokens, n: Integer, number: Integer) -> Integer:
     """Append the tokens of a piece of `number` code points. Returns the new number of tokens.
 
@@ -190,7 +190,7 @@ def split_piece(tables: TokenTables, out: Tokens, n: Integer, number: Integer) -
     return join_cases(out, first, n, tables) if n - first > 1 else n
 
 
-@bare_kernel
+@bare_inner
 def append_middle(out: Tokens, n: Integer, low: Integer, high: Integer, case: Integer, tables: TokenTables) -> Integer:
     """Append what is left between prefixes and suffixes: a special case, an address, or text split at infixes."""
     while case:
@@ -217,7 +217,7 @@ def append_middle(out: Tokens, n: Integer, low: Integer, high: Integer, case: In
     return append_points(out, n, low, high, tables) if low < high else n
 
 
-@bare_kernel
+@bare_inner
 def append_points(out: Tokens, n: Integer, low: Integer, high: Integer, tables: TokenTables) -> Integer:
     """Append points[low:high] as a token. Returns n + 1."""
     power, flags, every = np.uint64(1), np.uint8(0), np.uint16(0xFFFF)
@@ -232,7 +232,7 @@ def append_points(out: Tokens, n: Integer, low: Integer, high: Integer, tables: 
     return append_token(out, n, value, power, high - low, flags)
 
 
-@bare_kernel
+@bare_inner
 def join_cases(out: Tokens, first: Integer, n: Integer, tables: TokenTables) -> Integer:
     """Join tokens that together are a special case of one token (emoticons, initials). Returns the number of tokens.
 

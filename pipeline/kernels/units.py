@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kernels.code_points import PRIME, SEED, Integer, decode, extend, mix
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import inlined, inner_kernel, kernel
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.text.unicode import CONNECTOR, DIGIT, FOLDS, KIND, LETTER, MARK, MID_LETTER, UNIT, Bytes, Tables
 from pipeline.text.words import MIDDLE_DOT
@@ -134,7 +134,7 @@ def joins(data: Bytes, at: Integer, end: Integer, point: Integer, classes: Bytes
     return kind in (LETTER, DIGIT)
 
 
-@kernel
+@inner_kernel
 def attach_marks(
     data: Bytes, at: Integer, end: Integer, base: Integer, tables: Tables, out: Units, unit: Integer
 ) -> tuple[Integer, Integer, Integer]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.kernels.code_points import PRIME, SEED, Integer, decode, mix
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import inlined, inner_kernel, kernel
 from pipeline.kernels.hash_table import Hashes, Ints
 from pipeline.kernels.segment import Dictionary, HanRun
 from pipeline.kernels.words import Longs, WordSpans, split
@@ -93,7 +93,7 @@ def insert(table: Hashes, hashes: Hashes, i: Integer) -> None:
     table[slot] = hashes[i] & UPPER | np.uint64(i + 1)
 
 
-@kernel
+@inner_kernel
 def look_up(
     data: Bytes, scratch: WordSpans, n: Integer, tables: Tables, words: WordTable | GrowingWordTable, word_ids: Ints
 ) -> None:
@@ -186,7 +186,7 @@ def count_all(
     return DONE
 
 
-@kernel
+@inner_kernel
 def count_new_word(
     data: Bytes, begin: Integer, stop: Integer, value: np.uint64, tables: Tables, counts: GrowingWordTable
 ) -> Integer:

@@ -25,6 +25,7 @@ from pipeline.readers.columns import (
     reason_of,
 )
 from pipeline.readers.fields import RecordFields, missing_text, sample
+from pipeline.readers.parquet_layout import Chunk, page_problem, read_chunks
 from pipeline.readers.section import ParquetFiles, Source, SourceParams
 
 MAGIC = b"PAR1"
@@ -79,12 +80,13 @@ class Parquet(Reader):
         with open_arrow(file.path) as source:
             try:
                 metadata = pq.ParquetFile(source).metadata
+                chunks = read_chunks(source)
                 parquet = pq.ParquetFile(
                     source, metadata=metadata, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True,
-                    read_dictionary=_dictionary_columns(metadata),
+                    read_dictionary=_dictionary_columns(metadata, chunks),
                 )  # fmt: skip
                 groups = range(span.start, parquet.num_row_groups if span.end < 0 else span.end)
-            except Damage as error:
+            except (*Damage, ValueError) as error:
                 if not is_damage(error):
                     raise
                 if after < 0:
@@ -94,18 +96,24 @@ class Parquet(Reader):
             for group in groups:
                 rows = parquet.metadata.row_group(group).num_rows
                 if first + rows - 1 > after:
-                    yield from self._group(parquet, group, first, after)
+                    # behind a URL it would be a request for each page
+                    problems = (page_problem(source, chunk) for chunk in chunks[group] if "://" not in file.path)
+                    yield from self._group(parquet, group, first, after, next(filter(None, problems), ""))
                 first += rows
             if span.end < 0 and first != parquet.metadata.num_rows and first > after:
                 yield BadRecord(first, "corrupt", f"the footer says {parquet.metadata.num_rows:,} rows", b"")
 
-    def _group(self, parquet: pq.ParquetFile, group: int, first: int, after: int) -> Iterator[Record | BadRecord]:
-        """The records of a row group whose first row has the position `first`."""
+    def _group(
+        self, parquet: pq.ParquetFile, group: int, first: int, after: int, problem: str
+    ) -> Iterator[Record | BadRecord]:
+        """The records of a row group whose first row has the position `first`; none if there is a problem."""
         metadata = parquet.metadata.row_group(group)
         rows = max(1, min(MAX_BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, metadata.total_byte_size)))
         columns = ColumnRecords(self.fields, self.max_record_bytes)
         position, end = first, first + metadata.num_rows
         try:
+            if problem:
+                raise pa.ArrowInvalid(problem)
             for batch in parquet.iter_batches(rows, row_groups=[group], use_threads=False):
                 yield from columns.records(batch, position, after)
                 position += batch.num_rows
@@ -118,13 +126,15 @@ class Parquet(Reader):
             yield BadRecord(min(position, end - 1), "corrupt", reason, b"")
 
 
-def _dictionary_columns(metadata: pq.FileMetaData) -> list[str]:
+def _dictionary_columns(metadata: pq.FileMetaData, groups: Sequence[Sequence[Chunk]]) -> list[str]:
     """The columns of bytes that have a dictionary. They stay dictionaries: a value that a tiny file repeats a million
     times is in memory once."""
-    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-    columns = [group.column(index) for group in groups for index in range(metadata.num_columns)]
-    named = (column for column in columns if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page)
-    return sorted({column.path_in_schema for column in named})
+    paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+    named = {
+        path for group in groups for path, chunk in zip(paths, group, strict=False)
+        if chunk.is_bytes and chunk.has_dictionary
+    }  # fmt: skip
+    return sorted(named)
 
 
 def _no_footer(file: RawFile, source: pa.NativeFile, error: BaseException) -> BadRecord:

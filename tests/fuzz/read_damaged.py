@@ -19,7 +19,7 @@ from pipeline.core.files import RawFile
 from pipeline.readers import create_reader
 from pipeline.readers.base import BadRecord, Record, Skipped
 from tests.fuzz.mutations import mutate
-from tests.fuzz.valid_files import DOCUMENTS, VALID_FILES, ValidFile
+from tests.fuzz.valid_files import VALID_FILES, ValidFile
 
 MAX_RECORD_BYTES = 1 << 20
 MEMORY_BYTES = 1 << 30  # more than the process had before
@@ -50,10 +50,10 @@ def problem_of(valid: ValidFile, data: bytes, folder: Path) -> str:
 
 
 def _loss(valid: ValidFile, data: bytes, good: int, bad: int) -> str:
-    if bad or good == DOCUMENTS or not data:
+    if bad or good == valid.records or not data:
         return ""
     if valid.recount is None:
-        return f"{good} records of {DOCUMENTS}, and no bad record"
+        return f"{good} records of {valid.records}, and no bad record"
     try:
         records = valid.recount(data)
     except (ValueError, csv.Error) as error:

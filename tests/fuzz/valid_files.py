@@ -1,6 +1,6 @@
 """A small valid file for every reader, and how many records a damaged copy of it may hold without anybody noticing.
 
-To add a reader, add a line to VALID_FILES.
+To add a reader, add a line to VALID_FILES; readers of the web have theirs in `valid_web_files.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import json
 import lzma
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+
+from tests.fuzz import valid_web_files
 
 Recount = Callable[[bytes], int]
 DOCUMENTS = 24
@@ -33,10 +36,10 @@ FIELDS = {"id": "id", "text": "text", "url": "url", "language": None}
 
 @dataclass(frozen=True)
 class ValidFile:
-    """A file that its reader reads to DOCUMENTS documents.
+    """A file that its reader reads to so many `records`: documents, and what is skipped with a reason.
 
     `recount`: how many records a damaged copy holds, counted in another way, for formats in which a lost record leaves
-    no trace, such as a line. Elsewhere a copy must have as many documents, or a bad record.
+    no trace, such as a line, or a whole gzip member. Elsewhere a copy must have as many documents, or a bad record.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ValidFile:
     data: Callable[[], bytes]
     options: dict[str, Any] = field(default_factory=dict)
     recount: Recount | None = None
+    records: int = DOCUMENTS
 
 
 def lines() -> bytes:
@@ -101,14 +105,24 @@ def arrow(new: Callable[..., Any]) -> bytes:
     return stream.getvalue()
 
 
+def web_files() -> list[ValidFile]:
+    return [
+        ValidFile(
+            name, reader, partial(data, DOCUMENTS), options, recount, records=1 if reader == "html" else DOCUMENTS
+        )
+        for name, (reader, data, options, recount) in valid_web_files.FILES.items()
+    ]
+
+
+inflated_lines = partial(valid_web_files.inflated, count_lines)
 RECORDS = {"fields": FIELDS}
 VALID_FILES = {
     valid.name: valid
     for valid in (
         ValidFile("a.jsonl", "jsonl", lines, RECORDS, count_lines),
-        ValidFile("a.jsonl.gz", "jsonl", lambda: gzip.compress(lines(), mtime=0), RECORDS),
-        ValidFile("a.jsonl.bz2", "jsonl", lambda: bz2.compress(lines()), RECORDS),
-        ValidFile("a.jsonl.xz", "jsonl", lambda: lzma.compress(lines()), RECORDS),
+        ValidFile("a.jsonl.gz", "jsonl", lambda: gzip.compress(lines()), RECORDS, inflated_lines(gzip.decompress)),
+        ValidFile("a.jsonl.bz2", "jsonl", lambda: bz2.compress(lines()), RECORDS, inflated_lines(bz2.decompress)),
+        ValidFile("a.jsonl.xz", "jsonl", lambda: lzma.compress(lines()), RECORDS, inflated_lines(lzma.decompress)),
         ValidFile("a.jsonl.zst", "jsonl", zstd, RECORDS),
         ValidFile("a.json", "json", array, RECORDS, count_elements),
         ValidFile("a.csv", "csv", lambda: separated(","), RECORDS, count_rows),
@@ -117,5 +131,6 @@ VALID_FILES = {
         ValidFile("a.parquet", "parquet", parquet, RECORDS),
         ValidFile("file.arrow", "arrow", lambda: arrow(pa.ipc.new_file), RECORDS),
         ValidFile("stream.arrow", "arrow", lambda: arrow(pa.ipc.new_stream), RECORDS),
+        *web_files(),
     )
 }  # fmt: skip

@@ -8,16 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.kernels import hashed_classifier
 from pipeline.kernels.column import buffers
-from pipeline.kernels.hashed_classifier import (
-    Features,
-    Rates,
-    document_scratch,
-    exponential,
-    predict,
-    train_epoch,
-)
+from pipeline.kernels.compiler import kernel
+from pipeline.kernels.hashed_classifier import Features, Rates, document_scratch, predict, train_epoch
 from pipeline.text.unicode import KIND, NEWLINE, SPACE, fold_point, tables
+
+
+@kernel
+def exponential(x: float) -> float:
+    return hashed_classifier.exponential(x)
+
 
 FEATURES = Features(order=4, bits=16, most=1000)
 TEXTS = [

@@ -8,9 +8,14 @@ from numpy.typing import NDArray
 
 from training.vectors import blocks
 from training.vectors.base import BlockBuffer, TableSpec
-from training.vectors.blocks import damped_share
+from training.vectors.compiler import kernel
 
 STRIDE, ROWS = 16, 40
+
+
+@kernel
+def damped_share(blocks_of_row: int, visits: int, damping: float) -> float:
+    return blocks.damped_share(blocks_of_row, visits, damping)
 
 
 def boxes(draw: np.random.Generator, table: NDArray[np.float32], count: int) -> list[BlockBuffer]:

@@ -133,4 +133,5 @@ def _curve(line: Series, place: Projection) -> str:
 
 
 def _tick(value: float) -> str:
-    return figures.short(value) if abs(value) >= 10_000 else figures.significant(value).replace(",", "")
+    # all digits of a round number: rounded to three, ticks of 0.025 would look uneven
+    return figures.short(value) if abs(value) >= 10_000 else f"{value:.6g}"

@@ -10,7 +10,7 @@ from pipeline.core.report import FunnelColumn
 
 WIDTH, TALL, TOP, BAR = 960, 170, 62, 14
 LOSS_ROOM = 74
-CHARACTER = 6.6  # the width of one in the small font
+CHARACTER = 7.0  # the width of one in the small font
 LAST_ROOM = 116  # for the text of the last column
 SMALLEST = 0.75  # of its size, where the window is narrow
 NARROWEST = 150  # between two columns: their texts do not overlap

@@ -153,3 +153,21 @@ def test_licences_of_documents_are_counted_and_those_of_sources_are_no_parameter
     assert sources is not None and sources["书"]["licences"] == {"CC BY-SA 4.0": 15}
     section = Ingest.model_validate({"sources": [{"reader": "plain", "paths": "a", "licence": "MIT"}]})
     assert "MIT" not in str(ingest_params(section, 17))
+
+
+def test_the_counts_are_the_same_with_one_worker_and_three(
+    make_job: Callable[..., Job], make_documents: Callable[..., Artifact]
+) -> None:
+    rows = [
+        {"text": (CHINESE if n % 3 == 0 else ENGLISH).format(n), "language": "zh" if n % 3 == 0 else "en",
+         "source": "书" if n % 2 else "web", "metadata": [{"key": "license", "value": f"licence {n % 5}"}]}
+        for n in range(60)
+    ]  # fmt: skip
+    documents = make_documents(rows, files=3)
+    counts = []
+    for workers in (1, 3):
+        job = make_job(
+            f"signals-{workers}", params=signals_params(Clean(), 17), inputs={"documents": documents}, workers=workers
+        )
+        counts.append(documents_by_source(signals.run(job).files))
+    assert counts[0] == counts[1] and counted(counts[0]).total() == 60

@@ -15,6 +15,7 @@ from pipeline.core.artifact import Artifact
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 BINS = 12
 LEVELS = " ▁▂▃▄▅▆▇█"
+NO_BREAK = "\u00a0"  # a page joins ordinary blanks
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,11 @@ class Explorer(Protocol):
 
     def as_yaml(self, bounds: Sequence[FittedBound], section: Any) -> str:
         """The bounds as YAML, to be pasted under the stage's section."""
+
+
+def page_bars(histogram: Sequence[int]) -> str:
+    """As `bars`, for a page: empty intervals keep their width."""
+    return bars(histogram).replace(" ", NO_BREAK)
 
 
 def bars(histogram: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact, Remote
-from pipeline.core.exploring import QUANTILES, Distribution, Distributions, bars
+from pipeline.core.exploring import QUANTILES, Distribution, Distributions, page_bars
 from pipeline.core.report import Chapter, Column, ReportedStep, ReportTable, StageReport, TableCell
 from pipeline.filters.distributions import distributions_of
 from pipeline.reports.documents import cleaned
@@ -76,4 +76,4 @@ def _distributions(distributions: Distributions) -> list[ReportTable]:
 
 def _row(row: Distribution) -> tuple[TableCell | str, ...]:
     values = [figures.significant(row.quantiles[QUANTILES.index(quantile)]) for quantile in SHOWN]
-    return row.signal, *values, TableCell(bars(row.histogram), "mono")
+    return row.signal, *values, TableCell(page_bars(row.histogram), "mono")

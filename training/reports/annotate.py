@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact, Remote
-from pipeline.core.exploring import QUANTILES, Distribution, bars
+from pipeline.core.exploring import QUANTILES, Distribution, page_bars
 from pipeline.core.files import JsonObject, JsonValue, read_json
 from pipeline.core.manifest import Manifest
 from pipeline.core.report import (
@@ -112,7 +112,7 @@ def _row(row: Distribution, unscored: Mapping[str, int]) -> tuple[TableCell | st
     without = figures.count(unscored.get(language, 0)) if row.source is None else ""
     return (
         language, row.source or "all", figures.count(row.documents), without, *quantiles,
-        TableCell(bars(row.histogram), "mono"),
+        TableCell(page_bars(row.histogram), "mono"),
     )  # fmt: skip
 
 

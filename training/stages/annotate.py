@@ -115,7 +115,8 @@ def _score(job: Job, section: Annotate, tasks: Sequence[ScoreTask], files: list[
             "threads": job.cluster.threads, "files": files,
         }  # fmt: skip
         job.launch().pool(WORK, dict(setting), [dict(task) for task in waiting], job=job)
-    if missing := [task["key"] for task in tasks if task["key"] not in job.draft.results(STEP)]:
+    kept = job.draft.results(STEP)
+    if missing := [task["key"] for task in waiting if task["key"] not in kept]:
         raise StageFailed(f"annotate: {len(missing)} tasks left no result (first: {missing[0]}). Run again.")
     job.draft.finish(STEP)
 

@@ -6,13 +6,15 @@ or not at all. Low is not good: repeated lines are the least surprising of all (
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from pipeline.core.errors import UserError
@@ -39,6 +41,13 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT = "bloomery-ngram-model-1"
 MOST_LANGUAGES = 16  # tables in memory at once
 LEAST_CODE_POINTS = 10_000  # of a language: fewer say nothing about it
+
+
+class TextAmount(NamedTuple):
+    """How much text a language has."""
+
+    texts: int
+    characters: int
 
 
 @dataclass
@@ -79,11 +88,11 @@ class NgramPerplexity(Scorer):
 
     def prepare(self, texts: Mapping[str, TextReader], folder: Path) -> JsonObject:
         reader = texts["text"]
-        languages, ignored = self._count(reader)
-        small = {tag: int(each.totals[0]) for tag, each in languages.items() if int(each.totals[0]) < LEAST_CODE_POINTS}
-        usable = {tag: each for tag, each in sorted(languages.items()) if tag not in small}
+        amounts = self._amounts(reader)
+        languages = self._count(reader, amounts)
+        usable = {tag: each for tag, each in sorted(languages.items()) if each.totals[0] >= LEAST_CODE_POINTS}
         if not usable:
-            raise UserError(_nothing_to_learn(small, ignored))
+            raise UserError(_nothing_to_learn(amounts))
         folder.mkdir(parents=True, exist_ok=True)
         totals = {tag: 1 + round(float(np.log2(int(each.totals[0]))) * STEPS) for tag, each in usable.items()}
         with replacing(folder / WEIGHTS) as beside:
@@ -97,8 +106,8 @@ class NgramPerplexity(Scorer):
             if tag in usable:
                 usable[tag].held_back.append(self.models[tag].bits(batch["text"], rows, unit=self.options.unit))
         figures: JsonObject = {"languages": {tag: _figures(each) for tag, each in usable.items()}}
-        ignored.update({f"{tag}, too little": languages[tag].texts for tag in small})
-        return {**figures, **({"texts_without_model": dict(sorted(ignored.items()))} if ignored else {})}
+        ignored = {tag or "unknown": amount.texts for tag, amount in sorted(amounts.items()) if tag not in usable}
+        return {**figures, **({"texts_without_model": ignored} if ignored else {})}
 
     def load(self, folder: Path, model: Path | None) -> None:
         config = read_json(folder / CONFIG)
@@ -110,32 +119,48 @@ class NgramPerplexity(Scorer):
 
     def score(self, documents: pa.Table) -> Floats:
         scores = np.full(documents.num_rows, np.nan)
-        tags = np.array([canonical(tag) or "" for tag in documents["language"].to_pylist()], object)
+        tags = _tags_of(documents)
         for tag, model in self.models.items():
             rows = np.flatnonzero(tags == tag)
             if len(rows):
                 scores[rows] = model.bits(documents["text"], rows, unit=self.options.unit)
         return scores
 
-    def _count(self, reader: TextReader) -> tuple[dict[str, LanguageCounts], Counter[str]]:
-        """The counts of each language, and the numbers of texts whose language has no model."""
-        languages: dict[str, LanguageCounts] = {}
-        ignored = Counter[str]()
+    def _amounts(self, reader: TextReader) -> dict[str, TextAmount]:
+        """Texts and characters of each language; that of texts without one is empty."""
+        amounts: dict[str, TextAmount] = {}
+        for batch in reader.batches():
+            tags, sizes = _tags_of(batch), pc.utf8_length(batch["text"]).to_numpy()
+            for tag in sorted(set(tags.tolist())):
+                before = amounts.get(tag, TextAmount(0, 0))
+                rows = tags == tag
+                amounts[tag] = TextAmount(before.texts + int(rows.sum()), before.characters + int(sizes[rows].sum()))
+        return amounts
+
+    def _count(self, reader: TextReader, amounts: Mapping[str, TextAmount]) -> dict[str, LanguageCounts]:
+        """The counts of each language that may have a model: a known one with enough text."""
+        languages = {
+            tag: LanguageCounts(np.empty(0, np.uint32))
+            for tag, amount in sorted(amounts.items())
+            if tag
+            and not tag.startswith("und")
+            and (self.options.languages is None or tag in self.options.languages)
+            and amount.characters >= LEAST_CODE_POINTS
+        }
+        if len(languages) > MOST_LANGUAGES:
+            raise UserError(_too_many([*languages]))
+        for each in languages.values():
+            each.counts = np.zeros(1 << self.options.table_bits, np.uint32)
         for tag, batch, rows in self._rows(reader, held_back=False):
-            if not tag or tag.startswith("und") or (self.options.languages and tag not in self.options.languages):
-                ignored[tag or "unknown"] += len(rows)
-                continue
             if tag not in languages:
-                if len(languages) == MOST_LANGUAGES:
-                    raise UserError(_too_many([*languages, tag]))
-                languages[tag] = LanguageCounts(np.zeros(1 << self.options.table_bits, np.uint32))
+                continue
             each = languages[tag]
             data, offsets = buffers(batch["text"])
             points = folded_scratch(int(np.diff(offsets).max(initial=0)))
             counted = count_ngrams(data, offsets, rows, tables(), self.options.ngrams, points, each.counts, each.totals)
             each.texts += counted
             each.not_counted += len(rows) - counted
-        return languages, ignored
+        return languages
 
     def _rows(self, reader: TextReader, *, held_back: bool) -> Iterator[tuple[str, pa.Table, BatchRows]]:
         """(language, batch, rows of it) of the texts on one side, by a hash of each text."""
@@ -144,11 +169,18 @@ class NgramPerplexity(Scorer):
             hashes = np.empty((batch.num_rows, 3), np.uint64)
             hash_folded(data, offsets, tables(), hashes)
             on_side = (hashes[:, 1] < np.uint64(int(self.options.held_back * 2**64))) == held_back
-            tags = np.array([canonical(tag) or "" for tag in batch["language"].to_pylist()], object)
+            tags = _tags_of(batch)
             for tag in sorted(set(tags.tolist())):
                 rows = np.flatnonzero((tags == tag) & on_side)
                 if len(rows):
                     yield tag, batch, rows
+
+
+def _tags_of(table: pa.Table) -> NDArray[np.object_]:
+    """The canonical tag of the language of each text, empty where it is not known."""
+    languages = table["language"].to_pylist()
+    canonical_tags = {language: canonical(language) or "" for language in set(languages)}
+    return np.array([canonical_tags[language] for language in languages], object)
 
 
 def _figures(each: LanguageCounts) -> JsonObject:
@@ -163,17 +195,16 @@ def _figures(each: LanguageCounts) -> JsonObject:
     }  # fmt: skip
 
 
-def _nothing_to_learn(small: Mapping[str, int], ignored: Counter[str]) -> str:
-    seen = [f"{tag} ({points:,} characters)" for tag, points in sorted(small.items())]
-    seen += [f"{tag} ({texts:,} texts)" for tag, texts in sorted(ignored.items())]
+def _nothing_to_learn(amounts: Mapping[str, TextAmount]) -> str:
+    seen = [f"{tag or 'unknown'} ({amount.characters:,} characters)" for tag, amount in sorted(amounts.items())]
     return (
-        f"annotate: ngram.text has less than {LEAST_CODE_POINTS:,} characters in every language that is known: "
+        f"annotate: ngram.text has less than {LEAST_CODE_POINTS:,} characters in every language that may have a model: "
         f"{', '.join(seen)}. Name more text, or write the `language` of a source."
     )
 
 
 def _too_many(tags: list[str]) -> str:
     return (
-        f"annotate: ngram.text has texts in more than {MOST_LANGUAGES} languages ({', '.join(sorted(tags))}). "
+        f"annotate: ngram.text has much text in more than {MOST_LANGUAGES} languages ({', '.join(sorted(tags))}). "
         "Write those that you want a model for: languages: [en, zh]."
     )

@@ -56,7 +56,7 @@ def test_a_language_with_little_text_or_none_that_is_known_has_no_model(tmp_path
     texts = [*prose(1000), ("これは日本語の文章です。", "ja"), ("a text", None), ("un texte", "und-Latn")]
     _, figures = prepared(tmp_path, texts, held_back=0.01)
     assert set(figures["languages"]) == {"en", "zh"}
-    assert figures["texts_without_model"] == {"ja, too little": 1, "und-Latn": 1, "unknown": 1}
+    assert figures["texts_without_model"] == {"ja": 1, "und-Latn": 1, "unknown": 1}
 
 
 def test_only_named_languages_have_a_model(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_bits_of_a_byte_are_those_of_a_character_divided_by_its_bytes(tmp_path: 
 
 
 def test_too_little_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"less than 10,000 characters in every language.*en \(.* characters\)"):
+    with pytest.raises(UserError, match=r"less than 10,000 characters in every language.*en \(.* characters\), zh"):
         prepared(tmp_path, prose(20))
-    with pytest.raises(UserError, match=r"und-Latn \(1 texts\).*`language` of a source"):
+    with pytest.raises(UserError, match=r"und-Latn \(10 characters\).*`language` of a source"):
         prepared(tmp_path, [("une phrase", "und-Latn")])
 
 

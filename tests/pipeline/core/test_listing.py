@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.registry import _registry
 
 from pipeline.core.errors import UserError
 from pipeline.core.listing import match, shown
@@ -228,6 +229,8 @@ def test_remote_names_and_folders_are_taken_by_their_names_too() -> None:
 def test_an_address_whose_library_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("s3fs", "gcsfs"):
         monkeypatch.setitem(sys.modules, module, None)
+    for scheme in ("s3", "gs"):  # a class that another test has loaded
+        monkeypatch.delitem(_registry, scheme, raising=False)
     assert refusal("s3://bucket/data/*.jsonl") == "s3:// needs the extra s3: pip install 'bloomery[s3]'"
     assert refusal("gs://bucket/a.jsonl") == "gs:// needs the extra gcs: pip install 'bloomery[gcs]'"
 

@@ -38,7 +38,7 @@ def test_a_worker_that_is_asked_to_end_saves_first(
 ) -> None:
     work(spec_of(whole := make_job("whole", **SMALL)).to_dict(), lambda figures: None)
     job = make_job("stopped", **SMALL)
-    one_step = loop.one_step
+    one_step, before = loop.one_step, signal.getsignal(signal.SIGTERM)
 
     def step(run_: loop.TrainingRun) -> None:
         if run_.done == at:
@@ -50,7 +50,7 @@ def test_a_worker_that_is_asked_to_end_saves_first(
         with pytest.raises(Preempted, match=f"asked to end; saved after step {at + 1}"):
             work(spec_of(job).to_dict(), lambda figures: None)
     assert markers(job)[-1] == f"{at + 1:08d}"
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "the signal means again what it meant before"
+    assert signal.getsignal(signal.SIGTERM) is before, "the signal means again what it meant before"
     work(spec_of(job).to_dict(), lambda figures: None)
     assert digests(run(job)) == digests(run(whole))
 

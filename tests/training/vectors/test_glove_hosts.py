@@ -16,6 +16,7 @@ import torch.distributed as dist
 from training.vectors.base import TableSpec
 from training.vectors.hosts import Hosts
 from training.vectors.shared_tables import SharedTables
+from training.worker import leave
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])
 dist.init_process_group("gloo", init_method=f"file://{folder}/met", rank=rank, world_size=2)
@@ -34,6 +35,7 @@ for step in range(3):
     loss = shared_tables.merge(0.1)  # and whether a worker must end
 (folder / f"{rank}.json").write_text(json.dumps([loss, shared_tables.matrices()["input"][:, 0].tolist()]))
 dist.barrier()
+leave()
 """
 
 

@@ -84,13 +84,12 @@ def test_a_kill_in_the_middle_changes_no_byte_and_keeps_what_was_scored(
     assert len(scored) - len(set(scored)) <= 3 * len(scored) / notes
 
 
+@pytest.mark.parametrize(("launcher", "workers", "prefix"), [("ray", 1, ""), ("ray", 2, ""), ("local", 2, "file://")])
 def test_the_bytes_on_ray_and_behind_a_url_are_those_of_one_process(
-    tmp_path: Path, annotated: Callable[..., Path], bloomery: Callable[..., str],
-    digests: Callable[[Path], dict[str, str]],
+    launcher: str, workers: int, prefix: str, tmp_path: Path, annotated: Callable[..., Path],
+    bloomery: Callable[..., str], digests: Callable[[Path], dict[str, str]],
 ) -> None:  # fmt: skip
     bloomery("run", annotated("one"))
-    for workers in (1, 2):
-        bloomery("run", annotated(f"ray-{workers}", launcher="ray", workers=workers))
-        assert digests(tmp_path / f"ray-{workers}") == digests(tmp_path / "one")
-    bloomery("run", annotated("url", launcher="ray", workers=2, workdir=f"file://{tmp_path}/store"))
-    assert digests(tmp_path / "store") == digests(tmp_path / "one")
+    workdir = f"{prefix}{tmp_path}/other"
+    bloomery("run", annotated("other", launcher=launcher, workers=workers, workdir=workdir))
+    assert digests(tmp_path / "other") == digests(tmp_path / "one")

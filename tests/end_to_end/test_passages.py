@@ -28,7 +28,7 @@ class Slow(RepeatedLines):
 '''
 CONFIG = """\
 workdir: {workdir}
-ingest: {{sources: [{{reader: jsonl, paths: "{corpus}/*.jsonl"}}]}}
+ingest: {{sources: [{sources}]}}
 passages:
   finders: [boilerplate, "slow_finder:Slow", paragraphs, {{sentences: {{min_words: 10}}}}, substrings]
 cluster: {{beam: {{runner: {runner}, workers: {workers}}}}}
@@ -55,7 +55,9 @@ def repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 
     def write(name: str, *, runner: str = "embedded", workers: int = 1, workdir: str = "") -> Path:
         path = tmp_path / f"{name}.yaml"
-        where = {"workdir": workdir or tmp_path / name, "corpus": corpus}
+        # a source each, so that the stage has as many files
+        sources = [f'{{reader: jsonl, name: s{n}, paths: "{corpus}/{n:02}.jsonl"}}' for n in range(12)]
+        where = {"workdir": workdir or tmp_path / name, "sources": ", ".join(sources)}
         path.write_text(CONFIG.format(runner=runner, workers=workers, **where), encoding="utf-8")
         return path
 
@@ -74,12 +76,12 @@ def test_a_kill_in_the_middle_changes_no_byte(
     process = begin("run", path)
     deadline = time.monotonic() + 240
     kept: list[Path] = []
-    while time.monotonic() < deadline and process.poll() is None and len(kept) < 4:
-        kept = list((tmp_path / "killed").glob("draft/passages/*/attempt-*/tasks/keys/*.json"))
-        time.sleep(0.01)
+    while time.monotonic() < deadline and process.poll() is None and len(kept) < 8:
+        kept = list((tmp_path / "killed").glob("draft/passages/*/attempt-*/tasks/*/*.json"))
+        time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert len(kept) >= 4 and not (tmp_path / "killed" / "store" / "passages").exists()
+    assert len(kept) >= 8 and not (tmp_path / "killed" / "store" / "passages").exists()
     assert "resuming" in bloomery("run", path)
     assert digests(tmp_path / "killed") == digests(tmp_path / "calm")
     (manifest,) = (tmp_path / "calm").glob("store/passages/*/manifest.json")

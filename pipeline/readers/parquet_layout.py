@@ -39,12 +39,14 @@ def read_chunks(source: pa.NativeFile) -> list[list[Chunk]]:
     end = source.size() - TAIL_BYTES
     size = int.from_bytes(source.read_at(4, end), "little")
     footer, _ = decode(source.read_at(size, max(0, end - size)))
-    return [[_chunk(column) for column in group.get(1, ())] for group in footer.get(4, ())]
+    return [[_chunk(column) for column in _structs(group, 1)] for group in _structs(footer, 4)]
 
 
 def page_problem(source: pa.NativeFile, chunk: Chunk) -> str:
     """What is wrong with the size of a page; empty if nothing is. Damage of another kind is found by Arrow."""
     at, end = chunk.start, chunk.start + chunk.size
+    if at < 0:
+        return f"a column begins at byte {at:,}"
     limit = max(chunk.inflated_size, SMALL_PAGE_BYTES)
     while at < end:
         header, length = _page_header(source, at, end)
@@ -67,6 +69,14 @@ def decode(data: bytes) -> tuple[ThriftStruct, int]:
         return decoder.struct(0), decoder.at
     except (IndexError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a struct is damaged at byte {decoder.at:,}") from error
+
+
+def _structs(struct: ThriftStruct, number: int) -> list[ThriftStruct]:
+    """A field that holds a list of structs."""
+    values = struct.get(number, [])
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise ValueError(f"field {number} is no list of structs")
+    return values
 
 
 def _chunk(column: ThriftStruct) -> Chunk:

@@ -58,7 +58,9 @@ def read_damaged(number: int, folder: Path) -> list[AnyRecord]:
     return list(reader.read(RawFile(str(folder / "a.parquet"), "a.parquet", len(data), 0.0)))
 
 
-@pytest.mark.parametrize(("number", "reason"), [(7180, "claims"), (688, "histogram")])
+@pytest.mark.parametrize(
+    ("number", "reason"), [(7180, "claims"), (688, "histogram"), (7172, "begins at byte"), (7765, "no list")]
+)
 def test_damage_that_ended_the_process_or_took_gigabytes_is_a_bad_record(
     number: int, reason: str, tmp_path: Path
 ) -> None:

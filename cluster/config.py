@@ -57,7 +57,9 @@ class LoadedConfig:
     def resolved(self) -> JsonObject:
         """Every value with defaults filled in, in the order of the flow; a secret stays its ${NAME}."""
         values = self.config.model_dump(mode="json", exclude_none=True)
-        order = ["name", "workdir", "seed", *dict.fromkeys(spec.section for spec in self.specs), "cluster"]
+        # a section that two stages read stands where the later one does, behind what that one reads
+        sections = list(dict.fromkeys(spec.section for spec in reversed(self.specs)))[::-1]
+        order = ["name", "workdir", "seed", *sections, "cluster"]
         return {key: self.without_secrets(self._with_names(key, values[key])) for key in order if key in values}
 
     def _with_names(self, key: str, value: JsonValue) -> JsonValue:

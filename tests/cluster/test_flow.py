@@ -71,6 +71,8 @@ def test_scores_without_a_model_are_a_problem(read: Any) -> None:
 def test_a_name_that_decides_bytes_is_part_of_the_section(read: Any) -> None:
     loaded = read("{score: {min_quality: 0.5}}")
     [entry, _] = loaded.config.annotate
-    assert entry.name == "quality" and loaded.resolved()["annotate"][0]["name"] == "quality"
+    resolved = loaded.resolved()
+    assert entry.name == "quality" and resolved["annotate"][0]["name"] == "quality"
+    assert list(resolved)[3:7] == ["ingest", "annotate", "clean", "dedupe"]
     changed = read("{score: {min_quality: 0.5}}", "clean.filters=[{score: {min_bits: 1}}]")
     assert {step.id: step.reads for step in changed.steps}["clean"]["annotations"] == ("annotate.bits",)

@@ -64,8 +64,9 @@ class Heartbeats:
         silence = now - max(self.heard.values())
         stopped = [rank for rank, beat in self.last.items() if beat["stopped_s"] > STOPPED_S]
         suspects = stopped or [rank for rank in self.heard if self.phase[rank] != WAITING] or list(self.heard)
-        is_slow = not stopped and any(self.phase[rank] in SLOW_PHASES for rank in suspects)
-        limit = SLOW_LIMIT_S if is_slow else max(LEAST_LIMIT_S, STEPS * self.longest_step_s)
+        # the first step compiles kernels or graphs, and connects devices; an interrupted one loses no work
+        is_slow = not self.has_made_a_step or any(self.phase[rank] in SLOW_PHASES for rank in suspects)
+        limit = SLOW_LIMIT_S if is_slow and not stopped else max(LEAST_LIMIT_S, STEPS * self.longest_step_s)
         if silence <= limit:
             return None
         return min(suspects, key=lambda rank: (self.step.get(rank, -1), -self.last[rank]["busy_s"], rank)), silence

@@ -60,6 +60,15 @@ def test_reading_a_checkpoint_or_saving_may_take_long_but_not_for_ever() -> None
         assert (beats.hanging(now + SLOW_LIMIT_S + 1, 2) or (None,))[0] == 0
 
 
+def test_the_first_step_may_take_as_long() -> None:
+    beats = Heartbeats()
+    beats.update({rank: beat(30, "compute", from_step=30) for rank in (0, 1)}, 0.0)
+    assert beats.hanging(SLOW_LIMIT_S - 1, 2) is None
+    assert beats.hanging(SLOW_LIMIT_S + 1, 2) is not None
+    beats.update({rank: beat(31, "compute", from_step=30) for rank in (0, 1)}, 1.0)
+    assert beats.hanging(1.0 + LEAST_LIMIT_S + 1, 2) is not None
+
+
 def test_workers_that_say_nothing_are_not_judged() -> None:
     beats, now = steps(0.5)
     assert beats.hanging(now + 10_000, 3) is None

@@ -51,8 +51,13 @@ def finders_of(job: Job) -> list[PassageFinder]:
 
 
 def partition_count(job: Job) -> int:
-    """The number of partitions of a finder: a power of two, at least four. It follows from the corpus alone."""
-    least = -(-int(RECORD_SHARE * sum(file["bytes"] for file in listed_documents(job))) // PARTITION_BYTES)
+    """The number of partitions of a finder. It follows from the corpus alone."""
+    return partitions_for(int(RECORD_SHARE * sum(file["bytes"] for file in listed_documents(job))))
+
+
+def partitions_for(record_bytes: int) -> int:
+    """The number of partitions for so many records: a power of two, at least four."""
+    least = -(-record_bytes // PARTITION_BYTES)
     return min(max(4, 1 << max(least - 1, 0).bit_length()), MOST_PARTITIONS)
 
 

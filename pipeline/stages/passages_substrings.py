@@ -49,6 +49,7 @@ from pipeline.stages.passages_inputs import (
     SearchResult,
     finders_of,
     partition_count,
+    partitions_for,
     range_batches,
     section_of,
     spill_bytes,
@@ -56,8 +57,16 @@ from pipeline.stages.passages_inputs import (
 from pipeline.stages.passages_keys import spill_files
 
 NAME = "substrings"
-BLOCK_BYTES = 32 << 20  # of windows; a document is never divided among blocks
+BLOCK_BYTES = 16 << 20  # of windows; memory is about six times this. A document is never divided among blocks
+WINDOWS_BYTES = 20 * WINDOW.itemsize  # for each repeated anchor: 10 windows in English, 22 in Chinese
 BLOCKS = f"{NAME}/blocks"
+
+
+class SelectedAnchors(TypedDict):
+    """The result of a partition: its repeated anchors by file range, and how many there are, counted in each."""
+
+    spills: list[str]
+    anchors: int
 
 
 class FoundBlocks(TypedDict):
@@ -79,7 +88,11 @@ def search(job: Job, corpus: CorpusIndex, kind: int) -> SearchResult:
     count = partition_count(job)
     anchors = run_tasks(job, f"{NAME}-anchors", file_range_tasks(job, corpus, count), find_anchors)
     repeated = run_shuffle(job, f"{NAME}-repeated", spill_files(anchors), select_repeated, partitions=count)
-    windows = run_shuffle(job, f"{NAME}-windows", spill_files(repeated), find_windows, partitions=corpus.file_ranges)
+    count = partitions_for(WINDOWS_BYTES * sum(result["anchors"] for result in repeated))
+    with sharing(job.draft, job.folder, f"{NAME}-count"):
+        save_arrays(job.folder / NAME, "partitions", count=np.array([count]))
+    spills = [file for result in repeated for file in result["spills"]]
+    windows = run_shuffle(job, f"{NAME}-windows", spills, find_windows, partitions=corpus.file_ranges)
     spills = [file for result in windows for file in result["spills"]]
     blocks = _number_blocks(job, windows)
     equal = run_shuffle(job, f"{NAME}-equal", spills, compare_windows, partitions=count)
@@ -118,18 +131,21 @@ def find_anchors(job: Job, task: Task[FileRange]) -> SpilledFiles:
     return {"spills": spills}
 
 
-def select_repeated(job: Job, task: Task[Partition]) -> SpilledFiles:
+def select_repeated(job: Job, task: Task[Partition]) -> SelectedAnchors:
     """A partition → its anchors that occur twice, for each file range that has them."""
     corpus, partition = CorpusIndex.load(job.draft), task.payload["partition"]
     repeated = repeated_anchors(read_partition(job, task, ANCHOR))
     hashes = split(repeated["hash"], repeated["file_range"].astype(np.uint16), corpus.file_ranges)
-    return {"spills": spill(job.folder, f"spill/{NAME}-repeated-{partition:06d}.bin", hashes)}
+    return {
+        "spills": spill(job.folder, f"spill/{NAME}-repeated-{partition:06d}.bin", hashes),
+        "anchors": len(repeated),
+    }
 
 
 def find_windows(job: Job, task: Task[Partition]) -> FoundBlocks:
     """A file range → its windows around repeated anchors: of each block the first of equal ones is spilled."""
-    corpus, sizes, count = CorpusIndex.load(job.draft), _sizes(job), partition_count(job)
-    file_range = task.payload["partition"]
+    corpus, sizes, file_range = CorpusIndex.load(job.draft), _sizes(job), task.payload["partition"]
+    count = int(load_array(job.draft, f"{NAME}/partitions", "count")[0])
     table = hash_table(read_partition(job, task, np.uint64))
     result: FoundBlocks = {"spills": [], "blocks": []}
     windows: list[Array] = []

@@ -116,19 +116,30 @@ def rows_of(result: Artifact, folder: str, columns: list[str] | None = None) -> 
 def what_goes(bench: Bench, distinct: Artifact, known: Truth) -> None:
     """By finder and length: passages of one text and of two, by source."""
     rows = []
-    for words, characters in LENGTHS:
-        lengths = {"min_words": words, "min_characters": characters}
-        finders = [{name: lengths} for name in ("lines", "paragraphs", "sentences")]
+    by_lengths = [
+        [{name: {"min_words": words, "min_characters": characters}} for name in ("lines", "paragraphs", "sentences")]
+        for words, characters in LENGTHS
+    ]
+    for finders in (*by_lengths, [{"substrings": {"min_tokens": 50}}]):
         result, counts, _ = bench.passages(distinct, *finders)
         removed = list(rows_of(result, "removed/", ["finder", "source_id", "kept_source_id", "source", "text"]))
-        for (name,) in finders:
+        for finder in finders:
+            ((name, lengths),) = finder.items()
             own = [row for row in removed if row["finder"] == name]
             of_two = [row for row in own if not same_text(row, known)]
             sources = Counter(row["source"] or "none" for row in of_two).most_common(4)
             share = 100 * counts["passages"][name]["characters"] / max(1, characters_in(distinct))
             listed = ", ".join(f"{source} {n}" for source, n in sources) or "-"
-            rows.append([f"{name}, {words}, {characters}", len(own), f"{share:.2f} %", len(of_two), listed])
-    header = ["finder, words, characters", "passages", "share of the text", "of two texts", "most of them in"]
+            rows.append(
+                [", ".join([name, *map(str, lengths.values())]), len(own), f"{share:.2f} %", len(of_two), listed]
+            )
+    header = [
+        "finder, least words, characters (tokens)",
+        "passages",
+        "share of the text",
+        "of two texts",
+        "most of them in",
+    ]
     table("What goes after dedupe", header, rows)
 
 
@@ -144,7 +155,7 @@ def characters_in(documents_of: Artifact) -> int:
 def recall(bench: Bench, mixed: Artifact, known: Truth) -> None:
     """The share of the text of planted copies that goes, of the copy or of its original."""
     rows = []
-    for name in ("lines", "paragraphs", "sentences"):
+    for name in ("lines", "paragraphs", "sentences", "substrings"):
         gone: Counter[str] = Counter()
         result, _, _ = bench.passages(mixed, name)
         for row in rows_of(result, "removed/", ["source_id", "start", "end"]):
@@ -208,7 +219,8 @@ def speed(bench: Bench, mixed: Artifact) -> None:
             split_pieces(data, offsets, tables(), at_sentences, space)
             seconds += (time.process_time() - start) * (len(text) > 1)
         rows.append([name, size / max(seconds, 1e-9)])
-    for finders in (["boilerplate"], ["lines"], ["paragraphs"], ["sentences"], ["boilerplate", "lines", "sentences"]):
+    single = [["boilerplate"], ["lines"], ["paragraphs"], ["sentences"], ["substrings"]]
+    for finders in (*single, ["boilerplate", "lines", "sentences"]):
         seconds_of = [bench.passages(mixed, *finders)[2] for _ in range(2)]
         rows.append([f"stage: {', '.join(finders)}", size / min(seconds_of)])
     table(f"raw-mixed, {size:.1f} MB, one worker", ["", "MB per CPU-second"], rows)

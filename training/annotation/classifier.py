@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ from pipeline.kernels.hashed_classifier import Features
 from training.annotation.base import Floats, Scorer
 from training.annotation.classifier_model import TextClassifier, train
 from training.annotation.classifier_section import ClassifierOptions
-from training.annotation.examples import Examples, Hashes, read_examples
+from training.annotation.examples import Examples, Hashes, read_examples, tags_of
 from training.annotation.held_back import quality_figures
 from training.annotation.text_sets import TextReader
 
@@ -79,7 +78,10 @@ class QualityClassifier(Scorer):
 
     def score(self, documents: pa.Table) -> Floats:
         probabilities = self.model.probabilities(documents["text"])
-        return cast(Floats, probabilities[:, 0].astype(np.float64))
+        scores: Floats = probabilities[:, 0].astype(np.float64)
+        if self.options.languages is not None:
+            scores[~np.isin(tags_of(documents), self.options.languages)] = np.nan
+        return scores
 
 
 def _in_both(sets: Mapping[str, Examples]) -> Hashes:

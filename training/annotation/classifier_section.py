@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.core.config import UserPath
-from training.annotation.options import ScorerOptions
+from training.annotation.options import LanguageTag, ScorerOptions
 from training.annotation.text_sets import TextSet
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -19,9 +19,10 @@ class ClassifierOptions(ScorerOptions):
     """A linear classifier over hashed n-grams of characters, trained on the texts of `good` and `bad`; the score is the
     probability of `good`, if both were equally frequent.
 
-    `folder`: a classifier that an earlier run trained, instead of texts. Of a longer text than `max_characters` four
-    windows are read. `held_back`: the share of texts that measure the model and do not train it. Of each set at most
-    `max_mb` MB are used, the same texts whatever their order. `orders`: the model is the mean of so many trainings.
+    `folder`: a classifier that an earlier run trained, instead of texts. `languages`: a document of another one has no
+    score. Of a longer text than `max_characters` four windows are read. `held_back`: the share of texts that measure
+    the model and do not train it. Of each set at most `max_mb` MB are used, the same texts whatever their order.
+    `orders`: the model is the mean of so many trainings.
     """
 
     TASK_BYTES: ClassVar[int] = 64 << 20
@@ -32,6 +33,7 @@ class ClassifierOptions(ScorerOptions):
     good: TextSet | None = None
     bad: TextSet | None = None
     folder: UserPath | None = None
+    languages: list[LanguageTag] | None = Field(None, min_length=1)
     ngrams: int = Field(4, ge=1, le=8)
     table_bits: int = Field(18, ge=10, le=26)
     max_characters: int = Field(10_000, ge=100, le=10_000_000)
@@ -45,9 +47,8 @@ class ClassifierOptions(ScorerOptions):
         sets = [name for name in ("good", "bad") if getattr(self, name) is not None]
         if self.folder is not None and not sets:
             fields = type(self).model_fields
-            others = [
-                name for name, field in fields.items() if name != "folder" and getattr(self, name) != field.default
-            ]
+            changed = [name for name, field in fields.items() if getattr(self, name) != field.default]
+            others = [name for name in changed if name not in ("folder", "languages")]
             if others:
                 raise _problem(f"{others[0]} belongs to training: with `folder` the model is used as it was trained.")
         elif self.folder is not None or len(sets) < 2:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.column import buffers
 from pipeline.kernels.text_hash import hash_folded
+from pipeline.text.language import canonical
 from pipeline.text.unicode import tables
 from training.annotation.text_sets import TextReader
 
@@ -76,6 +77,13 @@ def read_examples(reader: TextReader, most_bytes: int) -> Examples:
         columns["text"], columns["language"], columns["key"].to_numpy(), columns["side"].to_numpy(),
         records, duplicates + repeated,
     )  # fmt: skip
+
+
+def tags_of(table: pa.Table) -> NDArray[np.object_]:
+    """The canonical tag of the language of each text, empty where it is not known."""
+    languages = table["language"].to_pylist()
+    canonical_tags = {language: canonical(language) or "" for language in set(languages)}
+    return np.array([canonical_tags[language] for language in languages], object)
 
 
 def _with_hashes(batch: pa.Table) -> pa.Table:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from pipeline.core.errors import UserError
@@ -30,9 +29,9 @@ from pipeline.kernels.hashed_ngrams import (
     to_logarithms,
 )
 from pipeline.kernels.text_hash import hash_folded
-from pipeline.text.language import canonical
 from pipeline.text.unicode import tables, version
 from training.annotation.base import Floats, Scorer
+from training.annotation.examples import tags_of
 from training.annotation.held_back import PERCENTILES, percentiles
 from training.annotation.ngram_section import NgramOptions
 from training.annotation.text_sets import TextReader
@@ -119,7 +118,7 @@ class NgramPerplexity(Scorer):
 
     def score(self, documents: pa.Table) -> Floats:
         scores = np.full(documents.num_rows, np.nan)
-        tags = _tags_of(documents)
+        tags = tags_of(documents)
         for tag, model in self.models.items():
             rows = np.flatnonzero(tags == tag)
             if len(rows):
@@ -130,7 +129,7 @@ class NgramPerplexity(Scorer):
         """Texts and characters of each language; that of texts without one is empty."""
         amounts: dict[str, TextAmount] = {}
         for batch in reader.batches():
-            tags, sizes = _tags_of(batch), pc.utf8_length(batch["text"]).to_numpy()
+            tags, sizes = tags_of(batch), pc.utf8_length(batch["text"]).to_numpy()
             for tag in sorted(set(tags.tolist())):
                 before = amounts.get(tag, TextAmount(0, 0))
                 rows = tags == tag
@@ -169,18 +168,11 @@ class NgramPerplexity(Scorer):
             hashes = np.empty((batch.num_rows, 3), np.uint64)
             hash_folded(data, offsets, tables(), hashes)
             on_side = (hashes[:, 1] < np.uint64(int(self.options.held_back * 2**64))) == held_back
-            tags = _tags_of(batch)
+            tags = tags_of(batch)
             for tag in sorted(set(tags.tolist())):
                 rows = np.flatnonzero((tags == tag) & on_side)
                 if len(rows):
                     yield tag, batch, rows
-
-
-def _tags_of(table: pa.Table) -> NDArray[np.object_]:
-    """The canonical tag of the language of each text, empty where it is not known."""
-    languages = table["language"].to_pylist()
-    canonical_tags = {language: canonical(language) or "" for language in set(languages)}
-    return np.array([canonical_tags[language] for language in languages], object)
 
 
 def _figures(each: LanguageCounts) -> JsonObject:

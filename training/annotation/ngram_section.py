@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from pipeline.text.language import canonical
-from training.annotation.options import ScorerOptions
+from training.annotation.options import LanguageTag, ScorerOptions
 from training.annotation.text_sets import TextSet
-
-
-def _canonical(tag: str) -> str:
-    language = canonical(tag)
-    if language is None:
-        raise ValueError("is no language; write a tag such as zh or en")
-    return language
-
-
-LanguageTag = Annotated[str, AfterValidator(_canonical)]
 
 
 class NgramOptions(ScorerOptions):

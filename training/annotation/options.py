@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator
 
 from pipeline.core.config import Section
+from pipeline.text.language import canonical
 from training.annotation import model_folder
+
+
+def _canonical(tag: str) -> str:
+    language = canonical(tag)
+    if language is None:
+        raise ValueError("is no language; write a tag such as zh or en")
+    return language
+
+
+LanguageTag = Annotated[str, AfterValidator(_canonical)]
+"""A language tag in its canonical spelling."""
 
 
 class ScorerOptions(Section):

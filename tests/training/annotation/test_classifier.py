@@ -106,9 +106,18 @@ def test_a_blank_document_has_no_score(tmp_path: Path) -> None:
     assert np.isnan(scores_of(scorer, [(" ", None)])).all()
 
 
+def test_a_document_of_a_language_that_is_not_named_has_no_score(tmp_path: Path) -> None:
+    scorer, _ = prepared(tmp_path, languages=["EN", "zh_TW"])
+    text = prose(2)[0][0]
+    tags = ["en", "zh-Hant", "zh", None]
+    documents = {"text": pa.array([text] * 4, pa.large_string()), "language": pa.array(tags, pa.string())}
+    assert np.isnan(scorer.score(pa.table(documents))).tolist() == [False, False, True, True]
+
+
 def test_a_trained_classifier_scores_alike_from_its_folder(tmp_path: Path) -> None:
     trained, _ = prepared(tmp_path)
     again = QualityClassifier(ClassifierOptions.model_validate({"folder": str(tmp_path / "prepared")}), 0)
+    ClassifierOptions.model_validate({"folder": str(tmp_path / "prepared"), "languages": ["en"]})
     assert again.prepare({}, tmp_path / "empty") == {}
     again.load(tmp_path / "empty", tmp_path / "prepared")
     texts = [*prose(6), *noise(6)]

@@ -47,6 +47,8 @@ class PassageFinder:
 
     def __init__(self, options: Section) -> None:
         self.options = options
+        # whether a document loses what it repeats itself; else one that keeps a copy is left as it is
+        self.within_documents: bool = getattr(options, "within_documents", False)
 
     def keys(self, batch: DocumentBatch) -> PassageKeys:
         """The passages that may repeat, in the order of the text."""

@@ -24,15 +24,17 @@ REMOVED = pa.schema(
 )  # fmt: skip
 
 
-def removals_of(keys: PassageKeys, repeats: RecordArray, first_row: int) -> RecordArray:
-    """Repeated passages but for those that stay, and those that overlap the one that stays.
+def removals_of(keys: PassageKeys, repeats: RecordArray, first_row: int, *, within_documents: bool) -> RecordArray:
+    """Repeated passages but for those in the document that keeps the copy, or `within_documents` those that overlap it.
 
     `repeats[i]`: the REPEAT record of passage i; `first_row`: the row number of the first document. A passage is
     taken for as long as the copy that stays.
     """
     documents = keys.document.astype(np.uint64) + np.uint64(first_row)
     kept_end = repeats["kept_start"].astype(np.uint64) + (keys.end - keys.start)
-    stays = (documents == repeats["kept"]) & (keys.start >= repeats["kept_start"]) & (keys.start < kept_end)
+    stays = documents == repeats["kept"]
+    if within_documents:
+        stays &= (keys.start >= repeats["kept_start"]) & (keys.start < kept_end)
     rows = np.flatnonzero(~stays)
     removals = np.empty(len(rows), REMOVAL)
     removals["document"], removals["start"], removals["end"] = documents[rows], keys.start[rows], keys.end[rows]

@@ -23,17 +23,23 @@ class Lengths(Section):
 
 
 class Lines(Lengths):
-    """Lines that stood in the corpus before."""
+    """Lines that stood in another document before; with `within_documents` also those that a document repeats."""
+
+    within_documents: bool = False
 
 
 class Paragraphs(Lengths):
-    """Paragraphs (lines without a blank line between them) that stood in the corpus before."""
+    """Paragraphs (lines without a blank line between them) that stood in another document before."""
+
+    within_documents: bool = False
 
 
 class Sentences(Lengths):
-    """`span` consecutive sentences that stood in the corpus before: C4 removes spans of three (Raffel et al. 2020)."""
+    """`span` consecutive sentences that stood in another document before: C4 removes spans of three, also within a
+    document (Raffel et al. 2020)."""
 
     span: int = Field(3, ge=1, le=64)
+    within_documents: bool = False
 
 
 class Boilerplate(Lengths):

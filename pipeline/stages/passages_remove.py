@@ -84,7 +84,11 @@ class Remover:
             totals = self.keys[-1].repeats["copies"][self.keys[-1].rows(groups[:, 0], groups[:, 1])].astype(np.int64)
         repeated = np.flatnonzero(finder.is_repeated(batch, keys, copies, totals) & (copies > 0))
         repeats = self.keys[kind].repeats[places[repeated]]
-        return merge(np.concatenate([own, removals_of(select(keys, repeated), repeats, first_row)]))
+        return merge(
+            np.concatenate(
+                [own, removals_of(select(keys, repeated), repeats, first_row, within_documents=finder.within_documents)]
+            )
+        )
 
     def _rejections(self, documents: pa.Table, units: NDArray[np.int64]) -> pa.Table:
         """The rows of rejected/, with the text as it was."""

@@ -57,6 +57,7 @@ PLANTED = {
     "上一篇：没有了\u3000下一篇：没有了", "责任编辑：佚名",
 }  # fmt: skip
 LENGTHS = ((1, 1), (10, 20), (20, 30), (30, 50))
+WITHIN = {"within_documents": True}
 COPIES = ("exact", "norm", "A-drop", "A-rotate", "A-truncate", "A-boilerplate")
 Truth = Mapping[str, JsonObject]
 
@@ -117,7 +118,10 @@ def what_goes(bench: Bench, distinct: Artifact, known: Truth) -> None:
     """By finder and length: passages of one text and of two, by source."""
     rows = []
     by_lengths = [
-        [{name: {"min_words": words, "min_characters": characters}} for name in ("lines", "paragraphs", "sentences")]
+        [
+            {name: {"min_words": words, "min_characters": characters, **WITHIN}}
+            for name in ("lines", "paragraphs", "sentences")
+        ]
         for words, characters in LENGTHS
     ]
     for finders in (*by_lengths, [{"substrings": {"min_tokens": 50}}]):
@@ -131,7 +135,13 @@ def what_goes(bench: Bench, distinct: Artifact, known: Truth) -> None:
             share = 100 * counts["passages"][name]["characters"] / max(1, characters_in(distinct))
             listed = ", ".join(f"{source} {n}" for source, n in sources) or "-"
             rows.append(
-                [", ".join([name, *map(str, lengths.values())]), len(own), f"{share:.2f} %", len(of_two), listed]
+                [
+                    ", ".join([name, *(str(n) for n in lengths.values() if n is not True)]),
+                    len(own),
+                    f"{share:.2f} %",
+                    len(of_two),
+                    listed,
+                ]
             )
     header = [
         "finder, least words, characters (tokens)",
@@ -157,7 +167,7 @@ def recall(bench: Bench, mixed: Artifact, known: Truth) -> None:
     rows = []
     for name in ("lines", "paragraphs", "sentences", "substrings"):
         gone: Counter[str] = Counter()
-        result, _, _ = bench.passages(mixed, name)
+        result, _, _ = bench.passages(mixed, {name: {} if name == "substrings" else WITHIN})
         for row in rows_of(result, "removed/", ["source_id", "start", "end"]):
             gone[row["source_id"]] += row["end"] - row["start"]
         shares: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -169,6 +179,37 @@ def recall(bench: Bench, mixed: Artifact, known: Truth) -> None:
                 shares[kind][1] += facts["chars"]
         rows.append([name, *(f"{shares[kind][0] / max(1.0, shares[kind][1]):.2f}" for kind in COPIES)])
     table("Share of the text of planted copies that goes, without dedupe", ["finder", *COPIES], rows)
+
+
+def clean_corpora(bench: Bench) -> None:
+    """What the finders remove of published text with their defaults, without dedupe, by source."""
+    folder, entries, sizes = bench.root / "corpora", list[FileEntry](), Counter[str]()
+    for path in sorted((DATA / "corpora").glob("*/*.jsonl.gz")):
+        source = path.name.partition(".")[0]
+        rows = [
+            {"id": str(r["id"]), "source_id": str(r["id"]), "text": r["text"], "source": source, "language": r["lang"]}
+            for r in read(path.name, path.parent)
+        ]
+        sizes[source] += sum(len(row["text"]) for row in rows)
+        with ShardWriter(folder, "parts", source, DOCUMENTS) as shard:
+            for first in range(0, len(rows), 1_000):
+                shard.write(pa.Table.from_pylist(rows[first : first + 1_000], schema=DOCUMENTS))
+        assert shard.entry is not None
+        entries.append(shard.entry)
+    inputs = artifact(folder, StageOutput(number(LocalDraft(folder), entries), {}))
+    finders = ("boilerplate", "lines", "paragraphs", "sentences")
+    result, _, _ = bench.passages(inputs, *finders)
+    passages_of, characters_of = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in rows_of(result, "removed/", ["finder", "source", "start", "end"]):
+        passages_of[row["source"], row["finder"]] += 1
+        characters_of[row["source"], row["finder"]] += row["end"] - row["start"]
+    rows_printed = [
+        [source, *(
+            f"{passages_of[source, finder]} ({100 * characters_of[source, finder] / size:.2f} %)" for finder in finders
+        )]
+        for source, size in sorted(sizes.items())
+    ]  # fmt: skip
+    table("Passages that go of published text, and their share of it", ["source", *finders], rows_printed)
 
 
 def boilerplate(bench: Bench, distinct: Artifact, known: Truth) -> None:
@@ -275,6 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         distinct, _, _ = bench.run(dedupe, Dedupe().model_dump(), mixed)
         what_goes(bench, distinct, known)
         recall(bench, mixed, known)
+        clean_corpora(bench)
         boilerplate(bench, distinct, known)
         speed(bench, mixed)
         if given.peer:

@@ -112,13 +112,14 @@ def test_overlapping_spans_are_one_removal(run: Run) -> None:
     assert (row["text"], row["copies"]) == (own(8, 9), 2)
 
 
-def test_a_document_that_repeats_itself_keeps_one_copy(run: Run) -> None:
+def test_a_document_may_repeat_itself_unless_the_finder_looks_within_documents(run: Run) -> None:
     chorus = own(8, 3)
-    assert texts(run([" ".join([chorus, own(0), chorus, own(2), chorus])], "sentences")) == [
-        f"{chorus} {own(0)} {own(2)}"
-    ]
+    within = {"sentences": {"within_documents": True}}
+    song = " ".join([chorus, own(0), chorus, own(2), chorus])
+    assert texts(run([song, f"{own(4)} {chorus}"], "sentences", name="song")) == [song, own(4)]
+    assert texts(run([" ".join([chorus, own(0), chorus, own(2), chorus])], within)) == [f"{chorus} {own(0)} {own(2)}"]
     laugh = "This is a sentence of several words that comes again and again."
-    assert texts(run([" ".join([laugh] * 7)], "sentences", name="laugh")) == [" ".join([laugh] * 3)]
+    assert texts(run([" ".join([laugh] * 7)], within, name="laugh")) == [" ".join([laugh] * 3)]
 
 
 def boilerplate_records() -> list[dict[str, Any]]:

@@ -39,7 +39,12 @@ class UrlBlocklist(Filter):
     def build(self, sources: Sequence[SourceFiles], folder: Path) -> None:
         paths = [file["path"] for source in sources if source["source"] == BLOCKED_URLS for file in source["files"]]
         batches = [hashes(addresses.entries(lines)) for path in paths for lines in lines_of(path)]
-        save_arrays(folder / FOLDER, BLOCKED_URLS, keys=np.unique(np.concatenate(batches or [np.empty(0, np.uint64)])))
+        keys = np.concatenate(batches or [np.empty(0, np.uint64)])
+        batches.clear()
+        keys.sort()  # in place: np.unique would hold two more copies
+        is_new = np.ones(len(keys), np.bool_)
+        is_new[1:] = keys[1:] != keys[:-1]
+        save_arrays(folder / FOLDER, BLOCKED_URLS, keys=keys[is_new])
 
     def load(self, draft: Draft) -> None:
         self.keys = load_array(draft, f"{FOLDER}/{BLOCKED_URLS}", "keys")

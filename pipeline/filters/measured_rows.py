@@ -87,9 +87,17 @@ def _row_group(part: Path, measured: Sequence[Path], index: int, names: Sequence
         if names is not None:
             columns = [name for name in columns if name in ALWAYS or name in names]
         signals = _read(file, index, columns)
-        values |= {name: np.asarray(signals[name]) for name in columns}
+        values |= {name: _floats(signals[name]) for name in columns}
     return RowGroup(part, index, documents["id"], documents["source"].to_pylist(),
                     documents["language"].to_pylist(), values)  # fmt: skip
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    """A column of signals, which holds NaN and never a null. Arrow's own conversion imports pandas: 0.3 CPU-seconds."""
+    array = column.combine_chunks().cast(pa.float64())
+    if array.null_count or not len(array):
+        return np.array(array.to_pylist(), np.float64)
+    return np.frombuffer(array.buffers()[1], np.float64, len(array), array.offset * 8)
 
 
 def _read(path: Path, index: int, columns: list[str] | None) -> pa.Table:

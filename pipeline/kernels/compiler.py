@@ -23,7 +23,7 @@ from numba import _dynfunc
 from numba.core import compiler_lock
 from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
-from numba.core.registry import CPUDispatcher
+from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.types.misc import unliteral
 
 from pipeline.kernels.first_use import compiling
@@ -155,6 +155,13 @@ def _lock_file(stack: ExitStack, folder: Path) -> None:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         stack.callback(os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def load_target() -> None:
+    """Load what numba knows of types and of this processor, which the first kernel of a process otherwise does: 0.3 s.
+    A process that is about to be forked does it once for its forks."""
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
 
 
 def cache_folder(sources: Path = Path(__file__).parent) -> Path:

@@ -17,7 +17,9 @@ def preload() -> None:
     import pipeline.beam.run
     import pipeline.beam.runner
     import pipeline.kernels.column
+    from pipeline.kernels.compiler import load_target
 
     assert apache_beam and pyarrow.parquet and pipeline.beam.runner and pipeline.kernels.column
+    load_target()
     gc.collect()
     gc.freeze()

@@ -35,7 +35,8 @@ CHINESE: list[Any] = list(Clean.model_validate({"filters": "chinese-web"}).filte
 
 
 def documents_of(language: str, megabytes: float) -> list[str]:
-    """Documents of raw-mixed that are tagged with the language."""
+    """Documents of raw-mixed that are tagged with the language, without those that hold another script: some tags are
+    wrong on purpose, and no English rule of ours judges Chinese."""
     texts, size = [], 0
     for path in sorted((DATA / "raw-mixed").glob("*.gz")):
         with gzip.open(path) as stream:
@@ -48,9 +49,15 @@ def documents_of(language: str, megabytes: float) -> list[str]:
                     text = record["text"].encode("utf-8", "replace").decode()
                     size += len(text.encode())
                     if size > megabytes * 1e6:
-                        return texts
+                        return in_script(texts, language)
                     texts.append(text)
-    return texts
+    return in_script(texts, language)
+
+
+def in_script(texts: list[str], language: str) -> list[str]:
+    """The texts in the script of English or of Chinese."""
+    scripts = column.languages(pa.array(texts, pa.large_string())).to_pylist()
+    return [text for text, script in zip(texts, scripts, strict=True) if (script == "zh") == (language == "zh")]
 
 
 def ours(texts: list[str], filters: list[Filter], language: str) -> tuple[dict[str, list[str | None]], float, float]:

@@ -278,7 +278,7 @@ def beside_peer(python: Path, megabytes: float, folder: Path) -> None:
     theirs = measure([python, PEER, folder / "corpus", folder / "peer"])
     config = folder / "ours.yaml"
     reads = f'ingest: {{sources: [{{reader: jsonl, paths: "{folder}/corpus/*.jsonl.gz", language: en}}]}}\n'
-    length = "{min_words: 1, min_characters: 1}"
+    length = "{min_words: 1, min_characters: 1, within_documents: true}"
     config.write_text(
         f"workdir: {folder}/ours\n{reads}passages: {{finders: [{{sentences: {length}}}], min_units: 1}}\n"
         "cluster: {beam: {workers: 1}}\n",

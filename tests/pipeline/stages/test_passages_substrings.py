@@ -185,7 +185,9 @@ def test_documents_in_skipped_languages_neither_lose_nor_keep_a_copy(run: Run) -
 
 def test_substrings_and_lines_are_counted_apart(run: Run) -> None:
     line = "The old lighthouse keeper climbed the narrow stairs every evening to light the lamp."
-    result = run([f"{ENGLISH}\n{line}", f"new words here {ENGLISH} other\n{line}"], finders=["lines"])
+    result = run(
+        [f"{ENGLISH}\n{line}", f"new words here {ENGLISH} other\n{line}"], finders=[{"lines": {"min_words": 10}}]
+    )
     assert texts(result)[1] == "new words here other"
     counts = result.manifest.counts["passages"]
     assert (counts["substrings"]["passages"], counts["lines"]["passages"]) == (1, 1)

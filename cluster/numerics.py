@@ -27,7 +27,7 @@ def other_class(numerics: Mapping[str, object] | None, cluster: Cluster) -> str:
     differing = [
         f"{key} {numerics[key]}, here {value}" for key, value in local.items() if numerics.get(key, value) != value
     ]
-    return f"its weights have another numerics class ({'; '.join(differing)}) and are reused" if differing else ""
+    return f"reused, of another numerics class ({'; '.join(differing)})" if differing else ""
 
 
 def cpu_level() -> str:

@@ -18,7 +18,7 @@ from cluster.flow import FlowStep
 from cluster.ledger import Ledger
 from cluster.numerics import other_class
 from cluster.parts import of_part, part_id, part_name, parts_of
-from cluster.reasons import RAW, reason
+from cluster.reasons import RAW, comparable, reason
 from cluster.reuse import same_bytes
 from cluster.run_records import PlanEntry
 from pipeline.core.artifact import Artifact
@@ -225,7 +225,8 @@ class Planner:
         earlier = self.store.all(draft.spec.name)
         if not earlier:
             return "run", "not run yet"
-        return "stale", reason(draft.spec, draft.params, inputs, earlier[0], pending, draft.sources)
+        old = comparable(draft.spec, draft.params, earlier)
+        return "stale", reason(draft.spec, draft.params, inputs, old, pending, draft.sources)
 
 
 def plan(loaded: LoadedConfig, store: Store, *, hashed: Hashed | None = None) -> list[PlannedStep]:

@@ -17,6 +17,13 @@ RAW = "raw"  # the input key of raw files: one hash over all of them
 MOST_CHANGES = 3  # changes that are listed
 
 
+def comparable(spec: StageSpec, params: Mapping[str, JsonValue], earlier: Sequence[Artifact]) -> Artifact:
+    """The artifact to compare with: the newest, or, where entries of a section share a stage, the most similar."""
+    if not spec.named:
+        return earlier[0]
+    return min(earlier, key=lambda artifact: len(differences(artifact.manifest.params, {**params}, "")))
+
+
 def reason(
     spec: StageSpec, params: Mapping[str, JsonValue], inputs: StageHashes, old: Artifact, pending: Sequence[str],
     sources: Sequence[SourceFiles],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 from pipeline.core import figures
@@ -55,8 +56,9 @@ def _plain(key: str, value: object) -> bool:
 
 
 def _count_of(value: float, plural: str) -> str:
-    """ "3 files", "1 file"."""
-    return f"{figures.count(value)} {plural.removesuffix('s') if value == 1 else plural}"
+    """ "3 fields left out", "1 field left out"."""
+    noun = re.sub(r"s\b", "", plural, count=1) if value == 1 else plural
+    return f"{figures.count(value)} {noun}"
 
 
 def _describe_count(key: str, value: float) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from cluster.reasons import comparable
+from pipeline.core.stage import StageSpec
 
 SEVERAL = """\
 name: several
@@ -54,6 +58,16 @@ def test_a_changed_entry_redoes_its_own_steps_alone(several: Any) -> None:
     printed = several.run("run", "tiny.yaml", "teach.wide.steps=14")
     assert printed.count("cached: ") == 4 and printed.count("✓") == 2
     assert "5/6] judge.small =" in printed and "4/6] teach.wide  ✓" in printed and "6/6] judge.wide  ✓" in printed
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_why_an_entry_runs_again_is_told_by_the_artifact_that_is_most_like_it(named: bool) -> None:
+    spec = StageSpec("teach", 1, "teach", (), "model", "task", "m:run", "m:Teach", named=named)
+    earlier: Any = [
+        SimpleNamespace(manifest=SimpleNamespace(params=params))
+        for params in ({"name": "宽", "steps": 13}, {"name": "small", "steps": 2})
+    ]
+    assert comparable(spec, {"name": "small", "steps": 3}, earlier) is earlier[int(named)]
 
 
 def test_a_step_or_a_whole_stage_may_begin_or_end_a_run(several: Any) -> None:

@@ -7,14 +7,13 @@ does not. Bad records are skipped and counted, as many as there are: a set is a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from pipeline.core.errors import StageFailed, UserError
-from pipeline.core.files import JsonObject, RawFile, sha256_file
+from pipeline.core.files import JsonObject, RawFile, sha256_file, sha256_of
 from pipeline.core.job import SourceFile, SourceFiles
 from pipeline.readers import READERS, create_reader
 from pipeline.readers.section import LOCATION_KEYS, Source, validate_source
@@ -53,15 +52,10 @@ def files_of(source: Source) -> list[SourceFile]:
     return [
         {
             "path": file.path, "name": file.name, "size": file.size, "mtime": file.mtime,
-            "sha256": _digest(file.path, file.version),
+            "sha256": sha256_of(file),
         }
         for file in files
     ]  # fmt: skip
-
-
-@lru_cache(4096)
-def _digest(path: str, file_version: str) -> str:
-    return sha256_file(path)
 
 
 def identity(texts: Sequence[Source]) -> list[JsonObject]:

@@ -104,7 +104,8 @@ def done_table(stages: Sequence[DataStage]) -> ReportTable:
         for index, line in enumerate(stage.done):
             link = TableCell("details", link=line.chapter) if line.chapter else ""
             name, numbers = TableCell(stage.name, "strong"), (stage.documents, stage.lost())
-            left, removed = (figures.count(number) for number in numbers)
+            # models that score documents leave them as they are
+            left, removed = (figures.count(number) if stage.counts_sources else "" for number in numbers)
             rows.append(("", line.text, "", "", link) if index else (name, line.text, left, removed, link))
     columns = (
         Column("stage"), Column("what was done", text=True), Column("documents left", figures=True),

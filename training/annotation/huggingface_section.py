@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from pipeline.core.config import UserPath
+from pipeline.core.config import UserPath, one_of
 from pipeline.core.files import JsonObject
 from training.annotation.options import ScorerOptions
 from training.annotation.text_sets import TextSet
@@ -46,7 +46,7 @@ class FolderClassifier(ModelFolder):
     """A model with a classification head. One output is the score itself; of several, the probability of `label` (a
     name or a number of the model's own) is."""
 
-    label: str | int | None = None
+    label: Annotated[str | int, one_of("the name or the number of a label")] | None = None
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()

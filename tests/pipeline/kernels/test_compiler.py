@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -83,12 +84,13 @@ def test_one_process_compiles_a_kernel_and_the_others_load_it(tmp_path: Path) ->
 def test_the_first_use_of_a_kernel_is_reported_once_and_the_next_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module: dict[str, Any] = {}
-    path = tmp_path / "module.py"
-    path.write_text(MODULE)
+    # numba keeps the kernels of modules that can be imported
+    (tmp_path / "adds_up.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     sentences: list[str] = []
     for _ in range(2):
         with reporting(sentences.append):
-            exec(compile(MODULE, str(path), "exec"), module)
+            importlib.import_module("adds_up")
+            del sys.modules["adds_up"]
     assert sentences[0] == COMPILING and sentences[1].startswith("kernels compiled in") and len(sentences) == 2

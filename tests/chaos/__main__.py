@@ -117,7 +117,9 @@ def _disturbed(place: LocalPlace, results: Results, number: int, seed: int) -> b
     # of the fastest, so that a kill is due before the end of a run beside less other work
     alive: Mapping[str, Sequence[float]] = min(results.undisturbed(), key=lambda record: record["seconds"])["alive"]
     limit_s = LIMIT_TIMES * statistics.median(record["seconds"] for record in results.undisturbed()) + LIMIT_MORE_S
-    outcome = perform(place, number, kills_of(number, seed, alive, place.victims), first["digests"], limit_s)
+    kills = kills_of(number, seed, alive, place.victims)
+    again = sum(record["run"] == number for record in results.records)
+    outcome = perform(place, number, kills, first["digests"], limit_s, again=again)
     print(run_line(_compared(results.add(outcome), results)), flush=True)
     return bool(outcome.missed)
 

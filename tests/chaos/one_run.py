@@ -59,9 +59,14 @@ def observe(place: LocalPlace, name: str, limit_s: float) -> tuple[Outcome, Mapp
     return outcome, alive
 
 
-def perform(place: LocalPlace, number: int, kills: Sequence[Kill], expected: Digests, limit_s: float) -> Outcome:
-    """A run with its kills. `expected`: the digests of an undisturbed run; `limit_s`: when it counts as hung."""
-    name, outcome, pending = f"run-{number:03}", Outcome(number), list(kills)
+def perform(
+    place: LocalPlace, number: int, kills: Sequence[Kill], expected: Digests, limit_s: float, *, again: int = 0
+) -> Outcome:
+    """A run with its kills, in a work directory of its own each time.
+
+    `expected`: the digests of an undisturbed run; `limit_s`: when it counts as hung.
+    """
+    name, outcome, pending = f"run-{number:03}-{again}", Outcome(number), list(kills)
     _remove(place, name)
     started = time.monotonic()
     process, own_end = place.submit(name), False

@@ -44,7 +44,8 @@ class Scorer(ABC):
         return {}
 
     def load(self, folder: Path, model: Path | None) -> None:
-        """Once in each process: open what `prepare` wrote, under the same names below `folder` on any machine.
+        """Once in each process: open what `prepare` wrote, under the same names below `folder` on any machine. The
+        folder is gone afterwards; what is open, or mapped into memory, stays.
 
         `model`: the local folder of the model that `FOLDER` or `ARTIFACT` of the section names.
         """

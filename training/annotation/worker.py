@@ -106,14 +106,15 @@ def _loaded(setting: str) -> tuple[Job, Scorer]:
     """The job and its model, loaded once for all tasks that a process does."""
     spec: ScorerSetting = json.loads(setting)
     job = Job.from_dict(spec["job"])
-    folder = Path(tempfile.mkdtemp(prefix="bloomery-model-"))
-    link_files([(name, job.draft.file(name)) for name in spec["files"]], folder)
-    model = job.inputs.single(MODEL).folder(ARTIFACT_MODEL) if MODEL in job.inputs else None
-    if (folder / PLACE).is_dir():
-        model = folder / PLACE
     scorer = create_scorer(spec["model"], spec["options"], spec["seed"])
     scorer.threads = spec["threads"]
-    scorer.load(folder / PREPARED, model)
+    with tempfile.TemporaryDirectory(prefix="bloomery-model-") as name:
+        folder = Path(name)
+        link_files([(file, job.draft.file(file)) for file in spec["files"]], folder)
+        model = job.inputs.single(MODEL).folder(ARTIFACT_MODEL) if MODEL in job.inputs else None
+        if (folder / PLACE).is_dir():
+            model = folder / PLACE
+        scorer.load(folder / PREPARED, model)
     return job, scorer
 
 

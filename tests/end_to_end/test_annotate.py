@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import kill_after
 
 pytestmark = pytest.mark.long
 MODEL = '''
@@ -67,15 +67,8 @@ def test_a_kill_in_the_middle_changes_no_byte_and_keeps_what_was_scored(
     for note in (tmp_path / "scored").iterdir():
         note.unlink()
     path = annotated("killed", workers=2)
-    process = begin("run", path)
-    deadline = time.monotonic() + 240
-    kept: list[Path] = []
-    while time.monotonic() < deadline and process.poll() is None and len(kept) < 8:
-        kept = list((tmp_path / "killed").glob("draft/annotate/*/attempt-*/tasks/score/*.json"))
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert len(kept) >= 8 and not (tmp_path / "killed" / "store" / "annotate").exists()
+    kill_after(begin("run", path), tmp_path / "killed", "draft/annotate/*/attempt-*/tasks/score/*.json")
+    assert not (tmp_path / "killed" / "store" / "annotate").exists()
     assert "resuming" in bloomery("run", path)
     assert digests(tmp_path / "killed") == digests(tmp_path / "calm")
     scored = [document for note in (tmp_path / "scored").iterdir() for document in note.read_text().splitlines()]

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import kill_after
 
 pytestmark = pytest.mark.long
 FINDER = '''
@@ -73,15 +73,8 @@ def test_a_kill_in_the_middle_changes_no_byte(
 ) -> None:  # fmt: skip
     bloomery("run", repeats("calm"))
     path = repeats("killed", workers=2)
-    process = begin("run", path)
-    deadline = time.monotonic() + 240
-    kept: list[Path] = []
-    while time.monotonic() < deadline and process.poll() is None and len(kept) < 8:
-        kept = list((tmp_path / "killed").glob("draft/passages/*/attempt-*/tasks/*/*.json"))
-        time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert len(kept) >= 8 and not (tmp_path / "killed" / "store" / "passages").exists()
+    kill_after(begin("run", path), tmp_path / "killed", "draft/passages/*/attempt-*/tasks/*/*.json")
+    assert not (tmp_path / "killed" / "store" / "passages").exists()
     assert "resuming" in bloomery("run", path)
     assert digests(tmp_path / "killed") == digests(tmp_path / "calm")
     (manifest,) = (tmp_path / "calm").glob("store/passages/*/manifest.json")

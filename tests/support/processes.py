@@ -72,3 +72,15 @@ def wait_until(condition: Callable[[], bool], what: str, *, timeout: float, step
         if time.monotonic() > end:
             raise TimeoutError(f"not within {timeout:.0f} s: {what}")
         time.sleep(step)
+
+
+def kill_after(process: subprocess.Popen[str], folder: Path, pattern: str, *, count: int = 8) -> None:
+    """Kill a run and all processes of its group once it has kept `count` results of tasks, files of this pattern."""
+    deadline = time.monotonic() + 240
+    kept = 0
+    while time.monotonic() < deadline and process.poll() is None and kept < count:
+        kept = len(list(folder.glob(pattern)))
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert kept >= count

@@ -18,6 +18,7 @@ from pipeline.passages.section import Passages, passages_params
 from pipeline.reports import passages as reports
 from pipeline.stages import passages, passages_inputs
 from pipeline.text.words import sentences
+from tests.support.artifact_rows import rows_of, texts_of
 
 LINE = (
     "The old lighthouse keeper climbed the narrow stairs every evening to light the lamp for passing ships that came "
@@ -36,28 +37,8 @@ def own(number: int, length: int = 4) -> str:
 
 
 @pytest.fixture
-def run(make_job: Callable[..., Job], make_documents: Run, publish: Run) -> Run:
-    def publish_run(
-        records: Any, *finders: Any, name: str = "", workers: int = 1, files: int = 3, **options: Any
-    ) -> Artifact:
-        section = Passages.model_validate({"finders": list(finders), "min_units": 1, **options})
-        rows = [record if isinstance(record, dict) else {"text": record} for record in records]
-        documents = make_documents(rows, files=files, name=f"documents{name}")
-        job = make_job(
-            f"draft{name}", stage="passages", params=passages_params(section, 17), workers=workers,
-            inputs={"documents": documents},
-        )  # fmt: skip
-        return publish(job, passages.run(job))
-
-    return publish_run
-
-
-def table(artifact: Artifact, kind: str) -> list[dict[str, Any]]:
-    return [row for path in artifact.files(f"{kind}/") for row in pq.read_table(path).to_pylist()]
-
-
-def texts(artifact: Artifact) -> list[str]:
-    return [row["text"] for row in table(artifact, "parts")]
+def run(run_passages: Run) -> Run:
+    return run_passages
 
 
 def test_a_repeated_line_goes_and_the_first_copy_stays(run: Run) -> None:
@@ -67,14 +48,14 @@ def test_a_repeated_line_goes_and_the_first_copy_stays(run: Run) -> None:
         f"{own(3)}\n  {LINE.upper()}\n\n{own(5)}\n{VERSE}\n",
     ]
     result = run([*before, LINE[:30]], "lines")
-    assert texts(result) == [before[0], before[1], f"{own(3)}\n\n{own(5)}", LINE[:30]]
-    rows = table(result, "removed")
+    assert texts_of(result) == [before[0], before[1], f"{own(3)}\n\n{own(5)}", LINE[:30]]
+    rows = rows_of(result, "removed")
     assert [(row["source_id"], row["kept_source_id"], row["copies"]) for row in rows] == [
         ("made-2", "made-0", 2), ("made-2", "made-1", 2),
     ]  # fmt: skip
     assert [row["text"] for row in rows] == [LINE.upper(), VERSE]
     assert all(before[2][row["start"] : row["end"]] == row["text"] for row in rows)
-    assert rows[0]["kept_id"] == table(result, "parts")[0]["id"]
+    assert rows[0]["kept_id"] == rows_of(result, "parts")[0]["id"]
     assert result.manifest.counts["passages"] == {
         "lines": {"passages": 2, "documents": 1, "characters": len(LINE) + len(VERSE)}
     }
@@ -83,13 +64,13 @@ def test_a_repeated_line_goes_and_the_first_copy_stays(run: Run) -> None:
 def test_a_short_line_is_never_looked_at(run: Run) -> None:
     refrain = "Hey nonny nonny no"
     records = [f"{own(n)}\n{refrain}\n}}\n---\n噫吁嚱，危乎高哉" for n in range(6)]
-    assert texts(run(records, "lines", "paragraphs", {"sentences": {"span": 1}})) == records
+    assert texts_of(run(records, "lines", "paragraphs", {"sentences": {"span": 1}})) == records
 
 
 def test_a_repeated_paragraph_goes_and_its_lines_elsewhere_stay(run: Run) -> None:
     first, second = f"{LINE}\n{VERSE}", f"{own(0)}\n{LINE}"
     result = run([f"{first}\n\n{own(1)}", second, f"{own(3)}\n\n{first}\n\n{own(5)}"], "paragraphs")
-    assert texts(result) == [f"{first}\n\n{own(1)}", second, f"{own(3)}\n\n{own(5)}"]
+    assert texts_of(result) == [f"{first}\n\n{own(1)}", second, f"{own(3)}\n\n{own(5)}"]
 
 
 def test_spans_of_three_sentences_go_and_two_stay(run: Run) -> None:
@@ -103,12 +84,12 @@ def test_spans_of_three_sentences_go_and_two_stay(run: Run) -> None:
         f"{two} {own(6)}",
     ]
     result = run(records, "sentences")
-    assert texts(result) == [records[0], records[1], f"{own(2)} {own(4)}", f"{own(3)}{own(5)}", records[4]]
+    assert texts_of(result) == [records[0], records[1], f"{own(2)} {own(4)}", f"{own(3)}{own(5)}", records[4]]
 
 
 def test_overlapping_spans_are_one_removal(run: Run) -> None:
     result = run([own(8, 9), f"{own(0)} {own(8, 9)}"], "sentences")
-    (row,) = table(result, "removed")
+    (row,) = rows_of(result, "removed")
     assert (row["text"], row["copies"]) == (own(8, 9), 2)
 
 
@@ -116,10 +97,12 @@ def test_a_document_may_repeat_itself_unless_the_finder_looks_within_documents(r
     chorus = own(8, 3)
     within = {"sentences": {"within_documents": True}}
     song = " ".join([chorus, own(0), chorus, own(2), chorus])
-    assert texts(run([song, f"{own(4)} {chorus}"], "sentences", name="song")) == [song, own(4)]
-    assert texts(run([" ".join([chorus, own(0), chorus, own(2), chorus])], within)) == [f"{chorus} {own(0)} {own(2)}"]
+    assert texts_of(run([song, f"{own(4)} {chorus}"], "sentences", name="song")) == [song, own(4)]
+    assert texts_of(run([" ".join([chorus, own(0), chorus, own(2), chorus])], within)) == [
+        f"{chorus} {own(0)} {own(2)}"
+    ]
     laugh = "This is a sentence of several words that comes again and again."
-    assert texts(run([" ".join([laugh] * 7)], within, name="laugh")) == [" ".join([laugh] * 3)]
+    assert texts_of(run([" ".join([laugh] * 7)], within, name="laugh")) == [" ".join([laugh] * 3)]
 
 
 def boilerplate_records() -> list[dict[str, Any]]:
@@ -131,12 +114,12 @@ def boilerplate_records() -> list[dict[str, Any]]:
 def test_boilerplate_goes_at_the_edges_of_a_source_and_stays_once(run: Run) -> None:
     records = boilerplate_records()
     result = run(records, {"boilerplate": {"min_documents": 5}})
-    assert texts(result) == [
+    assert texts_of(result) == [
         records[0]["text"],
         *(f"{own(n)}\n{MENU}\n{own(n + 100)}" for n in range(1, 8)),
         *(record["text"] for record in records[8:]),
     ]
-    assert {row["copies"] for row in table(result, "removed")} == {8}
+    assert {row["copies"] for row in rows_of(result, "removed")} == {8}
     assert result.manifest.counts["passage_sources"] == {"boilerplate": {"site": 14}}
 
 
@@ -144,16 +127,16 @@ def test_short_lines_go_only_further_out_than_a_long_line_of_boilerplate(run: Ru
     verse = [f"浣溪沙\n苏轼\n{own(n)}\n" for n in range(1, 13, 2)]
     menu = [f"首页\n登录\n{MENU}\n浣溪沙\n{own(n)}\n转载\n{FOOT}\n责任编辑" for n in range(21, 33, 2)]
     result = run([*menu, *verse], {"boilerplate": {"min_documents": 5}})
-    assert texts(result) == [menu[0], *(f"浣溪沙\n{own(n)}\n转载" for n in range(23, 33, 2)), *verse]
+    assert texts_of(result) == [menu[0], *(f"浣溪沙\n{own(n)}\n转载" for n in range(23, 33, 2)), *verse]
 
 
 def test_boilerplate_needs_its_share_of_the_documents_of_the_source(run: Run) -> None:
     rare = [{"text": f"{MENU}\n{own(n)}" if n < 3 else own(n)} for n in range(40)]
-    assert not table(run(rare, {"boilerplate": {"min_documents": 3, "min_share": 0.1}}, name="a"), "removed")
-    assert len(table(run(rare, {"boilerplate": {"min_documents": 3, "min_share": 0.05}}, name="b"), "removed")) == 2
+    assert not rows_of(run(rare, {"boilerplate": {"min_documents": 3, "min_share": 0.1}}, name="a"), "removed")
+    assert len(rows_of(run(rare, {"boilerplate": {"min_documents": 3, "min_share": 0.05}}, name="b"), "removed")) == 2
     anywhere = [f"{own(n)}\n{MENU}\n{own(n + 100)}" for n in range(4)]
     options = {"min_documents": 3, "where": "anywhere"}
-    assert len(table(run(anywhere, {"boilerplate": options}, name="c"), "removed")) == 3
+    assert len(rows_of(run(anywhere, {"boilerplate": options}, name="c"), "removed")) == 3
 
 
 def test_a_source_may_be_the_host_of_the_url(run: Run) -> None:
@@ -162,13 +145,13 @@ def test_a_source_may_be_the_host_of_the_url(run: Run) -> None:
         {"text": f"{MENU}\n{own(n)}", "url": None if n % 2 else f"http://example.net/{n}"} for n in range(10, 14)
     ]
     result = run(records, {"boilerplate": {"by": "host", "min_documents": 4}})
-    assert [row["source_id"] for row in table(result, "removed")] == ["made-1", "made-2", "made-3"]
+    assert [row["source_id"] for row in rows_of(result, "removed")] == ["made-1", "made-2", "made-3"]
 
 
 def test_a_document_that_is_left_too_short_is_dropped_with_its_text(run: Run) -> None:
     result = run([f"{own(0)}\n{LINE}", f"Only {LINE[:9]}\n{LINE}", "short"], "lines", min_units=20)
-    assert texts(result) == [f"{own(0)}\n{LINE}", "short"]  # nothing was removed of the last one
-    (row,) = table(result, "rejected")
+    assert texts_of(result) == [f"{own(0)}\n{LINE}", "short"]  # nothing was removed of the last one
+    (row,) = rows_of(result, "rejected")
     assert (row["rule"], row["value"], row["threshold"]) == ("passages.short", 4, 20)
     assert row["text"] == f"Only {LINE[:9]}\n{LINE}"
     assert result.manifest.counts["dropped"] == {"passages.short": 1}
@@ -176,15 +159,15 @@ def test_a_document_that_is_left_too_short_is_dropped_with_its_text(run: Run) ->
 
 def test_code_is_left_as_it_is(run: Run) -> None:
     records = [{"text": f"{LINE}\n{own(n)}", "language": "code" if n < 2 else "en"} for n in range(4)]
-    assert [row["source_id"] for row in table(run(records, "lines"), "removed")] == ["made-3"]
-    assert len(table(run(records, "lines", name="all", skip_languages=[]), "removed")) == 3
+    assert [row["source_id"] for row in rows_of(run(records, "lines"), "removed")] == ["made-3"]
+    assert len(rows_of(run(records, "lines", name="all", skip_languages=[]), "removed")) == 3
 
 
 def test_nothing_repeated_changes_nothing(run: Run) -> None:
     records = [own(n) for n in range(5)]
     result = run([*records, "", " \n"], "lines", "paragraphs", "sentences", "boilerplate")
-    assert texts(result) == [*records, "", " \n"]
-    assert not table(result, "removed") and not table(result, "samples")
+    assert texts_of(result) == [*records, "", " \n"]
+    assert not rows_of(result, "removed") and not rows_of(result, "samples")
 
 
 def many_records() -> list[dict[str, Any]]:
@@ -204,7 +187,7 @@ def test_the_same_bytes_with_one_worker_and_three(run: Run) -> None:
     one = run(many_records(), *FINDERS, name="1", files=5)
     three = run(many_records(), *FINDERS, name="3", files=5, workers=3)
     assert one.manifest.digest == three.manifest.digest
-    assert table(one, "removed") and table(one, "samples")
+    assert rows_of(one, "removed") and rows_of(one, "samples")
 
 
 def test_the_same_removals_however_many_files_and_spills(
@@ -216,11 +199,11 @@ def test_the_same_removals_however_many_files_and_spills(
     many = run(many_records(), *FINDERS, name="2", files=2)
     assert list((tmp_path / "draft2" / "folder" / "spill").glob("keys-*-000001.bin"))
     in_order = [
-        sorted(table(run_of, "removed"), key=lambda row: (row["finder"], row["id"], row["start"]))
+        sorted(rows_of(run_of, "removed"), key=lambda row: (row["finder"], row["id"], row["start"]))
         for run_of in (one, many)
     ]
     assert in_order[0] == in_order[1]
-    assert texts(one) == texts(many)
+    assert texts_of(one) == texts_of(many)
     assert one.manifest.counts == many.manifest.counts
 
 
@@ -228,7 +211,7 @@ def test_every_removed_sentence_still_stands_once(run: Run) -> None:
     before = many_records()
     result = run(before, *FINDERS)
     assert {s for record in before for s in sentences(record["text"])} == {
-        s for text in texts(result) for s in sentences(text)
+        s for text in texts_of(result) for s in sentences(text)
     }
 
 

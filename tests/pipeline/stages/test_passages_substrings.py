@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.artifact import Artifact
 from pipeline.core.job import Job
-from pipeline.passages.section import Passages, passages_params
 from pipeline.passages.windows import sizes_of
-from pipeline.stages import passages, passages_substrings
+from pipeline.stages import passages_substrings
 from pipeline.text.written_units import written_units
+from tests.support.artifact_rows import rows_of, texts_of
 
 ENGLISH = (
     "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated"
@@ -30,29 +29,13 @@ Run = Callable[..., Artifact]
 
 
 @pytest.fixture
-def run(make_job: Callable[..., Job], make_documents: Run, publish: Run) -> Run:
-    def publish_run(
-        records: Sequence[Any], *, name: str = "", workers: int = 1, files: int = 3, tokens: int = 50, **options: Any
-    ) -> Artifact:
-        finders = [{"substrings": {"min_tokens": tokens}}, *options.pop("finders", [])]
-        section = Passages.model_validate({"finders": finders, "min_units": 1, **options})
-        rows = [record if isinstance(record, dict) else {"text": record} for record in records]
-        documents = make_documents(rows, files=files, name=f"documents{name}")
-        job = make_job(
-            f"draft{name}", stage="passages", params=passages_params(section, 17), workers=workers,
-            inputs={"documents": documents},
-        )  # fmt: skip
-        return publish(job, passages.run(job))
+def run(run_passages: Run) -> Run:
+    def with_substrings(
+        records: Sequence[Any], *, tokens: int = 50, finders: Sequence[Any] = (), **options: Any
+    ) -> Any:
+        return run_passages(records, {"substrings": {"min_tokens": tokens}}, *finders, **options)
 
-    return publish_run
-
-
-def table(artifact: Artifact, kind: str) -> list[dict[str, Any]]:
-    return [row for path in artifact.files(f"{kind}/") for row in pq.read_table(path).to_pylist()]
-
-
-def texts(artifact: Artifact) -> list[str]:
-    return [row["text"] for row in table(artifact, "parts")]
+    return with_substrings
 
 
 def mixed_corpus(documents: int) -> list[str]:
@@ -98,11 +81,11 @@ def test_a_substring_goes_wherever_it_begins_and_its_first_copy_stays(run: Run) 
         f"另一部法规：{CHINESE}由主管部门解释。",
     ]
     result = run([*before, ENGLISH[:180], CHINESE[:60]])
-    assert texts(result) == [
+    assert texts_of(result) == [
         before[0], before[1], "Some other words before it, and other words after it", "另一部法规：由主管部门解释。",
         ENGLISH[:180], CHINESE[:60],
     ]  # fmt: skip
-    rows = table(result, "removed")
+    rows = rows_of(result, "removed")
     assert [(row["text"], row["copies"], row["finder"]) for row in rows] == [
         (ENGLISH, 2, "substrings"), (CHINESE, 2, "substrings"),
     ]  # fmt: skip
@@ -111,7 +94,7 @@ def test_a_substring_goes_wherever_it_begins_and_its_first_copy_stays(run: Run) 
     assert result.manifest.counts["passages"]["substrings"] == {
         "passages": 2, "documents": 2, "characters": len(ENGLISH) + len(CHINESE),
     }  # fmt: skip
-    samples = table(result, "samples")
+    samples = rows_of(result, "samples")
     assert {sample["text"] for sample in samples} == {ENGLISH, CHINESE}
     assert all(sample["kept_text"] == sample["text"] for sample in samples)
 
@@ -122,7 +105,7 @@ def test_what_goes_equals_a_search_of_every_window(run: Run, monkeypatch: pytest
     corpus = mixed_corpus(60)
     expected = removed_by_search(corpus, sizes_of(20).window)
     result = run(corpus, files=7, tokens=20)
-    rows = table(result, "removed")
+    rows = rows_of(result, "removed")
     assert {
         (int(row["source_id"].removeprefix("made-")), at) for row in rows for at in range(row["start"], row["end"])
     } == expected
@@ -167,8 +150,8 @@ def test_a_text_in_thousands_of_documents_is_a_record_for_each_block(run: Run, m
 
     monkeypatch.setattr(passages_substrings, "equal_windows", counted)
     result = run([f"{n} {ENGLISH} {CHINESE} {n}" for n in range(2000)], files=3)
-    assert texts(result)[1:] == [f"{n} {n}" for n in range(1, 2000)]
-    assert {row["copies"] for row in table(result, "removed")} == {2000}
+    assert texts_of(result)[1:] == [f"{n} {n}" for n in range(1, 2000)]
+    assert {row["copies"] for row in rows_of(result, "removed")} == {2000}
     assert max(counts) == 3
 
 
@@ -179,8 +162,8 @@ def test_documents_in_skipped_languages_neither_lose_nor_keep_a_copy(run: Run) -
         {"text": f"two {ENGLISH} z", "language": "en"},
     ]
     result = run(records)
-    assert texts(result) == [records[0]["text"], records[1]["text"], "two z"]
-    assert table(result, "removed")[0]["kept_source_id"] == "made-1"
+    assert texts_of(result) == [records[0]["text"], records[1]["text"], "two z"]
+    assert rows_of(result, "removed")[0]["kept_source_id"] == "made-1"
 
 
 def test_substrings_and_lines_are_counted_apart(run: Run) -> None:
@@ -188,12 +171,12 @@ def test_substrings_and_lines_are_counted_apart(run: Run) -> None:
     result = run(
         [f"{ENGLISH}\n{line}", f"new words here {ENGLISH} other\n{line}"], finders=[{"lines": {"min_words": 10}}]
     )
-    assert texts(result)[1] == "new words here other"
+    assert texts_of(result)[1] == "new words here other"
     counts = result.manifest.counts["passages"]
     assert (counts["substrings"]["passages"], counts["lines"]["passages"]) == (1, 1)
 
 
 def test_nothing_is_found_in_no_documents_and_in_texts_without_words(run: Run) -> None:
-    assert texts(run([], name="none", files=1)) == []
+    assert texts_of(run([], name="none", files=1)) == []
     marks = ["----- " * 200] * 2 + ["。" * 300] * 2
-    assert texts(run(marks, name="marks")) == marks
+    assert texts_of(run(marks, name="marks")) == marks

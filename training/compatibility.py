@@ -6,6 +6,9 @@ from training.families import FAMILIES, Family, FamilyField, supports
 from training.objectives.section import dropout_problem
 from training.section import Pretrain
 
+# augmentations after which every document lies where it lay
+KEEP_PLACES = ("token_dropout", "sentence_shuffling")
+
 
 def needs(section: Pretrain) -> tuple[str, ...]:
     """Kinds of artifact that the family needs besides tokens and tokenizer."""
@@ -39,7 +42,32 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
     if section.init_embeddings and section.init_embeddings.freeze_steps and not tied:
         reason = "frozen embeddings with an untied head: the head would be fitted to an embedding that changes later."
         problems.append(("init_embeddings", f"{reason} Write tied: true, or remove freeze_steps."))
+    if mask_problem := document_mask_problem(section, family):
+        problems.append(("document_mask", mask_problem))
     return problems
+
+
+def document_mask_problem(section: Pretrain, family: Family) -> str | None:
+    """Why the documents of a row cannot be masked from each other; None if they can, or if that is not asked for."""
+    if not section.document_mask:
+        return None
+    name, objective = section.model.name, section.objective
+    moving = [augmentation.name for augmentation in section.augment if augmentation.name not in KEEP_PLACES]
+    if family.vectors:
+        return f"{name} has no attention: a window of words is all that it sees. Remove document_mask."
+    if not family.document_mask:
+        masked = " or ".join(other for other, candidate in FAMILIES.items() if candidate.document_mask)
+        return f"{name} reads a row from end to end; only {masked} can tell its documents apart. Remove document_mask."
+    if objective.name == "contrastive":
+        return "the texts of contrastive prediction lie in one document each already. Remove document_mask."
+    if objective.options.get("pairs", "none") != "none":
+        return "a pair of texts is read as one row. Write pairs: none, or remove document_mask."
+    if moving:
+        return (
+            f"{' and '.join(moving)} moves tokens, so that the rows of pack no longer say where documents begin. "
+            "Remove document_mask, or that augmentation."
+        )
+    return None
 
 
 def _reason(option: str, family: Family) -> str:

@@ -37,6 +37,7 @@ class Family:
     order: Order = "shuffled"
     trainer: Literal["gradients", "vectors"] = "gradients"
     needs: tuple[str, ...] = ()  # kinds of artifact besides tokens and tokenizer
+    document_mask: bool = False  # whether its attention can stay within documents
 
     @property
     def vectors(self) -> bool:
@@ -49,8 +50,10 @@ _WORDS = ("similarity", "analogies", "neighbours")
 _RECURRENT = Family(("causal",), ("perplexity", "samples"), ("safetensors", "onnx"), order="streams")
 
 FAMILIES: dict[str, Family] = {
-    "gpt": Family(("causal", "contrastive"), _TEXT, ("huggingface",)),
-    "bert": Family(("masked", "contrastive"), ("perplexity", "fill", "embeddings"), ("huggingface",)),
+    "gpt": Family(("causal", "contrastive"), _TEXT, ("huggingface",), document_mask=True),
+    "bert": Family(
+        ("masked", "contrastive"), ("perplexity", "fill", "embeddings"), ("huggingface",), document_mask=True
+    ),
     "rnn": _RECURRENT,
     "lstm": Family(("causal", "contrastive"), _TEXT, ("safetensors", "onnx"), order="streams"),
     "gru": _RECURRENT,

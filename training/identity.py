@@ -14,7 +14,9 @@ MODEL_FOLDER = "model"  # the source for a model folder of the user
 WORDS = "words"  # the word boundaries of a masked objective
 EXTERNALS = ("init", "init_embeddings")
 # options added after the first artifacts were made, with the value that keeps the fingerprints of those artifacts
-ADDED_LATER: JsonObject = {"epochs": None, "augment": [], "init": None, "init_embeddings": None}
+ADDED_LATER: JsonObject = {
+    "epochs": None, "augment": [], "init": None, "init_embeddings": None, "document_mask": False,
+}  # fmt: skip
 
 
 def pretrain_params(section: Pretrain, seed: int) -> JsonObject:

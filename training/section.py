@@ -74,6 +74,7 @@ class Pretrain(Section):
     validate_tokens: PositiveInt = 16384  # of the validation split, the same ones every time
     save_every: PositiveFloat = 0.1
     keep: PositiveInt = 2  # checkpoints: one is enough to resume, a second protects against a bad disk
+    document_mask: bool = False  # no token sees another document of its row, and positions restart in each
     augment: list[Augmentation] = []  # of training rows, in this order
     init: UserPath | None = None  # the folder of a model artifact to start from
     init_embeddings: InitEmbeddings | None = None

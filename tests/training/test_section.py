@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.core.config import validate
 from pipeline.core.errors import ConfigError
+from pipeline.core.files import JsonObject
 from pipeline.core.yaml_tree import read_tree
 from training.batch_size import batch_problem, uneven_batch
 from training.compatibility import family_problems
@@ -132,3 +133,22 @@ def test_word_vectors_take_a_schedule_of_ones_own_and_nothing_else() -> None:
     assert [option for option, _ in found] == ["optimizer"]
     assert found[0][1] == "word vectors cannot be trained with a user's own optimizer; word2vec takes sgd."
     assert family_problems(Pretrain.model_validate({"model": "gpt", **own})) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model": "gpt"}, None),
+        ({"model": "bert"}, None),
+        ({"model": "gpt", "augment": ["token_dropout", "sentence_shuffling"]}, None),
+        ({"model": "lstm"}, "only gpt or bert can tell its documents apart"),
+        ({"model": "word2vec"}, "word2vec has no attention"),
+        ({"model": "gpt", "objective": "contrastive"}, "lie in one document each already"),
+        ({"model": "bert", "objective": {"masked": {"pairs": "sentence_order"}}}, "Write pairs: none"),
+        ({"model": "gpt", "augment": ["fill_in_the_middle"]}, "fill_in_the_middle moves tokens"),
+    ],
+)
+def test_documents_are_masked_where_that_means_something(options: JsonObject, words: str | None) -> None:
+    problems = dict(family_problems(Pretrain.model_validate({**options, "document_mask": True})))
+    assert ("document_mask" in problems) == (words is not None)
+    assert words is None or words in problems["document_mask"]

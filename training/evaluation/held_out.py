@@ -43,6 +43,14 @@ class PackedRow:
     tokens: TokenIds
     spans: tuple[DocumentSpan, ...]
 
+    def document_starts(self, length: int) -> TokenIds:
+        """Where the document of each token begins in the row, which is filled up to `length` tokens; as
+        training/models/document_mask.py has it."""
+        starts = np.full(length, len(self.tokens), np.int64)
+        for _, start, end in self.spans:
+            starts[start:end] = start
+        return starts
+
 
 @dataclass(frozen=True)
 class HeldOutDocument:

@@ -40,6 +40,7 @@ from training.evaluation.pseudo_perplexity import RowRange, SampledSpan
 from training.evaluation.xz import bits_per_byte
 from training.models.base import Model
 from training.models.bilstm import Bilstm
+from training.objectives.causal import after_end_of_text
 
 # a batch always has the same rows: another batch is another order of sums
 BATCH_TOKENS = 2048
@@ -145,9 +146,14 @@ def any_token_losses(model: Model, batch: Sequence[PackedRow], cache: object = N
     """As `token_losses`, finite or not."""
     # what is behind a short row's end is never looked at: attention is causal and its loss is not read
     tokens, _ = _padded(batch)
+    device = next(model.parameters()).device
     more = () if cache is None else (cache,)
+    options = {}
+    if model.document_mask:  # as in training: no token sees another document of its row
+        starts = np.stack([row.document_starts(tokens.shape[1]) for row in batch])
+        options = {"documents": torch.from_numpy(after_end_of_text(starts)).to(device)}
     with torch.inference_mode():
-        logits = model.logits(tokens.to(next(model.parameters()).device), *more)
+        logits = model.logits(tokens.to(device), *more, **options)
         # a row at a time: the softmax of a whole batch would be a second copy of its logits
         return [_row_losses(logits[at], torch.from_numpy(row.tokens)) for at, row in enumerate(batch)]
 

@@ -82,6 +82,7 @@ def _masked_losses(
 ) -> TokenLosses:
     """The loss of each of these tokens in nats, each masked alone among all others."""
     framed = torch.tensor([special.start, *row.tokens.tolist(), special.end])
+    documents = _framed_documents(row) if model.document_mask else None
     batch_rows = max(1, BATCH_TOKENS // len(framed))
     losses: list[float] = []
     remaining = iter(places)
@@ -90,18 +91,26 @@ def _masked_losses(
         tokens = framed.repeat(len(batch), 1)
         tokens[torch.arange(len(batch)), masked] = special.mask
         with torch.inference_mode():
-            logits = logits_at(model, tokens, masked)
+            logits = logits_at(model, tokens, masked, documents)
             targets = framed[masked].to(logits.device)
             losses += F.cross_entropy(logits, targets, reduction="none").cpu().double().tolist()
     return require_finite(np.array(losses))
 
 
-def logits_at(model: Model, tokens: Tensor, places: Tensor) -> Tensor:
-    """The logits at one place of each row: B, vocabulary. tokens: B, T; places: B."""
+def _framed_documents(row: PackedRow) -> Tensor:
+    """Where the document of each token of [CLS] row [SEP] begins: T, as objectives/masked.py has it in training."""
+    starts = row.document_starts(len(row.tokens))
+    framed = np.where(starts == 0, 0, starts + 1)
+    return torch.from_numpy(np.concatenate([[0], framed, framed[-1:]]))
+
+
+def logits_at(model: Model, tokens: Tensor, places: Tensor, documents: Tensor | None = None) -> Tensor:
+    """The logits at one place of each row: B, vocabulary. tokens: B, T; places: B; documents: T, of every row."""
     device = next(model.parameters()).device
     tokens, places = tokens.to(device), places.to(device)
     if isinstance(model, Bert):
-        return model.logits_at(tokens, places)
+        shown = None if documents is None else documents.to(device).expand_as(tokens)
+        return model.logits_at(tokens, places, documents=shown)
     return model.logits(tokens)[torch.arange(len(tokens), device=device), places]
 
 

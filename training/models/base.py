@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, cast
 
 from torch import Tensor, nn
 
@@ -24,6 +24,7 @@ class SavedConfig(TypedDict):
     options: JsonObject
     vocabulary: int
     context: int
+    document_mask: NotRequired[bool]  # left out where it is false
 
 
 class Model(nn.Module):
@@ -36,6 +37,9 @@ class Model(nn.Module):
     # whether a state is carried from row to row of a stream: set before forward, updated by it; rows on axis 1
     carries: bool = False
     state: RecurrentState | None = None
+    # whether `forward`, `hidden` and `logits` take `documents` (document_mask.py); whether the model was trained so
+    supports_document_mask: bool = False
+    document_mask: bool = False
     reads_special_tokens: bool = False  # whether it was trained on [CLS] text [SEP], never on bare text
 
     def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -68,7 +72,10 @@ class Model(nn.Module):
     def saved_config(self) -> SavedConfig:
         """What `build` needs to create this model again; saved as config.json."""
         options = self.config.model_dump(mode="json")
-        return {"family": self.family, "options": options, "vocabulary": self.vocabulary, "context": self.context}
+        saved: SavedConfig = {
+            "family": self.family, "options": options, "vocabulary": self.vocabulary, "context": self.context,
+        }  # fmt: skip
+        return {**saved, "document_mask": True} if self.document_mask else saved
 
 
 def build(family: str, options: JsonObject, *, vocabulary: int, context: int) -> Model:

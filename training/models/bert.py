@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from training.models import cpu_kernels
 from training.models.base import Model, ModelCache, ParameterKind
+from training.models.document_mask import DocumentMask
 from training.models.dropout import dropout
 from training.models.layers import IGNORE, SHORT, Gelu, KernelLinear, LayerNorm, summed_loss, wide
 from training.models.sections import bert as section
@@ -21,7 +22,8 @@ SPREAD = 0.02
 
 
 class BertAttention(nn.Module):
-    """Every token attends to every token of its row. `mask`: B, T, 0 or minus infinity; None where no row is short."""
+    """Every token attends to every token of its row, or of its document. `mask`: B, T, 0 or minus infinity; None where
+    no row is short."""
 
     def __init__(self, config: section.Bert) -> None:
         super().__init__()
@@ -32,17 +34,23 @@ class BertAttention(nn.Module):
         self.value = KernelLinear(config.width, config.width)
         self.out = KernelLinear(config.width, config.width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | DocumentMask | None) -> Tensor:
         B, T, C = x.shape
         q, k, v = (part(x).view(B, T, self.heads, -1).transpose(1, 2) for part in (self.query, self.key, self.value))
-        if cpu_kernels.applies_to(x) and T <= SHORT:
-            y = _attend(q, k, v, mask, self.dropout if self.training else 0.0)
+        if isinstance(mask, DocumentMask):
+            y = mask.attend(q, k, v, self._attend, dropout=self.dropout if self.training else 0.0)
         else:
-            shown = None if mask is None else mask.to(q.dtype)[:, None, None]  # B, 1, 1, T
-            rate = self.dropout if self.training else 0.0
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=shown, dropout_p=rate)
+            y = self._attend(q, k, v, mask)
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
         return out
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention of whole rows: B, H, T, D."""
+        rate = self.dropout if self.training else 0.0
+        if cpu_kernels.applies_to(q) and q.shape[-2] <= SHORT:
+            return _attend(q, k, v, mask, rate)
+        shown = None if mask is None else mask.to(q.dtype)[:, None, None]  # B, 1, 1, T
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=shown, dropout_p=rate)
 
 
 class BertBlock(nn.Module):
@@ -56,7 +64,7 @@ class BertBlock(nn.Module):
         self.mlp_norm = LayerNorm(config.width)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | DocumentMask | None) -> Tensor:
         rate = self.dropout if self.training else 0.0
         x = self.attention_norm(x + dropout(self.attention(x, mask), rate))
         out: Tensor = self.mlp_norm(x + dropout(self.mlp(x), rate))
@@ -69,6 +77,7 @@ class Bert(Model):
     family = "bert"
     config: section.Bert
     reads_special_tokens = True
+    supports_document_mask = True
 
     def __init__(self, config: section.Bert, *, vocabulary: int, context: int) -> None:
         super().__init__()
@@ -92,23 +101,31 @@ class Bert(Model):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(self, tokens: Tensor, lengths: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
-        """The outputs of the last block: B, T, C. No token attends to those after `lengths[b]`;
-        `segments` (B, T): 0 in the first text of a pair, 1 in the second."""
-        x = self.embed(tokens) + self.positions.weight[: tokens.shape[1]]
+    def hidden(
+        self, tokens: Tensor, lengths: Tensor | None = None, segments: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """The outputs of the last block: B, T, C. No token attends to those after `lengths[b]`, nor with `documents`
+        (B, T; document_mask.py) to another document; `segments` (B, T): 0 in the first text of a pair, 1 in the second.
+        """
+        by_document = None if documents is None else DocumentMask(documents, causal=False)
+        here = (
+            self.positions.weight[: tokens.shape[1]] if by_document is None else self.positions(by_document.positions)
+        )
+        x = self.embed(tokens) + here
         x = x + (self.types.weight[0] if segments is None else self.types(segments))
         x = dropout(self.embed_norm(x), self.config.dropout if self.training else 0.0)
-        mask = None if lengths is None else _mask(lengths, tokens.shape[1], x)
+        mask = _mask(lengths, tokens.shape[1], x) if by_document is None and lengths is not None else by_document
         for block in self.blocks:
             x = block(x, mask)
         out: Tensor = x
         return out
 
     def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, **inputs: Tensor) -> Tensor:
-        """`inputs`: lengths (B) where a row is short; segments (B, T) and pairs (B) where rows are pairs: 0 if in
-        order, 1 if not, IGNORE for none. The loss of a pair weighs as much as its row has targets, so that the
-        mean over targets is the sum of BERT's two means."""
-        x = self.hidden(tokens, inputs.get("lengths"), inputs.get("segments"))
+        """`inputs`: lengths (B) where a row is short; documents (B, T) where each is read alone; segments (B, T) and
+        pairs (B) where rows are pairs: 0 if in order, 1 if not, IGNORE for none. The loss of a pair weighs as much as
+        its row has targets, so that the mean over targets is the sum of BERT's two means."""
+        x = self.hidden(tokens, inputs.get("lengths"), inputs.get("segments"), inputs.get("documents"))
         counted = (targets != IGNORE).flatten().nonzero().squeeze(-1)  # M
         logits = self._scores(x.flatten(0, 1).index_select(0, counted))
         loss = summed_loss(logits, targets.flatten()[counted], label_smoothing=label_smoothing)
@@ -117,14 +134,17 @@ class Bert(Model):
             loss = loss + (apart * (targets != IGNORE).sum(1)).sum()
         return loss
 
-    def logits(self, tokens: Tensor, cache: ModelCache = None, *, lengths: Tensor | None = None) -> Tensor:
+    def logits(
+        self, tokens: Tensor, cache: ModelCache = None, *, lengths: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """float32 scores of the token at every position, which the model sees: B, T, vocabulary."""
-        return self._scores(self.hidden(tokens, lengths))
+        return self._scores(self.hidden(tokens, lengths, documents=documents))
 
-    def logits_at(self, tokens: Tensor, positions: Tensor) -> Tensor:
+    def logits_at(self, tokens: Tensor, positions: Tensor, *, documents: Tensor | None = None) -> Tensor:
         """Scores at one position of each row alone: B, vocabulary. positions: B."""
         rows = torch.arange(len(tokens), device=tokens.device)
-        return self._scores(self.hidden(tokens)[rows, positions])
+        return self._scores(self.hidden(tokens, documents=documents)[rows, positions])
 
     def paired(self, hidden: Tensor) -> Tensor:
         """Scores of "in order" and "not": B, 2, from the output of the last block at the first token."""

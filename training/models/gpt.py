@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.models.base import Model
+from training.models.document_mask import DocumentMask
 from training.models.layers import (
     CausalAttention,
     Gelu,
@@ -48,8 +49,8 @@ class GptBlock(nn.Module):
         self.mlp = MLPS[config.mlp](config.width, hidden, bias=config.bias)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        x = x + F.dropout(self.attention(self.attention_norm(x), cache), self.dropout, self.training)
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None, documents: DocumentMask | None = None) -> Tensor:
+        x = x + F.dropout(self.attention(self.attention_norm(x), cache, documents), self.dropout, self.training)
         return x + F.dropout(self.mlp(self.mlp_norm(x)), self.dropout, self.training)
 
 
@@ -58,6 +59,7 @@ class Gpt(Model):
 
     family = "gpt"
     config: section.Gpt
+    supports_document_mask = True
 
     def __init__(self, config: section.Gpt, *, vocabulary: int, context: int) -> None:
         super().__init__()
@@ -82,28 +84,37 @@ class Gpt(Model):
                 nn.init.normal_(parameter, 0.0, spread)
 
     def hidden(
-        self, tokens: Tensor, caches: Sequence[KeyValueCache] | None = None, *, lengths: Tensor | None = None
-    ) -> Tensor:
-        """The normalised outputs of the last block: B, T, C. With `caches` (`cache`), tokens continue those in them."""
+        self, tokens: Tensor, caches: Sequence[KeyValueCache] | None = None, *, lengths: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """The normalised outputs of the last block: B, T, C. With `caches` (`cache`), tokens continue those in them;
+        with `documents` (B, T; document_mask.py), no token sees another document."""
         x = self.embed(tokens)
-        if self.positions is not None:
+        mask = None if documents is None else DocumentMask(documents, causal=True)
+        if self.positions is not None and mask is not None:
+            x = x + self.positions(mask.positions)
+        elif self.positions is not None:
             first = caches[0].length if caches else 0
             x = x + self.positions.weight[first : first + tokens.shape[1]]
         x = F.dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.blocks):
-            x = block(x, caches[layer] if caches else None)
+            x = block(x, caches[layer] if caches else None, mask)
         out: Tensor = self.norm(x)
         return out
 
-    def forward(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        x = self.hidden(tokens)
+    def forward(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, documents: Tensor | None = None
+    ) -> Tensor:
+        x = self.hidden(tokens, documents=documents)
         return head_loss(
             x.reshape(-1, x.shape[-1]), self._head(), targets.reshape(-1),
             label_smoothing=label_smoothing, cap=self.config.logit_cap,
         )  # fmt: skip
 
-    def logits(self, tokens: Tensor, cache: list[KeyValueCache] | None = None) -> Tensor:
-        return scores(self.hidden(tokens, cache), self._head(), self.config.logit_cap)
+    def logits(
+        self, tokens: Tensor, cache: list[KeyValueCache] | None = None, *, documents: Tensor | None = None
+    ) -> Tensor:
+        return scores(self.hidden(tokens, cache, documents=documents), self._head(), self.config.logit_cap)
 
     def cache(self) -> list[KeyValueCache]:
         return [KeyValueCache() for _ in self.blocks]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.models import cpu_kernels
+from training.models.document_mask import DocumentMask
 
 IGNORE = -100
 EPS = 1e-6
@@ -112,8 +113,11 @@ class CausalAttention(nn.Module):
         self.key_norm = RmsNorm(self.head_width) if qk_norm else None
         self.rope = rope
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """With a cache: first any number of tokens at once, then one at a time."""
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None, documents: DocumentMask | None = None) -> Tensor:
+        """With a cache: first any number of tokens at once, then one at a time. With documents: within each alone.
+
+        Rotated positions are those in the row: only their differences count, so that they need not restart.
+        """
         B, T, C = x.shape
         q = self.query(x).view(B, T, self.heads, self.head_width)
         k = self.key(x).view(B, T, self.kv_heads, self.head_width)
@@ -126,17 +130,23 @@ class CausalAttention(nn.Module):
             q, k = self.rope(q, first), self.rope(k, first)
         if cache is not None:
             k, v = cache.extend(k, v)
-        causal = k.shape[-2] == T
-        assert causal or T == 1
+        assert k.shape[-2] == T or T == 1
         if self.kv_heads != self.heads:
             k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
-        dropout = self.dropout if self.training else 0.0
-        if cpu_kernels.applies_to(x) and causal and T <= SHORT and not dropout:
-            y = cpu_kernels.attend(q, k, v)
+        if documents is not None:
+            y = documents.attend(q, k, v, self._attend, dropout=self.dropout if self.training else 0.0)
         else:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
+            y = self._attend(q, k, v)
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
         return out
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention of whole rows, each token to those up to itself: B, H, T, D. What is masked lies behind them."""
+        dropout = self.dropout if self.training else 0.0
+        causal = k.shape[-2] == q.shape[-2]
+        if cpu_kernels.applies_to(q) and causal and q.shape[-2] <= SHORT and not dropout:
+            return cpu_kernels.attend(q, k, v)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
 
 
 class Gelu(nn.Module):

@@ -45,6 +45,7 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Model:
         )
     config = read_config(folder)
     model = build(config["family"], config["options"], vocabulary=config["vocabulary"], context=config["context"])
+    model.document_mask = config.get("document_mask", False)
     model.load_state_dict(read_weights(folder))
     return model.to(device).eval()
 

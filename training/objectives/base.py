@@ -42,6 +42,13 @@ class Objective:
         """
         raise NotImplementedError
 
+    def frame_documents(self, documents: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the document of each input begins: B, T, from the same of each token of the rows (B, T).
+
+        An objective that adds tokens to its inputs says here to which document they belong.
+        """
+        return documents
+
     def examine(self, rows: Iterable[IntArray]) -> None:
         """Check the training rows before the first step.
 

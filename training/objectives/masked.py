@@ -118,6 +118,17 @@ class Masked(Objective):
         inputs[random] = self._ordinary[(replacement[random] * len(self._ordinary)).astype(np.int64)]
         return targets
 
+    def frame_documents(self, documents: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[CLS] belongs to the first document of a row, [SEP] to the last; rows are never pairs here."""
+        B, T = documents.shape
+        framed = np.zeros((B, T + self.extra_tokens), np.int64)
+        # the row begins one place later, its first document with [CLS]
+        framed[:, 1 : T + 1] = np.where(documents == 0, 0, documents + 1)
+        rows = np.arange(B)
+        framed[rows, lengths + 1] = framed[rows, lengths]
+        beyond = np.arange(T + self.extra_tokens) > lengths[:, None] + 1
+        return np.where(beyond, lengths[:, None] + 2, framed)
+
     def examine(self, rows: Iterable[IntArray]) -> None:
         """Raises: UserError when the objective has pairs and no row holds one; stops at the first that does."""
         if self.config.pairs == "none":

@@ -31,6 +31,7 @@ class Feed:
     order: Order
     batch_rows: int
     seed: int
+    document_mask: bool = False
 
     def numbers(self, step: int) -> NDArray[np.int64]:
         """The rows of a step (from 0), of all workers."""
@@ -51,6 +52,8 @@ class Feed:
         for augmentation in self.augmentations:
             tokens, lengths = augmentation.rows(tokens, lengths, keys)
         inputs, target_counts = self.objective.batch(tokens, lengths, keys)
+        if self.document_mask:
+            inputs["documents"] = self._documents(self.train, own_rows, lengths)
         for augmentation in self.augmentations:
             inputs["tokens"] = torch.from_numpy(augmentation.inputs(inputs["tokens"].numpy(), lengths, keys))
         return _to_device(inputs, device), target_counts.sum()
@@ -59,7 +62,13 @@ class Feed:
         """Held-out rows, never augmented; a number below 0 is a row without tokens."""
         tokens, lengths = self.held_out.take(numbers)
         inputs, target_counts = self.objective.batch(tokens, lengths, keyed_rng.keys(HELD_OUT, 0, numbers))
+        if self.document_mask:
+            inputs["documents"] = self._documents(self.held_out, numbers, lengths)
         return _to_device(inputs, device), target_counts.sum()
+
+    def _documents(self, rows: PackedRows, numbers: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Where the document of each input begins: B, T, as the objective frames the rows."""
+        return torch.from_numpy(self.objective.frame_documents(rows.documents(numbers), lengths))
 
 
 def _to_device(inputs: Tensors, device: torch.device) -> Tensors:

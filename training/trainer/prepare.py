@@ -78,7 +78,9 @@ def _feed(spec: TrainingSpec, objective: Objective) -> Feed:
     augmentations = tuple(augment.AUGMENTATIONS.create(component, objective.tokenizer) for component in section.augment)
     order = order_of(section.model.name, section.objective.name)
     batch_rows = section.batch_tokens // spec.length
-    return Feed(rows["train"], rows["validation"], objective, augmentations, order, batch_rows, spec.seed)
+    return Feed(
+        rows["train"], rows["validation"], objective, augmentations, order, batch_rows, spec.seed, section.document_mask
+    )
 
 
 def _first_model(spec: TrainingSpec, objective: Objective, meter: Meter) -> Model:
@@ -89,6 +91,12 @@ def _first_model(spec: TrainingSpec, objective: Objective, meter: Meter) -> Mode
         section.model.name, section.model.options, vocabulary=spec.vocabulary, context=context,
         seed=spec.seed,
     )  # fmt: skip
+    model.document_mask = section.document_mask
+    if model.document_mask and not model.supports_document_mask:  # a user's own: `check` knows the others
+        raise UserError(
+            f"pretrain.document_mask: the model {model.family} does not take `documents`. Let its forward, hidden and "
+            "logits take them and set supports_document_mask, or remove document_mask."
+        )
     if folder := externals.get("init"):
         initial.take_weights(model, folder)
     if (folder := externals.get("init_embeddings")) and section.init_embeddings:

@@ -56,7 +56,7 @@ def document_mask_problem(section: Pretrain, family: Family) -> str | None:
     if family.vectors:
         return f"{name} has no attention: a window of words is all that it sees. Remove document_mask."
     if not family.document_mask:
-        masked = " or ".join(other for other, candidate in FAMILIES.items() if candidate.document_mask)
+        masked = " or ".join(family_name for family_name, candidate in FAMILIES.items() if candidate.document_mask)
         return f"{name} reads a row from end to end; only {masked} can tell its documents apart. Remove document_mask."
     if objective.name == "contrastive":
         return "the texts of contrastive prediction lie in one document each already. Remove document_mask."

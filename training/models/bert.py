@@ -109,10 +109,10 @@ class Bert(Model):
         (B, T; document_mask.py) to another document; `segments` (B, T): 0 in the first text of a pair, 1 in the second.
         """
         by_document = None if documents is None else DocumentMask(documents, causal=False)
-        here = (
+        positions = (
             self.positions.weight[: tokens.shape[1]] if by_document is None else self.positions(by_document.positions)
         )
-        x = self.embed(tokens) + here
+        x = self.embed(tokens) + positions
         x = x + (self.types.weight[0] if segments is None else self.types(segments))
         x = dropout(self.embed_norm(x), self.config.dropout if self.training else 0.0)
         mask = _mask(lengths, tokens.shape[1], x) if by_document is None and lengths is not None else by_document

@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "pipeline.readers.streams",
     ),
     "pipeline/dedupe": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
+    "pipeline/semantic": ("pipeline.core", "pipeline.kernels"),
     "pipeline/passages": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
     # of readers: decompression
     "pipeline/decontamination": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.readers.streams"),
@@ -101,7 +102,8 @@ TABLES = (
     "pipeline/passages/__init__.py",
     "pipeline/readers/__init__.py",
     "pipeline/stages/__init__.py", "pipeline/tokenizers/__init__.py", "training/annotation/__init__.py",
-    "training/augment/__init__.py", "training/engines/__init__.py", "training/evaluation/__init__.py",
+    "training/augment/__init__.py", "training/embedding/__init__.py", "training/engines/__init__.py",
+    "training/evaluation/__init__.py",
     "training/export/__init__.py",
     "training/export/translation.py", "training/families.py", "training/models/__init__.py",
     "training/objectives/__init__.py", "training/stages/__init__.py", "training/vectors/base.py",

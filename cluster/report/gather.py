@@ -32,7 +32,7 @@ OUTCOMES = ("stage_started", "stage_done", "skipped", "failed", "stopped")  # ev
 CONFIG = "config.yaml"
 CARD = "card"
 CARD_NOTE = "What the documents are, where they are from, and what was done to them. In Markdown: data-card.md."
-DATA = ("documents", "annotations", "tokens")  # kinds of artifacts that the card is about
+DATA = ("documents", "annotations", "vectors", "tokens")  # kinds of artifacts that the card is about
 
 
 @dataclass(frozen=True)

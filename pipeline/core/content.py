@@ -50,6 +50,9 @@ class ContentHash:
         elif kinds.is_list(kind) or kinds.is_large_list(kind):
             self._feed(f"{name}#", array.value_lengths().fill_null(0).cast(pa.int64()).to_numpy(zero_copy_only=False))
             self._array(f"{name}[]", array.flatten())
+        elif kinds.is_fixed_size_list(kind):
+            self._feed(f"{name}#", np.full(len(array), kind.list_size, np.int64))
+            self._array(f"{name}[]", array.flatten())
         elif kinds.is_struct(kind):
             for field, child in zip(kind, array.flatten(), strict=True):
                 self._array(f"{name}.{field.name}", child)

@@ -117,7 +117,11 @@ class StageCounts(RowCounts, total=False):
     # passages, by finder: passages, documents and characters removed; passages by source
     passages: dict[str, dict[str, int]]
     passage_sources: dict[str, dict[str, int]]
-    # dedupe
+    # embed: documents without a vector, by language; semantic: clusters, their sizes and pairs; copies by cosine
+    without_vector: dict[str, int]
+    clusters: dict[str, int]
+    copies_by_similarity: dict[str, int]
+    # dedupe, semantic
     bytes_in: int
     bytes_out: int
     # tokenizer

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from pipeline.core.yaml_tree import PathOf
 
-ArtifactKind = Literal["documents", "annotations", "tokenizer", "tokens", "counts", "model", "scores", "files"]
+ArtifactKind = Literal[
+    "documents", "annotations", "vectors", "tokenizer", "tokens", "counts", "model", "scores", "files"
+]  # fmt: skip
 
 
 class NamedInput(NamedTuple):

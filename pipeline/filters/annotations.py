@@ -23,10 +23,16 @@ def is_of(annotation: Artifact, documents: Artifact) -> bool:
 
 def score_files(inputs: Inputs) -> list[list[InputFile]]:
     """For each file of documents, in order, its files of scores: one for each entry of `annotate` that is read."""
-    listed = inputs.listed(ANNOTATIONS, SCORES)
+    return files_beside(inputs, ANNOTATIONS, SCORES)
+
+
+def files_beside(inputs: Inputs, kind: str, prefix: str) -> list[list[InputFile]]:
+    """For each file of documents, in order, the file below `prefix` of each artifact of this kind that was made of its
+    documents."""
+    listed = inputs.listed(kind, prefix)
     files: list[list[InputFile]] = []
     for documents in inputs.all("documents"):
-        numbers = [number for number, each in enumerate(inputs.all(ANNOTATIONS)) if is_of(each, documents)]
+        numbers = [number for number, each in enumerate(inputs.all(kind)) if is_of(each, documents)]
         columns = [[file for file in listed if file["part"] == number] for number in numbers]
         count = len(documents.entries("parts/"))
         files += [list(of_file) for of_file in zip(*columns, strict=True)] if columns else [[] for _ in range(count)]

@@ -34,6 +34,12 @@ STAGES: tuple[StageSpec, ...] = (
         report="pipeline.reports.documents:dedupe",
     ),
     StageSpec(
+        name="semantic", version=1, section="semantic", needs=("documents", "vectors"), makes="documents", work="beam",
+        run="pipeline.stages.semantic:run",
+        section_type="pipeline.semantic.section:Semantic", params="pipeline.semantic.section:semantic_params",
+        report="pipeline.reports.semantic:semantic",
+    ),
+    StageSpec(
         name="passages", version=1, section="passages", needs=("documents",), makes="documents", work="beam",
         run="pipeline.stages.passages:run",
         section_type="pipeline.passages.section:Passages", params="pipeline.passages.section:passages_params",

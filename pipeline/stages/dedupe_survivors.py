@@ -18,7 +18,14 @@ from pipeline.core.shards import ShardWriter
 from pipeline.dedupe.components import Copies, Leaders, connected_components, select_survivors, split_components
 from pipeline.dedupe.corpus import CorpusIndex, group_by_label, read_rows
 from pipeline.dedupe.groups import Groups
-from pipeline.dedupe.removals import split_removed, table_to_bytes, tables_from_bytes, with_names
+from pipeline.dedupe.removals import (
+    REMOVAL,
+    Removals,
+    split_removed,
+    table_to_bytes,
+    tables_from_bytes,
+    with_names,
+)
 from pipeline.dedupe.task_types import (
     ComponentRange,
     ConnectedDocuments,
@@ -103,9 +110,14 @@ def name_kept(job: Job, task: Task[FileRange]) -> SpilledFiles:
         removals = load_array(job.draft, f"removals/{at:06d}", "removals")
         first, last = np.searchsorted(removals["kept"], bounds)
         shares.append(removals[first:last])
-    if not sum(map(len, shares)):
+    return spill_names(job, file_range, np.concatenate([np.empty(0, REMOVAL), *shares]), section_of(job).method)
+
+
+def spill_names(job: Job, file_range: int, removals: Removals, method: str) -> SpilledFiles:
+    """Removals whose surviving copy lies in a file range → with that copy's ids, by the removed one's range."""
+    if not len(removals):
         return {"spills": []}
-    removals = np.concatenate(shares)
+    corpus = CorpusIndex.load(job.draft)
     kept = np.unique(removals["kept"])
     names = pa.concat_tables(
         batch.filter(pa.array(np.isin(documents, kept, assume_unique=True)))
@@ -113,8 +125,8 @@ def name_kept(job: Job, task: Task[FileRange]) -> SpilledFiles:
     )
     tables = [np.empty(0, np.uint8)] * corpus.file_ranges
     for target, rows in group_by_label(corpus.range_of(removals["document"])):
-        tables[target] = table_to_bytes(with_names(removals[rows], kept, names, section_of(job).method))
-    return {"spills": spill(job.folder, f"spill/names-{task.key}.bin", tables)}
+        tables[target] = table_to_bytes(with_names(removals[rows], kept, names, method))
+    return {"spills": spill(job.folder, f"spill/names-{file_range:06d}.bin", tables)}
 
 
 def write(job: Job, task: Task[Partition]) -> WrittenFiles:

@@ -159,9 +159,9 @@ def line(way: str, folder: Path, specs: int) -> None:
     model = {"transformers": {"folder": str(folder / "model"), "max_length": LENGTH}}
     section = Annotate.model_validate({"name": "bench", "model": model})
     if name == "bare loop":
-        from training.annotation.worker import create_scorer
+        from training.annotation.worker import create_model
 
-        scorer = create_scorer("transformers", section.model.options, 0)
+        scorer = create_model("training.annotation:SCORERS", "transformers", section.model.options, 0)
         scorer.load(folder, folder / "model")
         for path in (folder / "documents" / "parts").iterdir():
             print(len(scorer.score(pq.read_table(path, columns=["id", "text", "language"]))))

@@ -1,8 +1,9 @@
-"""The base class of annotation models: a model gives each document of a batch a number.
+"""The base classes of models that read documents: of any, and of those that give each document of a batch a number.
 
-The stage `annotate` calls `prepare` once, in its own process, then `load` and `score` in processes on any machine. The
-score of a document must not depend on the other documents of its batch, or only in its last bits and only where the
-division into tasks fixes the batches: it follows from the files of documents and never from the number of workers.
+The stages `annotate` and `embed` call `prepare` once, in their own process, then `load` and `column` in processes on
+any machine. What a model says of a document must not depend on the other documents of its batch, or only in its last
+bits and only where the division into tasks fixes the batches: it follows from the files of documents and never from the
+number of workers.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from pipeline.core.numerics import ScoreNumerics
 from training.annotation.text_sets import TextReader
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
-class Scorer(ABC):
-    """The base of every annotation model. `options` is its section; `seed` is 0 unless the section is `SEEDED`.
+class DocumentModel(ABC):
+    """The base of every model of documents. `options` is its section; `seed` is 0 unless the section is `SEEDED`.
 
     `threads`: how many the libraries of a process may use, set before `load`.
     """
@@ -52,6 +54,21 @@ class Scorer(ABC):
         return
 
     @abstractmethod
+    def column(self, documents: pa.Table) -> tuple[pa.Array, Flags]:
+        """A value for each document, and for which the model found nothing to read; they are counted.
+
+        `documents` has id, text (large_string) and language (null: not known).
+        """
+
+    def numerics(self) -> ScoreNumerics | None:
+        """What decides the last bits of the values; None if they are the same on every machine. After `load`."""
+        return None
+
+
+class Scorer(DocumentModel):
+    """The base of every annotation model: a number for each document."""
+
+    @abstractmethod
     def score(self, documents: pa.Table) -> Floats:
         """A score for each document; `documents` has id, text (large_string) and language (null: not known).
 
@@ -59,14 +76,23 @@ class Scorer(ABC):
         is not a finite number calls `not_finite`.
         """
 
-    def numerics(self) -> ScoreNumerics | None:
-        """What decides the last bits of the scores; None if they are the same on every machine. After `load`."""
-        return None
+    def column(self, documents: pa.Table) -> tuple[pa.Array, Flags]:
+        """The scores, if there is one for each document and none is infinite."""
+        scores = np.asarray(self.score(documents), np.float64)
+        if scores.shape != (documents.num_rows,):
+            raise StageFailed(
+                f"annotate: the model returned scores of the shape {scores.shape} for {documents.num_rows} documents."
+            )
+        infinite = np.flatnonzero(np.isinf(scores))
+        if len(infinite):
+            document_id = documents["id"][int(infinite[0])].as_py()
+            raise StageFailed(f"annotate: the score of document {document_id} is infinite. Return a number, or NaN.")
+        return pa.array(scores), np.isnan(scores)
 
 
-def not_finite(document_id: str) -> StageFailed:
+def not_finite(document_id: str, what: str = "a score", *, stage: str = "annotate") -> StageFailed:
     """The error for a result that is no finite number."""
     return StageFailed(
-        f"annotate: the model gives document {document_id} a score that is not a finite number: its weights or its "
+        f"{stage}: the model gives document {document_id} {what} that is not a finite number: its weights or its "
         "arithmetic overflowed. Use another model, or leave the entry out."
     )

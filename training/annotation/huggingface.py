@@ -1,4 +1,4 @@
-"""Models of a local folder of `transformers` that score documents: a sequence classifier, and an embedding.
+"""Models of a local folder of `transformers` that read documents: a sequence classifier, and vectors of texts.
 
 fp32, in batches of windows of one length, so that no padding enters a score. Cost: one forward pass over each window.
 torch and transformers are loaded by `load`, in the processes that score, and not by the stage.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from pipeline.core.files import JsonObject
 from pipeline.core.numerics import ScoreNumerics
 from pipeline.core.shards import ShardWriter, batches
 from training.annotation import huggingface_section as section
-from training.annotation.base import Floats, Scorer, not_finite
+from training.annotation.base import DocumentModel, Floats, Scorer, not_finite
 from training.annotation.equal_lengths import equal_length_batches, weighted_means
 from training.annotation.text_sets import TEXTS, TextReader
 
@@ -32,8 +32,8 @@ BATCH_TOKENS = 4096  # of a batch: a small model's states stay in the caches, a 
 MOST_NEAR = 10_000  # texts of `near`; every process embeds them
 
 
-class FolderScorer(Scorer):
-    """The base of both: texts are cut into windows, windows of one length go through the model together."""
+class FolderModel(DocumentModel):
+    """The base of all: texts are cut into windows, windows of one length go through the model together."""
 
     options: section.ModelFolder
     model: WindowModel
@@ -61,7 +61,7 @@ class FolderScorer(Scorer):
         return values
 
 
-class SequenceClassifier(FolderScorer):
+class SequenceClassifier(FolderModel, Scorer):
     """The output of a model with one, or the probability of a label; of several windows, the mean by tokens."""
 
     options: section.FolderClassifier
@@ -81,7 +81,34 @@ class SequenceClassifier(FolderScorer):
         return self.model.label_scores(tokens, self.options.label)
 
 
-class EmbeddingSimilarity(FolderScorer):
+class WindowVectors(FolderModel):
+    """The base of models that use vectors of texts. `STAGE`: which stage runs it, for messages."""
+
+    options: section.FolderPooling
+    STAGE: ClassVar[str] = "annotate"
+
+    def load(self, folder: Path, model: Path | None) -> None:
+        super().load(folder, model)
+        self.model.open_embedding()
+
+    def window_values(self, tokens: Tensor) -> Tensor:
+        return self.model.pooled(tokens, self.options.pooling)
+
+    def text_vectors(self, texts: Sequence[str], ids: Sequence[str] = ()) -> Floats:
+        """The vectors of texts, of length 1; NaN for one without a token."""
+        windows = self.model.windows(texts)
+        values = self._values(windows)
+        vectors = np.full((len(texts), self.model.width), np.nan)
+        for window, value in zip(windows, values, strict=True):
+            if not np.isfinite(value).all():
+                name = ids[window.document] if ids else f"{window.document} of near"
+                raise not_finite(name, "a vector", stage=self.STAGE)
+            total = vectors[window.document]
+            vectors[window.document] = value * window.size + (0.0 if np.isnan(total).any() else total)
+        return normalized(vectors)
+
+
+class EmbeddingSimilarity(WindowVectors, Scorer):
     """The cosine to the mean of the texts that the user names."""
 
     options: section.FolderEmbedding
@@ -101,37 +128,21 @@ class EmbeddingSimilarity(FolderScorer):
 
     def load(self, folder: Path, model: Path | None) -> None:
         super().load(folder, model)
-        self.model.open_embedding()
-        vectors = [self._vectors(table["text"].to_pylist()) for path in sorted((folder / "near").iterdir())
+        vectors = [self.text_vectors(table["text"].to_pylist()) for path in sorted((folder / "near").iterdir())
                    for table in batches(path)]  # fmt: skip
         known = np.concatenate(vectors)
         known = known[~np.isnan(known).any(axis=1)]
         if not len(known):
             raise StageFailed("annotate: no text of near has a token that the model knows.")
-        self.centre = _normalized(known.mean(axis=0, keepdims=True))[0]
+        self.centre = normalized(known.mean(axis=0, keepdims=True))[0]
 
     def score(self, documents: pa.Table) -> Floats:
-        vectors = self._vectors(documents["text"].to_pylist(), documents["id"].to_pylist())
+        vectors = self.text_vectors(documents["text"].to_pylist(), documents["id"].to_pylist())
         # a product and a sum by row: a matrix product may take another order for another number of rows
         return np.asarray((vectors * self.centre).sum(axis=1), np.float64)
 
-    def window_values(self, tokens: Tensor) -> Tensor:
-        return self.model.pooled(tokens, self.options.pooling)
 
-    def _vectors(self, texts: Sequence[str], ids: Sequence[str] = ()) -> Floats:
-        """The vectors of texts, of length 1; NaN for one without a token."""
-        windows = self.model.windows(texts)
-        values = self._values(windows)
-        vectors = np.full((len(texts), self.model.width), np.nan)
-        for window, value in zip(windows, values, strict=True):
-            if not np.isfinite(value).all():
-                raise not_finite(ids[window.document] if ids else f"{window.document} of near")
-            total = vectors[window.document]
-            vectors[window.document] = value * window.size + (0.0 if np.isnan(total).any() else total)
-        return _normalized(vectors)
-
-
-def _normalized(vectors: Floats) -> Floats:
+def normalized(vectors: Floats) -> Floats:
     """Rows of length 1; a row of zeros has no direction, and is NaN."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(vectors / np.sqrt((vectors * vectors).sum(axis=1, keepdims=True)), np.float64)

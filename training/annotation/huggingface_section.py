@@ -58,7 +58,14 @@ class FolderClassifier(ModelFolder):
             yield "label", f"the model has no label {self.label!r}. It has {known}."
 
 
-class FolderEmbedding(ModelFolder):
+class FolderPooling(ModelFolder):
+    """A model that gives texts vectors. `pooling`: a vector is the mean over a text's tokens, or the state of the first
+    ("cls") or the last token."""
+
+    pooling: Literal["mean", "cls", "last"] = "mean"
+
+
+class FolderEmbedding(FolderPooling):
     """The cosine between a document's vector and the mean vector of the texts `near`, each scaled to length 1.
 
     `pooling`: a vector is the mean over a text's tokens, or the state of the first ("cls") or the last token.
@@ -67,7 +74,6 @@ class FolderEmbedding(ModelFolder):
     TEXTS: ClassVar[tuple[str, ...]] = ("near",)
 
     near: TextSet
-    pooling: Literal["mean", "cls", "last"] = "mean"
 
 
 def longest_window(config: JsonObject) -> int | None:

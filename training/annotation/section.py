@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -15,6 +15,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from pipeline.core.named_artifact import artifact_named
+from pipeline.core.registry import Registry, load
 from pipeline.readers.section import Source
 from pipeline.text.unicode import version
 from training.annotation import SCORERS, text_sets
@@ -26,25 +27,38 @@ MODEL = "scoring_model"  # the artifact of another run, among the inputs
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from training.annotation.base import DocumentModel
+
     ScorerComponent: TypeAlias = Component
 else:
     ScorerComponent = component(SCORERS)
 
 
-class Annotate(Section):
+class ModelSection(Section):
+    """A section that names a model of documents. `REGISTRY`: "module:NAME" of the registry of its models."""
+
+    REGISTRY: ClassVar[str]
+
+    model: Component
+
+
+class Annotate(ModelSection):
     """A model that gives every document a number: the signal score_<name>, which the filter `score` of `clean` reads.
 
     Several models are a list of such entries; each is an artifact of its own, so a changed one does not score again
     what others scored.
     """
 
+    REGISTRY: ClassVar[str] = "training.annotation:SCORERS"
+
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
     model: ScorerComponent
 
 
-def options_of(component: Component) -> BaseModel:
-    """The section of a model with its options."""
-    return SCORERS.section(component.name).model_validate(component.options)
+def options_of(section: ModelSection) -> BaseModel:
+    """The section of the model with its options."""
+    models: Registry[DocumentModel] = load(section.REGISTRY)
+    return models.section(section.model.name).model_validate(section.model.options)
 
 
 def declared(options: type[BaseModel] | BaseModel, name: str) -> object:
@@ -53,8 +67,14 @@ def declared(options: type[BaseModel] | BaseModel, name: str) -> object:
 
 
 def annotate_params(section: Annotate, seed: int) -> JsonObject:
-    """What enters the fingerprint: options, the content of files in place of their paths, and the seed if it counts."""
-    options = options_of(section.model)
+    """What enters the fingerprint."""
+    return {"name": section.name, **model_params(section, seed)}
+
+
+def model_params(section: ModelSection, seed: int) -> JsonObject:
+    """What of a model enters the fingerprint: options, the content of files in place of paths, and the seed if it
+    counts."""
+    options = options_of(section)
     params = dict(section.model.options)
     for option in _texts(options):
         params[option] = text_sets.identity(getattr(options, option))
@@ -63,29 +83,29 @@ def annotate_params(section: Annotate, seed: int) -> JsonObject:
     params.pop(str(declared(options, "ARTIFACT")), None)  # its digest is among the inputs
     seeded = {"seed": seed} if declared(options, "SEEDED") else {}
     unicode = {"unicode": version()} if declared(options, "UNICODE") else {}
-    return {"name": section.name, "model": {section.model.name: params}, **seeded, **unicode}
+    return {"model": {section.model.name: params}, **seeded, **unicode}
 
 
-def file_sources(section: Annotate) -> list[SourceFiles]:
-    """Where the files lie whose content is in `annotate_params`."""
-    options = options_of(section.model)
+def file_sources(section: ModelSection) -> list[SourceFiles]:
+    """Where the files lie whose content is in `model_params`."""
+    options = options_of(section)
     sources = [source for option in _texts(options) for source in text_sets.sources(option, getattr(options, option))]
     folder = _folder(options)
     return [*sources, folder_source(folder)] if folder else sources
 
 
-def externals(section: Annotate) -> dict[str, str]:
-    """The artifact of another run that scores."""
-    artifact = _artifact(options_of(section.model))
+def externals(section: ModelSection) -> dict[str, str]:
+    """The artifact of another run that the model is."""
+    artifact = _artifact(options_of(section))
     return {MODEL: artifact} if artifact else {}
 
 
 def files_are_there(stage: ConfiguredStage) -> Iterator[Mismatch]:
     """Every file, folder and artifact that the model reads is there, and a folder holds what can be loaded."""
     section = stage.section
-    if not isinstance(section, Annotate):
+    if not isinstance(section, ModelSection):
         return
-    options = options_of(section.model)
+    options = options_of(section)
     path = (*stage.path, "model", section.model.name)
     for option in _texts(options):
         for number, source in enumerate(getattr(options, option)):

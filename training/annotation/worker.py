@@ -1,6 +1,6 @@
-"""One task of the stage `annotate` in a process of its own, on any machine: the scores of some rows of a file.
+"""One task of the stage `annotate` or `embed` in a process of its own, on any machine: values for some rows of a file.
 
-The process reads the documents itself and keeps the scores in the job's draft; nothing of a document crosses to the
+The process reads the documents itself and keeps the values in the job's draft; nothing of a document crosses to the
 driver. A kept task is not done again, so an interrupted stage goes on where it stopped. Memory: a row group of text.
 """
 
@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
@@ -28,26 +29,30 @@ from pipeline.core.files import JsonObject, recording
 from pipeline.core.inputs import InputFile
 from pipeline.core.job import Job
 from pipeline.core.numerics import ScoreNumerics
+from pipeline.core.registry import Registry, load
 from pipeline.core.shards import EntryFields, ShardWriter
-from training.annotation import SCORERS
-from training.annotation.base import Floats, Scorer
+from training.annotation.base import DocumentModel
 from training.annotation.model_folder import PLACE, link_files
 from training.annotation.options import ScorerOptions
 from training.annotation.section import MODEL
 
 STEP, SLICES, PREPARED = "score", "slices", "prepared"
+BYTES = "bytes"  # the column of the sizes of texts
 COLUMNS = ["id", "text", "language"]
 ARTIFACT_MODEL = "model"  # the folder of a saved model in its artifact
 
 
 class ScorerSetting(TypedDict):
-    """What all tasks have in common: the job as JSON, the model, threads, and files of the draft that it reads."""
+    """What all tasks have in common: the job as JSON, the model and the registry that names it, threads, and files of
+    the draft that it reads."""
 
     job: JsonObject
+    registry: str
     model: str
     options: JsonObject
     seed: int
     column: str
+    sizes: bool
     threads: int
     files: list[str]
 
@@ -80,81 +85,70 @@ class ScoredRows(TypedDict):
 def score(spec: ScoreSpec) -> None:
     """Score the rows that `spec` describes and keep their scores, unless that is done."""
     setting = {name: spec[name] for name in ScorerSetting.__annotations__}  # type: ignore[literal-required]
-    job, scorer = _loaded(json.dumps(setting, sort_keys=True))
+    job, reader = _loaded(json.dumps(setting, sort_keys=True))
     if spec["key"] in job.draft.results(STEP):
         return
     with scope():
         with recording() as written:
-            result = _score_rows(job, scorer, spec)
+            result = _read_rows(job, reader, spec)
         job.draft.keep(STEP, spec["key"], dict(result), relative_to(job.folder, written))
     job.progress.add(STEP, sum(result["languages"].values()), tasks=1)
 
 
-def schema_of(column: str) -> pa.Schema:
-    """The columns of a file of scores."""
-    return pa.schema([("id", pa.string()), (column, pa.float64())])
-
-
-def create_scorer(model: str, options: JsonObject, seed: int) -> Scorer:
-    """The model of a name in the registry."""
-    seeded = getattr(SCORERS.section(model), "SEEDED", ScorerOptions.SEEDED)
-    return SCORERS.create(Component(name=model, options=options), seed if seeded else 0)
+def create_model(registry: str, model: str, options: JsonObject, seed: int) -> DocumentModel:
+    """The model of a name in a registry ("module:NAME")."""
+    models: Registry[DocumentModel] = load(registry)
+    seeded = getattr(models.section(model), "SEEDED", ScorerOptions.SEEDED)
+    return models.create(Component(name=model, options=options), seed if seeded else 0)
 
 
 @lru_cache(maxsize=1)
-def _loaded(setting: str) -> tuple[Job, Scorer]:
+def _loaded(setting: str) -> tuple[Job, DocumentModel]:
     """The job and its model, loaded once for all tasks that a process does."""
     spec: ScorerSetting = json.loads(setting)
     job = Job.from_dict(spec["job"])
-    scorer = create_scorer(spec["model"], spec["options"], spec["seed"])
-    scorer.threads = spec["threads"]
+    reader = create_model(spec["registry"], spec["model"], spec["options"], spec["seed"])
+    reader.threads = spec["threads"]
     with tempfile.TemporaryDirectory(prefix="bloomery-model-") as name:
         folder = Path(name)
         link_files([(file, job.draft.file(file)) for file in spec["files"]], folder)
         model = job.inputs.single(MODEL).folder(ARTIFACT_MODEL) if MODEL in job.inputs else None
         if (folder / PLACE).is_dir():
             model = folder / PLACE
-        scorer.load(folder / PREPARED, model)
-    return job, scorer
+        reader.load(folder / PREPARED, model)
+    return job, reader
 
 
-def _score_rows(job: Job, scorer: Scorer, spec: ScoreSpec) -> ScoredRows:
+def _read_rows(job: Job, reader: DocumentModel, spec: ScoreSpec) -> ScoredRows:
     languages, unscored = Counter[str](), Counter[str]()
     groups: list[tuple[int, int]] = []
     text_bytes = 0
-    writer = ShardWriter(job.folder, SLICES, spec["key"], schema_of(spec["column"]))
-    with writer:
+    with ExitStack() as stack:
+        writer: ShardWriter | None = None
         for group, documents in _rows(job.inputs.local(spec["file"]), spec["start"], spec["stop"]):
-            scores = _checked(scorer.score(documents), documents)
-            writer.write(pa.table([documents["id"], pa.array(scores)], schema=writer.schema))
+            values, missing = reader.column(documents)
+            sizes = pc.binary_length(documents["text"]).cast(pa.int64())
+            table = _table(spec, documents, values, sizes)
+            writer = writer or stack.enter_context(ShardWriter(job.folder, SLICES, spec["key"], table.schema))
+            writer.write(table)
             groups.append((group, documents.num_rows))
             names = [language or NO_LANGUAGE for language in documents["language"].to_pylist()]
             languages.update(names)
-            unscored.update(names[row] for row in np.flatnonzero(np.isnan(scores)).tolist())
-            text_bytes += pc.sum(pc.binary_length(documents["text"])).as_py() or 0
-    if writer.entry is None:
-        raise StageFailed(f"annotate: {spec['file']['name']} has no rows {spec['start']} to {spec['stop']}.")
+            unscored.update(names[row] for row in np.flatnonzero(missing).tolist())
+            text_bytes += pc.sum(sizes).as_py() or 0
+    entry = writer.entry if writer is not None else None
+    if entry is None:
+        raise StageFailed(f"{job.stage}: {spec['file']['name']} has no rows {spec['start']} to {spec['stop']}.")
     return {
-        "file": writer.entry.to_dict(), "groups": groups, "languages": dict(languages), "unscored": dict(unscored),
-        "text_bytes": text_bytes, "numerics": scorer.numerics(),
+        "file": entry.to_dict(), "groups": groups, "languages": dict(languages), "unscored": dict(unscored),
+        "text_bytes": text_bytes, "numerics": reader.numerics(),
     }  # fmt: skip
 
 
-def _checked(scores: Floats, documents: pa.Table) -> Floats:
-    """The scores as float64.
-
-    Raises: StageFailed when there is not one for each document, or one of them is infinite.
-    """
-    scores = np.asarray(scores, np.float64)
-    if scores.shape != (documents.num_rows,):
-        raise StageFailed(
-            f"annotate: the model returned scores of the shape {scores.shape} for {documents.num_rows} documents."
-        )
-    infinite = np.flatnonzero(np.isinf(scores))
-    if len(infinite):
-        document_id = documents["id"][int(infinite[0])].as_py()
-        raise StageFailed(f"annotate: the score of document {document_id} is infinite. Return a number, or NaN.")
-    return scores
+def _table(spec: ScoreSpec, documents: pa.Table, values: pa.Array, sizes: pa.ChunkedArray) -> pa.Table:
+    """The id of each document and what the model says of it; with `sizes` also the bytes of its text."""
+    columns = {"id": documents["id"], **({BYTES: sizes} if spec["sizes"] else {}), spec["column"]: values}
+    return pa.table(columns)
 
 
 def _rows(path: Path, start: int, stop: int) -> Iterator[tuple[int, pa.Table]]:

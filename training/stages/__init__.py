@@ -15,6 +15,14 @@ STAGES: tuple[StageSpec, ...] = (
         named=True, by_part=True,
     ),
     StageSpec(
+        name="embed", version=1, section="embed", needs=("documents",), makes="vectors", work="task",
+        run="training.stages.embed:run", after="dedupe",
+        section_type="training.embedding.section:Embed", params="training.embedding.section:embed_params",
+        externals="training.annotation.section:externals", files="training.annotation.section:file_sources",
+        checks=("training.annotation.section:files_are_there",),
+        report="training.reports.embed:embed", summary="training.reports.embed:summary", by_part=True,
+    ),
+    StageSpec(
         name="pretrain", version=3, section="pretrain", needs=("tokenizer", "tokens"), makes="model", work="gang",
         run="training.stages.pretrain:run",
         section_type="training.section:Pretrain", params="training.identity:pretrain_params",

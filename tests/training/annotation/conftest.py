@@ -16,6 +16,7 @@ from pipeline.core.job import Job, StageOutput
 from pipeline.core.manifest import NAME, Manifest, content_digest_of, digest_of
 from pipeline.core.records import DOCUMENTS, document_id
 from pipeline.core.shards import FileEntry, ShardWriter, number
+from training.annotation import run_model
 from training.annotation.section import Annotate, annotate_params, file_sources
 from training.annotation.worker import score
 from training.stages import annotate
@@ -122,7 +123,7 @@ class InProcess:
         self.backwards, self.stop_after, self.done = backwards, stop_after, 0
 
     def pool(self, target: str, shared: Any, specs: list[Any], *, job: Job) -> list[Any]:
-        assert target == annotate.WORK
+        assert target == run_model.WORK
         for spec in reversed(specs) if self.backwards else specs:
             if self.done == self.stop_after:
                 raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Semantic copies: documents whose vectors are alike, found within clusters of vectors."""

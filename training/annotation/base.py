@@ -23,7 +23,8 @@ from pipeline.core.numerics import ScoreNumerics
 from training.annotation.text_sets import TextReader
 
 Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+Unread = npt.NDArray[np.bool_]
+"""For each document, whether the model found nothing in it that it reads."""
 
 
 class DocumentModel(ABC):
@@ -54,7 +55,7 @@ class DocumentModel(ABC):
         return
 
     @abstractmethod
-    def column(self, documents: pa.Table) -> tuple[pa.Array, Flags]:
+    def column(self, documents: pa.Table) -> tuple[pa.Array, Unread]:
         """A value for each document, and for which the model found nothing to read; they are counted.
 
         `documents` has id, text (large_string) and language (null: not known).
@@ -76,7 +77,7 @@ class Scorer(DocumentModel):
         is not a finite number calls `not_finite`.
         """
 
-    def column(self, documents: pa.Table) -> tuple[pa.Array, Flags]:
+    def column(self, documents: pa.Table) -> tuple[pa.Array, Unread]:
         """The scores, if there is one for each document and none is infinite."""
         scores = np.asarray(self.score(documents), np.float64)
         if scores.shape != (documents.num_rows,):

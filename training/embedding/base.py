@@ -10,19 +10,19 @@ import pyarrow as pa
 
 from pipeline.core.errors import StageFailed
 from pipeline.kernels.vectors import to_unit
-from training.annotation.base import DocumentModel, Flags
+from training.annotation.base import DocumentModel, Unread
 
-Matrix = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+DocumentVectors = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
 class Embedder(DocumentModel):
     """The base of every embedding model: a vector for each document, of the same width for all."""
 
     @abstractmethod
-    def vectors(self, documents: pa.Table) -> Matrix:
+    def vectors(self, documents: pa.Table) -> DocumentVectors:
         """A row for each document, of any length; NaN or zeros: it has nothing that the model reads, and is counted."""
 
-    def column(self, documents: pa.Table) -> tuple[pa.Array, Flags]:
+    def column(self, documents: pa.Table) -> tuple[pa.Array, Unread]:
         """The vectors as int16 of the length 16,384; zeros where a document has none."""
         matrix = self.vectors(documents)
         if matrix.ndim != 2 or len(matrix) != documents.num_rows or not matrix.shape[1]:

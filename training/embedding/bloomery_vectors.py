@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.core.numerics import ScoreNumerics
-from training.embedding.base import Embedder, Matrix
+from training.embedding.base import DocumentVectors, Embedder
 from training.embedding.models_section import BloomeryVectors
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class BloomeryEmbedder(Embedder):
             "device": describe(self.where), "precision": "fp32", "threads": self.threads, "torch": torch.__version__,
         }  # fmt: skip
 
-    def vectors(self, documents: pa.Table) -> Matrix:
+    def vectors(self, documents: pa.Table) -> DocumentVectors:
         from training.evaluation.sentence_vectors import sentence_vectors
 
         texts = documents["text"].to_pylist()

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from training.annotation.huggingface import WindowVectors
-from training.embedding.base import Embedder, Matrix
+from training.embedding.base import DocumentVectors, Embedder
 
 
 class FolderEmbedder(WindowVectors, Embedder):
@@ -15,5 +15,5 @@ class FolderEmbedder(WindowVectors, Embedder):
 
     STAGE: ClassVar[str] = "embed"
 
-    def vectors(self, documents: pa.Table) -> Matrix:
+    def vectors(self, documents: pa.Table) -> DocumentVectors:
         return self.text_vectors(documents["text"].to_pylist(), documents["id"].to_pylist())

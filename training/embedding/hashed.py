@@ -10,7 +10,7 @@ from pipeline.kernels.column import Offsets
 from pipeline.kernels.hash_table import Hashes
 from pipeline.kernels.vectors import project
 from pipeline.text.unicode import tables
-from training.embedding.base import Embedder, Matrix
+from training.embedding.base import DocumentVectors, Embedder
 from training.embedding.models_section import LEAST_NGRAMS, HashedVectors
 
 
@@ -19,7 +19,7 @@ class HashedEmbedder(Embedder):
 
     options: HashedVectors
 
-    def vectors(self, documents: pa.Table) -> Matrix:
+    def vectors(self, documents: pa.Table) -> DocumentVectors:
         offsets, hashes = column.shingle_hashes(documents["text"], self.options.ngrams, tables())
         sums = np.zeros((documents.num_rows, self.options.width), np.int64)
         offsets, hashes = _of_long_texts(offsets, hashes)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.core.numerics import ScoreNumerics
-from training.embedding.base import Embedder, Matrix
+from training.embedding.base import DocumentVectors, Embedder
 from training.embedding.models_section import MeanOfWords
 
 FRACTION = 1 << 20  # of 1, the unit of a weighted vector
@@ -45,7 +45,7 @@ class WordEmbedder(Embedder):
     def numerics(self) -> ScoreNumerics | None:
         return None
 
-    def vectors(self, documents: pa.Table) -> Matrix:
+    def vectors(self, documents: pa.Table) -> DocumentVectors:
         encoded = self.encoder.encode(documents["text"].combine_chunks())
         matrix = np.zeros((documents.num_rows, self.table.shape[1]), np.int64)
         offsets = encoded.offsets.tolist()

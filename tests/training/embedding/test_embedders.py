@@ -9,7 +9,7 @@ import pytest
 from pipeline.core.errors import StageFailed
 from pipeline.kernels.vectors import ONE, SCALE
 from training.annotation.options import ScorerOptions
-from training.embedding.base import Embedder, Matrix
+from training.embedding.base import DocumentVectors, Embedder
 from training.embedding.hashed import HashedEmbedder
 from training.embedding.models_section import HashedVectors
 
@@ -54,9 +54,9 @@ def test_a_vector_depends_on_its_text_alone() -> None:
 class Fixed(Embedder):
     """Returns what it is given."""
 
-    matrix: Matrix = np.ones((1, 2))
+    matrix: DocumentVectors = np.ones((1, 2))
 
-    def vectors(self, documents: pa.Table) -> Matrix:
+    def vectors(self, documents: pa.Table) -> DocumentVectors:
         return self.matrix
 
 

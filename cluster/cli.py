@@ -146,6 +146,9 @@ def trace(
             help="Show the steps that trained on this document: an ID, its first characters, or the record's own ID.",
         ),
     ] = None,
+    anomalies: Annotated[
+        bool, typer.Option("--anomalies", help="Show the batches that were not finite or a spike, and their documents.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     of: Of = None,
     workdir: Workdir = Path("work"),
@@ -153,7 +156,7 @@ def trace(
     """Show the documents of a training step, or the training steps of a document and the file it came from."""
     from cluster.commands.trace import trace as work
 
-    work(workdir, name, step=step, document=document, of=of, as_json=as_json)
+    work(workdir, name, step=step, document=document, anomalies=anomalies, of=of, as_json=as_json)
 
 
 @app.command()

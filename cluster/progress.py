@@ -58,6 +58,12 @@ class ProgressMessage(TypedDict, total=False):
     rank: int
     seconds: float | dict[str, float]  # by kind in "rank"
     gpu_bytes: int
+    quantity: str
+    value: float
+    usual: float
+    action: str
+    first: int
+    training_rows: list[int]
 
 
 class Listener:

@@ -44,6 +44,12 @@ class EventFields(TypedDict, total=False):
     cause: str
     from_step: int
     bytes: int
+    quantity: str
+    value: float
+    usual: float
+    action: str
+    first: int
+    training_rows: list[int]
 
 
 class Event(EventFields, total=False):

@@ -19,7 +19,7 @@ from cluster.run import Run, artifacts_of, inputs_of
 from cluster.sections import stage_table
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
-from pipeline.core.order import TrainingOrder
+from pipeline.core.order import TrainingAnomaly, TrainingOrder
 from pipeline.core.raw import RawPosition
 from pipeline.core.registry import load
 from pipeline.core.shards import batches, rows
@@ -77,9 +77,16 @@ class Trace:
         """The rows of a step, in the order of the batch, each with its documents."""
         if not 1 <= step <= self.order.steps:
             raise UserError(f"trace: step {step:,} is out of range: this run has steps 1 to {self.order.steps:,}.")
-        numbers = self.order.rows_of(step - 1)
-        spans = self._spans(numbers)
-        return [(number, spans[number]) for number in numbers]
+        return self._with_spans(self.order.rows_of(step - 1))
+
+    def anomaly_of(self, step: int) -> TrainingAnomaly | None:
+        """What was wrong with the batch of a step, or with a later one with which it was undone."""
+        covering = (entry for entry in self.order.anomalies if entry["first"] <= step <= entry["step"])
+        return next(covering, None)
+
+    def rows(self, numbers: Sequence[int]) -> dict[int, tuple[Span, ...]]:
+        """The documents of some rows."""
+        return dict(self._with_spans(numbers))
 
     def rows_with(self, document: str) -> dict[int, tuple[Span, ...]]:
         """The training rows that hold a document, and the spans of it in each."""
@@ -149,6 +156,11 @@ class Trace:
         """The documents as they were ingested: artifacts of documents that have no inputs."""
         documents = [artifact for artifact in self.upstream if artifact.manifest.kind == "documents"]
         return [artifact for artifact in documents if not inputs_of(artifact, self.store)] or documents[-1:]
+
+    def _with_spans(self, numbers: Sequence[int]) -> list[tuple[int, tuple[Span, ...]]]:
+        """Rows, each with its documents; one that was left out (-1) has none."""
+        spans = self._spans([number for number in numbers if number >= 0])
+        return [(number, spans.get(number, ())) for number in numbers]
 
     def _spans(self, numbers: Sequence[int]) -> dict[int, tuple[Span, ...]]:
         """The documents of some rows; only the files that hold them are read."""

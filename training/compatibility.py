@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from training.families import FAMILIES, Family, FamilyField, supports
+from training.families import FAMILIES, Family, FamilyField, order_of, supports
 from training.objectives.section import dropout_problem
-from training.section import Pretrain
+from training.section import Anomalies, Pretrain
 
 # augmentations after which every document lies where it lay
 KEEP_PLACES = ("token_dropout", "sentence_shuffling")
@@ -36,6 +36,7 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
             problems.append((option, sentence))
     if family.vectors and (section.augment or section.init or section.init_embeddings):
         problems.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
+    problems += _row_problems(section, family)
     if objective_problem := dropout_problem(section.objective.options, section.model.options):
         problems.append(("objective", objective_problem))
     tied = section.model.options.get("tied", True)
@@ -68,6 +69,22 @@ def document_mask_problem(section: Pretrain, family: Family) -> str | None:
             "Remove document_mask, or that augmentation."
         )
     return None
+
+
+def _row_problems(section: Pretrain, family: Family) -> list[tuple[str, str]]:
+    """Families that cannot leave out single rows, or undo a step."""
+    name = section.model.name
+    if family.vectors and section.anomalies != Anomalies():
+        reason = "word vectors are updated row by row, so a step cannot be undone; what is not finite stops them."
+        return [("anomalies", f"{reason} Remove anomalies.")]
+    if not section.skip_rows:
+        return []
+    if family.vectors:
+        return [("skip_rows", f"{name} takes no skip_rows. Remove the documents from the corpus instead.")]
+    if order_of(name, section.objective.name) == "streams":
+        sentence = f"{name} carries a state from row to row, so a row cannot be left out of the middle of its text."
+        return [("skip_rows", f"{sentence} Remove its documents from the corpus instead.")]
+    return []
 
 
 def _reason(option: str, family: Family) -> str:

@@ -24,6 +24,11 @@ def checked(value: float, quantity: str, *, step: int, advice: str) -> float:
     return value
 
 
+def or_none(value: float) -> float | None:
+    """The value where it is finite: what JSON and the curve can hold."""
+    return value if math.isfinite(value) else None
+
+
 def all_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether every number is finite: one pass, without a copy of a whole tensor. Integers always are."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())

@@ -8,14 +8,15 @@ from pipeline.core.files import JsonObject
 from pipeline.core.job import SourceFiles
 from training.models.sections import hf
 from training.objectives import special_tokens
-from training.section import STEPS, Pretrain
+from training.section import STEPS, Anomalies, Pretrain
 
 MODEL_FOLDER = "model"  # the source for a model folder of the user
 WORDS = "words"  # the word boundaries of a masked objective
 EXTERNALS = ("init", "init_embeddings")
 # options added after the first artifacts were made, with the value that keeps the fingerprints of those artifacts
 ADDED_LATER: JsonObject = {
-    "epochs": None, "augment": [], "init": None, "init_embeddings": None, "document_mask": False,
+    "epochs": None, "augment": [], "init": None, "init_embeddings": None, "document_mask": False, "skip_rows": [],
+    "anomalies": Anomalies().model_dump(mode="json"),
 }  # fmt: skip
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pipeline.core.artifact import Artifact
 from pipeline.core.config import name_and_options
 from pipeline.core.errors import UserError
-from pipeline.core.order import TrainingOrder
+from pipeline.core.files import read_json
+from pipeline.core.order import TrainingAnomaly, TrainingOrder
 from pipeline.core.shards import batches, rows
 from training.families import FAMILIES, order_of
 from training.trainer.batches import fingerprint, rows_of_step
+from training.trainer.skipped_rows import SkippedRows
 
-CURVE = "curve.parquet"
+CURVE, ANOMALIES = "curve.parquet", "anomalies.json"
 
 
 def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
@@ -26,7 +28,9 @@ def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
             f"trace: a {family} is trained on a table of co-occurrences, so no step sees documents. "
             "Every document of the training split is in the table."
         )
-    recorded = _recorded_fingerprints(model)
+    recorded, anomalies = _recorded_fingerprints(model), _anomalies(model)
+    skipped = SkippedRows(params.get("skip_rows", []))
+    skipped.follow(anomalies)
     total = sum(rows(file) for file in tokens.files("train/"))
     batch_rows = params["batch_tokens"] // tokens.manifest.params["length"]
 
@@ -34,6 +38,7 @@ def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
         numbers = rows_of_step(
             step, rows=total, batch_rows=batch_rows, seed=params["seed"], order=order_of(family, objective)
         )
+        numbers = skipped.without(numbers, step)
         if recorded.get(step + 1) not in (None, fingerprint(numbers)):
             raise UserError(
                 f"trace: step {step + 1:,} of this {family} read other rows than the ones computed here, so the order "
@@ -41,7 +46,12 @@ def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
             )
         return [int(number) for number in numbers]
 
-    return TrainingOrder(model.manifest.counts["steps"], rows_of)
+    return TrainingOrder(model.manifest.counts["steps"], rows_of, anomalies)
+
+
+def _anomalies(model: Artifact) -> list[TrainingAnomaly]:
+    anomalies: list[TrainingAnomaly] = read_json(model.file(ANOMALIES)) if model.has(ANOMALIES) else []
+    return anomalies
 
 
 def _recorded_fingerprints(model: Artifact) -> dict[int, str]:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
 
 from pipeline.core.config import MAPPING, VALUE, VALUE_OR_SECTION, Component, Section, UserPath, component
 from pipeline.core.files import JsonValue
@@ -51,6 +61,56 @@ class InitEmbeddings(Section):
     least_coverage: float = Field(0.5, ge=0, le=1)  # the share of training tokens that must have a vector
 
 
+AnomalyAction = Literal["record", "stop", "skip", "roll_back"]
+
+
+class Anomalies(Section):
+    """What is done about a batch whose loss or gradient is not finite, or a spike (trainer/monitor.py).
+
+    `skip`: its step changes no weight. `roll_back`: nor do the `back` steps before it, as if their batches had never
+    been read (PaLM, arXiv 2204.02311, went back about 100 steps). All workers agree before the weights change. After
+    `most` such batches training stops. Whatever is done, a batch is recorded with the rows that stand out in it.
+    """
+
+    not_finite: Literal["stop", "skip", "roll_back"] = "skip"
+    spike: AnomalyAction = "record"
+    threshold: float = Field(default=6.0, ge=2)  # deviations above the median of the window
+    window: int = Field(default=128, ge=8, le=100_000)  # steps; no spike is found before half of it
+    back: NonNegativeInt = 100
+    most: NonNegativeInt = 10
+
+    @property
+    def rolls_back(self) -> bool:
+        return "roll_back" in (self.not_finite, self.spike)
+
+
+def rows_of_file(value: JsonValue) -> JsonValue:
+    """The row numbers in a file, one a line; what follows a # is a remark. Anything but a path is returned as it is.
+
+    Raises: ValueError with the file's name and line.
+    """
+    if not isinstance(value, str):
+        return value
+    path = Path(value).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{value} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip().replace(",", "")
+        if text and not text.isascii() or text and not text.isdigit():
+            raise ValueError(f"{value}:{number}: {text[:40]!r} is no row number. Write one number a line.")
+        rows += [int(text)] if text else []
+    return rows
+
+
+SkipRows = Annotated[
+    list[NonNegativeInt], BeforeValidator(rows_of_file), AfterValidator(lambda rows: sorted(set(rows)))
+]
+"""Numbers of rows, or a file of them; sorted, each once."""
+
+
 class Pretrain(Section):
     """What is trained, on how much, and how. `batch_tokens` is the batch of all workers together.
 
@@ -78,6 +138,8 @@ class Pretrain(Section):
     augment: list[Augmentation] = []  # of training rows, in this order
     init: UserPath | None = None  # the folder of a model artifact to start from
     init_embeddings: InitEmbeddings | None = None
+    anomalies: Anomalies = Anomalies()
+    skip_rows: SkipRows = []  # training rows to leave out, by their numbers (`bloomery trace`), or a file of them
 
     @model_validator(mode="before")
     @classmethod

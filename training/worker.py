@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol, TypedDict, TypeVar
+from typing import NotRequired, Protocol, TypedDict, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -31,7 +31,7 @@ from training.trainer.meter import Curve, Meter
 
 # the rendezvous file of a gang on one machine, if its launcher names one: a free port may be taken meanwhile
 STORE_FILE = "BLOOMERY_STORE_FILE"
-CURVE, MODEL = "curve.parquet", "model"
+CURVE, MODEL, ANOMALIES = "curve.parquet", "model", "anomalies.json"
 MODEL_FILES = tuple(f"{MODEL}/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json"))
 
 Report = Callable[[JsonObject], None]
@@ -45,6 +45,8 @@ class ModelCounts(TypedDict):
     rows: int
     batch_rows: int
     parameters: int
+    skipped_steps: NotRequired[int]  # whose batches changed no weight
+    skipped_rows: NotRequired[int]  # which the configuration leaves out
 
 
 class TrainingState(Protocol):
@@ -82,6 +84,7 @@ class Trainer(Protocol[State]):
 def work(trainer: Trainer[State], value: Mapping[str, JsonValue], report: Report) -> None:
     """Train as one of WORLD_SIZE workers; worker 0 writes model/, curve.parquet and result.json to the job's folder.
 
+    anomalies.json is there if a batch was anomalous (TrainingAnomaly).
     Behind a URL it also keeps them in the draft, for the driver.
     """
     Heartbeat().beat("start")
@@ -159,9 +162,10 @@ def _write_results(
         "worker_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "goodput": training.meter.goodput.totals(),
     }  # fmt: skip
+    names = [*MODEL_FILES, *([ANOMALIES] if (spec.folder / ANOMALIES).exists() else [])]
     result = {
         "counts": {**counts, "languages": spec.languages}, "numerics": training.numerics, "journal": journal,
-        "files": [curve.to_dict(), *(entry_of(spec.folder, path).to_dict() for path in MODEL_FILES)],
+        "files": [curve.to_dict(), *(entry_of(spec.folder, path).to_dict() for path in names)],
     }  # fmt: skip
     write_json(spec.folder / RESULT, result)  # written last: its presence means that the results are complete
     return result

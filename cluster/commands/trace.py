@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from cluster.commands.trace_anomalies import describe_anomaly, print_anomalies, print_anomalies_json
 from cluster.run import find
 from cluster.table import table
 from cluster.tracing import Trace
@@ -18,18 +19,20 @@ MOST_SHOWN = 200
 
 
 def trace(
-    workdir: Path, name: str | None, *, step: int | None, document: str | None, of: str | None = None,
-    as_json: bool = False,
+    workdir: Path, name: str | None, *, step: int | None, document: str | None, anomalies: bool = False,
+    of: str | None = None, as_json: bool = False,
 ) -> None:  # fmt: skip
     """Print the answer, as a table or as JSON.
 
-    Raises: UserError if neither or both are given, or the run has no trained model.
+    Raises: UserError unless exactly one of the questions is asked, or if the run has no trained model.
     """
-    if (step is None) == (document is None):
-        raise UserError("trace: give either --step N or --document ID.")
+    if [step is not None, document is not None, anomalies].count(True) != 1:
+        raise UserError("trace: give one of --step N, --document ID and --anomalies.")
     run = find(workdir, name)
     traced = Trace(run, Store(run.workdir), of)
-    if step is not None:
+    if anomalies:
+        (print_anomalies_json if as_json else print_anomalies)(traced)
+    elif step is not None:
         (_print_step_json if as_json else _print_step)(traced, step)
     else:
         (_print_document_json if as_json else _print_document)(traced, str(document))
@@ -45,7 +48,11 @@ def _print_step(traced: Trace, step: int) -> None:
     ]
     begins = traced.beginnings([line[2] for line in lines[:MOST_SHOWN]])
     shown = [[*line, begins.get(line[2], "")] for line in lines[:MOST_SHOWN]]
-    print(f"Step {step:,}: {len(rows):,} rows, {len({line[2] for line in lines}):,} documents.")
+    left_out = sum(number < 0 for number, _ in rows)
+    empty = f", {left_out:,} left out" if left_out else ""
+    print(f"Step {step:,}: {len(rows):,} rows{empty}, {len({line[2] for line in lines}):,} documents.")
+    if anomaly := traced.anomaly_of(step):
+        print(f"{describe_anomaly(anomaly)} See trace --anomalies.")
     print(table(["place", "row", "document", "tokens", "begins"], shown))
     if len(lines) > MOST_SHOWN:
         print(f"and {figures.count(len(lines) - MOST_SHOWN)} more.")
@@ -53,7 +60,7 @@ def _print_step(traced: Trace, step: int) -> None:
 
 def _print_step_json(traced: Trace, step: int) -> None:
     rows = [{"row": number, "documents": [asdict(span) for span in spans]} for number, spans in traced.step(step)]
-    print(json.dumps({"step": step, "rows": rows}, ensure_ascii=False))
+    print(json.dumps({"step": step, "rows": rows, "anomaly": traced.anomaly_of(step)}, ensure_ascii=False))
 
 
 def _print_document(traced: Trace, text: str) -> None:

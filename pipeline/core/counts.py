@@ -137,5 +137,7 @@ class StageCounts(RowCounts, total=False):
     rows: int
     batch_rows: int
     parameters: int
+    skipped_steps: int
+    skipped_rows: int
     # export
     formats: int

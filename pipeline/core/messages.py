@@ -128,6 +128,23 @@ class Validated(TypedDict):
     loss: float
 
 
+class AnomalyFound(TypedDict):
+    """A batch of training stands out; `training_rows` are those of its rows that do (order.py: TrainingAnomaly).
+
+    `value` and `usual` are absent where they are not finite or not known; `cause` is the kind.
+    """
+
+    kind: Literal["anomaly"]
+    step: int
+    cause: str
+    quantity: str
+    value: NotRequired[float]
+    usual: NotRequired[float]
+    action: str
+    first: int
+    training_rows: list[int]
+
+
 class RankState(TypedDict):
     """How a rank of a gang is doing, about once a second.
 
@@ -144,5 +161,5 @@ class RankState(TypedDict):
 
 Message = (
     Total | Add | Note | TaskStarted | Queue | TaskRetried | WorkerStarted | WorkerLost | GangRestarted | GangRecovered
-    | CheckpointSaved | Validated | RankState
+    | CheckpointSaved | Validated | AnomalyFound | RankState
 )  # fmt: skip

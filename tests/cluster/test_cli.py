@@ -130,7 +130,7 @@ def test_commands_on_an_empty_work_directory_say_how_to_begin(tmp_path: Path) ->
     assert "bloomery run CONFIG.yaml" in ask(tmp_path, "runs")
     for command in (("report",), ("sample",), ("trace", "--step", "1")):
         assert "no runs yet" in ask(tmp_path, *command, code=2)
-    assert "give either --step N or --document ID" in ask(tmp_path, "trace", code=2)
+    assert "give one of --step N, --document ID and --anomalies" in ask(tmp_path, "trace", code=2)
 
 
 def test_several_runs_must_be_named_and_one_need_not_be(finished: Any) -> None:

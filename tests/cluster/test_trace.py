@@ -16,7 +16,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import write_json
 from pipeline.core.manifest import Manifest
 from pipeline.core.records import DOCUMENTS, DUPLICATES, tokens_schema
-from pipeline.core.shards import FileEntry, ShardWriter, number, write_table
+from pipeline.core.shards import FileEntry, ShardWriter, entry_of, number, write_table
 from training.trainer.batches import fingerprint, rows_of_step
 
 ROWS, LENGTH, BATCH, STEPS, SEED = 20, 8, 4, 7, 5
@@ -55,7 +55,7 @@ def publish(work: Path, stage: str, kind: str, params: dict[str, object], inputs
 
 def traced_run(
     work: Path, *, model: str = "gpt", prefix: str = "d", source_ids: dict[int, str] | None = None,
-    curve: Sequence[str] = (),
+    curve: Sequence[str] = (), anomalies: Sequence[dict[str, object]] = (),
 ) -> Path:  # fmt: skip
     """A work directory with one run whose model was trained on 20 rows."""
 
@@ -79,7 +79,10 @@ def traced_run(
 
     def weights(folder: Path) -> list[FileEntry]:
         rows = [{"step": step, "rows": text} for step, text in enumerate(curve, 1)]
-        return [write_table(folder, "curve.parquet", pa.Table.from_pylist(rows))] if rows else []
+        if anomalies:
+            write_json(folder / "anomalies.json", list(anomalies))
+        told = [entry_of(folder, "anomalies.json")] if anomalies else []
+        return told + ([write_table(folder, "curve.parquet", pa.Table.from_pylist(rows))] if rows else [])
 
     params: dict[str, object] = {"batch_tokens": BATCH * LENGTH, "seed": SEED, "model": model, "objective": "causal"}
     plan = [
@@ -175,3 +178,28 @@ def test_a_model_whose_curve_says_that_other_rows_were_read_is_refused(tmp_path:
     trace(work, None, step=3, document=None)
     with pytest.raises(UserError, match="step 4 of this gpt read other rows than the ones computed here"):
         trace(work, None, step=4, document=None)
+
+
+def test_anomalous_batches_show_the_documents_of_their_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = next(row for row in expected(2) if any(row in expected(step) for step in range(3, STEPS + 1)))
+    anomaly: dict[str, object] = {
+        "step": 2, "kind": "not finite", "quantity": "loss", "value": None, "usual": None, "action": "skipped",
+        "first": 2, "rows": [{"row": bad, "loss": None}], "left_out": [bad],
+    }  # fmt: skip
+    spike = {**anomaly, "step": 5, "kind": "spike", "value": 9.5, "usual": 3.0, "action": "rolled back", "first": 4,
+             "rows": [], "left_out": []}  # fmt: skip
+    work = traced_run(tmp_path, anomalies=[anomaly, spike])
+    trace(work, None, step=None, document=None, anomalies=True)
+    printed = capsys.readouterr().out
+    assert "Step 2 was skipped: its loss is not a finite number." in printed
+    assert f"d{bad}" in printed and f"d{bad + 1}" in printed and TEXTS[bad % 2][:10] in printed
+    assert "Steps 4 to 5 were rolled back: the last one's loss is a spike: 9.5, usually 3." in printed
+    trace(work, None, step=4, document=None)
+    assert "Steps 4 to 5 were rolled back" in capsys.readouterr().out
+    trace(work, None, step=None, document=None, anomalies=True, as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert [span["document"] for span in answer[0]["rows"][0]["documents"]] == [f"d{bad}", f"d{bad + 1}"]
+    # from then on the row is an empty one
+    again = next(step for step in range(3, STEPS + 1) if bad in expected(step))
+    trace(work, None, step=again, document=None)
+    assert capsys.readouterr().out.startswith(f"Step {again}: {BATCH} rows, 1 left out, ")

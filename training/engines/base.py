@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +16,13 @@ from training.engines.rules import UpdateRule
 from training.engines.section import Adamw, Muon
 from training.objectives.base import LossModule, Tensors
 from training.section import Precision
+
+Accepts = Callable[[Tensor], bool]
+"""From the norm of the gradient, whether the weights may be updated."""
+
+
+def always(norm: Tensor) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,11 @@ class Engine:
         """
         raise NotImplementedError
 
-    def step(self, number: int, factor: float) -> tuple[Tensor, float]:
-        """Clip, update the weights, zero the gradient; returns the gradient's norm before clipping and the rate."""
+    def step(self, number: int, factor: float, accepts: Accepts = always) -> tuple[Tensor, float]:
+        """Clip, update the weights if `accepts`, zero the gradient; returns the norm before clipping and the rate.
+
+        `accepts` is called once, in every worker.
+        """
         raise NotImplementedError
 
     def consolidate(self) -> dict[str, Tensor] | None:

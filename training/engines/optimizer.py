@@ -44,8 +44,8 @@ class Optimizer(torch.optim.Optimizer):
 
     The learning rates of a step are set only by `set_step`, so there is no scheduler state to save; the initial rate is
     0. `partitions`: id of a flat tensor → its matrices; empty where parameters are complete. `norm` returns the norm of
-    the gradient over all groups and workers, which only the engine knows; clipping is done here. `frozen`: parameter →
-    number of steps in which it is not updated.
+    the gradient over all groups and workers, which only the engine knows; clipping is done here. `accepts`: whether
+    this step may change weights. `frozen`: parameter → number of steps in which it is not updated.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Optimizer(torch.optim.Optimizer):
         self.dtype = dtype  # in which Newton-Schulz runs
         self.clip = clip
         self.norm: Callable[[], Tensor] = lambda: torch.zeros(())
+        self.accepts: Callable[[], bool] = lambda: True
         self.partitions: dict[int, MatrixPartition] = {}
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         groups = []
@@ -76,6 +77,8 @@ class Optimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        if not self.accepts():
+            return
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             if group["number"] <= group["frozen_steps"]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.engines import section
-from training.engines.base import Engine, Setting
+from training.engines.base import Accepts, Engine, Setting, always
 from training.engines.layout import EngineState, SavedPieces
 from training.engines.optimizer import total_norm
 from training.objectives.base import LossModule, Tensors
@@ -75,11 +75,12 @@ class Plain(Engine):
             if last:
                 p.grad = self.sums.pop(p)
 
-    def step(self, number: int, factor: float) -> tuple[Tensor, float]:
+    def step(self, number: int, factor: float, accepts: Accepts = always) -> tuple[Tensor, float]:
         norm = total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
         self.optimizer.norm = lambda: norm
         rate = self.optimizer.set_step(number, factor)
-        self.optimizer.step()
+        if accepts(norm):
+            self.optimizer.step()
         self.optimizer.zero_grad()
         return norm, rate
 

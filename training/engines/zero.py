@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.files import JsonObject
-from training.engines.base import Engine, Setting
+from training.engines.base import Accepts, Engine, Setting, always
 from training.engines.layout import EngineState, LayoutPartition, OwnedTensor, SavedPieces, sliced, striped
 from training.engines.optimizer import total_norm
 from training.engines.section import Zero as Options
@@ -63,14 +63,23 @@ class Zero(Engine):
         self.module.backward(loss * scale * self.setting.world, scale_wrt_gas=False)
         return loss.detach()
 
-    def step(self, number: int, factor: float) -> tuple[Tensor, float]:
+    def step(self, number: int, factor: float, accepts: Accepts = always) -> tuple[Tensor, float]:
         rate = self.optimizer.set_step(number, factor)
+        answers: list[bool] = []
+
+        def answer() -> bool:
+            if not answers:
+                answers.append(accepts(self.optimizer.norm()))
+            return answers[0]
+
+        self.optimizer.accepts = answer
         if self.options.stage:  # DeepSpeed computes the norm before it calls our optimizer, group by group
             self.optimizer.norm = lambda: torch.as_tensor(self.module.optimizer._global_grad_norm)
         else:
             norm = total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
             self.optimizer.norm = lambda: norm
         self.module.step()
+        answer()  # stages 1 to 3 do not call our optimizer where the norm is not finite
         return self.optimizer.norm(), rate
 
     def load(self, saved: SavedPieces) -> None:

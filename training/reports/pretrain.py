@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pipeline.core import figures
 from pipeline.core.artifact import Artifact
-from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.files import JsonObject, JsonValue, read_json
 from pipeline.core.journal import JournalLine, merged
+from pipeline.core.order import TrainingAnomaly
 from pipeline.core.report import (
     Chapter,
     ChapterBlock,
@@ -25,7 +26,8 @@ from pipeline.core.report import (
 from pipeline.core.shards import batches
 
 CurveRows = list[JsonObject]
-CURVE = "curve.parquet"
+CURVE, ANOMALIES = "curve.parquet", "anomalies.json"
+MOST_ANOMALIES, MOST_ROWS = 50, 8
 # kinds of training/trainer/goodput.py
 WALL_TIME = {
     "start_up": "start-up", "data_wait": "waiting for data", "compute": "computing steps", "validation": "validation",
@@ -42,6 +44,7 @@ def pretrain(steps: Sequence[ReportedStep]) -> StageReport:
     blocks: list[ChapterBlock] = [
         *_charts(curves),
         *(block for step, rows in curves if (block := _figures(step, rows)).items),
+        *(table for step, _ in curves if (table := anomalies(step)) is not None),
         *(table for step, _ in curves if (table := wall_time(step)) is not None),
     ]
     return StageReport(chapters=(Chapter("training", "Training", tuple(blocks)),) if blocks else ())
@@ -127,6 +130,29 @@ def wall_time(step: ReportedStep) -> ReportTable | None:
     attempt = journal.get("attempt", 1)
     rest = f"Of attempt {attempt}; the time of earlier attempts is not in it." if attempt > 1 else ""
     return ReportTable(columns, rows, title=title, rest=rest)
+
+
+def anomalies(step: ReportedStep) -> ReportTable | None:
+    """The batches that were not finite or a spike, and what was done; None where there were none."""
+    if step.artifact is None or not step.artifact.has(ANOMALIES):
+        return None
+    entries: list[TrainingAnomaly] = read_json(step.artifact.file(ANOMALIES))
+    rows = tuple(
+        (
+            figures.count(entry["step"]),
+            f"{entry['quantity']}: " + ("not finite" if entry["value"] is None else f"{entry['value']:.4g}"),
+            "–" if entry["usual"] is None else f"{entry['usual']:.4g}",
+            entry["action"] + (f", from step {entry['first']:,}" if entry["first"] < entry["step"] else ""),
+            ", ".join(str(row["row"]) for row in entry["rows"][:MOST_ROWS]) or "none stands out",
+        )
+        for entry in entries[:MOST_ANOMALIES]
+    )
+    columns = (Column("step", figures=True), Column("what"), Column("usual", figures=True), Column("batch"),
+               Column("rows", text=True))  # fmt: skip
+    named = f" of {step.name}" if step.name else ""
+    more = f"and {len(entries) - MOST_ANOMALIES:,} more. " if len(entries) > MOST_ANOMALIES else ""
+    rest = f"{more}The documents of these rows: bloomery trace --anomalies"
+    return ReportTable(columns, rows, title=f"Anomalous batches{named}", rest=rest)
 
 
 def _of_artifact(artifact: Artifact) -> list[tuple[str, str]]:

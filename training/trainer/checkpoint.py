@@ -79,9 +79,10 @@ class _Pending:
 class Checkpoints:
     """The checkpoints of one worker's run. Workers call its methods at the same steps; worker 0 writes the markers."""
 
-    def __init__(self, place: CheckpointPlace, *, attempt: int, rank: int, keep: int) -> None:
+    def __init__(self, place: CheckpointPlace, *, attempt: int, rank: int, keep: int, back: int | None = None) -> None:
+        """`keep`: how many stay; with `back`, also the newest that is at least so many steps older than the newest."""
         incarnation = int(os.environ.get(INCARNATION, "1"))
-        self.place, self.rank, self.keep = place, rank, keep
+        self.place, self.rank, self.keep, self.back = place, rank, keep, back
         self.start = f"{attempt:06d}-{incarnation:06d}"
         self._pending: _Pending | None = None
         self.has_earlier_release = False  # nothing but checkpoints of an earlier release, which are not read
@@ -156,6 +157,25 @@ class Checkpoints:
             self._delete_old([*names, f"{pending.checkpoint.name}.json"])
         return size
 
+    def go_back(self, step: int) -> Checkpoint:
+        """The newest complete checkpoint of at most `step` steps; later ones are deleted. Only worker 0 calls it.
+
+        Raises: StageFailed when there is none: an earlier release deleted it.
+        """
+        names = set(self.place.names())
+        starts = sorted({_start_of(name) for name in names if START.fullmatch(_start_of(name))}, reverse=True)
+        for marker in (marker for start in starts if start <= self.start for marker in _markers(names, start)):
+            if _step_of(marker) > step:  # before its files are overwritten: half new, half old, they would look whole
+                self.place.delete(marker)
+                continue
+            checkpoint = Checkpoint(**json.loads(self.place.read(marker)))
+            if self._is_whole(checkpoint, names):
+                return checkpoint
+        raise StageFailed(
+            f"pretrain.anomalies: there is no checkpoint from before step {step:,} to go back to. Write skip, or "
+            "train again from the start."
+        )
+
     def wait(self, gather: Gather) -> None:
         """Wait until the last checkpoint is complete; every worker calls it."""
         if self._pending is None:
@@ -190,12 +210,21 @@ class Checkpoints:
         """Delete all but the last `keep` checkpoints: markers first, a half deleted one must not look complete."""
         starts = sorted({_start_of(name) for name in names}, reverse=True)
         markers = [marker for start in starts for marker in _markers(set(names), start)]
-        for marker in markers[self.keep :]:
+        for marker in self._surplus(markers):
             self.place.delete(marker)
             folder = marker.removesuffix(".json")
             for name in names:
                 if name.startswith(f"{folder}/"):
                     self.place.delete(name)
+
+    def _surplus(self, markers: list[str]) -> list[str]:
+        """The markers to delete, of all markers, the newest first."""
+        surplus = markers[self.keep :]
+        if self.back is None:
+            return surplus
+        limit = _step_of(markers[0]) - self.back
+        old_enough = next((marker for marker in markers if _step_of(marker) <= limit), markers[-1])
+        return [marker for marker in surplus if marker != old_enough]
 
     @contextmanager
     def _explained(self, step: int) -> Iterator[None]:
@@ -217,6 +246,10 @@ class Checkpoints:
 
 def _start_of(name: str) -> str:
     return name.partition("/")[0]
+
+
+def _step_of(marker: str) -> int:
+    return int(marker.rpartition("/")[2].removesuffix(".json"))
 
 
 def _markers(names: set[str], start: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from training.families import Order
 from training.objectives.base import Objective, Tensors
 from training.trainer import batches
 from training.trainer.packed_rows import PackedRows
+from training.trainer.skipped_rows import SkippedRows
 
 # the seed for held-out rows, unlike that of any run (below 2^63), so that every run masks the same tokens of them
 HELD_OUT = 1 << 63
@@ -32,12 +33,14 @@ class Feed:
     batch_rows: int
     seed: int
     document_mask: bool = False
+    skipped: SkippedRows = field(default_factory=SkippedRows)
 
     def numbers(self, step: int) -> NDArray[np.int64]:
-        """The rows of a step (from 0), of all workers."""
-        return batches.rows_of_step(
+        """The rows of a step (from 0), of all workers; -1 in place of one that is left out."""
+        numbers = batches.rows_of_step(
             step, rows=len(self.train), batch_rows=self.batch_rows, seed=self.seed, order=self.order
         )
+        return self.skipped.without(numbers, step)
 
     def begins_streams(self, step: int) -> bool:
         """Whether every stream starts at this step, so that no recurrent state is carried into it."""
@@ -45,6 +48,11 @@ class Feed:
 
     def batch(self, step: int, device: torch.device, *, rank: int, worker_rows: int) -> tuple[Tensors, Tensor]:
         """One worker's inputs, `worker_rows` rows, some maybe empty, and how many targets they hold."""
+        inputs, target_counts = self.counted_batch(step, device, rank=rank, worker_rows=worker_rows)
+        return inputs, target_counts.sum()
+
+    def counted_batch(self, step: int, device: torch.device, *, rank: int, worker_rows: int) -> tuple[Tensors, Tensor]:
+        """As `batch`, with the targets of each row (worker_rows)."""
         own_rows = batches.share(self.numbers(step), rank=rank, worker_rows=worker_rows)
         places = np.arange(rank * worker_rows, (rank + 1) * worker_rows)
         keys = keyed_rng.keys(self.seed, step, places)
@@ -56,7 +64,7 @@ class Feed:
             inputs["documents"] = self._documents(self.train, own_rows, lengths)
         for augmentation in self.augmentations:
             inputs["tokens"] = torch.from_numpy(augmentation.inputs(inputs["tokens"].numpy(), lengths, keys))
-        return _to_device(inputs, device), target_counts.sum()
+        return _to_device(inputs, device), target_counts
 
     def validation(self, numbers: NDArray[np.int64], device: torch.device) -> tuple[Tensors, Tensor]:
         """Held-out rows, never augmented; a number below 0 is a row without tokens."""

@@ -116,6 +116,10 @@ class Goodput:
         elif reached is not None:
             self._lost_until = reached["step"]
 
+    def repeat(self, until: int) -> None:
+        """Steps before `until` are computed again from here on."""
+        self._lost_until = max(self._lost_until, until)
+
     def _count_loss(self, known: Mapping[str, float]) -> None:
         """Go on from these seconds; the rest of the attempt until now was lost."""
         self.begin("restart")

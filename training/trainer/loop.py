@@ -6,12 +6,13 @@ arrived) is summed with the number of targets of each step, and read with its lo
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.distributed as dist
+from torch import Tensor
 
 from pipeline.core.numerics import ModelNumerics
 from training import finite
@@ -21,9 +22,12 @@ from training.heartbeat import Heartbeat
 from training.section import Pretrain
 from training.stop_request import StopRequest, preempted
 from training.trainer import batches
+from training.trainer.all_workers import check_weights, gather
 from training.trainer.checkpoint import Checkpoints
 from training.trainer.feed import Feed
 from training.trainer.meter import Curve, Meter
+from training.trainer.monitor import Finding, Monitor
+from training.trainer.response import respond
 from training.trainer.step_plan import StepPlan
 
 
@@ -43,6 +47,7 @@ class TrainingRun:
     checkpoints: Checkpoints
     numerics: ModelNumerics
     seed: int
+    monitor: Monitor
     done: int = 0
     saved: int = 0
     save_seconds: float = 0.0
@@ -69,8 +74,13 @@ def train(run: TrainingRun) -> None:
     """
     run.meter.begin(run.curve)
     goodput = run.meter.goodput
+    if run.section.anomalies.rolls_back and not run.done and not run.saved:
+        save(run)  # there must be something to go back to
     while run.done < run.plan.steps:
-        one_step(run)
+        if run.monitor.passes(run.done):
+            pass_step(run)
+        elif (finding := one_step(run)) is not None and not respond(run, finding):
+            continue  # training has gone back to an earlier step
 
         # periodically: the loss on text that is never trained on
         if run.plan.validates(run.done):
@@ -89,23 +99,15 @@ def train(run: TrainingRun) -> None:
         goodput.finished(run.done, last=run.done == run.plan.steps)
     run.heartbeat.beat("save", run.done)
     goodput.begin("checkpoint")
-    check_weights(run)
+    check_weights(run.engine, run.done)
     run.meter.close()
 
 
-def check_weights(run: TrainingRun) -> None:
-    """Check the weights of every worker, in one pass; if any is not finite, all workers stop together.
+def one_step(run: TrainingRun) -> Finding | None:
+    """Every worker accumulates the gradient of its rows, the gradients are summed, and the weights are updated once.
 
-    Raises: StageFailed when a weight is infinite or not a number.
+    Returns what is wrong with the batch, if anything is; unless it is only recorded, no weight has changed then.
     """
-    engine = run.engine
-    is_wrong = not finite.all_finite(parameter.tensor.detach() for parameter in engine.owned)
-    if engine.total(torch.tensor(float(is_wrong), device=engine.setting.device)).item():
-        raise finite.diverged(run.done, finite.TRAINER)
-
-
-def one_step(run: TrainingRun) -> None:
-    """Every worker accumulates the gradient of its rows, the gradients are summed, and the weights are updated once."""
     engine, plan, setting, loss_module = run.engine, run.plan, run.engine.setting, run.engine.loss_module
     run.meter.goodput.begin("data_wait", step=run.done)
     run.heartbeat.beat("data", run.done)
@@ -119,6 +121,7 @@ def one_step(run: TrainingRun) -> None:
     run.heartbeat.beat("compute", run.done)
     if run.feed.begins_streams(run.done):
         loss_module.carried.clear()
+    carried = dict(loss_module.carried)
 
     loss = torch.zeros((), device=setting.device)
     for index in range(plan.micro_batches):
@@ -128,21 +131,50 @@ def one_step(run: TrainingRun) -> None:
         loss += engine.backward(
             {name: tensor[rows] for name, tensor in batch.items()}, scale=1 / target_count, last=last
         )
-    norm, rate = engine.step(run.done, factor(run.done, plan.steps, run.section.schedule))
+    verdict = Verdict(run, loss, counts)
+    _, rate = engine.step(run.done, factor(run.done, plan.steps, run.section.schedule), verdict)
 
+    if not verdict.accepts:
+        loss_module.carried = carried  # what the batch left may not be finite
     numbers = run.feed.numbers(run.done)
     run.done += 1
-    # one host-device sync a step: the loss and the norm are read here and nowhere else
-    mean, must_end, still_uploading = torch.stack([engine.total(loss) / target_count, counts[1], counts[2]]).tolist()
-    gradient_norm = norm.item()
-    finite.checked(mean, "the loss", step=run.done, advice=finite.TRAINER)
-    finite.checked(gradient_norm, "the norm of the gradient", step=run.done, advice=finite.TRAINER)
     run.curve.add(
-        step=run.done, loss=mean, learning_rate=rate, gradient_norm=gradient_norm, rows=batches.fingerprint(numbers)
-    )
-    run.must_end = must_end > 0
-    if not still_uploading and (size := run.checkpoints.complete()):
+        step=run.done, loss=finite.or_none(verdict.mean), learning_rate=rate,
+        gradient_norm=finite.or_none(verdict.norm), rows=batches.fingerprint(numbers),
+    )  # fmt: skip
+    if not verdict.still_uploading and (size := run.checkpoints.complete()):
         run.meter.saved(run.saved, size_bytes=size, seconds=run.save_seconds)
+    return verdict.finding
+
+
+class Verdict:
+    """Whether the weights may be updated: asked by the engine, once a step, when the gradient is known.
+
+    Every worker comes to the same one, from the same numbers: the loss of all, and the norm that worker 0 computed,
+    whose last bits may differ on another kind of processor.
+    """
+
+    def __init__(self, run: TrainingRun, loss: Tensor, counts: Tensor) -> None:
+        self.run, self.loss, self.counts = run, loss, counts
+        self.mean = self.norm = math.nan
+        self.still_uploading = False
+        self.finding: Finding | None = None
+
+    @property
+    def accepts(self) -> bool:
+        return self.finding is None or self.finding.action == "record"
+
+    def __call__(self, norm: Tensor) -> bool:
+        engine = self.run.engine
+        norm = norm.to(self.loss)
+        own_norm = norm if engine.setting.rank == 0 else torch.zeros_like(norm)
+        loss, agreed_norm = engine.total(torch.stack([self.loss, own_norm]))
+        mean = loss / self.counts[0].clamp_min(1)
+        # one host-device sync a step: the loss and the norm are read here and nowhere else
+        numbers = torch.stack([mean, agreed_norm, self.counts[1], self.counts[2]]).tolist()
+        self.mean, self.norm, self.run.must_end, self.still_uploading = *numbers[:2], numbers[2] > 0, numbers[3] > 0
+        self.finding = self.run.monitor.judge(self.mean, self.norm)
+        return self.accepts
 
 
 @torch.no_grad()
@@ -165,15 +197,29 @@ def validation_loss(run: TrainingRun) -> float:
     return float(loss / max(target_count, 1))
 
 
+def pass_step(run: TrainingRun) -> None:
+    """A step that a roll-back gave up: nothing is read or computed, and no weight changes."""
+    run.meter.goodput.begin("compute", step=run.done)
+    requests = torch.tensor([run.stop.requested, not run.checkpoints.has_arrived], dtype=torch.float32)
+    must_end, still_uploading = run.engine.total(requests.to(run.engine.setting.device)).tolist()
+    numbers = run.feed.numbers(run.done)
+    rate = run.engine.optimizer.set_step(run.done, factor(run.done, run.plan.steps, run.section.schedule))
+    run.done += 1
+    run.curve.add(step=run.done, learning_rate=rate, rows=batches.fingerprint(numbers))
+    run.must_end = must_end > 0
+    if not still_uploading and (size := run.checkpoints.complete()):
+        run.meter.saved(run.saved, size_bytes=size, seconds=run.save_seconds)
+
+
 def save(run: TrainingRun) -> None:
     """Write a checkpoint after `done` steps: every worker its file. It is complete once all have arrived."""
     run.heartbeat.beat("save", run.done)
     began = time.monotonic()
-    check_weights(run)
+    check_weights(run.engine, run.done)
     rank = run.engine.setting.rank
     state = {"engine": run.engine.state(), "carried": run.carried_rows()}
     if not rank:
-        state |= {"curve": run.curve.columns, "goodput": run.meter.goodput.saved()}
+        state |= {"curve": run.curve.columns, "goodput": run.meter.goodput.saved(), "monitor": run.monitor.saved()}
     size = run.checkpoints.save(run.done, state, numerics=run.numerics, gather=gather)
     run.saved, run.save_seconds = run.done, time.monotonic() - began
     if run.checkpoints.is_complete:
@@ -190,11 +236,3 @@ def end_early(run: TrainingRun) -> None:
     run.checkpoints.wait(gather)
     run.meter.close()
     raise preempted(run.stage, run.done)
-
-
-def gather(number: int) -> list[int]:
-    """The numbers of all workers, by rank."""
-    numbers = [number] * dist.get_world_size()
-    if len(numbers) > 1:
-        dist.all_gather_object(numbers, number)
-    return numbers

@@ -19,6 +19,8 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.core.files import JsonValue, replacing
+from pipeline.core.messages import AnomalyFound
+from pipeline.core.order import TrainingAnomaly
 from pipeline.core.progress import Progress
 from training.spec import TrainingSpec
 from training.trainer.goodput import Goodput, RankReport
@@ -55,7 +57,7 @@ class Curve:
     def __init__(self, columns: CurveColumns | None = None) -> None:
         self.columns: CurveColumns = columns or {name: [] for name in CURVE.names}
 
-    def add(self, **row: int | float | str) -> None:
+    def add(self, **row: int | float | str | None) -> None:
         for name in CURVE.names:
             self.columns[name].append(row.get(name))
 
@@ -128,6 +130,23 @@ class Meter:
             {"kind": "checkpoint_saved", "step": step, "bytes": size_bytes, "seconds": round(seconds, 3)}
         )
 
+    def anomaly(self, anomaly: TrainingAnomaly) -> None:
+        """Tell that a batch stands out, with its rows."""
+        message: AnomalyFound = {
+            "kind": "anomaly", "step": anomaly["step"], "cause": anomaly["kind"], "quantity": anomaly["quantity"],
+            "action": anomaly["action"], "first": anomaly["first"],
+            "training_rows": [row["row"] for row in anomaly["rows"]],
+        }  # fmt: skip
+        if anomaly["value"] is not None and anomaly["usual"] is not None:
+            message |= {"value": anomaly["value"], "usual": anomaly["usual"]}
+        self.progress.send(message)
+
+    def go_back(self, curve: Curve) -> None:
+        """Show a curve that has become shorter."""
+        self.close()
+        self.recent.clear()
+        self.begin(curve)
+
     def close(self) -> None:
         self.stream.close()
         self.board.close()
@@ -154,6 +173,12 @@ class SilentMeter(Meter):
         pass
 
     def saved(self, step: int, *, size_bytes: int, seconds: float) -> None:
+        pass
+
+    def anomaly(self, anomaly: TrainingAnomaly) -> None:
+        pass
+
+    def go_back(self, curve: Curve) -> None:
         pass
 
     def close(self) -> None:

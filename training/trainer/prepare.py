@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from pipeline.core.errors import UserError
 from pipeline.core.numerics import ModelNumerics
@@ -17,22 +14,22 @@ from training import augment, engines, objectives
 from training.batch_size import uneven_batch
 from training.engines import device as devices
 from training.engines.base import Setting
-from training.engines.layout import SavedPieces
 from training.families import order_of
-from training.models.base import Model, RecurrentState
+from training.models.base import Model
 from training.objectives.base import LossModule, Objective
 from training.section import Pretrain
 from training.spec import TrainingSpec
 from training.trainer import initial, random_state
-from training.trainer.checkpoint import Checkpoint, Checkpoints, SavedCheckpoint
+from training.trainer.checkpoint import Checkpoint, Checkpoints
 from training.trainer.checkpoint_places import place_of
 from training.trainer.feed import Feed
 from training.trainer.initial import EMBEDDING, first_model
 from training.trainer.loop import TrainingRun
 from training.trainer.meter import Curve, Meter, SilentMeter, goodput_of
+from training.trainer.monitor import Monitor
 from training.trainer.packed_rows import split_rows
-from training.trainer.resume import restore_progress
-from training.trainer.state_file import StoredTensor
+from training.trainer.restore import restore, saved_seconds
+from training.trainer.skipped_rows import SkippedRows
 from training.trainer.step_plan import StepPlan, plan_steps
 
 
@@ -53,7 +50,9 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
                                                steps=steps.steps, batch_tokens=section.batch_tokens)  # fmt: skip
     if cost := uneven_batch(section, length=spec.length, workers=world):
         meter.note(cost)
-    checkpoints = Checkpoints(place_of(spec), attempt=spec.attempt, rank=rank, keep=section.keep)
+    # a roll-back needs one from before the steps that it gives up
+    back = section.anomalies.back if section.anomalies.rolls_back else None
+    checkpoints = Checkpoints(place_of(spec), attempt=spec.attempt, rank=rank, keep=section.keep, back=back)
     usable = _usable_checkpoint(checkpoints, numerics, meter)
 
     loss_module = LossModule(_first_model(spec, objective, meter), objective)
@@ -63,11 +62,16 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
     setting = Setting(device, precision, optimizer, section.clip, steps.micro_batches, rank, world, frozen)
     engine = engines.ENGINES.create(section.engine, loss_module, setting)
 
-    run = TrainingRun(section, steps, engine, feed, Curve(), meter, checkpoints, numerics, seed, stage=spec.stage)
+    monitor = Monitor(section.anomalies)
+    run = TrainingRun(
+        section, steps, engine, feed, Curve(), meter, checkpoints, numerics, seed, monitor, stage=spec.stage
+    )
     random_state.seed(seed, 1 + rank)
     if usable:
         run.heartbeat.beat("load")
-        _resume(run, checkpoints.saved(usable))
+        saved = checkpoints.saved(usable)
+        restore(run, saved)
+        goodput.resume(saved_seconds(saved))
     else:
         goodput.resume(None)
     return run
@@ -78,9 +82,12 @@ def _feed(spec: TrainingSpec, objective: Objective) -> Feed:
     augmentations = tuple(augment.AUGMENTATIONS.create(component, objective.tokenizer) for component in section.augment)
     order = order_of(section.model.name, section.objective.name)
     batch_rows = section.batch_tokens // spec.length
+    skipped = SkippedRows(section.skip_rows)
+    skipped.check(len(rows["train"]))
     return Feed(
-        rows["train"], rows["validation"], objective, augmentations, order, batch_rows, spec.seed, section.document_mask
-    )
+        rows["train"], rows["validation"], objective, augmentations, order, batch_rows, spec.seed,
+        section.document_mask, skipped,
+    )  # fmt: skip
 
 
 def _first_model(spec: TrainingSpec, objective: Objective, meter: Meter) -> Model:
@@ -148,49 +155,3 @@ def _usable_checkpoint(checkpoints: Checkpoints, numerics: ModelNumerics, meter:
         meter.note(f"restarts from step 0: the checkpoint was computed in {saved.numerics['precision']}")
         return None
     return saved
-
-
-def _resume(run: TrainingRun, saved: SavedCheckpoint) -> None:
-    """Continue after the checkpoint's last step, from what this worker needs of its files."""
-    states = [saved.load(rank) for rank in range(saved.world)]
-    run.engine.load(SavedPieces(state["engine"] for state in states))
-    rank, world = run.engine.setting.rank, run.engine.setting.world
-    restore_progress(run, saved, None if rank else states[0]["curve"])
-    run.meter.goodput.resume(states[0].get("goodput"))
-    run.saved = saved.step
-    run.engine.loss_module.carried = _carried_states(run, [state["carried"] for state in states])
-    if saved.world == world:
-        state = dict(states[rank]["random"])
-        random_state.set_random_state({name: _loaded(value) for name, value in state.items()})
-    else:
-        random_state.seed(run.seed + saved.step, 1 + rank)
-
-
-def _loaded(value: Any) -> Any:
-    return value.load() if isinstance(value, StoredTensor) else value
-
-
-def _carried_states(run: TrainingRun, carried: list[list[StoredTensor]]) -> dict[int, RecurrentState]:
-    """The recurrent states of this worker's rows, cut for its micro-batches, whoever carried them before."""
-    if not carried[0]:
-        return {}
-    plan, setting = run.plan, run.engine.setting
-    first = setting.rank * plan.worker_rows
-    states = [_rows_of(parts, first, plan.worker_rows).to(setting.device) for parts in zip(*carried, strict=True)]
-    return {
-        slot: [state[:, slot * plan.micro_rows :][:, : plan.micro_rows].contiguous() for state in states]
-        for slot in range(plan.micro_batches)
-    }
-
-
-def _rows_of(parts: Sequence[StoredTensor], first: int, count: int) -> Tensor:
-    """Rows of a batch's state (layers, rows, width) from its parts, each rows × layers × width; zero beyond its end."""
-    _, layers, width = parts[0].shape
-    rows = torch.zeros(count, layers, width, dtype=parts[0].dtype)
-    place = 0
-    for part in parts:
-        low, high = max(first, place), min(first + count, place + part.shape[0])
-        if low < high:
-            part.read_into((low - place) * layers * width, rows[low - first : high - first].view(-1))
-        place += part.shape[0]
-    return rows.transpose(0, 1)

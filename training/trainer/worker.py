@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from pipeline.core.files import JsonObject, JsonValue
+from pipeline.core.files import JsonObject, JsonValue, write_json
 from training import engines, objectives, worker
 from training.engines import device as devices
 from training.finite import check_saved
@@ -43,11 +43,19 @@ class GradientTrainer:
             return None
         check_saved(weights)
         save_weights(weights, training.engine.model.saved_config(), folder)
-        steps = training.plan.steps
-        return {
+        steps, anomalies = training.plan.steps, training.monitor.anomalies
+        (folder.parent / worker.ANOMALIES).unlink(missing_ok=True)
+        if anomalies:
+            write_json(folder.parent / worker.ANOMALIES, anomalies)
+        counts: ModelCounts = {
             "steps": steps, "tokens": steps * training.section.batch_tokens, "rows": len(training.feed.train),
             "batch_rows": training.plan.batch_rows, "parameters": sum(weight.numel() for weight in weights.values()),
         }  # fmt: skip
+        if skipped := training.monitor.skipped_steps():
+            counts["skipped_steps"] = len(skipped)
+        if training.section.skip_rows:
+            counts["skipped_rows"] = len(training.section.skip_rows)
+        return counts
 
     def wait(self, training: loop.TrainingRun) -> None:
         dist.barrier()

@@ -10,6 +10,7 @@ import torch
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import JsonObject
 from pipeline.core.job import Job
+from training.engines.base import Accepts
 from training.engines.plain import Plain
 from training.finite import check_saved
 from training.stages.pretrain import spec_of
@@ -36,11 +37,13 @@ def test_weights_that_diverge_in_the_last_step_fail_by_the_held_out_loss(make_jo
 def test_a_gradient_that_overflows_is_told_with_its_step(
     make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def step(self: Plain, number: int, factor: float) -> tuple[torch.Tensor, float]:
-        return torch.tensor(float("inf") if number == 2 else 1.0), 0.1
+    def step(self: Plain, number: int, factor: float, accepts: Accepts) -> tuple[torch.Tensor, float]:
+        accepts(norm := torch.tensor(float("inf") if number == 2 else 1.0))
+        return norm, 0.1
 
     monkeypatch.setattr(Plain, "step", step)
-    fail(make_job("a"), rf"the norm of the gradient of step 3 is not a finite number \(inf\).*{TRY}")
+    stop: JsonObject = {"not_finite": "stop"}
+    fail(make_job("a", anomalies=stop), rf"the gradient norm of step 3 is not a finite number\..*{TRY}")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
@@ -71,4 +74,4 @@ def test_a_tensor_that_is_not_finite_is_named() -> None:
 
 def test_an_optimizer_of_every_kind_is_watched(make_job: Callable[..., Job]) -> None:
     options: JsonObject = {"muon": {"lr": 1e38, "rest_lr": 1e38}}
-    fail(make_job("a", steps=3, optimizer=options), rf"not a finite number.*{TRY}")
+    fail(make_job("a", steps=3, optimizer=options), rf"the weights after step 2 are not finite numbers.*{TRY}")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import cluster
-from pipeline.core.errors import BloomeryError, StageFailed
+from pipeline.core.errors import BloomeryError, ProcessDied, StageFailed
 from pipeline.core.files import JsonObject, read_json, write_json
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.parent_process import exit_with_parent
@@ -46,12 +46,21 @@ class StageRequest(TypedDict):
     workdir: str
 
 
+class ChildDeath(TypedDict):
+    """The fields of a ProcessDied."""
+
+    what: str
+    task: str
+
+
 class StageResult(TypedDict, total=False):
-    """JOB.result.json: what was published, or the error and its exit code."""
+    """JOB.result.json: what was published, or the error and its exit code; `died` if a process of the stage did."""
 
     published: str
+    worked_until: float  # Unix time of the end of the stage's work; what follows is publication
     error: str
     exit_code: int
+    died: ChildDeath
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,9 +73,11 @@ def run(job_path: Path, parent: int = 0) -> int:
     exit_with_parent(parent or request["parent"])
     faulthandler.enable()
     try:
-        result: StageResult = {"published": _work(request)}
+        result: StageResult = _work(request)
     except BloomeryError as error:
         result = {"error": str(error), "exit_code": error.exit_code}
+        if isinstance(error, ProcessDied):
+            result["died"] = {"what": error.what, "task": error.task}
     except Exception as error:
         # there may be no memory for the traceback, and the log may be on a full disk
         with contextlib.suppress(OSError, MemoryError):
@@ -83,7 +94,7 @@ def result_path(job_path: Path) -> Path:
     return job_path.with_suffix(".result.json")
 
 
-def _work(request: StageRequest) -> str:
+def _work(request: StageRequest) -> StageResult:
     if str(Path(cluster.__file__).parent) != request["home"]:
         raise StageFailed(
             f"{Path(cluster.__file__).parent} shadows the installed package. "
@@ -93,12 +104,13 @@ def _work(request: StageRequest) -> str:
     job = Job.from_dict(request["job"])
     started = time.time()
     output: StageOutput = load(job.identity.run)(job)
+    until = time.time()
     output.journal |= {
-        "started": round(started, 3), "seconds": round(time.time() - started, 3), "host": socket.gethostname(),
+        "started": round(started, 3), "seconds": round(until - started, 3), "host": socket.gethostname(),
         "workers": job.workers, "cluster": asdict(job.cluster), "versions": versions(),
     }  # fmt: skip
     store = Store(Path(request["workdir"]), cache_bytes=job.cluster.cache_gb << 30)
-    return store.publish(job, output).uri
+    return {"published": store.publish(job, output).uri, "worked_until": until}
 
 
 def versions() -> dict[str, str]:

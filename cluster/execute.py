@@ -30,8 +30,9 @@ from cluster.progress import Listener
 from cluster.result import STOPPED, RunOptions, RunResult, command_of, relative
 from cluster.run import Run, create
 from cluster.run_records import EventFields
-from cluster.step import Supervisor, perform, skip
+from cluster.step import perform, skip
 from cluster.stored_runs import uploading
+from cluster.supervisor import Supervisor
 from pipeline.core import figures
 from pipeline.core.errors import BloomeryError
 from pipeline.core.files import RawFile

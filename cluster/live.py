@@ -92,6 +92,7 @@ class LiveStage(Published, total=False):
 
     state: StageState
     attempt: int
+    restarts: int  # of the whole stage, after a process of it died
     line: str  # as the console shows it
     seconds: float
     cpu_seconds: float
@@ -148,9 +149,11 @@ class LiveState:
         """The steps to come."""
         self.stages = {stage: {"state": "waiting"} for stage in stages}
 
-    def begin(self, stage: str, progress: StageProgress, attempt: int) -> None:
-        """A step starts; `progress` is what its messages are applied to."""
+    def begin(self, stage: str, progress: StageProgress, attempt: int, *, restarts: int = 0) -> None:
+        """An attempt at a step starts; `progress` is what its messages are applied to."""
         self.stages[stage] = {"state": "running", "attempt": attempt}
+        if restarts:
+            self.stages[stage]["restarts"] = restarts
         self._progress, self._began = progress, time.monotonic()
 
     def end(

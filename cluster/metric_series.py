@@ -55,6 +55,7 @@ SERIES: dict[str, MetricSeries] = {
     "task_retries": MetricSeries("counter", "Tasks that were given to another worker after a loss", _STEP),
     "workers_started": MetricSeries("counter", "Workers that became ready", _STAGE),
     "workers_lost": MetricSeries("counter", "Workers that ended before their work did", _STAGE),
+    "stage_restarts": MetricSeries("counter", "Restarts of the stage after one of its processes died", _STAGE),
     "gang_restarts": MetricSeries("counter", "Restarts of the training gang after a loss", _STAGE),
     "checkpoints": MetricSeries("counter", "Checkpoints completed in this run", _STAGE),
     "checkpoint_step": MetricSeries("gauge", "Training step of the last checkpoint", _STAGE),
@@ -116,6 +117,7 @@ def _losses(stage: LiveStage) -> Iterator[Sample]:
         return
     yield Sample("workers_started", stage.get("workers_started", 0))
     yield Sample("workers_lost", stage.get("workers_lost", 0))
+    yield Sample("stage_restarts", stage.get("restarts", 0))
     yield Sample("gang_restarts", stage.get("gang_restarts", 0))
 
 

@@ -7,7 +7,7 @@ from cluster.plan import PlannedStep
 from cluster.program import program
 from cluster.result import RunOptions, RunResult, command_of, relative
 from cluster.run import Run
-from cluster.step import Supervisor
+from cluster.supervisor import Supervisor
 from pipeline.core import figures
 from pipeline.core.artifact import Remote
 from pipeline.core.registry import load

@@ -18,11 +18,13 @@ from pathlib import Path
 
 from cluster.child import EXIT_CODES
 from pipeline.core import figures
+from pipeline.core.errors import ProcessDied, StageFailed
 from pipeline.core.shortage import Shortage, sentence, shortage_in
 
 LOG_TAIL_BYTES = 4096  # of the end of the log: what a library prints before it aborts
 SLOW_S = 5.0  # after SIGTERM, before people are told that the stage still saves
 SAVE_S = 150.0  # between SIGTERM and SIGKILL: a launcher waits 120 s for its workers to save (`launchers/gang.py`)
+ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # inherited values would change the speed of workers and, in training, the last bits of weights
 THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -106,6 +108,19 @@ def environment() -> dict[str, str]:
     """The environment of a stage: this one without thread counts and ranks, with libraries switched to offline."""
     inherited = {name: value for name, value in os.environ.items() if name not in THREADS}
     return inherited | SETTINGS
+
+
+def failure(stage: str, ended: ProcessExit, log: Path, *, workers: int, oom_kills: int) -> StageFailed:
+    """The error for a process that ended without writing a result.
+
+    ProcessDied where it was killed or crashed, which need not happen again: not by a signal that asks it to end, nor
+    for lack of a resource other than the memory of this machine.
+    """
+    message = failure_message(stage, ended, log, workers=workers, oom_kills=oom_kills)
+    if ended.status >= 0 or -ended.status in ASKING or _shortage(ended, log):
+        return StageFailed(message)
+    verb = "was killed" if ended.status == -signal.SIGKILL else "crashed"
+    return ProcessDied(message, what=f"its process {verb} ({signal.Signals(-ended.status).name})")
 
 
 def failure_message(stage: str, ended: ProcessExit, log: Path, *, workers: int, oom_kills: int) -> str:

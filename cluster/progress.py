@@ -156,14 +156,16 @@ class TaskProgress:
     running: int = 0
     done: int = 0
     retried: int = 0
+    begun: set[str] = field(default_factory=set)  # the keys of running tasks, as far as their messages name them
 
     @property
     def waiting(self) -> int:
         return max(0, self.total - self.running - self.done)
 
-    def finish(self, count: int) -> None:
+    def finish(self, count: int, key: str | None) -> None:
         self.done += count
         self.running = max(0, self.running - count)
+        self.begun.discard(key or "")
 
 
 @dataclass
@@ -213,11 +215,12 @@ class StageProgress:
                 tasks.total = message.get("waiting", 0) + tasks.running + tasks.done
             elif kind == "task_started":
                 tasks.running += 1
+                tasks.begun |= {message["task"]} if "task" in message else set()
             else:
                 tasks.retried += 1
                 tasks.running = max(0, tasks.running - 1)
         elif kind == "add" and "tasks" in message:
-            self.tasks.setdefault(name, TaskProgress()).finish(message["tasks"])
+            self.tasks.setdefault(name, TaskProgress()).finish(message["tasks"], message.get("task"))
 
     @property
     def share(self) -> float | None:

@@ -70,7 +70,8 @@ class Cluster(Section):
 
     Processes and threads decide the numerics class of a model, and change no fingerprint. `workers` may be a range,
     {min, max}: training starts with as many as there is room for, and goes on with fewer when some are lost.
-    `max_failures`: how often training goes on by itself, from its last checkpoint, after a worker or a host was lost.
+    `max_failures`: how often training goes on by itself, from its last checkpoint, after a worker or a host was lost,
+    and how often a stage does, from its finished tasks, after one of its processes was killed or crashed.
     `address` names a Ray cluster that is running already ("auto", "ray://host:10001"); without it Ray is started on
     this machine. `cache_gb`: GiB that each machine keeps of the files of a work directory behind a URL.
     """

@@ -30,8 +30,8 @@ class TrainingSpec:
 
     Results go to `folder`, live figures to `metrics`; stages share `scratch`. `train` and `validation` are
     shards of rows of `length` tokens, of which `digest` is the artifact's; `counts` are shards of co-occurrences.
-    `languages`: training tokens by language. `started`: the Unix time at which the stage's process was created, 0 if it
-    has none. `externals`: folders of artifacts of other runs, by purpose. `attempt` and `fingerprint` name the
+    `languages`: training tokens by language. `started`: the Unix time at which the run began the stage, 0 if it has
+    none. `externals`: folders of artifacts of other runs, by purpose. `attempt` and `fingerprint` name the
     checkpoints; `store`: the URL of the store that keeps them, if they are not in `folder`.
     """
 
@@ -90,7 +90,7 @@ def spec_of(job: Job) -> TrainingSpec:
         counts_digest=inputs.single("counts").manifest.digest if "counts" in inputs else "",
         externals={name: inputs.single(name).folder("") for name in EXTERNALS if name in inputs},
         attempt=job.identity.attempt, fingerprint=job.identity.fingerprint,
-        store=job.place.store, started=process_started(),
+        store=job.place.store, started=_started(job),
     )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def worker_spec_of(job: Job) -> JsonObject:
     if not job.place.store:
         return spec_of(job).to_dict()
     section = _section_of(job).model_dump(mode="json")
-    return {"job": job.to_dict(), "section": section, "started": process_started()}
+    return {"job": job.to_dict(), "section": section, "started": _started(job)}
 
 
 def job_and_spec(value: Mapping[str, JsonValue]) -> tuple[Job | None, TrainingSpec]:
@@ -108,6 +108,10 @@ def job_and_spec(value: Mapping[str, JsonValue]) -> tuple[Job | None, TrainingSp
         return None, TrainingSpec.from_dict(value)
     job = Job.from_dict(value["job"])
     return job, replace(spec_of(job), started=value["started"])
+
+
+def _started(job: Job) -> float:
+    return job.began or process_started()
 
 
 def _section_of(job: Job) -> Pretrain:

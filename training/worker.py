@@ -160,7 +160,7 @@ def _write_results(
     journal = {
         "from_step": first, "training_seconds": round(seconds, 1), "tokens_per_second": round(speed, 1),
         "worker_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "goodput": training.meter.goodput.totals(),
+        "goodput": training.meter.goodput.totals(), "goodput_until": time.time(),
     }  # fmt: skip
     names = [*MODEL_FILES, *([ANOMALIES] if (spec.folder / ANOMALIES).exists() else [])]
     result = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cluster.commands.doctor import Diagnosis, show
 from cluster.config import LoadedConfig
-from cluster.step import LAUNCHER, REMOTE
+from cluster.step_job import LAUNCHER, REMOTE
 from pipeline.beam.toy_job import TASKS, ToyReport, does_retry, run_toy_job
 from pipeline.core import figures
 from pipeline.core.errors import BloomeryError

@@ -110,6 +110,8 @@ def _details(name: str, stage: LiveStage) -> Iterator[str]:
     if checkpoint := stage.get("checkpoint"):
         size = figures.size(checkpoint["bytes"])
         yield f"  checkpoint after step {checkpoint['step']:,}: {size}, training waited {checkpoint['seconds']:.1f} s"
+    if stage.get("restarts"):
+        yield f"  started again after a process of it died: {stage['restarts']} ×"
     if stage.get("workers_lost") or stage.get("gang_restarts"):
         yield f"  workers lost: {stage.get('workers_lost', 0)}, restarts: {stage.get('gang_restarts', 0)}"
     ranks = sorted(stage.get("ranks", {}).items(), key=lambda item: int(item[0]))

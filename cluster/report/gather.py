@@ -172,11 +172,20 @@ def _row(step: RecordedStep, event: str | None, artifact: Artifact | None, spec:
     # the last complete run of the step; a killed attempt leaves no line
     measured = next((line for line in reversed(artifact.journal()) if "seconds" in line), JournalLine())
     seconds = float(measured.get("seconds", 0))
+    text = (summary(manifest, spec) or step.reason) + _restarts(measured)
     return StageRow(
-        step.id, manifest.fingerprint, _lists(manifest.inputs), status, summary(manifest, spec) or step.reason,
+        step.id, manifest.fingerprint, _lists(manifest.inputs), status, text,
         manifest.digest, sum(file.bytes for file in manifest.files), len(manifest.files), seconds,
         measured.get("peak_bytes", 0), _speed(artifact, seconds),
     )  # fmt: skip
+
+
+def _restarts(measured: JournalLine) -> str:
+    """ "; started again after 3.2 s: its process was killed (SIGKILL)", for each restart; else nothing."""
+    restarts = measured.get("restarts", [])
+    return "".join(
+        f"; started again after {figures.duration(restart['seconds'])}: {restart['what']}" for restart in restarts
+    )
 
 
 def _lists(prints: StageHashes) -> dict[str, list[str]]:

@@ -52,9 +52,9 @@ def executor_of(job: Job, isolation: Isolation) -> Executor:
 
 def run_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:
     """Do one task, then report its progress."""
-    step.job.progress.send({"kind": "task_started", "step": step.name})
+    step.job.progress.send({"kind": "task_started", "step": step.name, "task": task.key})
     do_task(step, task, work)
-    step.job.progress.add(step.name, task.size, tasks=1)
+    step.job.progress.add(step.name, task.size, tasks=1, task=task.key)
 
 
 def do_task(step: JobStep, task: Task[Payload], work: Work[Payload, Result]) -> None:

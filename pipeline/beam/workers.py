@@ -24,7 +24,7 @@ from apache_beam.transforms import environments
 
 from pipeline.beam.control import FAILED, NO_DISK, NO_MEMORY, StepControl
 from pipeline.beam.failure import shortage_error
-from pipeline.core.errors import StageFailed
+from pipeline.core.errors import ProcessDied, StageFailed
 from pipeline.core.parent_process import watch_parent
 from pipeline.core.shortage import Shortage, shortage_in
 
@@ -128,10 +128,13 @@ class Worker(worker_handlers.GrpcWorkerHandler):  # type: ignore[misc]
         ending = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         guess = " (out of memory?)" if code == -signal.SIGKILL else ""
         where = f" while working on {key}" if key else ""
-        return StageFailed(
+        message = (
             f"{self.job.stage}: {step.name}: a worker process {ending}{guess}{where}. Run the same command again: "
             f"finished tasks are kept. If memory is short, use fewer workers than {self.job.workers}."
         )
+        if code < 0:
+            return ProcessDied(message, what=f"a worker process {ending}", task=key or "")
+        return StageFailed(message)
 
     def _output(self) -> str:
         """The end of what workers printed since this one started: a C++ library says there why it aborts."""

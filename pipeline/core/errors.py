@@ -21,6 +21,17 @@ class StageFailed(BloomeryError):
     """A stage could not finish; nothing it published is affected and the same command resumes it."""
 
 
+class ProcessDied(StageFailed):
+    """A process of a stage was killed or crashed in native code: the stage may go on from what is finished.
+
+    `what`: that in a clause; `task`: what it was working on, where that is known.
+    """
+
+    def __init__(self, message: str, *, what: str = "", task: str = "") -> None:
+        super().__init__(message)
+        self.what, self.task = what, task
+
+
 class Preempted(BloomeryError):
     """A process was asked to end (SIGTERM) and saved its work first; it goes on elsewhere, or with the same command."""
 

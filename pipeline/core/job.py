@@ -141,7 +141,8 @@ class Resources:
 class Job:
     """One attempt at one artifact. `section`: the stage's section of the configuration, defaults filled, as JSON.
 
-    `secrets`: text in the parameters, such as ${NAME} → the value that the stage gets in its place.
+    `secrets`: text in the parameters, such as ${NAME} → the value that the stage gets in its place. `began`: the Unix
+    time at which the run began this stage, by the clock of its supervisor; 0 if nobody said.
     """
 
     identity: Identity
@@ -152,6 +153,7 @@ class Job:
     section: JsonObject = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    began: float = 0.0
 
     @property
     def stage(self) -> str:
@@ -209,6 +211,7 @@ class Job:
             "section": self.section,
             "progress": self.progress.address,
             "secrets": dict(self.secrets),
+            "began": self.began,
         }
 
     @classmethod
@@ -224,7 +227,7 @@ class Job:
         resources = {**value["resources"], "cluster": cluster}
         return cls(
             identity, Inputs.of(inputs), place, Resources(**resources), value["sources"], value["section"],
-            Progress(value["progress"], identity.stage), value.get("secrets", {}),
+            Progress(value["progress"], identity.stage), value.get("secrets", {}), value.get("began", 0.0),
         )  # fmt: skip
 
 

@@ -25,6 +25,14 @@ class Recovery(TypedDict):
     seconds: float
 
 
+class StageRestart(TypedDict):
+    """An attempt of the same run whose process died `seconds` after its start, and `what` happened to it."""
+
+    attempt: int
+    what: str
+    seconds: float
+
+
 class JournalLine(TypedDict, total=False):
     """One line of journal.jsonl: what the stage's process and its supervisor noted."""
 
@@ -47,7 +55,11 @@ class JournalLine(TypedDict, total=False):
     tokens_per_second: float
     worker_peak_bytes: int
     recoveries: list[Recovery]
-    goodput: dict[str, float]  # seconds by kind of this attempt (training/trainer/goodput.py)
+    goodput: dict[str, float]  # seconds by kind, since the run began this stage (training/trainer/goodput.py)
+    goodput_until: float  # seconds since 1970, by the clock of worker 0
+    # of the supervisor
+    publish_seconds: float  # from the end of the stage's work to the end of its process
+    restarts: list[StageRestart]
 
 
 def merged(lines: Iterable[JournalLine]) -> JournalLine:

@@ -29,6 +29,7 @@ class Add(TypedDict):
     step: str
     n: float
     tasks: NotRequired[int]
+    task: NotRequired[str]  # the key of the one
 
 
 class Note(TypedDict):
@@ -44,6 +45,7 @@ class TaskStarted(TypedDict):
 
     kind: Literal["task_started"]
     step: str
+    task: NotRequired[str]  # its key
 
 
 class Queue(TypedDict):

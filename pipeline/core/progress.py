@@ -64,9 +64,12 @@ class Progress:
         """Say how much work `step` has, in `unit` ("bytes", "steps", "documents"), and in how many tasks."""
         self._send_with_tasks({"kind": "total", "step": step, "total": total, "unit": unit}, tasks)
 
-    def add(self, step: str, n: float = 1, *, tasks: int = 0) -> None:
-        """Say that `n` more units of `step` are done, and with them so many tasks."""
-        self._send_with_tasks({"kind": "add", "step": step, "n": n}, tasks)
+    def add(self, step: str, n: float = 1, *, tasks: int = 0, task: str = "") -> None:
+        """Say that `n` more units of `step` are done, and with them so many tasks; `task`: the key of the only one."""
+        message: Add = {"kind": "add", "step": step, "n": n}
+        if task:
+            message["task"] = task
+        self._send_with_tasks(message, tasks)
 
     def note(self, step: str, text: str) -> None:
         """One line for people: shown beside the bar and kept in the run's events."""

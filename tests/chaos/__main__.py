@@ -2,10 +2,10 @@
 
     python -m tests.chaos --place local|s3|cluster --runs 50 --seed 17
 
-Every run must end, with the data of an undisturbed run; what a run needs for it is in the table. Finished runs are kept
-in FOLDER/PLACE.jsonl, and the same command goes on with the next. An undisturbed run comes first and then after every
-ten runs; times are compared with the median of all of them. Exit codes: 0 all well, 1 a run failed or
-has to be done again, 3 not possible here.
+Every run must end, with the data of an undisturbed run, and by itself where nothing but its own stages and workers was
+killed; what else it needs for it is in the table. Finished runs are kept in FOLDER/PLACE.jsonl, and the same command
+goes on with the next. An undisturbed run comes first and then after every ten runs; times are compared with the median
+of all of them. Exit codes: 0 all well, 1 a run failed or has to be done again, 3 not possible here.
 """
 
 from __future__ import annotations

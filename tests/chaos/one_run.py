@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from cluster.restarts import TWICE
 from tests.chaos.kills import Kill, victim_of
 from tests.chaos.places import LocalPlace
 from tests.support.processes import kill_group
@@ -21,6 +22,7 @@ POLL_S, OBSERVE_S = 0.2, 0.5
 MOST_SUBMISSIONS = 8
 LAST_S = 10.0  # after a run for its processes to end
 OWN = ("driver", "stage", "training worker", "Beam worker")  # what a run starts, and must not leave behind
+GOES_ON = OWN[1:]  # after kills of these alone a run needs no second command
 
 
 @dataclass
@@ -80,7 +82,9 @@ def perform(
         if process.poll() is None:
             continue
         own_end = process.returncode == 0
-        if not own_end and outcome.resubmissions + 1 < MOST_SUBMISSIONS:
+        if not own_end and not _may_end(outcome.kills, tail(place.log(name))):
+            outcome.problem = f"it did not go on by itself: {tail(place.log(name))}"
+        elif not own_end and outcome.resubmissions + 1 < MOST_SUBMISSIONS:
             outcome.resubmissions += 1
             _note_resubmission(outcome)
             process = place.submit(name)
@@ -103,6 +107,11 @@ def _strike(place: LocalPlace, kill: Kill, elapsed: float, outcome: Outcome) -> 
     outcome.kills.append({"victim": kill.victim, "at_s": round(elapsed, 1), "resubmitted": False})
     place.repair(kill.victim, pid)
     return True
+
+
+def _may_end(kills: Sequence[Mapping[str, object]], printed: str) -> bool:
+    """Whether a run may end before its work is done: another process was killed, or the stage twice at one task."""
+    return any(kill["victim"] not in GOES_ON for kill in kills) or TWICE in printed
 
 
 def _note_resubmission(outcome: Outcome) -> None:

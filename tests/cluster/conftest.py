@@ -60,7 +60,11 @@ def behave(job):
         raise StageFailed(f"{job.stage}: a bad word in 中文.txt. Mend it.")
     if how == "surprise":
         {}["nothing"]
-    if how == "kill":
+    if how == "kill" or (how == "kill once" and job.identity.attempt == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "kill at a task":
+        job.progress.total("weigh", 2, "bytes", tasks=2)
+        job.progress.send({"kind": "task_started", "step": "weigh", "task": "铁"})
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)

@@ -92,6 +92,44 @@ def test_a_stage_that_dies_is_a_clear_sentence(folder: Any, how: str, words: str
     assert printed.strip().splitlines()[-1] == "bloomery run tiny.yaml"
 
 
+def test_a_stage_whose_process_is_killed_goes_on_by_itself(folder: Any, finished: Any) -> None:
+    printed = folder.run("run", "tiny.yaml", BEHAVE_teach="kill once")
+    assert "its process was killed (SIGKILL); the stage goes on from what is finished (restart 1 of at mo" in printed
+    assert digests(folder) == digests(finished)
+    (artifact,) = folder.published()["teach"]
+    lines = [json.loads(line) for line in (artifact / "journal.jsonl").read_text().splitlines()]
+    assert lines[0]["attempt_seen"] == 2
+    (restart,) = lines[1]["restarts"]
+    assert restart["what"] == "its process was killed (SIGKILL)" and restart["attempt"] == 1
+    assert 0 < restart["seconds"] < lines[1]["seconds"]  # the whole of the step, the lost attempt included
+    events = [json.loads(line) for line in folder.read("work/runs/*/events.jsonl").splitlines()]
+    (told,) = [event for event in events if event["event"] == "stage_restarted"]
+    assert (told["stage"], told["attempt"], told["cause"]) == ("teach", 2, restart["what"])
+    assert "started again after" in folder.read("work/runs/*/report.html")
+
+
+def test_without_restarts_a_killed_stage_ends_the_run_and_the_same_command_goes_on(folder: Any) -> None:
+    printed = folder.run("run", "tiny.yaml", "cluster.max_failures=0", code=1, BEHAVE_teach="kill once")
+    assert "teach: killed (signal 9)" in printed and "the stage goes on" not in printed
+    assert "resuming, attempt 2" in folder.run("run", "tiny.yaml", "cluster.max_failures=0", BEHAVE_teach="kill once")
+
+
+def test_a_forced_stage_that_dies_goes_on_from_its_own_draft(finished: Any) -> None:
+    before = finished.published()
+    finished.run("run", "tiny.yaml", "--from", "teach", "--to", "teach", "--force", BEHAVE_teach="kill once")
+    assert finished.published() == before
+    lines = [json.loads(line) for line in (before["teach"][0] / "journal.jsonl").read_text().splitlines()]
+    assert [restart["attempt"] for restart in lines[-1]["restarts"]] == [1]
+
+
+def test_a_stage_that_dies_twice_at_a_task_ends_the_run_and_names_it(folder: Any) -> None:
+    printed = folder.run("run", "tiny.yaml", code=1, BEHAVE_teach="kill at a task")
+    assert printed.count("the stage goes on from what is finished") == 1
+    assert "teach: its process died twice in a row while working on task 铁 of weigh, and no task was fini" in printed
+    assert "Use fewer workers (cluster.beam.workers=" in printed
+    assert printed.strip().splitlines()[-1] == "bloomery run tiny.yaml"
+
+
 def test_a_killed_run_goes_on_from_its_finished_parts(folder: Any, wait_for: Wait) -> None:
     process = folder.start("run", "tiny.yaml", SLOW="0.4")
     wait_for(lambda: any(folder.workdir.glob("draft/teach/*/attempt-1/steps/0")))

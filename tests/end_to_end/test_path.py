@@ -41,7 +41,17 @@ def test_the_path_its_artifacts_and_the_second_run(
     assert found["dedupe"][1]["counts"]["dropped"]["minhash"] >= 20
     scores = {(row["task"], row["metric"]) for row in json.loads((found["evaluate"][0] / "scores.json").read_text())}
     assert {("perplexity", "bits_per_byte"), ("perplexity", "xz_bits_per_byte")} <= scores
+    check_wall_time(found["pretrain"][0])
     check_second_run(path, bloomery)
+
+
+def check_wall_time(model: Path) -> None:
+    """Every moment of the stage, by the supervisor's clock, has a kind: none is found by subtraction."""
+    lines = [json.loads(line) for line in (model / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    published, measured = lines[0], lines[1]
+    kinds = {**published["goodput"], "publish": measured["publish_seconds"]}
+    assert all(kinds[kind] > 0 for kind in ("start_up", "data_wait", "compute", "checkpoint", "ending", "publish"))
+    assert sum(kinds.values()) == pytest.approx(measured["seconds"], rel=0.02)
 
 
 def check_artifact(stage: str, folder: Path, manifest: dict[str, Any]) -> None:

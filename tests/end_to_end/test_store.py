@@ -62,6 +62,17 @@ def test_the_whole_path_on_a_store_that_fails_has_the_bytes_of_a_local_one(
     assert Path(bloomery("report", run, "--workdir", url).strip()).exists()
     traced = json.loads(bloomery("trace", run, "--step", "3", "--json", "--workdir", url))
     assert traced["step"] == 3 and traced["rows"]
+    check_init(path, url, tmp_path / "a", bloomery)
+
+
+def check_init(path: Path, url: str, folder: Path, bloomery: Callable[..., str]) -> None:
+    """Another model starts from that of a store, in a folder; and from that of a folder, in a store."""
+    first = Store(folder).all("pretrain")[0]
+    bloomery("run", path, f"pretrain.init={url}", "--to", "pretrain")
+    bloomery("run", path, f"pretrain.init={first.uri}", f"workdir={url}", "--to", "pretrain")
+    models = [Store(place).all("pretrain")[0].manifest for place in (folder, url)]
+    assert models[0].fingerprint == models[1].fingerprint != first.manifest.fingerprint
+    assert models[0].digest == models[1].digest != first.manifest.digest
 
 
 def check_no_secrets(url: str, server: S3Server, folder: Path) -> None:

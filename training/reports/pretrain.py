@@ -31,8 +31,8 @@ MOST_ANOMALIES, MOST_ROWS = 50, 8
 # kinds of training/trainer/goodput.py
 WALL_TIME = {
     "start_up": "start-up", "data_wait": "waiting for data", "compute": "computing steps", "validation": "validation",
-    "checkpoint": "checkpoints and the model", "restart": "restarts and lost steps",
-    "other": "ending the workers, publishing",
+    "checkpoint": "checkpoints and the model", "restart": "restarts and lost steps", "ending": "ending the workers",
+    "publish": "publishing the model", "other": "not accounted",
 }  # fmt: skip
 # a model's training and validation curve share a pair of colours
 PAIRS = (("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"))
@@ -107,14 +107,15 @@ def _figures(step: ReportedStep, rows: CurveRows) -> Figures:
 
 
 def wall_time(step: ReportedStep) -> ReportTable | None:
-    """The wall time of the attempt that finished, by what it was spent on; None if it was not measured."""
+    """The wall time of the run that finished it, by what it was spent on; None if it was not measured."""
     journal: JournalLine = merged(step.artifact.journal()) if step.artifact is not None else {}
     seconds_of_kind = journal.get("goodput")
     if not seconds_of_kind:
         return None
-    measured = sum(seconds_of_kind.values())
+    known = {**seconds_of_kind, "publish": journal.get("publish_seconds", 0.0)}
+    measured = sum(known.values())
     total = max(journal.get("seconds", 0.0), measured)
-    parts = {**seconds_of_kind, "other": total - measured}
+    parts = {**known, "other": total - measured}
     rows = tuple(
         (
             label,
@@ -123,12 +124,14 @@ def wall_time(step: ReportedStep) -> ReportTable | None:
             figures.percent(parts[kind], total),
         )
         for kind, label in WALL_TIME.items()
+        if kind in parts  # an artifact of an earlier release has fewer
     )
     columns = (Column("wall time"), Column("", figures=True), Column(""), Column("share", figures=True))
     named = f" of {step.name}" if step.name else ""
     title = f"Goodput{named}: {figures.percent(seconds_of_kind['compute'], total)} of {figures.duration(total)}"
-    attempt = journal.get("attempt", 1)
-    rest = f"Of attempt {attempt}; the time of earlier attempts is not in it." if attempt > 1 else ""
+    earlier = journal.get("attempt", 1) - 1 - len(journal.get("restarts", ()))
+    attempts = figures.plural(earlier, "attempt")
+    rest = f"The time of earlier runs ({attempts}) is not in it." if earlier > 0 else ""
     return ReportTable(columns, rows, title=title, rest=rest)
 
 

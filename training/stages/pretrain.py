@@ -5,6 +5,8 @@ Artifact: model/ (config.json, model.safetensors, tokenizer.json) and curve.parq
 
 from __future__ import annotations
 
+import time
+
 from pipeline.core.files import JsonObject, read_json, write_json
 from pipeline.core.job import Job, StageOutput
 from pipeline.core.journal import JournalLine, Recovery
@@ -26,6 +28,8 @@ def run(job: Job) -> StageOutput:
         results = results_of(job)
     assert results is not None, "worker 0 leaves its results before the gang ends"
     journal: JournalLine = results["journal"]
+    if 0 < job.began <= (until := journal.get("goodput_until", 0.0)):  # else it was trained in an earlier run
+        journal["goodput"]["ending"] = round(max(0.0, time.time() - until), 3)
     if recoveries:
         journal["recoveries"] = recoveries
     return StageOutput(

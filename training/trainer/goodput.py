@@ -1,12 +1,15 @@
-"""Where the wall time of a training run goes: each moment from the start of the stage belongs to one kind.
+"""Where the wall time of a training run goes: each moment since the run began the stage belongs to one kind.
 
-    start_up     until the first step: Ray, imports, the model, reading a checkpoint
+    start_up     until the first step: the stage's process, Ray, imports, the model, reading a checkpoint
     data_wait    reading and preparing the rows of a step
     compute      steps, waiting for the other workers included
     validation   held-out loss
     checkpoint   what training waits for a checkpoint; at the end, checking and writing the model
     restart      what a loss costs: steps that are computed again, finding the loss, starting again
+    ending       from the model to the end of the workers, with their Ray (stages/pretrain.py)
+    publish      until the process of the stage has ended; `publish_seconds` of the journal, by the supervisor
 
+The last two are not a worker's. Each kind is a time between two marks, none is what the others leave of the whole.
 The loop says what begins; nothing waits for a GPU. The loss of a step is read on the host before the next one begins
 (loop.one_step), so the device is idle by then, and times on the host are right for it too.
 """
@@ -31,14 +34,14 @@ EVERY_S = 1.0  # between two messages, and between two notes of how far training
 
 
 class SavedSeconds(TypedDict):
-    """What a checkpoint keeps: the seconds by kind of the attempt that started at this Unix time."""
+    """What a checkpoint keeps: the seconds by kind of the run that began the stage at this Unix time."""
 
     started: float
     seconds: dict[str, float]
 
 
 class Reached(TypedDict):
-    """How far an attempt came: its start, its last step, and the seconds of its start-up."""
+    """How far an attempt came: when its run began the stage, its last step, and the seconds of its start-up."""
 
     started: float
     step: int
@@ -68,9 +71,10 @@ class RankReport:
 
 
 class Goodput:
-    """The seconds by kind of one worker. `started`: when the stage's process was created; 0 counts from now.
+    """The seconds by kind of one worker. `started`: when the run began the stage; 0 counts from now.
 
-    The clock of another host may differ from that of the stage: only start_up and restart are wrong by that.
+    All attempts of a run have the same `started`. The clock of another host may differ from that of the stage: only
+    start_up, restart and ending are wrong by that, and their sum is right.
     """
 
     def __init__(self, started: float = 0.0, *, folder: Path | None = None, report: RankReport | None = None) -> None:
@@ -105,8 +109,8 @@ class Goodput:
     def resume(self, saved: SavedSeconds | None) -> None:
         """Call it before the first step: go on counting after `saved` of the checkpoint, None if there is none.
 
-        If this attempt saved it, all of the attempt's time that is in no kind was lost. The time of an earlier attempt
-        is not counted here; what it lost is counted when its steps are computed again.
+        If this run saved it, all of its time that is in no kind was lost. The time of an earlier run is not counted
+        here; what it lost is counted when its steps are computed again.
         """
         reached = self._reached()
         if saved is not None and saved["started"] == self.started:

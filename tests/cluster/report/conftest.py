@@ -136,8 +136,9 @@ SPLITS = {
         "zh": {"documents": d // 2, "tokens": t // 3, "bytes": t}}}
     for split, d, t in (("train", 5780, 6_620_000), ("validation", 150, 141_000))
 }  # fmt: skip
-# of 30.6 s
-GOODPUT = {"start_up": 4.0, "data_wait": 0.3, "compute": 20.4, "validation": 1.5, "checkpoint": 1.0, "restart": 3.1}
+# of 30.6 s; publishing is the supervisor's
+GOODPUT = {"start_up": 4.0, "data_wait": 0.3, "compute": 20.4, "validation": 1.3, "checkpoint": 0.8, "restart": 3.1,
+           "ending": 0.4}  # fmt: skip
 RAW = [{"source": "web", "name": f"{language}/{n}.jsonl.gz", "bytes": 2_400_000 - n * 997, "sha256": identity(n) * 2,
         "records": 925 - n, "quarantined": n % 2} for language in ("en", "zh") for n in range(4)]  # fmt: skip
 
@@ -236,7 +237,7 @@ def publish(workdir: Path, stage: str, kind: str, inputs: dict[str, str]) -> dic
     )
     write_json(folder / "manifest.json", manifest.to_dict())
     cost = 1 + len(stage) * 3.7
-    measured = {"seconds": cost, "cpu_seconds": cost * 1.6, "peak_bytes": cost * 1e7}
+    measured = {"seconds": cost, "cpu_seconds": cost * 1.6, "peak_bytes": cost * 1e7, "publish_seconds": 0.2}
     noted = {"goodput": GOODPUT} if stage == "pretrain" else {}
     lines = [{"started": 1.0, **noted}, {"event": "measured", "attempt": 1, **measured}]
     (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.beam.run import run_tasks
 from pipeline.beam.task import Task
-from pipeline.core.errors import StageFailed, UserError
+from pipeline.core.errors import ProcessDied, StageFailed, UserError
 from pipeline.core.job import Job
 
 MakeJob = Callable[..., Job]
@@ -156,8 +156,9 @@ def test_what_was_finished_before_an_error_is_kept(work: ModuleType, make_job: M
 
 def test_a_killed_worker_is_an_error_at_once_that_names_its_task(work: ModuleType, make_job: MakeJob) -> None:
     started = time.monotonic()
-    with pytest.raises(StageFailed, match=r"killed by signal 9 \(out of memory\?\) while working on t3"):
+    with pytest.raises(ProcessDied, match=r"killed by signal 9 \(out of memory\?\) while working on t3") as died:
         run_tasks(make_job(workers=2), "step", tasks_of(30), work.killed, isolation="processes")
+    assert (died.value.what, died.value.task) == ("a worker process was killed by signal 9", "t3")
     assert time.monotonic() - started < 120
 
 

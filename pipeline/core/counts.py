@@ -66,6 +66,10 @@ class SourceCounts(TypedDict):
 BySource = dict[str, SourceCounts]
 
 
+DroppedBy = dict[str, dict[str, dict[str, int]]]
+"""Reason → "languages" or "sources" → name → dropped documents. Both sum to the documents dropped for the reason."""
+
+
 class RecordCounts(TypedDict):
     """The records of the raw files of a source; those that are no documents, by reason."""
 
@@ -90,12 +94,16 @@ class StageCounts(RowCounts, total=False):
 
     # every stage that makes documents: what it wrote; pack: what it encoded
     sources: BySource
+    # every stage that drops documents
+    dropped_by: DroppedBy
     # ingest
     records_by_source: dict[str, RecordCounts]
     reasons: dict[str, int]
     raw_files: int
     raw_bytes: int
     fields_left_out: int
+    # documents that are known to be cut, by what says so; absent if there is none
+    truncated: dict[str, int]
     # ingest, clean: documents by language; pretrain: training tokens by language
     languages: dict[str, int]
     languages_in: dict[str, int]

@@ -81,6 +81,11 @@ class Reader(ABC):
         """The number of fields, of all records read so far, that metadata cannot hold (lists, mappings)."""
         return 0
 
+    @property
+    def truncated(self) -> Mapping[str, int]:
+        """The number of documents, of all records read so far, that are known to be cut, by what says so."""
+        return {}
+
     @classmethod
     def match(cls, source: Source) -> list[RawFile]:
         """List the raw files of a source, sorted by name. No file is opened.

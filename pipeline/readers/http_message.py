@@ -1,24 +1,21 @@
 """An HTTP response as a crawler stored it: status, fields, and the body without its chunks and compression.
 
-Decoding is bounded and never guesses: where a body is not what its fields say, its bytes are kept as they are, because
-many crawlers store decoded bodies under the fields of the encoded ones.
+Where a body is not what its fields say, its bytes are kept as they are, because many crawlers store decoded bodies
+under the fields of the encoded ones. Where it is cut or damaged within its chunks or encodings, that is said.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import zstandard
-
 from pipeline.readers.archive_records import parse_fields
+from pipeline.readers.content_encoding import undo
+from pipeline.readers.streams import StreamError
 
 STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? {1,4}(\d{3})\b")
 MAX_ENCODINGS = 4
-STEP_BYTES = 64 << 10
-WINDOW_BYTES = 8 << 20  # the largest window of zstd that browsers accept
 
 
 class HttpHeader(NamedTuple):
@@ -31,6 +28,18 @@ class HttpHeader(NamedTuple):
     @property
     def media_type(self) -> str:
         return media_type(self.fields.get("content-type", ""))
+
+
+class Body(NamedTuple):
+    """The content of a response.
+
+    `damage`: it was cut or damaged within its chunks or encodings, and what is here is less. `missing`: so many bytes
+    fewer than its Content-Length are there.
+    """
+
+    data: bytes
+    damage: StreamError | None = None
+    missing: int = 0
 
 
 def media_type(content_type: str) -> str:
@@ -48,30 +57,49 @@ def parse_header(head: bytes) -> HttpHeader | None:
     return HttpHeader(int(status[1]), parse_fields(head[:end]), end + size)
 
 
-def decode_body(body: bytes, fields: Mapping[str, str], *, limit: int) -> bytes:
+def decode_body(body: bytes, fields: Mapping[str, str], *, limit: int) -> Body:
     """Undo chunks and content encodings; the result is cut after `limit` + 1 bytes."""
-    if "chunked" in fields.get("transfer-encoding", "").lower():
-        body = remove_chunks(body)
+    content, damage, as_stated = body, None, True
+    chunked = "chunked" in fields.get("transfer-encoding", "").lower()
+    if chunked:
+        content, damage = remove_chunks(body)
     encodings = [name.strip() for name in fields.get("content-encoding", "").lower().split(",")]
     for name in reversed(encodings[:MAX_ENCODINGS]):
-        decode = DECODERS.get(name)
-        decoded = decode(body, limit + 1) if decode else None
-        body = body if decoded is None else decoded
-    return body[: limit + 1]
+        decoded = undo(content, name, limit + 1) if content else None
+        if decoded:
+            content, damage = decoded.data, damage or decoded.damage
+        as_stated = as_stated and (decoded is not None or name in ("", "identity"))
+    missing = 0 if chunked or not as_stated else _missing(fields.get("content-length", ""), len(body))
+    return Body(content[: limit + 1], damage, missing)
 
 
-def remove_chunks(body: bytes) -> bytes:
-    """Join the chunks of a body. A body without them is returned as it is; one that ends early, up to there."""
+def remove_chunks(body: bytes) -> tuple[bytes, StreamError | None]:
+    """Join the chunks of a body, and say why they do not end as they should. A body without them is returned as it is.
+
+    They end with one of size 0; without it something may be missing (RFC 9112, section 8).
+    """
     chunks: list[bytes] = []
     at = 0
     while True:
         end = body.find(b"\n", at, at + 1024)
         size = _chunk_size(body[at:end]) if end >= 0 else -1
         if size <= 0:
-            return b"".join(chunks) if chunks or size == 0 else body
-        chunks.append(body[end + 1 : end + 1 + size])
+            damage = None if size == 0 else _damaged_chunks(body, at, len(chunks))
+            return (b"".join(chunks), damage) if chunks or size == 0 else (body, None)
+        chunk = body[end + 1 : end + 1 + size]
+        chunks.append(chunk)
+        if len(chunk) < size:
+            detail = f"the body ends within chunk {len(chunks):,}: {len(chunk):,} of its {size:,} bytes are there"
+            return b"".join(chunks), StreamError("truncated", detail)
         at = end + 1 + size
         at += 2 if body[at : at + 2] == b"\r\n" else 1
+
+
+def _damaged_chunks(body: bytes, at: int, chunks: int) -> StreamError:
+    """What is wrong where the size of a chunk should be."""
+    if b"\n" not in body[at : at + 1024] and len(body) < at + 1024:
+        return StreamError("truncated", f"the body ends after {chunks:,} chunks, without the one that ends it")
+    return StreamError("corrupt", f"no size of a chunk at byte {at:,} of the body, after {chunks:,} chunks")
 
 
 def _chunk_size(line: bytes) -> int:
@@ -79,55 +107,6 @@ def _chunk_size(line: bytes) -> int:
     return int(digits, 16) if re.fullmatch(rb"[0-9A-Fa-f]{1,12}", digits) else -1
 
 
-def _inflate(body: bytes, limit: int) -> bytes | None:
-    """Decompress gzip, zlib or bare deflate as far as it goes; None if it is none of them."""
-    for window in (47, -15):  # 47: gzip or zlib, by the header
-        decompressor = zlib.decompressobj(window)
-        output = bytearray()
-        data = body
-        try:
-            while len(output) < limit and not decompressor.eof:
-                block = decompressor.decompress(data, min(STEP_BYTES, limit - len(output)))
-                data = decompressor.unconsumed_tail
-                output += block
-                if not block and not data:
-                    break
-        except zlib.error:
-            pass
-        if output or decompressor.eof:
-            return bytes(output)
-    return None
-
-
-def _brotli(body: bytes, limit: int) -> bytes | None:
-    import brotli
-
-    decompressor = brotli.Decompressor()
-    output = bytearray()
-    data = body
-    try:
-        while len(output) < limit and not decompressor.is_finished():
-            block = decompressor.process(data, output_buffer_limit=STEP_BYTES)
-            data = b""
-            output += block
-            if not block and decompressor.can_accept_more_data():
-                break
-    except brotli.error:
-        pass
-    return bytes(output[:limit]) or None
-
-
-def _zstd(body: bytes, limit: int) -> bytes | None:
-    reader = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(body, read_across_frames=True)
-    output = bytearray()
-    try:
-        while len(output) < limit and (block := reader.read(STEP_BYTES)):
-            output += block
-    except zstandard.ZstdError:
-        pass
-    return bytes(output[:limit]) or None
-
-
-DECODERS: Mapping[str, Callable[[bytes, int], bytes | None]] = {
-    "gzip": _inflate, "x-gzip": _inflate, "deflate": _inflate, "br": _brotli, "zstd": _zstd,
-}  # fmt: skip
+def _missing(length: str, size: int) -> int:
+    """How many bytes of its Content-Length a body lacks; none if it is empty, as the answer to HEAD is."""
+    return max(0, int(length) - size) if size and length.isascii() and length.isdigit() and len(length) < 16 else 0

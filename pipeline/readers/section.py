@@ -232,5 +232,14 @@ def ingest_params(section: Ingest, seed: int) -> dict[str, Any]:
     """The params that enter the fingerprint: how raw files are read, not where they are. Nothing depends on `seed`."""
     params = section.model_dump(mode="json")
     outside = {*LOCATION_KEYS, LICENCE}
-    sources = [{key: item for key, item in source.items() if key not in outside} for source in params["sources"]]
+    sources = [
+        {key: item for key, item in source.items() if key not in outside} | _revision(section.sources[index])
+        for index, source in enumerate(params["sources"])
+    ]
     return {**params, "sources": sources}
+
+
+def _revision(source: Source) -> dict[str, int]:
+    """The revision of how the files of a source are read, where it has one."""
+    revision: int | None = getattr(source, "REVISION", None)
+    return {} if revision is None else {"revision": revision}

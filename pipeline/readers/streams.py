@@ -40,7 +40,7 @@ class StreamError(Exception):
         self.detail = detail
 
 
-class _Decompressor(Protocol):
+class Decompressor(Protocol):
     """The interface that the decompressors of bz2, lzma and isal share."""
 
     @property
@@ -143,7 +143,7 @@ def _gzip(source: CompressedInput) -> Iterator[bytes]:
     _skip_gzip_header(source)
     crc = 0
     size = 0
-    for block in _inflate(source, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)):
+    for block in _deflate(source):
         crc = isal_zlib.crc32(block, crc)
         size += len(block)
         yield block
@@ -169,15 +169,26 @@ def _skip_gzip_header(source: CompressedInput) -> None:
 
 
 def _bzip2(source: CompressedInput) -> Iterator[bytes]:
-    return _inflate(source, bz2.BZ2Decompressor)
+    return decompress(source, bz2.BZ2Decompressor)
 
 
 def _xz(source: CompressedInput) -> Iterator[bytes]:
-    return _inflate(source, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=512 << 20))
+    return decompress(source, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=512 << 20))
 
 
-def _inflate(source: CompressedInput, create: Callable[[], _Decompressor]) -> Iterator[bytes]:
-    """Decompress one member step by step and put back the bytes that follow it."""
+def _deflate(source: CompressedInput) -> Iterator[bytes]:
+    return decompress(source, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE))
+
+
+def _zlib(source: CompressedInput) -> Iterator[bytes]:
+    return decompress(source, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB))
+
+
+def decompress(source: CompressedInput, create: Callable[[], Decompressor]) -> Iterator[bytes]:
+    """Decompress one member step by step and put back the bytes that follow it.
+
+    Raises: StreamError, after all that could be read, when the member is cut or corrupt.
+    """
     decompressor = create()
     while not decompressor.eof:
         data = source.read_available() if decompressor.needs_input else b""
@@ -236,4 +247,8 @@ def _check_window(head: bytes) -> None:
         raise StreamError("window_too_large", f"a zstd frame needs a window of {window >> 20:,} MiB; {limit}")
 
 
-_MEMBERS = {"gzip": _gzip, "zstd": _zstd, "bzip2": _bzip2, "xz": _xz}
+_MEMBERS = {
+    "gzip": _gzip, "zstd": _zstd, "bzip2": _bzip2, "xz": _xz,
+    # only within HTTP: nothing marks a file of them
+    "zlib": _zlib, "deflate": _deflate,
+}  # fmt: skip

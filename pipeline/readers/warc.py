@@ -1,7 +1,8 @@
 """WARC, WET and ARC: web pages become their main text, and text that was extracted before (WET) is taken as it is.
 
 A document is a response with status 200 and a page, a resource that is a page, or a conversion. Everything else is
-skipped and counted by reason: requests, other statuses, images, pages without main text. The URL goes to `url`, the id
+skipped and counted by reason: requests, other statuses, images, pages without main text. A body that is cut within its
+chunks or content encoding is a bad record, unless the crawler says that it cut it. The URL goes to `url`, the id
 of the record to `source_id`. `metadata` holds date, status, charset and `position`: the offset of the record in the
 file or, in a gzip member of many records, that of the member plus the number of records before it.
 Cost: that of the extractor; without it 100 MB of archive per CPU-second.
@@ -10,7 +11,8 @@ Cost: that of the extractor; without it 100 MB of archive per CPU-second.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UserError
@@ -18,8 +20,18 @@ from pipeline.core.files import RawFile
 from pipeline.extract import EXTRACTORS
 from pipeline.extract.base import check_installed
 from pipeline.readers.archive_records import ArchiveRecord, Fields, archive_records, record_spans
-from pipeline.readers.base import AnyRecord, BadRecord, FileSpan, Reader, Record, Skipped, encode_text, invalid_utf8
-from pipeline.readers.http_message import HttpHeader, decode_body, media_type, parse_header
+from pipeline.readers.base import (
+    RAW_BYTES,
+    AnyRecord,
+    BadRecord,
+    FileSpan,
+    Reader,
+    Record,
+    Skipped,
+    encode_text,
+    invalid_utf8,
+)
+from pipeline.readers.http_message import Body, HttpHeader, decode_body, media_type, parse_header
 from pipeline.readers.section import Source, SourceParams
 from pipeline.readers.sections.web import Pages
 
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline.readers.web_pages import PageReader
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
+CONTENT_LENGTH = "content_length"  # of the HTTP header, which promises more than there is
 TYPES = ("request", "metadata", "revisit", "warcinfo", "continuation", "filedesc")
 
 
@@ -67,6 +80,14 @@ class Warc(WebReader):
     format = "a web archive (WARC or ARC)"
     magic = (b"WARC/1.", b"WARC/0.", b"filedesc://")
 
+    def __init__(self, options: SourceParams, *, max_record_bytes: int) -> None:
+        super().__init__(options, max_record_bytes=max_record_bytes)
+        self._truncated: Counter[str] = Counter()
+
+    @property
+    def truncated(self) -> Mapping[str, int]:
+        return self._truncated
+
     def divide(self, file: RawFile, span_bytes: int) -> Sequence[FileSpan]:
         return record_spans(file, span_bytes)
 
@@ -88,18 +109,24 @@ class Warc(WebReader):
             return _text_record(record)
         header = parse_header(record.body) if fields.get("warc-type") == "response" else None
         content_type = (header.fields if header else fields).get("content-type", "")
-        data = record.body
+        body = Body(record.body)
         if header:
-            data = decode_body(data[header.size :], header.fields, limit=self.pages.max_bytes)
+            body = decode_body(record.body[header.size :], header.fields, limit=self.pages.max_bytes)
+        if bad := _bad_body(record, body):
+            return bad
+        data = body.data
         if data.strip() and not media_type(content_type):
             from pipeline.extract.pages import looks_like_html
 
             if not looks_like_html(data):
                 return Skipped(record.position, "not_html")
-        return self.pages.record(
+        page = self.pages.record(
             record.position, data, content_type=content_type, source_id=fields.get("warc-record-id"),
-            url=_url(fields), metadata=_metadata(record, header),
+            url=_url(fields), metadata=_metadata(record, header, body),
         )  # fmt: skip
+        if isinstance(page, Record) and (mark := (page.metadata or {}).get("truncated")):
+            self._truncated[mark] += 1
+        return page
 
 
 def skip_reason(fields: Fields, head: bytes) -> str | None:
@@ -134,7 +161,7 @@ def _text_record(record: ArchiveRecord) -> Record | BadRecord | Skipped:
     if isinstance(text, BadRecord):
         return text
     source_id = record.fields.get("warc-record-id")
-    return Record(record.position, text, source_id, _url(record.fields), metadata=_metadata(record, None))
+    return Record(record.position, text, source_id, _url(record.fields), metadata=_metadata(record))
 
 
 def _url(fields: Fields) -> str | None:
@@ -142,11 +169,20 @@ def _url(fields: Fields) -> str | None:
     return fields.get("warc-target-uri", "").strip("<>") or None
 
 
-def _metadata(record: ArchiveRecord, header: HttpHeader | None) -> dict[str, str]:
+def _bad_body(record: ArchiveRecord, body: Body) -> BadRecord | None:
+    """The bad record for a body that is less than the record should hold. What the crawler cut and says so is not."""
+    damage = body.damage
+    if damage is None or (damage.reason == "truncated" and record.fields.get("warc-truncated")):
+        return None
+    return BadRecord(record.position, damage.reason, damage.detail, record.body[:RAW_BYTES])
+
+
+def _metadata(record: ArchiveRecord, header: HttpHeader | None = None, body: Body | None = None) -> dict[str, str]:
     fields = record.fields
+    length_mark = CONTENT_LENGTH if body and body.missing else ""
     metadata = {
         "date": fields.get("warc-date", ""), "status": str(header.status) if header else "",
-        "truncated": fields.get("warc-truncated", ""), "identified_language":
+        "truncated": fields.get("warc-truncated", "") or length_mark, "identified_language":
         fields.get("warc-identified-content-language", ""), "position": str(record.position),
     }  # fmt: skip
     return {key: value for key, value in metadata.items() if value}

@@ -62,6 +62,7 @@ def ingest(steps: Sequence[ReportedStep]) -> StageReport:
         done=(
             Done(f"read {figures.plural(raw_files, 'raw file')}, {figures.size(raw_bytes)}"),
             *_removed("quarantined", _summed(counts, "reasons")), *_removed("skipped", _summed(counts, "dropped")),
+            *_truncated(_summed(counts, "truncated")),
         ),
         licences=_stated_licences(steps),
     )  # fmt: skip
@@ -141,6 +142,13 @@ def _removed(what: str, reasons: Mapping[str, int]) -> tuple[Done, ...]:
     return (Done(f"{what} {figures.count(sum(reasons.values()))}: {named}{more}", DROPPED),)
 
 
+def _truncated(marks: Mapping[str, int]) -> tuple[Done, ...]:
+    """A line of the data card: documents that are known to be cut, by what says so."""
+    named = ", ".join(f"{name} {figures.count(n)}" for name, n in _ordered(marks))
+    total = figures.plural(sum(marks.values()), "document")
+    return (Done(f"kept {total} known to be cut, `truncated` in their metadata: {named}"),) if named else ()
+
+
 def _changes(steps: Sequence[ReportedStep]) -> tuple[Done, ...]:
     """Lines of the data card: which cleaners changed how many documents, and whose language was identified."""
     counts = [step.artifact.manifest.counts for step in steps if step.artifact is not None]
@@ -186,7 +194,7 @@ def _raw_files(artifacts: Sequence[Artifact]) -> tuple[Chapter, ...]:
     return (Chapter("card", "Data card", (table,)),)
 
 
-def _summed(counts: Sequence[StageCounts], key: Literal["reasons", "dropped"]) -> dict[str, int]:
+def _summed(counts: Sequence[StageCounts], key: Literal["reasons", "dropped", "truncated"]) -> dict[str, int]:
     total: dict[str, int] = {}
     for part in counts:
         for name, n in part.get(key, {}).items():

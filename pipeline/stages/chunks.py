@@ -34,7 +34,7 @@ class ChunkResult(TypedDict):
 
     `records`: for each raw file the number of records and how many of them are bad. `examples`: the first bad records,
     for error messages. `left_out`: fields that metadata cannot hold. `skipped`: records that are no documents, for each
-    raw file by reason; absent if there is none.
+    raw file by reason, and `truncated`, documents that are known to be cut, by what says so; absent if there is none.
     """
 
     files: list[EntryFields]
@@ -46,6 +46,7 @@ class ChunkResult(TypedDict):
     examples: list[str]
     left_out: int
     skipped: NotRequired[dict[str, dict[str, int]]]
+    truncated: NotRequired[dict[str, int]]
 
 
 def read_chunks(
@@ -132,7 +133,7 @@ class _Chunk:
 
     def fill(self, records: Iterator[IndexedRecord], reader: Reader) -> ChunkResult:
         """Take records until the chunk is full or none is left."""
-        left_out_before = reader.left_out
+        left_out_before, truncated_before = reader.left_out, Counter(reader.truncated)
         next_position: list[int] | None = None
         with self.documents, self.quarantine:
             for index, record in records:
@@ -151,6 +152,8 @@ class _Chunk:
         }  # fmt: skip
         if self.skipped:
             result["skipped"] = {name: dict(reasons) for name, reasons in self.skipped.items()}
+        if truncated := Counter(reader.truncated) - truncated_before:
+            result["truncated"] = dict(truncated)
         return result
 
     def _add(self, name: str, record: AnyRecord) -> None:

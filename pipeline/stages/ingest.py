@@ -70,6 +70,8 @@ def run(job: Job) -> StageOutput:
     results = _run_groups(job, tasks)
     chunks = [chunk for task in tasks for chunk in results[task.key]["chunks"]]
     counts: StageCounts = {**_count(job, chunks), "records_by_source": _records_by_source(job, tasks, results)}
+    if truncated := sum((Counter(chunk.get("truncated", {})) for chunk in chunks), Counter()):
+        counts["truncated"] = dict(sorted(truncated.items()))
     _check_limits(job, counts, chunks)
     entries = [FileEntry.from_dict(entry) for chunk in chunks for entry in chunk["files"]]
     files = number(job.draft, entries)

@@ -63,7 +63,7 @@ def page_bodies(name: str) -> Iterator[tuple[int, str, bytes]]:
     for number, record in enumerate(archive_records(str(DATA / "web" / name), after=-1, limit=1 << 26,
                                                     skip_reason=skip_reason)):  # fmt: skip
         if isinstance(record, ArchiveRecord) and (header := parse_header(record.body)):
-            body = decode_body(record.body[header.size :], header.fields, limit=1 << 26)
+            body = decode_body(record.body[header.size :], header.fields, limit=1 << 26).data
             yield number, header.fields.get("content-type", ""), body
 
 
@@ -172,7 +172,7 @@ def _read_ours(path: Path) -> int:
     size = 0
     for record in archive_records(str(path), after=-1, limit=1 << 26, skip_reason=skip_reason):
         if isinstance(record, ArchiveRecord) and (header := parse_header(record.body)):
-            size += len(decode_body(record.body[header.size :], header.fields, limit=1 << 26))
+            size += len(decode_body(record.body[header.size :], header.fields, limit=1 << 26).data)
     return size
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class Pages(FileSource):
 
 class Warc(Pages):
     """WARC, WET and ARC files."""
+
+    REVISION: ClassVar[int] = 1  # raised when a record becomes something else, so that earlier results become stale
 
 
 class HtmlFiles(Pages):

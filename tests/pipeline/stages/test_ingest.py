@@ -23,6 +23,7 @@ from pipeline.readers import batch as batching
 from pipeline.readers.section import Ingest, ingest_params
 from pipeline.stages import chunks as chunking
 from pipeline.stages import divide, ingest
+from tests.support.web_archives import http, members, page, record
 
 DATA = Path(os.environ.get("BLOOMERY_DATA", "../shared/data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there: set BLOOMERY_DATA")
@@ -339,3 +340,22 @@ def test_fields_left_out_are_counted_once_over_several_chunks(
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(rows) + b"\n")
     output = ingest.run(planned([{"reader": "jsonl", "paths": str(tmp_path / "a.jsonl")}]))
     assert output.counts["fields_left_out"] == 200
+
+
+def test_pages_that_are_known_to_be_cut_are_counted_once_over_several_chunks(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 900)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 300)
+    whole, cut = page("zh").encode(), page("en").encode()[:-200]
+    longer = f"Content-Type: text/html\r\nContent-Length: {len(cut) + 200}"
+    data = []
+    for number in range(8):
+        data.append(record(http(whole), url=f"a:{number}"))
+        data.append(record(http(cut), url=f"b:{number}", extra="WARC-Truncated: length\r\n"))
+        data.append(record(http(cut, headers=longer), url=f"c:{number}"))
+    (tmp_path / "a.warc.gz").write_bytes(members(data))
+    job = planned([{"reader": "warc", "paths": str(tmp_path / "a.warc.gz"), "extract": "whole"}])
+    output = ingest.run(job)
+    assert len(job.draft.results("chunks")) > 3
+    assert (output.counts["out"], output.counts["truncated"]) == (24, {"content_length": 8, "length": 8})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cluster.report.card_tables import done_table, languages_table, sources_table, stage_by_stage
 from cluster.report.data_stage import DataStage, add, by_language, by_source, summed
+from cluster.report.drop_tables import drop_tables
 from pipeline.core import figures
 from pipeline.core.counts import BySource, Measures
 from pipeline.core.report import ChapterBlock, Figures
@@ -45,7 +46,8 @@ def data_card(stages: Sequence[DataStage]) -> DataCard | None:
     languages = by_language(final)
     blocks = (
         _totals(final, languages, licences), sources_table(counted, licences), languages_table(languages),
-        stage_by_stage("source", counted, by_source), stage_by_stage("language", counted, by_language), done,
+        stage_by_stage("source", counted, by_source), stage_by_stage("language", counted, by_language),
+        *drop_tables(counted), done,
     )  # fmt: skip
     totals: dict[str, int] = {}
     for of_source in licences.values():

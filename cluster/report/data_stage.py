@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.core.counts import BySource, Measures, SourceCounts, StageCounts
+from pipeline.core.counts import BySource, DroppedBy, Measures, RecordCounts, SourceCounts, StageCounts
+from pipeline.core.drop_counts import merged_drops
 from pipeline.core.report import Done, StageReport
 from pipeline.core.source_counts import merged
 
@@ -36,6 +37,37 @@ class DataStage:
         """What it made, by source and language; empty where a part is of an earlier version."""
         counted = [part["sources"] for part in self.parts if "sources" in part]
         return merged(counted) if len(counted) == len(self.parts) else {}
+
+    @cached_property
+    def dropped(self) -> DroppedBy | None:
+        """Documents that it dropped, by reason; None where a part of an earlier version dropped some uncounted."""
+        uncounted = [part for part in self.parts if "dropped_by" not in part and "records_by_source" not in part]
+        if any(sum(part.get("dropped", {}).values()) for part in uncounted):
+            return None
+        return merged_drops(part.get("dropped_by", {}) for part in self.parts)
+
+    @cached_property
+    def records(self) -> dict[str, RecordCounts]:
+        """The records of raw files by source, all parts together; empty for a stage that reads none."""
+        total: dict[str, RecordCounts] = {}
+        for part in self.parts:
+            for source, records in part.get("records_by_source", {}).items():
+                of_source = total.setdefault(source, {"records": 0, "quarantined": {}, "skipped": {}})
+                of_source["records"] += records["records"]
+                add(of_source["quarantined"], records["quarantined"])
+                add(of_source["skipped"], records["skipped"])
+        return total
+
+    @property
+    def lost_records(self) -> dict[str, dict[str, int]]:
+        """Reason → source → records that became no document."""
+        reasons: dict[str, dict[str, int]] = {}
+        for source, records in self.records.items():
+            lost = {f"quarantined: {name}": n for name, n in records["quarantined"].items()}
+            lost |= {f"no document: {name}": n for name, n in records["skipped"].items()}
+            for reason, number in lost.items():
+                reasons.setdefault(reason, {})[source] = number
+        return reasons
 
     @property
     def documents(self) -> int:

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.content import ContentHash
-from pipeline.core.counts import BySource
+from pipeline.core.counts import BySource, DroppedBy
 from pipeline.core.draft import Draft
+from pipeline.core.drop_counts import DropCounter, merged_drops
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import TEMPORARY, JsonObject, note_written
 from pipeline.core.records import DOCUMENTS, current_types
@@ -29,6 +30,9 @@ from pipeline.core.source_counts import SourceCounter, merged
 
 # few distinct values: a dictionary pays; elsewhere it only costs a hash table
 DICTIONARY = ("source", "language", "stage", "rule", "method", "reason", "file", "finder")
+
+
+DROPPED_FOLDERS = ("rejected/", "duplicates/")
 
 
 class EntryFields(TypedDict):
@@ -40,13 +44,15 @@ class EntryFields(TypedDict):
     sha256: str
     content: str
     sources: NotRequired[BySource]
+    dropped: NotRequired[DroppedBy]
 
 
 @dataclass(frozen=True)
 class FileEntry:
     """A recorded file. `path` is relative to the artifact; `content` hashes the values, whatever Parquet library.
 
-    `sources`: of a file of documents, what it holds by source and language; no manifest lists it file by file.
+    `sources`: of a file of documents, what it holds by source and language; `dropped`: of a file of dropped ones, by
+    reason. No manifest lists them file by file.
     """
 
     path: str
@@ -55,12 +61,17 @@ class FileEntry:
     sha256: str
     content: str
     sources: BySource | None = field(default=None, compare=False)
+    dropped: DroppedBy | None = field(default=None, compare=False)
 
     def to_dict(self) -> EntryFields:
         entry = EntryFields(
             path=self.path, bytes=self.bytes, rows=self.rows, sha256=self.sha256, content=self.content
         )  # fmt: skip
-        return entry if self.sources is None else {**entry, "sources": self.sources}
+        if self.sources is not None:
+            entry["sources"] = self.sources
+        if self.dropped is not None:
+            entry["dropped"] = self.dropped
+        return entry
 
     @classmethod
     def from_dict(cls, value: EntryFields) -> FileEntry:
@@ -112,6 +123,7 @@ class ShardWriter:
         self.entry: FileEntry | None = None
         self._writer: pq.ParquetWriter | None = None
         self._counter = SourceCounter() if schema == DOCUMENTS else None
+        self._drops: DropCounter | None = None
 
     def __enter__(self) -> ShardWriter:
         (self.folder / self.kind).mkdir(parents=True, exist_ok=True)
@@ -122,8 +134,11 @@ class ShardWriter:
         self._content = ContentHash()
         return self
 
-    def write(self, table: pa.Table) -> None:
-        """Append a row group; columns are put in the schema's order and cast to its types. Nothing for no rows."""
+    def write(self, table: pa.Table, *, dropped_from: pa.Table | None = None) -> None:
+        """Append a row group; columns are put in the schema's order and cast to its types. Nothing for no rows.
+
+        `dropped_from`: the documents among which those are that the rows say were dropped, to count them by language.
+        """
         if not table.num_rows:
             return
         if table.schema != self.schema:
@@ -134,6 +149,9 @@ class ShardWriter:
         self._content.update(table)
         if self._counter is not None:
             self._counter.add(table)
+        if dropped_from is not None:
+            self._drops = self._drops or DropCounter()
+            self._drops.add(table, dropped_from)
         self.rows += table.num_rows
 
     def __exit__(
@@ -156,7 +174,8 @@ class ShardWriter:
         self._beside.replace(self.folder / path)
         note_written(self.folder / path)
         sources = None if self._counter is None else self._counter.result()
-        self.entry = FileEntry(path, self._file.size, self.rows, sha256, self._content.hexdigest(), sources)
+        dropped = None if self._drops is None else self._drops.result()
+        self.entry = FileEntry(path, self._file.size, self.rows, sha256, self._content.hexdigest(), sources, dropped)
 
 
 def _options(schema: pa.Schema) -> JsonObject:
@@ -195,6 +214,16 @@ def documents_by_source(entries: Sequence[FileEntry]) -> BySource | None:
     documents = [entry.sources for entry in entries if entry.path.startswith("parts/")]
     counts = [sources for sources in documents if sources is not None]
     return merged(counts) if counts and len(counts) == len(documents) else None
+
+
+def documents_dropped(entries: Sequence[FileEntry]) -> DroppedBy | None:
+    """The dropped documents by reason, and by language and source; None where no file of them is counted.
+
+    None too if one of them was written by an earlier version, which may be so where a stage is resumed.
+    """
+    files = [entry.dropped for entry in entries if entry.path.startswith(DROPPED_FOLDERS)]
+    counts = [dropped for dropped in files if dropped is not None]
+    return merged_drops(counts) if counts and len(counts) == len(files) else None
 
 
 def entry_of(folder: Path, path: str) -> FileEntry:

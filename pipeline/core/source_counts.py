@@ -36,7 +36,7 @@ class SourceCounter:
         if not table.num_rows:
             return
         source, language = (
-            _codes(table[name], missing) for name, missing in (("source", ""), ("language", NO_LANGUAGE))
+            codes(table[name], missing) for name, missing in (("source", ""), ("language", NO_LANGUAGE))
         )
         pairs, group = np.unique(source[0] * len(language[1]) + language[0], return_inverse=True)
         text = table["text"]
@@ -98,8 +98,8 @@ def merged(counts: Iterable[Mapping[str, SourceCounts]]) -> BySource:
     }
 
 
-def _codes(column: pa.ChunkedArray, missing: str) -> tuple[NDArray[np.int64], list[str]]:
-    """The index of each value, and the values."""
+def codes(column: pa.ChunkedArray, missing: str) -> tuple[NDArray[np.int64], list[str]]:
+    """The index of each value of a column, and the distinct values, cut to LONGEST characters."""
     encoded = column.combine_chunks().fill_null(missing).dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64), [value[:LONGEST] for value in encoded.dictionary.to_pylist()]
 
@@ -114,13 +114,14 @@ def _fold(counts: SourceCounts, *, slack: int = 1) -> None:
     languages, licences = counts["languages"], counts["licences"]
     if len(languages) > slack * MOST_LANGUAGES:
         sizes = {language: measures["documents"] for language, measures in languages.items()}
-        for language in _rarest(sizes, MOST_LANGUAGES):
+        for language in rarest(sizes, MOST_LANGUAGES):
             _increase(languages.setdefault(OTHERS, {}), languages.pop(language))
     if len(licences) > slack * MOST_LICENCES:
-        for licence in _rarest(licences, MOST_LICENCES):
+        for licence in rarest(licences, MOST_LICENCES):
             licences[OTHERS] = licences.get(OTHERS, 0) + licences.pop(licence)
 
 
-def _rarest(sizes: Mapping[str, int], kept: int) -> list[str]:
+def rarest(sizes: Mapping[str, int], kept: int) -> list[str]:
+    """All names but the `kept` - 1 largest, and OTHERS."""
     ordered = sorted((name for name in sizes if name != OTHERS), key=lambda name: (-sizes[name], name))
     return ordered[kept - 1 :]

@@ -19,7 +19,7 @@ from pipeline.core.journal import JournalLine
 from pipeline.core.manifest import Manifest, content_digest_of, digest_of
 from pipeline.core.objects import ObjectStore
 from pipeline.core.places import CACHE, local_folder, url_of
-from pipeline.core.shards import documents_by_source
+from pipeline.core.shards import documents_by_source, documents_dropped
 
 
 class Store:
@@ -72,8 +72,11 @@ class Store:
 def _manifest(job: Job, output: StageOutput) -> Manifest:
     files = tuple(sorted(output.files, key=lambda file: file.path.encode()))
     identity = job.identity
-    sources = documents_by_source(files)
-    counts: StageCounts = output.counts if sources is None else {**output.counts, "sources": sources}
+    counts = StageCounts(**output.counts)
+    if (sources := documents_by_source(files)) is not None:
+        counts["sources"] = sources
+    if (dropped := documents_dropped(files)) is not None:
+        counts["dropped_by"] = dropped
     return Manifest(
         stage=identity.stage, version=identity.version, fingerprint=identity.fingerprint, kind=identity.kind,
         params=identity.params, inputs=identity.input_fingerprints, files=files, counts=counts,

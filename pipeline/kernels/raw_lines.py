@@ -102,21 +102,34 @@ def ends_in_mark(data: Bytes, at: Integer, stop: Integer, flags: Flags) -> Integ
     return flags[decode(data, last)[0]] & TERMINAL > 0
 
 
-@bare_inner
-def count_copies(out: RawLines, n: Integer, counts: CountArray) -> None:
-    """Count second and later copies of lines."""
+@bare_inlined
+def clear_table(out: RawLines, n: Integer) -> np.uint64:
+    """Make the table ready for n pieces. Returns the mask of its slots."""
     slots = 8
     while slots < 2 * n:
         slots *= 2
     out.table[:slots] = -1
-    mask = np.uint64(slots - 1)
+    return np.uint64(slots - 1)
+
+
+@bare_inlined
+def is_copy(out: RawLines, i: Integer, mask: np.uint64) -> bool:
+    """Whether an earlier piece has the hash of piece i; the first of equal ones goes to the table."""
+    slot = out.hash[i] & mask
+    while out.table[slot] >= 0 and out.hash[out.table[slot]] != out.hash[i]:
+        slot = (slot + np.uint64(1)) & mask
+    if out.table[slot] < 0:
+        out.table[slot] = i
+        return False
+    return True
+
+
+@bare_inner
+def count_copies(out: RawLines, n: Integer, counts: CountArray) -> None:
+    """Count second and later copies of lines."""
+    mask = clear_table(out, n)
     for i in range(n):
-        slot = out.hash[i] & mask
-        while out.table[slot] >= 0 and out.hash[out.table[slot]] != out.hash[i]:
-            slot = (slot + np.uint64(1)) & mask
-        if out.table[slot] < 0:
-            out.table[slot] = i
-        else:
+        if is_copy(out, i, mask):
             counts[REPEATED_PARTS] += 1
             counts[REPEATED_PART_CHARACTERS] += out.length[i]
             if not out.blank[i]:
@@ -147,18 +160,9 @@ def count_paragraphs(data: Bytes, start: Integer, end: Integer, out: RawLines, n
             out.hash[paragraphs - 1] = mix(out.hash[paragraphs - 1] * ORDER + value)
             out.length[paragraphs - 1] += length + 1
     counts[PARAGRAPHS] = paragraphs
-    slots = 8
-    while slots < 2 * paragraphs:
-        slots *= 2
-    out.table[:slots] = -1
-    mask = np.uint64(slots - 1)
+    mask = clear_table(out, paragraphs)
     for i in range(paragraphs):
-        slot = out.hash[i] & mask
-        while out.table[slot] >= 0 and out.hash[out.table[slot]] != out.hash[i]:
-            slot = (slot + np.uint64(1)) & mask
-        if out.table[slot] < 0:
-            out.table[slot] = i
-        else:
+        if is_copy(out, i, mask):
             counts[REPEATED_PARAGRAPHS] += 1
             counts[REPEATED_PARAGRAPH_CHARACTERS] += out.length[i]
 

@@ -94,7 +94,8 @@ def filter_file(job: Job, task: Task[MeasuredDocuments]) -> FilteredFile:
             kept_rows = table.filter(passes)
             kept.write(kept_rows)
             rejected_rows = table.filter(pc.invert(passes))
-            rejected.write(rejections(rejected_rows, results, rules, job.params["keep_rejected_text"]))
+            rows = rejections(rejected_rows, results, rules, job.params["keep_rejected_text"])
+            rejected.write(rows, dropped_from=rejected_rows)
             counter.add(table, kept_rows, results, rules)
     entries = [writer.entry.to_dict() for writer in (kept, rejected) if writer.entry]
     return {"files": entries, "in": kept.rows + rejected.rows, "out": kept.rows, **counter.counts()}

@@ -139,7 +139,7 @@ def remove_from_file(job: Job, task: Task[DocumentsFile]) -> ScannedFile:
                 batch.judge(document, passages(table["text"][document].as_py(), of_document, index))
             kept = batch.kept()
             parts.write(kept)
-            rejected.write(pa.Table.from_pylist(batch.rejected, schema=REJECTED))
+            rejected.write(pa.Table.from_pylist(batch.rejected, schema=REJECTED), dropped_from=table)
             contaminated.write(pa.Table.from_pylist(batch.contaminated, schema=CONTAMINATED))
             counter.add(table, kept, batch)
     entries = [writer.entry.to_dict() for writer in (parts, rejected, contaminated) if writer.entry]

@@ -143,7 +143,7 @@ def write(job: Job, task: Task[Partition]) -> WrittenFiles:
             for documents, batch in read_rows(job.inputs.local(files[file]), int(corpus.starts[file])):
                 remaining, duplicate_rows = split_removed(documents, batch, removals, removed)
                 parts.write(remaining)
-                duplicates.write(duplicate_rows)
+                duplicates.write(duplicate_rows, dropped_from=batch)
                 counts["documents"] += len(batch)
                 counts["bytes_in"] += pc.sum(pc.binary_length(batch["text"])).as_py()
                 counts["bytes_out"] += pc.sum(pc.binary_length(remaining["text"])).as_py() or 0

@@ -92,7 +92,7 @@ def write(job: Job, task: Task[RangePartition]) -> WrittenRange:
                     dropped.append(edited.rejected)
                     rows += counter.add(first_row, batch, edited)
                 parts.write(pa.concat_tables(kept))
-                rejected.write(pa.concat_tables(dropped))
+                rejected.write(pa.concat_tables(dropped), dropped_from=table)
                 removed.write(pa.concat_tables(rows))
         counter.result["rows"][0] += parts.rows
         counter.result["rows"][1] += rejected.rows

@@ -13,6 +13,7 @@ import yaml
 from cluster.report.card import data_card
 from cluster.report.card_tables import MOST_ROWS
 from cluster.report.data_stage import DataStage
+from cluster.report.drop_tables import MOST_REASONS
 from cluster.report.markdown import escape, markdown
 from cluster.report.page import write
 from cluster.run import Run
@@ -106,6 +107,60 @@ def test_stages_stand_in_their_order_and_a_language_may_change_between_them() ->
     assert [column.title for column in by_source.columns] == ["source", "ingest", "passages"]
     assert rows_of(by_source) == {"web": ["10 100 B"] * 2, "书": ["4 40 B"] * 2, "all": ["14 140 B"] * 2}
     assert rows_of(by_language)["zh"] == ["0", "4 40 B"] and rows_of(by_language)["en"] == ["14 140 B", "8 80 B"]
+
+
+def test_reasons_are_crossed_with_languages_and_sources_and_every_column_adds_up() -> None:
+    records = {
+        "web": {"records": 16, "quarantined": {"truncated": 4}, "skipped": {"status_404": 2}},
+        "书": {"records": 5, "quarantined": {"truncated": 1}, "skipped": {}},
+    }
+    clean = {
+        "length": {"languages": {"zh": 2, "en": 1}, "sources": {"web": 3}},
+        "quality": {"languages": {"en": 1}, "sources": {"web": 1}},
+    }
+    exact = {"exact": {"languages": {"en": 1}, "sources": {"web": 1}}}
+    *_, by_language, by_source, _ = tables(
+        stage("ingest", {"web": {"en": 8, "und": 2}, "书": {"zh": 4}}, records_by_source=records),
+        stage("signals", {"web": {"en": 8, "zh": 2}, "书": {"zh": 4}}),
+        stage("clean", {"web": {"en": 6}, "书": {"zh": 4}}, dropped_by=clean, dropped={"length": 3, "quality": 1}),
+        stage("dedupe", {"web": {"en": 5}, "书": {"zh": 4}}, dropped_by=exact, dropped={"exact": 1}),
+    )
+    assert [column.title for column in by_language.columns] == ["reason", "en", "zh", "all"]
+    assert rows_of(by_language) == {
+        "documents": ["8", "6", "14"], "length clean": ["1 12 %", "2 33 %", "3 21 %"],
+        "quality clean": ["1 12 %", "0", "1 7.1 %"], "exact dedupe": ["1 12 %", "0", "1 7.1 %"],
+        "left": ["5 62 %", "4 67 %", "9 64 %"],
+    }  # fmt: skip
+    assert list(rows_of(by_source)) == [
+        "records", "quarantined: truncated ingest", "no document: status_404 ingest", "length clean", "quality clean",
+        "exact dedupe", "left",
+    ]  # fmt: skip
+    for block in (by_language, by_source):
+        columns = list(zip(*rows_of(block).values(), strict=True))
+        for column in columns:
+            numbers = [int(cell.split()[0].replace(",", "")) for cell in column]
+            assert numbers[0] == sum(numbers[1:])
+
+
+def test_reasons_and_languages_are_bounded_and_still_add_up() -> None:
+    languages = {f"l{n:02d}": 100 - n for n in range(30)}
+    reasons = {f"r{n:03d}": {"languages": dict.fromkeys(languages, 1), "sources": {"web": 30}} for n in range(60)}
+    left = {name: n - 60 for name, n in languages.items()}
+    *_, table, _ = tables(
+        stage("signals", {"web": languages}),
+        stage("clean", {"web": left}, dropped_by=reasons, dropped=dict.fromkeys(reasons, 30)),
+    )
+    assert [column.title for column in table.columns][-2:] == ["25 other languages", "all"]
+    assert len(table.rows) == MOST_REASONS + 2 and "37 other reasons" in rows_of(table)
+    for column in zip(*rows_of(table).values(), strict=True):
+        numbers = [int(cell.split()[0].replace(",", "")) for cell in column]
+        assert numbers[0] == sum(numbers[1:])
+
+
+def test_reasons_that_an_earlier_version_did_not_count_have_no_table() -> None:
+    documents = {"web": {"en": 5}}
+    blocks = tables(stage("signals", documents), stage("clean", documents, dropped={"length": 1}))
+    assert not any(block.title.startswith("Why") for block in blocks)
 
 
 def test_a_stage_about_documents_appears_with_its_summary_where_its_report_says_nothing() -> None:

@@ -15,7 +15,7 @@ import pytest
 from pipeline.core.artifact import Artifact
 from pipeline.core.counts import BySource
 from pipeline.core.job import Job, StageOutput
-from pipeline.core.shards import documents_by_source
+from pipeline.core.shards import documents_by_source, documents_dropped
 from pipeline.decontamination.section import Decontaminate, decontaminate_files, decontaminate_params
 from pipeline.dedupe.section import Dedupe
 from pipeline.filters.section import Clean, rules_params, signals_params
@@ -62,6 +62,19 @@ def counted(sources: BySource | None, measure: str = "documents") -> Pairs:
         (source, language): measures[measure]
         for source, counts in sources.items() for language, measures in counts["languages"].items()
     })  # fmt: skip
+
+
+def check_reasons(output: StageOutput, lost: Pairs) -> None:
+    """Dropped documents by reason and language, and by reason and source, add up to those of each."""
+    by_reason = documents_dropped(output.files)
+    assert by_reason is not None
+    for key, index in (("sources", 0), ("languages", 1)):
+        expected: Counter[str] = Counter()
+        for pair, number in lost.items():
+            expected[pair[index]] += number
+        assert sum((Counter(by_key[key]) for by_key in by_reason.values()), Counter()) == expected
+        sums = {reason: sum(by_key[key].values()) for reason, by_key in by_reason.items()}
+        assert sums == {reason: n for reason, n in output.counts["dropped"].items() if n}
 
 
 Results = dict[str, tuple[Artifact, StageOutput]]
@@ -124,6 +137,7 @@ def test_every_stage_has_what_came_in_but_for_what_it_dropped(flow: Flow) -> Non
         lost = removed(results[before][0], results[after][0], kind)
         assert lost and entered == left + lost, after
         assert lost.total() == sum(results[after][1].counts["dropped"].values())
+        check_reasons(results[after][1], lost)
 
 
 def test_the_records_of_a_source_are_documents_or_counted_by_reason(flow: Flow) -> None:

@@ -15,6 +15,8 @@ from pipeline.pii.base import PiiRule, before, digits_of, in_address, in_row, st
 CN_PREFIX = r"1(?:3\d|4[014-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])"
 CN_AREA = r"(?:10|2[0-57-9]|[3-9]\d{2})"
 EXTENSION = r"(?:(?:[ ,]{0,2}(?i:ext\.?|extension|x|分机|转)[ .:]{0,2}|[-]|#)\d{1,5})?"
+# behind an international number, where a hyphen goes on within it
+DIALLED_EXTENSION = r"(?:(?:[ ,]{0,2}(?i:ext\.?|extension|x|分机|转)[ .:]{0,2}|#)\d{1,5})?"
 # the least and most digits of national numbers by country code, from the national numbering plans
 NATIONAL_DIGITS = {
     "1": (10, 10), "7": (10, 10), "20": (8, 10), "27": (9, 9), "30": (10, 10), "31": (9, 9), "32": (8, 9),
@@ -29,7 +31,7 @@ NATIONAL_DIGITS = {
 # other assigned codes have three digits; their plans have 7 to 10
 OTHER_CODES = re.compile(r"2[1-69]\d|3[578]\d|42[0-3]|50\d|59\d|67\d|68\d|69\d|80[08]|85\d|87\d|88[0-8]|9[679]\d")
 LABEL = re.compile(
-    r"(?:(?<![a-z.])(?:tel|tele|telephone|phone|cellphone|mobile|mob|cell(?=:)|fax|whatsapp|call|dial|ring)"
+    r"(?:(?<![a-z.])(?:tel|tele|telephone|phone|cellphone|mobile|mob|cell(?=:)|desk(?=:)|direct(?=:)|landline|hotline|fax|whatsapp|call|dial|ring)"
     r"(?:[ .]?(?:no|number|us|me|at|on)\.?){0,3}|电话|手机|座机|传真|热线|致电|拨打|联系方式|手機|電話)"
     r"(?:号码?|號碼?|是|为|為)*[\s:：.#=(+]{0,4}\Z",
     re.IGNORECASE,
@@ -40,6 +42,8 @@ NO_TELEPHONE = re.compile(
     re.IGNORECASE,
 )
 CN_NATIONAL_DIGITS = 10  # at least, without the 0 and the country code
+TRUNK_DIGITS = (10, 11)  # of a number of any plan with its trunk prefix 0 (E.164, annex A)
+_EXTENSION = re.compile(rb"(?i:ext|x|#|\xe8\xbd\xac|\xe5\x88\x86).*\Z")
 
 
 def mobile_cn(window: bytes, start: int, end: int) -> int:
@@ -52,8 +56,7 @@ def mobile_cn(window: bytes, start: int, end: int) -> int:
 
 def landline_cn(window: bytes, start: int, end: int) -> int:
     """010 and 02x have 8 digits behind them, the others 7 or 8; 400 has 7."""
-    number = re.sub(rb"(?i:ext|x|#|\xe8\xbd\xac|\xe5\x88\x86).*\Z", b"", window[start:end])
-    digits = digits_of(number)
+    digits = digits_of(_EXTENSION.sub(b"", window[start:end]))
     national = re.sub(r"\A(?:00)?86", "", digits) if not digits.startswith("0") or digits.startswith("0086") else digits
     national = national.removeprefix("0")
     if len(national) < CN_NATIONAL_DIGITS or not stands_alone(window, start, end) or in_address(window, start):
@@ -80,6 +83,7 @@ def international(window: bytes, start: int, end: int) -> int:
     after = window[end : end + 2]
     if after[:1].isalnum() or (after[:1] in (b".", b"-", b",", b":") and after[1:].isdigit()) or after[:1] == b"%":
         return 0
+    text = _EXTENSION.sub(b"", text)
     digits = digits_of(re.sub(rb"\(0\)", b"", text))
     digits = digits.removeprefix("00") if text.startswith(b"00") else digits
     return end if _in_plan(digits) else 0
@@ -107,6 +111,16 @@ def national_number(window: bytes, start: int, end: int) -> int:
     if after[:1].isalnum() or (after[:1] in (b".", b",", b":", b"-") and after[1:].isdigit()) or after[:1] == b"%":
         return 0
     return end
+
+
+def trunk_number(window: bytes, start: int, end: int) -> int:
+    """A number in groups that begins with the trunk prefix 0, without a word for telephone: no quantity is written so.
+    One that stands in a row of numbers, or behind a word for another number, is none."""
+    if not TRUNK_DIGITS[0] <= len(digits_of(window[start:end])) <= TRUNK_DIGITS[1] or in_row(window, start, end):
+        return 0
+    if not stands_alone(window, start, end) or in_address(window, start):
+        return 0
+    return 0 if NO_TELEPHONE.search(before(window, start)) else end
 
 
 def _labelled_only(window: bytes, start: int, end: int) -> int:
@@ -139,10 +153,11 @@ RULES = (
     PiiRule(
         "phone_international",
         (NUMBER, SHORT_NUMBER),
-        r"(?:\+ ?|00)[1-9]\d{0,2}(?:[ .-]?\(0?\d{0,5}\))?(?:[ ./-]{0,2}\d{1,12}){1,7}",
+        r"(?:\+ ?|00)[1-9]\d{0,2}(?:[ .-]?\(0?\d{0,5}\))?(?:[ ./-]{0,2}\d{1,12}){1,7}" + DIALLED_EXTENSION,
         international,
     ),
     PiiRule(
         "phone_international", (NUMBER, SHORT_NUMBER), r"\(?\d{1,5}\)?(?:[ ./-]{1,2}\d{1,8}){0,6}", national_number
     ),
+    PiiRule("phone_international", (NUMBER,), r"0[1-9]\d{1,2}(?: \d{2,4}){2,4}", trunk_number),
 )  # fmt: skip

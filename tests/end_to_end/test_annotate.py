@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import kill_after
+from pipeline.core.objects import ObjectStore
+from tests.support.processes import kill_after, kill_when
+from tests.support.s3 import digests_of, finished_tasks
 
 pytestmark = pytest.mark.long
+STAGES = ["ingest", "signals", "annotate", "clean"]
 MODEL = '''
 import os
 import time
@@ -71,6 +74,26 @@ def test_a_kill_in_the_middle_changes_no_byte_and_keeps_what_was_scored(
     assert not (tmp_path / "killed" / "store" / "annotate").exists()
     assert "resuming" in bloomery("run", path)
     assert digests(tmp_path / "killed") == digests(tmp_path / "calm")
+    scored = [document for note in (tmp_path / "scored").iterdir() for document in note.read_text().splitlines()]
+    notes = len(list((tmp_path / "scored").iterdir()))
+    # at most the two tasks that were being worked on were done twice
+    assert len(scored) - len(set(scored)) <= 3 * len(scored) / notes
+
+
+def test_after_a_kill_another_machine_goes_on_from_an_s3_server(
+    tmp_path: Path, annotated: Callable[..., Path], bloomery: Callable[..., str],
+    begin: Callable[..., subprocess.Popen[str]], s3_bucket: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    bloomery("run", annotated("calm"))
+    for note in (tmp_path / "scored").iterdir():
+        note.unlink()
+    url = f"s3://{s3_bucket}/w"
+    path, store = annotated("killed", workers=2, workdir=url), ObjectStore(url)
+    kill_when(begin("run", path), lambda: len(finished_tasks(store, "score").get(1, [])), count=4)
+    assert "annotate" not in digests_of(url, STAGES)
+    monkeypatch.setenv("BLOOMERY_SCRATCH", str(tmp_path / "another-machine"))
+    assert "resuming, attempt 2" in bloomery("run", path)
+    assert digests_of(url, STAGES) == digests_of(tmp_path / "calm", STAGES)
     scored = [document for note in (tmp_path / "scored").iterdir() for document in note.read_text().splitlines()]
     notes = len(list((tmp_path / "scored").iterdir()))
     # at most the two tasks that were being worked on were done twice

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import kill_after
+from pipeline.core.objects import ObjectStore
+from tests.support.processes import kill_after, kill_when
+from tests.support.s3 import digests_of, finished_tasks
 
 pytestmark = pytest.mark.long
+STAGES = ["ingest", "passages"]
 FINDER = '''
 import time
 from pipeline.passages.lines import RepeatedLines
@@ -25,6 +28,9 @@ class Slow(RepeatedLines):
     def keys(self, batch):
         time.sleep(0.1)
         return super().keys(batch)
+    def is_repeated(self, *arguments):
+        time.sleep(0.2)
+        return super().is_repeated(*arguments)
 '''
 CONFIG = """\
 workdir: {workdir}
@@ -80,6 +86,22 @@ def test_a_kill_in_the_middle_changes_no_byte(
     (manifest,) = (tmp_path / "calm").glob("store/passages/*/manifest.json")
     counts = json.loads(manifest.read_text())["counts"]["passages"]
     assert all(counts[name]["passages"] > 100 for name in ("boilerplate", "slow_finder:Slow", "sentences")), counts
+
+
+@pytest.mark.parametrize("step", ["keys", "write"])
+def test_after_a_kill_another_machine_goes_on_from_an_s3_server(
+    step: str, tmp_path: Path, repeats: Callable[..., Path], bloomery: Callable[..., str],
+    begin: Callable[..., subprocess.Popen[str]], s3_bucket: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    bloomery("run", repeats("calm"))
+    url = f"s3://{s3_bucket}/w"
+    path = repeats("killed", workers=2, workdir=url)
+    store = ObjectStore(url)
+    kill_when(begin("run", path), lambda: len(finished_tasks(store, step).get(1, [])), count=2)
+    assert digests_of(url, STAGES) == digests_of(tmp_path / "calm", ["ingest"])
+    monkeypatch.setenv("BLOOMERY_SCRATCH", str(tmp_path / "another-machine"))
+    assert "resuming, attempt 2" in bloomery("run", path)
+    assert digests_of(url, STAGES) == digests_of(tmp_path / "calm", STAGES)
 
 
 def test_the_bytes_on_ray_and_behind_a_url_are_those_of_one_process(

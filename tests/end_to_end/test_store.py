@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 
 from cluster.lease import WorkdirLocked, lease
-from pipeline.core.backends.remote_draft import name_of
 from pipeline.core.objects import ObjectStore
-from pipeline.core.store import Store
 from tests.support.faulty_proxy import Fault, FaultyProxy, Plan
-from tests.support.s3 import S3Server, use_environment
+from tests.support.s3 import S3Server, digests_of, finished_tasks, use_environment
 
 pytestmark = pytest.mark.long
 STAGES = ["ingest", "signals", "clean", "dedupe", "tokenizer", "pack", "pretrain", "evaluate", "export"]
@@ -31,11 +29,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         monkeypatch.setenv("BLOOMERY_SCRATCH", str(tmp_path / f"machine-{name}"))
 
     return move
-
-
-def digests_of(place: Path | str) -> dict[str, str]:
-    store = Store(place)
-    return {stage: artifact.manifest.digest for stage in STAGES for artifact in store.all(stage)}
 
 
 def test_the_whole_path_on_a_store_that_fails_has_the_bytes_of_a_local_one(
@@ -52,7 +45,7 @@ def test_the_whole_path_on_a_store_that_fails_has_the_bytes_of_a_local_one(
     print(f"{proxy.requests} requests, faults: {dict(proxy.injected)}")
     use_environment(s3_server.environment, monkeypatch)
     assert f"export      {url}/store/export/" in printed
-    assert digests_of(url) == digests_of(tmp_path / "a") and list(digests_of(url)) == STAGES
+    assert digests_of(url, STAGES) == digests_of(tmp_path / "a", STAGES) and list(digests_of(url, STAGES)) == STAGES
     check_no_secrets(url, s3_server, tmp_path)
     machine("2")
     assert "9 stages, all cached" in bloomery("run", path, f"workdir={url}")
@@ -85,16 +78,6 @@ def check_no_secrets(url: str, server: S3Server, folder: Path) -> None:
         assert server.secret_key.encode() not in text and server.access_key.encode() not in text
 
 
-def finished_tasks(store: ObjectStore, stage: str) -> dict[int, list[str]]:
-    """Attempt → the tasks whose records it wrote, of all fingerprints of a stage that are not published yet."""
-    tasks: dict[int, list[str]] = {}
-    for key in store.list("draft"):
-        parts = key.split("/")
-        if len(parts) == 7 and parts[2] == "attempts" and parts[4] == "tasks" and parts[5] == stage:
-            tasks.setdefault(int(parts[3]), []).append(name_of(key))
-    return tasks
-
-
 def test_after_a_kill_another_machine_goes_on_from_the_finished_tasks(
     tmp_path: Path, bloomery: Callable[..., str], begin: Callable[..., subprocess.Popen[str]],
     machine: Callable[[str], None], s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch,
@@ -124,7 +107,7 @@ def test_after_a_kill_another_machine_goes_on_from_the_finished_tasks(
     (events,) = (tmp_path / "machine-2").glob("*/runs/*/events.jsonl")
     assert "2 of 4 tasks were finished before" in events.read_text(encoding="utf-8")
     bloomery("run", path, f"workdir={tmp_path}/local")
-    assert digests_of(url) == digests_of(tmp_path / "local") != {}
+    assert digests_of(url, STAGES) == digests_of(tmp_path / "local", STAGES) != {}
 
 
 def sources_of_falling_size(folder: Path) -> Path:

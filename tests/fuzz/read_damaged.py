@@ -33,7 +33,7 @@ def problem_of(valid: ValidFile, data: bytes, folder: Path) -> str:
     documents = bad = skipped = 0
     position = -1
     try:
-        for record in reader.read(RawFile(str(path), path.name, len(data), 0.0)):
+        for record in reader.read(RawFile(str(path), valid.within + path.name, len(data), 0.0)):
             if record.position < position:
                 return f"position {record.position} comes after {position}"
             position = record.position

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.readers import jsonl
+from pipeline.readers import READERS, jsonl
 from pipeline.readers.base import BadRecord, Record
 from tests.fuzz import __main__ as driver
 from tests.fuzz.mutations import mutate
@@ -26,6 +26,10 @@ def test_damaged_copies_crash_nothing_and_lose_nothing_in_silence(name: str, tmp
     assert problem_of(valid, data, tmp_path) == ""
     damaged = [mutate(data, name, 17, number) for number in range(MUTATIONS)]
     assert [problem for copy in damaged if (problem := problem_of(valid, copy, tmp_path))] == []
+
+
+def test_every_reader_has_a_valid_file_that_is_damaged() -> None:
+    assert {valid.reader for valid in VALID_FILES.values()} == set(READERS.names())
 
 
 def test_damage_is_the_same_for_the_same_number() -> None:

@@ -5,6 +5,7 @@ To add a reader, add a line to VALID_FILES; readers of the web have theirs in `v
 
 from __future__ import annotations
 
+import ast
 import bz2
 import csv
 import gzip
@@ -48,6 +49,7 @@ class ValidFile:
     options: dict[str, Any] = field(default_factory=dict)
     recount: Recount | None = None
     records: int = DOCUMENTS
+    within: str = ""  # what its name begins with in its source, where the reader looks at that
 
 
 def lines() -> bytes:
@@ -114,8 +116,29 @@ def web_files() -> list[ValidFile]:
     ]
 
 
+def module() -> bytes:
+    """A module whose docstrings are the documents."""
+    parts = ['"""第 0 篇文档。"""\n\nimport os\n']
+    for number in range(1, DOCUMENTS):
+        head = ("def f{}(x: int = 1) -> None:", "class C{}:", "async def g{}():")[number % 3].format(number)
+        parts.append(f'\n\n{head}\n    """第 {number} 篇文档, "quoted",\n\n    and more.\n    """\n    a = [os, 1]\n')
+    return "".join(parts).encode()
+
+
+def count_docstrings(data: bytes) -> int:
+    """The docstrings anywhere in the tree, those of white space aside; a SyntaxError is a ValueError."""
+    try:
+        tree = ast.parse(data.decode("utf-8-sig"))
+    except SyntaxError as error:
+        raise ValueError(str(error)) from error
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds)]
+    return sum(bool(docstring and docstring.strip()) for docstring in docstrings)
+
+
 inflated_lines = partial(valid_web_files.inflated, count_lines)
 RECORDS = {"fields": FIELDS}
+DOCSTRINGS = {"min_characters": 1}
 VALID_FILES = {
     valid.name: valid
     for valid in (
@@ -131,6 +154,7 @@ VALID_FILES = {
         ValidFile("a.parquet", "parquet", parquet, RECORDS),
         ValidFile("file.arrow", "arrow", lambda: arrow(pa.ipc.new_file), RECORDS),
         ValidFile("stream.arrow", "arrow", lambda: arrow(pa.ipc.new_stream), RECORDS),
+        ValidFile("a.py", "python_docs", module, DOCSTRINGS, count_docstrings, within="fuzz/"),
         *web_files(),
     )
 }  # fmt: skip

@@ -76,10 +76,15 @@ def wait_until(condition: Callable[[], bool], what: str, *, timeout: float, step
 
 def kill_after(process: subprocess.Popen[str], folder: Path, pattern: str, *, count: int = 8) -> None:
     """Kill a run and all processes of its group once it has kept `count` results of tasks, files of this pattern."""
+    kill_when(process, lambda: len(list(folder.glob(pattern))), count=count)
+
+
+def kill_when(process: subprocess.Popen[str], kept_results: Callable[[], int], *, count: int) -> None:
+    """Kill a run and all processes of its group once there are `count` results of tasks."""
     deadline = time.monotonic() + 240
     kept = 0
     while time.monotonic() < deadline and process.poll() is None and kept < count:
-        kept = len(list(folder.glob(pattern)))
+        kept = kept_results()
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

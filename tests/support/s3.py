@@ -24,6 +24,9 @@ from typing import Protocol, TypeVar
 
 import pytest
 
+from pipeline.core.backends.remote_draft import name_of
+from pipeline.core.objects import ObjectStore
+from pipeline.core.store import Store
 from tests.support.processes import end_with_parent, kill_group
 
 START_S = 90.0
@@ -261,6 +264,22 @@ def use_environment(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPa
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     _forget_clients()
+
+
+def finished_tasks(store: ObjectStore, step: str) -> dict[int, list[str]]:
+    """Attempt → the tasks of a step whose records it wrote, of all stages that are not published yet."""
+    tasks: dict[int, list[str]] = {}
+    for key in store.list("draft"):
+        parts = key.split("/")
+        if len(parts) == 7 and parts[2] == "attempts" and parts[4] == "tasks" and parts[5] == step:
+            tasks.setdefault(int(parts[3]), []).append(name_of(key))
+    return tasks
+
+
+def digests_of(place: Path | str, stages: Sequence[str]) -> dict[str, str]:
+    """The digests of the artifacts of a work directory, by stage."""
+    store = Store(place)
+    return {stage: artifact.manifest.digest for stage in stages for artifact in store.all(stage)}
 
 
 def _forget_clients() -> None:

@@ -78,6 +78,11 @@ FOUND: dict[str, tuple[str, ...]] = {
         "[[+886 2 2123 4567]]",
         "Tel.: [[030 23125 014]]",
         "Telephone [[01 99 00 56 78]]",
+        "Desk: [[040 2312 5014]]",
+        "[[+44 20 7946 0958 ext. 12]]",
+        "[[+1-903-140-4508x769]]",
+        "Sie erreichen uns unter [[0171 392 00 41]].",
+        "je suis joignable au [[0199 00 12 34]]",
     ),
     "us_ssn": (
         "SSN [[512-34-6789]].",
@@ -180,6 +185,13 @@ FOUND: dict[str, tuple[str, ...]] = {
 
 # texts without personal data
 LOOKALIKES: tuple[str, ...] = (
+    "ISBN 0306 406 152 is out of print",
+    "0123 45 67 89 10 11 12",
+    "the row 12 0171 392 00 41 of the table",
+    "order no. 0171 392 00 41",
+    "0000 1111 2222",
+    "699 956 915 inhabitants, 12 345 678 more",
+    "offset 0010 20 30",
     "The ISBN is 978-7-111-54742-6, the ISSN 1234-5679.",
     "Run version 10.2.30.4 of the driver, or v1.2.3.4.",
     "Chrome/91.0.4472.124 Safari/537.36",

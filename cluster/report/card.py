@@ -44,7 +44,7 @@ def data_card(stages: Sequence[DataStage]) -> DataCard | None:
     final = counted[-1].sources
     licences = _licences(counted, stated)
     languages = by_language(final)
-    blocks = (
+    blocks: tuple[ChapterBlock, ...] = (
         _totals(final, languages, licences), sources_table(counted, licences), languages_table(languages),
         stage_by_stage("source", counted, by_source), stage_by_stage("language", counted, by_language),
         *drop_tables(counted), done,

@@ -4,8 +4,9 @@
 
     python -m venv peers && peers/bin/pip install "datatrove[io,processing]==0.10.1" spacy==3.8.18
 
-Prints the tables of pipeline/passages/README.md. Removals are read after `dedupe`, as in the flow; a removal is of one
-text if both documents are edits of one original, else of two. The peer reads English documents alone.
+Prints the tables of pipeline/passages/README.md, with the defaults; "within": with `within_documents: true`.
+Removals are read after `dedupe`, as in the flow; a removal is of one text if both documents are edits of one original,
+else of two. The peer reads English documents alone.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ PLANTED = {
     "上一篇：没有了\u3000下一篇：没有了", "责任编辑：佚名",
 }  # fmt: skip
 LENGTHS = ((1, 1), (10, 20), (20, 30), (30, 50))
+DEFAULT = 2  # the index of the default lengths
 WITHIN = {"within_documents": True}
 COPIES = ("exact", "norm", "A-drop", "A-rotate", "A-truncate", "A-boilerplate")
 Truth = Mapping[str, JsonObject]
@@ -118,13 +120,11 @@ def what_goes(bench: Bench, distinct: Artifact, known: Truth) -> None:
     """By finder and length: passages of one text and of two, by source."""
     rows = []
     by_lengths = [
-        [
-            {name: {"min_words": words, "min_characters": characters, **WITHIN}}
-            for name in ("lines", "paragraphs", "sentences")
-        ]
+        [{name: {"min_words": words, "min_characters": characters}} for name in ("lines", "paragraphs", "sentences")]
         for words, characters in LENGTHS
     ]
-    for finders in (*by_lengths, [{"substrings": {"min_tokens": 50}}]):
+    within = [{name: {**lengths, **WITHIN} for name, lengths in finder.items()} for finder in by_lengths[DEFAULT]]
+    for finders in (*by_lengths, within, [{"substrings": {"min_tokens": 50}}]):
         result, counts, _ = bench.passages(distinct, *finders)
         removed = list(rows_of(result, "removed/", ["finder", "source_id", "kept_source_id", "source", "text"]))
         for finder in finders:
@@ -136,7 +136,7 @@ def what_goes(bench: Bench, distinct: Artifact, known: Truth) -> None:
             listed = ", ".join(f"{source} {n}" for source, n in sources) or "-"
             rows.append(
                 [
-                    ", ".join([name, *(str(n) for n in lengths.values() if n is not True)]),
+                    ", ".join([name, *("within" if n is True else str(n) for n in lengths.values())]),
                     len(own),
                     f"{share:.2f} %",
                     len(of_two),
@@ -167,7 +167,7 @@ def recall(bench: Bench, mixed: Artifact, known: Truth) -> None:
     rows = []
     for name in ("lines", "paragraphs", "sentences", "substrings"):
         gone: Counter[str] = Counter()
-        result, _, _ = bench.passages(mixed, {name: {} if name == "substrings" else WITHIN})
+        result, _, _ = bench.passages(mixed, {name: {}})
         for row in rows_of(result, "removed/", ["source_id", "start", "end"]):
             gone[row["source_id"]] += row["end"] - row["start"]
         shares: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])

@@ -14,6 +14,7 @@ import pytest
 
 from cluster.lease import WorkdirLocked, lease
 from pipeline.core.objects import ObjectStore
+from pipeline.core.store import Store
 from tests.support.faulty_proxy import Fault, FaultyProxy, Plan
 from tests.support.s3 import S3Server, digests_of, finished_tasks, use_environment
 

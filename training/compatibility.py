@@ -87,6 +87,17 @@ def _row_problems(section: Pretrain, family: Family) -> list[tuple[str, str]]:
     return []
 
 
+def whole_documents_problem(section: Pretrain) -> str | None:
+    """Why rows that do not follow the order of the text do not serve this model; None if they do."""
+    name = section.model.name
+    family = FAMILIES.get(name)
+    if family is not None and family.vectors:
+        return f"{name} reads the text as one stream of words, and best_fit changes its order."
+    if order_of(name, section.objective.name) == "streams":
+        return f"{name} carries its state from row to row, and rows of best_fit do not continue each other."
+    return None
+
+
 def _reason(option: str, family: Family) -> str:
     if family.vectors and option == "engine":
         return " A step changes a few rows of vectors: there is no gradient and no optimizer state for ZeRO to share."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -42,14 +42,30 @@ def summed(counts: Iterable[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[
     return {name: dict(sorted(sums.items())) for name, sums in sorted(total.items()) if sums}
 
 
+class GroupCounts(TypedDict):
+    """The documents of one source in one language, which share no row with others; `rows` once they are written."""
+
+    source: str
+    language: str
+    documents: int
+    tokens: int
+    rows: NotRequired[int]
+
+
 class SplitCounts(TypedDict):
-    """Training or held-out documents after packing, in all and by language."""
+    """Training or held-out documents after packing, in all and by language.
+
+    `groups`, in the order of their rows, where rows are apart by source and language; `truncated`: documents that lie
+    in several rows, where they are packed by best fit.
+    """
 
     documents: int
     tokens: int
     bytes: int
     rows: int
     languages: ByLanguage
+    groups: NotRequired[list[GroupCounts]]
+    truncated: NotRequired[int]
 
 
 Measures = dict[str, int]

@@ -73,9 +73,17 @@ def _done(splits: JsonObject) -> tuple[Done, ...]:
     """Lines of the data card: documents and tokens of each split."""
     return tuple(
         Done(f"{name}: {figures.plural(split['documents'], 'document')}, {figures.count(split['tokens'])} tokens "
-             f"in {figures.plural(split['rows'], 'row')}", "tokenizer")
+             f"in {figures.plural(split['rows'], 'row')}{_truncated(split)}", "tokenizer")
         for name, split in splits.items()
     )  # fmt: skip
+
+
+def _truncated(split: JsonObject) -> str:
+    """How many documents lie in several rows, where that was counted."""
+    if "truncated" not in split:
+        return ""
+    share = figures.percent(split["truncated"], split["documents"])
+    return f"; {figures.plural(split['truncated'], 'document')} ({share}) cut"
 
 
 def _gate(artifact: Artifact, tokens: int) -> tuple[FunnelColumn, ...]:

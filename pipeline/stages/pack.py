@@ -3,8 +3,9 @@
 There are three steps over the files of documents, each with as many parallel tasks as Beam has workers: `survey` reads
 ids and languages, and decides which documents are held out and which are compared with the reference; `encode` encodes
 every file once into flat token files; `rows` cuts each split's stream (the files end to end) into shards of a fixed
-number of rows. Tokens are in document order whatever the number of workers. One encoder produces all ids: when the fast
-encoder differs from the reference anywhere, `encode-reference` encodes every file again, into other files.
+number of rows (pack_rows.py). Tokens are in document order whatever the number of workers; where `by_source` is set, in
+that order by source and language. One encoder produces all ids: when the fast encoder differs from the reference
+anywhere, `encode-reference` encodes every file again, into other files.
 Memory: the text and tokens of a row group per worker, then the tokens of a shard. About 30 MB of text a CPU-second.
 """
 
@@ -15,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import get_ident
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -28,34 +28,28 @@ from pipeline.core.counts import ByLanguage, SplitCounts, StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import write_json
 from pipeline.core.job import Job, StageOutput
-from pipeline.core.records import tokens_schema
-from pipeline.core.shards import FileEntry, ShardWriter, batches, column_bytes, entry_of, number
+from pipeline.core.shards import FileEntry, batches, column_bytes, entry_of, number
 from pipeline.core.shards import rows as row_count
 from pipeline.core.source_counts import SourceCounter, merged
+from pipeline.stages.pack_rows import SPLITS, STREAMS, shard_tasks, split_counts, with_groups, write_rows
 from pipeline.tokenizers import verification_sample
+from pipeline.tokenizers.grouped_streams import GroupedStreamWriter
 from pipeline.tokenizers.id_hash import HASH_RANGE, hash_ids
 from pipeline.tokenizers.pack_tasks import (
     EncodedFile,
     EncodeFile,
     Encoding,
     EncodingFailed,
-    ShardRanges,
     Split,
     Survey,
     SurveyFile,
-    WrittenShard,
 )
-from pipeline.tokenizers.packed_rows import file_ranges, to_table
 from pipeline.tokenizers.packer import FAST, REFERENCE, Packer, load_packer
 from pipeline.tokenizers.section import Pack
-from pipeline.tokenizers.token_streams import StreamRange, StreamWriter, read_ranges
+from pipeline.tokenizers.token_streams import StreamWriter
 from pipeline.tokenizers.verified_encoder import EncodersDiffer
 
-SPLITS: tuple[Split, ...] = ("train", "validation")
-SHARD_TOKENS = 1 << 23
-WRITE_TOKENS = 1 << 20
 ENCODE_BYTES = 2 << 20
-STREAMS = "streams"  # in the folder of the draft, so publication deletes it
 UNKNOWN = "unknown"  # in counts, the language of a document without one
 
 
@@ -64,9 +58,14 @@ def run(job: Job) -> StageOutput:
     surveys = run_tasks(job, "survey", _survey_tasks(job), survey)
     cutoffs = _cutoffs(surveys, Pack.model_validate(job.params).validation)
     encoding = _encode(job, cutoffs, _verification_threshold(surveys))
-    splits = _split_counts(job, encoding.files)
+    section = Pack.model_validate(job.params)
+    splits = split_counts(section, encoding.files)
     _check_not_empty(splits)
-    entries = _write_shards(job, encoding, splits)
+    tasks = shard_tasks(section, encoding)
+    written = run_tasks(job, f"rows-{encoding.encoder_choice}", tasks, write_rows)
+    if section.is_grouped:
+        splits = with_groups(splits, encoding.files, tasks, written)
+    entries = [FileEntry.from_dict(result["entry"]) for result in written]
     write_json(job.folder / "splits.json", splits)
     counts: StageCounts = {
         "in": sum(result["documents"] for result in encoding.files),
@@ -169,22 +168,24 @@ def encode(job: Job, task: Task[EncodeFile]) -> EncodedFile | EncodingFailed:
     sources = SourceCounter()
     documents = 0
     folder = job.folder / STREAMS / payload["encoder_choice"]
+    is_grouped = Pack.model_validate(job.params).is_grouped
     try:
         with ExitStack() as stack:
-            streams = [stack.enter_context(StreamWriter(folder, f"{split}-{task.key}")) for split in SPLITS]
+            writers = GroupedStreamWriter if is_grouped else StreamWriter
+            streams = [stack.enter_context(writers(folder, f"{split}-{task.key}")) for split in SPLITS]
             for batch in _small_batches(job.inputs.local(payload["file"])):
                 encoded = pack.encode(batch, payload["verify"])
                 held_out = _held_out(batch, payload["cutoffs"])
                 sizes = np.diff(encoded.offsets)
                 for split, stream, mask in zip(SPLITS, streams, (~held_out, held_out), strict=True):
                     tokens = encoded.ids[np.repeat(mask, sizes)]
-                    stream.write(tokens, batch["id"].combine_chunks().filter(pa.array(mask)), sizes[mask])
+                    stream.write(tokens, batch.filter(pa.array(mask)), sizes[mask])
                     _count(counts[split], batch, mask, {"tokens": sizes, **pack.count_markers(encoded)})
                 sources.add(batch, tokens=sizes)
                 documents += len(batch)
     except EncodersDiffer as difference:
         return {"difference": str(difference)}
-    return {
+    encoded_file: EncodedFile = {
         "difference": None,
         "documents": documents,
         "tokens": {split: stream.tokens for split, stream in zip(SPLITS, streams, strict=True)},
@@ -192,6 +193,9 @@ def encode(job: Job, task: Task[EncodeFile]) -> EncodedFile | EncodingFailed:
         "sources": sources.result(),
         "encoder": pack.encoder_name,
     }
+    if is_grouped:
+        encoded_file["groups"] = {split: stream.groups for split, stream in zip(SPLITS, streams, strict=True)}
+    return encoded_file
 
 
 def _small_batches(path: Path) -> Iterator[pa.Table]:
@@ -230,24 +234,6 @@ def _count(
                 totals[name] += int(values[selected].sum())
 
 
-def _split_counts(job: Job, encoded: Sequence[EncodedFile]) -> dict[str, SplitCounts]:
-    """Documents, tokens and bytes of text by split and language, rows by split: the content of splits.json."""
-    length = Pack.model_validate(job.params).length
-    splits: dict[str, SplitCounts] = {}
-    for split in SPLITS:
-        languages: ByLanguage = {}
-        for result in encoded:
-            for language, counts in result["counts"][split].items():
-                totals = languages.setdefault(language, dict.fromkeys(counts, 0))
-                for name, value in counts.items():
-                    totals[name] += value
-        names = next(iter(languages.values()), ("documents", "tokens", "bytes"))
-        sums = {name: sum(totals[name] for totals in languages.values()) for name in names}
-        rows = -(-sums["tokens"] // length)
-        splits[split] = cast(SplitCounts, {**sums, "rows": rows, "languages": dict(sorted(languages.items()))})
-    return splits
-
-
 def _check_not_empty(splits: Mapping[str, SplitCounts]) -> None:
     documents = sum(split["documents"] for split in splits.values())
     for split in SPLITS:
@@ -256,35 +242,3 @@ def _check_not_empty(splits: Mapping[str, SplitCounts]) -> None:
                 f"pack: {split} is empty: {documents:,} documents came in, and each language holds out at least one. "
                 "Add documents, or drop fewer of them."
             )
-
-
-def _write_shards(job: Job, encoding: Encoding, splits: Mapping[str, SplitCounts]) -> list[FileEntry]:
-    """Cut the stream of each split into shards of a fixed number of rows."""
-    length = Pack.model_validate(job.params).length
-    shard_tokens = max(1, SHARD_TOKENS // length) * length
-    tasks: list[Task[ShardRanges]] = []
-    for split in SPLITS:
-        sizes = [result["tokens"][split] for result in encoding.files]
-        total = splits[split]["tokens"]
-        for index, first in enumerate(range(0, total, shard_tokens)):
-            last = min(first + shard_tokens, total)
-            ranges = [(f"{split}-{file:06d}", skip, take) for file, skip, take in file_ranges(sizes, first, last)]
-            payload = ShardRanges(split=split, encoder_choice=encoding.encoder_choice, ranges=ranges)
-            tasks.append(Task(f"{split}-{index:06d}", last - first, payload))
-    results = run_tasks(job, f"rows-{encoding.encoder_choice}", tasks, write_rows)
-    return [FileEntry.from_dict(result["entry"]) for result in results]
-
-
-def write_rows(job: Job, task: Task[ShardRanges]) -> WrittenShard:
-    """Write one shard from its ranges of the streams, in row groups of about a million tokens."""
-    length = Pack.model_validate(job.params).length
-    pack = _packer(job, REFERENCE)
-    schema = tokens_schema(pack.vocabulary)
-    folder = f"{STREAMS}/{task.payload['encoder_choice']}"
-    span = read_ranges(job.draft, folder, [StreamRange(*part) for part in task.payload["ranges"]], pack.dtype)
-    step = max(1, WRITE_TOKENS // length) * length
-    with ShardWriter(job.folder, task.payload["split"], task.key, schema) as shard:
-        for first in range(0, len(span.tokens), step):
-            shard.write(to_table(span.part(first, first + step), length, schema))
-    assert shard.entry is not None  # a shard has at least one token
-    return {"entry": shard.entry.to_dict()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, NotRequired, TypedDict
 
-from pipeline.core.counts import ByLanguage, BySource
+from pipeline.core.counts import ByLanguage, BySource, GroupCounts
 from pipeline.core.inputs import InputFile
 from pipeline.core.shards import EntryFields
 
@@ -45,6 +45,7 @@ class EncodedFile(TypedDict):
     tokens: dict[Split, int]
     counts: dict[Split, ByLanguage]
     sources: NotRequired[BySource]
+    groups: NotRequired[dict[Split, list[GroupCounts]]]
     encoder: str
 
 
@@ -55,17 +56,20 @@ class EncodingFailed(TypedDict):
 
 
 class ShardRanges(TypedDict):
-    """The payload of `rows`: the parts of streams that make up a shard, each as (stem, skip, take)."""
+    """The payload of `rows`: the parts of streams that make up a shard, each as (stem, skip, take); the number of its
+    group, where there are groups."""
 
     split: Split
     encoder_choice: str
     ranges: list[tuple[str, int, int]]
+    group: NotRequired[int]
 
 
 class WrittenShard(TypedDict):
-    """The file that `rows` wrote."""
+    """The file that `rows` wrote; by best fit, how many of its documents lie in several rows."""
 
     entry: EntryFields
+    truncated: NotRequired[int]
 
 
 class Encoding(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -167,7 +167,21 @@ def tokenizer_files(section: Tokenizer) -> list[SourceFiles]:
 
 
 class Pack(Section):
-    """Rows of `length` tokens; the share `validation` of the documents of each language, at least one, is held out."""
+    """Rows of `length` tokens; the share `validation` of the documents of each language, at least one, is held out.
+
+    `packing: concat` cuts the training documents, end to end, every `length` tokens; `best_fit` cuts as few of them as
+    can be (best_fit_rows.py), and sets `by_source`: no row holds documents of two sources or languages. Held-out rows
+    are always cut by concat, so that losses compare.
+    """
+
+    ADDED: ClassVar[JsonObject] = {"packing": "concat", "by_source": False}
 
     length: int = Field(1024, ge=2)
     validation: float = Field(0.005, gt=0, lt=1)
+    packing: Literal["concat", "best_fit"] = "concat"
+    by_source: bool = False
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether rows are apart by source and language."""
+        return self.by_source or self.packing == "best_fit"

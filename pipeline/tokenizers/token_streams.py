@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.core.counts import GroupCounts
 from pipeline.core.draft import Draft
 from pipeline.core.files import replacing
 from pipeline.tokenizers.packed_rows import TokenSpan
@@ -29,6 +30,7 @@ class StreamWriter:
         self.folder = folder
         self.stem = stem
         self.tokens = 0
+        self.groups: list[GroupCounts] = []  # filled by GroupedStreamWriter
 
     def __enter__(self) -> StreamWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -40,9 +42,10 @@ class StreamWriter:
             self._stack = self._stack.pop_all()
         return self
 
-    def write(self, tokens: NDArray[np.unsignedinteger], ids: pa.Array, sizes: NDArray[np.int64]) -> None:
-        """Append documents in order: their tokens end to end, their ids, the number of tokens of each."""
+    def write(self, tokens: NDArray[np.unsignedinteger], documents: pa.Table, sizes: NDArray[np.int64]) -> None:
+        """Append documents in order: their tokens end to end, a table with their ids, the number of tokens of each."""
         self._tokens.write(np.ascontiguousarray(tokens).view(np.uint8).data)
+        ids = documents["id"].combine_chunks()
         self._documents.write_batch(pa.record_batch([ids, pa.array(sizes, pa.int64())], schema=DOCUMENTS))
         self.tokens += len(tokens)
 

@@ -39,10 +39,11 @@ Step = Callable[[int], object]
 
 
 def trainer_step(
-    section: Pretrain, model: Model, objective: Objective, rows: NDArray[Any], precision: Precision
+    section: Pretrain, model: Model, objective: Objective, rows: NDArray[Any] | PackedRows, precision: Precision
 ) -> Step:
     """The trainer's own step, all of it: rows from the stream, objective, engine, clipping, curve."""
-    length = rows.shape[1]
+    split = rows if isinstance(rows, PackedRows) else PackedRows(rows, np.full(len(rows), rows.shape[1], np.int32))
+    length = split.tokens.shape[1]
     cut = plan_steps(
         section, length=length, rows=len(rows), world=1, micro_tokens=device.micro_batch_tokens(CPU),
         precision=precision, group=objective.group,
@@ -53,8 +54,7 @@ def trainer_step(
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
     setting = Setting(CPU, precision, optimizer, section.clip, cut.micro_batches, 0, 1)
     engine = engines.ENGINES.create(Component(name="plain"), module, setting)
-    split = PackedRows(rows, np.full(len(rows), length, np.int32))
-    feed = Feed(split, split, objective, (), order, cut.batch_rows, 17)
+    feed = Feed(split, split, objective, (), order, cut.batch_rows, 17, section.document_mask)
     checkpoints = Checkpoints(FolderPlace(Path(tempfile.gettempdir())), attempt=1, rank=0, keep=1)
     state = TrainingRun(section, cut, engine, feed, Curve(), SilentMeter(), checkpoints, {}, 17)
     return lambda number: one_step(state)

@@ -14,7 +14,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.files import JsonObject
 from pipeline.core.yaml_tree import read_tree
 from training.batch_size import batch_problem, uneven_batch
-from training.compatibility import family_problems
+from training.compatibility import family_problems, whole_documents_problem
 from training.identity import pretrain_params
 from training.section import Pretrain
 
@@ -152,3 +152,17 @@ def test_documents_are_masked_where_that_means_something(options: JsonObject, wo
     problems = dict(family_problems(Pretrain.model_validate({**options, "document_mask": True})))
     assert ("document_mask" in problems) == (words is not None)
     assert words is None or words in problems["document_mask"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model": "gpt"}, None),
+        ({"model": "lstm", "objective": "contrastive"}, None),
+        ({"model": "lstm"}, "rows of best_fit do not continue each other"),
+        ({"model": "word2vec"}, "one stream of words"),
+    ],
+)
+def test_best_fit_is_refused_where_rows_continue_each_other(options: JsonObject, words: str | None) -> None:
+    problem = whole_documents_problem(Pretrain.model_validate(options))
+    assert (problem is None) if words is None else words in str(problem)

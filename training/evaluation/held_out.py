@@ -99,8 +99,9 @@ class HeldOut:
 
     @cached_property
     def length(self) -> int:
-        """Tokens in a row; only the last row may be shorter."""
-        return max(len(row.tokens) for row in self.rows(0, 2))
+        """Tokens of the longest row; the last one of the split, or of each source, may be shorter."""
+        tables = (table for path in self.row_files for table in batches(path, ["tokens"]))
+        return int(max(pc.max(pc.list_value_length(table["tokens"])).as_py() for table in tables))
 
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[PackedRow]:
         """The rows [start, stop) in their order; files that hold none of them are not opened."""

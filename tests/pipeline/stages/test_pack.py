@@ -15,7 +15,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import read_json
 from pipeline.core.job import Job, StageOutput
-from pipeline.stages import pack
+from pipeline.stages import pack, pack_rows
 from pipeline.tokenizers.base import TokenizerOptions, TokenizerTrainer
 from pipeline.tokenizers.bpe import BytePair
 from pipeline.tokenizers.packer import Packer
@@ -141,8 +141,8 @@ def test_shards_hold_a_fixed_number_of_rows_and_documents_cross_them(
 ) -> None:
     documents = make_documents([{"text": CHINESE.format(1) * 40, "language": "zh"}, *records(9, 9)], files=2)
     unsplit = packed(documents, "whole")
-    monkeypatch.setattr(pack, "SHARD_TOKENS", 4 * LENGTH + 5)
-    monkeypatch.setattr(pack, "WRITE_TOKENS", 2 * LENGTH)
+    monkeypatch.setattr(pack_rows, "SHARD_TOKENS", 4 * LENGTH + 5)
+    monkeypatch.setattr(pack_rows, "WRITE_TOKENS", 2 * LENGTH)
     small = packed(documents, "small")
     sizes = [pq.read_metadata(path).num_rows for path in small.files("train/")]
     assert set(sizes[:-1]) == {4}

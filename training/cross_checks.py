@@ -33,8 +33,8 @@ def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch | Remark]:
         special = f" and {added} special tokens" if added else ""
         problem = f"rows of {pack.length:,} tokens{special} do not fit the model's context of {context:,}."
         yield Mismatch(stage.path_of("tokens", "length"), problem, "Shorten the rows or set pretrain.model.context.")
-    if pack.packing == "best_fit" and (problem := whole_documents_problem(pretrain)):
-        yield Mismatch(stage.path_of("tokens", "packing"), problem, "Write packing: concat.")
+    if pack.packing == "best_fit" and (order_problem := whole_documents_problem(pretrain)):
+        yield Mismatch(stage.path_of("tokens", "packing"), order_problem, "Write packing: concat.")
     window = pretrain.objective.options.get("window")
     if window is not None and window >= pack.length:
         problem = f"a window of {window} words on each side is larger than a row of {pack.length} tokens."

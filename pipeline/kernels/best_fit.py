@@ -12,11 +12,11 @@ import numpy.typing as npt
 from pipeline.kernels.compiler import inlined, kernel
 
 Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.uint8]
+TreeNodes = npt.NDArray[np.uint8]
 
 
 @inlined
-def mark(tree: Flags, leaves: int, space: int, present: int) -> None:
+def mark(tree: TreeNodes, leaves: int, space: int, present: int) -> None:
     """Note whether a row with this much room is open, in the leaf and in all nodes above it."""
     node = leaves + space
     tree[node] = present
@@ -26,7 +26,7 @@ def mark(tree: Flags, leaves: int, space: int, present: int) -> None:
 
 
 @inlined
-def least_space(tree: Flags, leaves: int, size: int) -> int:
+def least_space(tree: TreeNodes, leaves: int, size: int) -> int:
     """The least room of an open row that holds `size`; −1 where none does."""
     node = leaves + size
     if tree[node]:

@@ -9,28 +9,25 @@ import numpy.typing as npt
 
 from pipeline.kernels import lines, ngrams, units
 from pipeline.kernels.code_points import Integer
-from pipeline.kernels.compiler import inlined, kernel
+from pipeline.kernels.compiler import kernel
 from pipeline.kernels.hash_table import Hashes, Slots
 from pipeline.kernels.hash_table import scratch as slots_scratch
 from pipeline.kernels.minhash import UInt32s, hash_shingles, minhash
 from pipeline.kernels.units import CountArray
 from pipeline.text.unicode import Bytes, Tables
 
-LIST_SLOTS = 256  # size of the hash table of a word list: a power of two, well above its length
-
 
 class DocumentCounts(NamedTuple):
-    """The counts of each kernel, a row for each document. `words`: distinct function words of its language."""
+    """The counts of each kernel, a row for each document."""
 
     units: CountArray
     lines: CountArray
     repeats: CountArray
-    words: CountArray
 
     @classmethod
     def of(cls, documents: int) -> DocumentCounts:
         unit, line, repeat = (np.zeros((documents, w), np.int64) for w in (units.WIDTH, lines.WIDTH, ngrams.WIDTH))
-        return cls(unit, line, repeat, np.zeros(documents, np.int64))
+        return cls(unit, line, repeat)
 
 
 class DocumentScratch(NamedTuple):
@@ -40,14 +37,13 @@ class DocumentScratch(NamedTuple):
     lines: lines.Lines
     grams: ngrams.Grams
     slots: Slots
-    present: Bytes
 
     @classmethod
     def of(cls, largest_bytes: int) -> DocumentScratch:
         """Allocate it for documents of up to `largest_bytes`."""
         most = units.max_units(largest_bytes)
-        grams, slots, present = ngrams.scratch(most), slots_scratch(most), np.empty(LIST_SLOTS, np.uint8)
-        return cls(units.scratch(largest_bytes), lines.scratch(largest_bytes), grams, slots, present)
+        grams, slots = ngrams.scratch(most), slots_scratch(most)
+        return cls(units.scratch(largest_bytes), lines.scratch(largest_bytes), grams, slots)
 
 
 @kernel
@@ -60,30 +56,12 @@ def measure_all(
     list_indices: CountArray,
     out: DocumentCounts,
 ) -> None:
-    """Count units, lines, repeats and function words of every document."""
+    """Count units, lines, repeats, and the function words of list list_indices[d], of every document d."""
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
         n = units.split(data, start, end, tables, scratch.units, out.units[d])
         lines.measure_lines(data, start, end, tables.classes, scratch.lines, scratch.slots, out.lines[d])
-        ngrams.measure_repeats(scratch.units, n, scratch.grams, out.repeats[d])
-        if list_indices[d] >= 0:
-            out.words[d] = count_distinct(scratch.units, n, lists[list_indices[d]], scratch.present)
-
-
-@inlined
-def count_distinct(document_units: units.Units, n: Integer, words: Hashes, present: Bytes) -> Integer:
-    """The number of distinct words of a list (a hash table, 0 is an empty slot) among the units."""
-    present[:] = 0
-    distinct = 0
-    mask = np.uint64(LIST_SLOTS - 1)
-    for i in range(n):
-        slot = document_units.hash[i] & mask
-        while words[slot] != 0 and words[slot] != document_units.hash[i]:
-            slot = (slot + np.uint64(1)) & mask
-        if words[slot] != 0 and not present[slot]:
-            present[slot] = 1
-            distinct += 1
-    return distinct
+        ngrams.measure_repeats(scratch.units, n, lists[list_indices[d]], scratch.grams, out.repeats[d])
 
 
 @kernel

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.kernels import column, raw_lines, token_repeats, tokens
+from pipeline.kernels import column, ngrams, raw_lines, token_repeats, tokens
 from pipeline.kernels.c4_lines import BRACKET, KEEP, LOREM_IPSUM, LineRules, count_sentences, judge_line
 from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import bare_inner, bare_kernel
@@ -27,7 +27,7 @@ from pipeline.text.unicode import Bytes
 # what to measure
 REPEATS, C4, TOKENS, MENUS = 1, 2, 4, 8
 # indexes of COUNTS, after those of `raw_lines` and `token_repeats`
-_AFTER = raw_lines.WIDTH + token_repeats.WIDTH
+_AFTER = raw_lines.WIDTH + ngrams.WIDTH
 TOKEN_COUNT = _AFTER
 WORDS = _AFTER + 1  # tokens that hold a character that is no mark
 WORD_CHARACTERS = _AFTER + 2

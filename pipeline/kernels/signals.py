@@ -58,7 +58,7 @@ def compute_signals(counts: passes.DocumentCounts, list_indices: Ints) -> dict[s
         "letter_units": _ratio(unit[units.LETTER_UNITS], n),
         "hash_signs": _ratio(unit[units.HASH_SIGNS], n),
         "ellipses": _ratio(unit[units.ELLIPSES], n),
-        "function_words": np.where(list_indices >= 0, counts.words.astype(np.float64), np.nan),
+        "function_words": np.where(list_indices >= 0, repeat[ngrams.LISTED].astype(np.float64), np.nan),
         "upper_letters": _ratio(unit[units.UPPER], unit[units.LETTERS]),
         "broken_characters": _ratio(unit[units.BROKEN], unit[units.CHARACTERS]),
         "unit_concentration": _ratio(repeat[ngrams.PAIRS], n * (n - 1)),
@@ -87,7 +87,7 @@ def _ratio(part: Ints, total: Ints) -> Floats:
 
 
 def function_word_lists(languages: Sequence[str | None] | None, documents: int) -> Ints:
-    """For every document the index of the function-word list of its language, −1 for none."""
+    """For every document the index of the function-word list of its language, −1 (the last, an empty one) for none."""
     names = list(words.FUNCTION_WORDS)
     index_of: dict[str | None, int] = {None: -1}
     for tag in set(languages or ()):
@@ -97,15 +97,11 @@ def function_word_lists(languages: Sequence[str | None] | None, documents: int) 
 
 @cache
 def word_lists() -> npt.NDArray[np.uint64]:
-    """A hash table for each list: the hashes of its words, 0 in an empty slot."""
-    table = np.zeros((len(words.FUNCTION_WORDS), passes.LIST_SLOTS), np.uint64)
-    for row, listed in zip(table, words.FUNCTION_WORDS.values(), strict=True):
-        for word in sorted(set(listed)):
-            value = unit_hash(word)
-            slot = value % passes.LIST_SLOTS
-            while row[slot]:
-                slot = (slot + 1) % passes.LIST_SLOTS
-            row[slot] = value
+    """A row for each list, and an empty one: the hashes of its words, then zeros."""
+    lists = [sorted({unit_hash(word) for word in listed}) for listed in words.FUNCTION_WORDS.values()]
+    table = np.zeros((len(lists) + 1, max(map(len, lists)) + 1), np.uint64)
+    for row, hashes in zip(table, lists, strict=False):
+        row[: len(hashes)] = hashes
     return table
 
 

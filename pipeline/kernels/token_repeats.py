@@ -12,111 +12,105 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.kernels import ngrams
 from pipeline.kernels.code_points import Integer, mix
 from pipeline.kernels.compiler import bare_inner
-from pipeline.kernels.hash_table import Hashes, Ints
-from pipeline.kernels.ngrams import LARGEST, TOP
+from pipeline.kernels.hash_table import begin, first_position
+from pipeline.kernels.ngrams import LARGEST, LARGEST_TOP, TOP, WIDTH, Grams, first_live, narrow
 from pipeline.kernels.tokens import Tokens
 from pipeline.kernels.units import CountArray
 from pipeline.text.unicode import Bytes
 
-WIDTH = LARGEST + 1
-LARGEST_TOP = max(TOP)
-
 
 class Repeats(NamedTuple):
-    """Scratch space for one document.
+    """Scratch space for one document. `recorded[i]`: whether the scan recorded the n-gram whose first position is i."""
 
-    `run[i]`: hash of the n-gram at token i; `live`: positions where n-grams may repeat, ascending; `counts[i]`:
-    occurrences of the n-gram whose first position is i, 0 elsewhere; `repeats[i]`: whether the n-gram at i occurs
-    elsewhere too; `recorded[i]`: whether the scan recorded the n-gram whose first position is i.
-    """
-
-    run: Hashes
-    live: Ints
-    counts: Ints
-    repeats: Bytes
+    grams: Grams
     recorded: Bytes
-    table: Ints
 
 
 def scratch(most: int) -> Repeats:
     """Allocate scratch space for documents of up to `most` tokens."""
-    size = max(8, 1 << (2 * most + 1).bit_length())
-    return Repeats(
-        np.empty(most + 1, np.uint64), np.empty(most + 1, np.int32), np.empty(most + 1, np.int32),
-        np.empty(most + 1, np.uint8), np.empty(most + 1, np.uint8), np.empty(size, np.int32),
-    )  # fmt: skip
+    return Repeats(ngrams.scratch(most), np.empty(most + 1, np.uint8))
 
 
 @bare_inner
-def measure_token_repeats(tokens: Tokens, n: Integer, grams: Repeats, counts: CountArray) -> None:
+def measure_token_repeats(tokens: Tokens, n: Integer, repeats: Repeats, counts: CountArray) -> None:
     """Fill `counts[size]` for a document of n tokens."""
     counts[:WIDTH] = 0
     for size in TOP:
         if n >= size:
             counts[size] = tokens.end[size] + size - 1
-    for i in range(n):
-        grams.run[i], grams.live[i] = tokens.hash[i], i
-    live = n
-    for size in range(1, LARGEST + 1):
+    grams = repeats.grams
+    count_tokens(tokens, n, grams)
+    live = first_live(grams, n)
+    for k in range(live):
+        i = grams.live[k]
+        grams.run[i] = tokens.hash[i]
+    for size in range(2, LARGEST + 1):
         if live < 2:
             break
-        characters = count_size(tokens, grams, live, size)
-        if size > 1 and characters > 0:
-            counts[size] = characters
+        for k in range(live):
+            i = grams.live[k]
+            # the hash of the tokens joined without a separator, as datatrove joins them
+            grams.run[i] = grams.run[i] * tokens.power[i + size - 1] + tokens.hash[i + size - 1]
+        if size <= LARGEST_TOP:
+            characters = count_top(tokens, grams, live, size, n)
+            counts[size] = characters if characters else counts[size]
+        else:
+            counts[size] = scan(tokens, repeats, live, size, n)
         if size < LARGEST:
-            live = narrow(tokens, grams, live, size, n)
+            live = narrow(grams, live, size, n)
 
 
 @bare_inner
-def count_size(tokens: Tokens, grams: Repeats, live: Integer, size: Integer) -> Integer:
-    """Count the n-grams of this size at live positions. Returns the characters of the most frequent n-gram if it occurs
-    more than once (sizes 2 to 4), or those that the scan found (other sizes). `skip`: the scan ignores what is before.
-    """
-    slots = 8
-    while slots < 2 * live:
-        slots *= 2
-    grams.table[:slots] = -1
-    mask, total, skip = np.uint64(slots - 1), np.int64(0), 0
+def count_tokens(tokens: Tokens, n: Integer, grams: Grams) -> None:
+    """Find the first position of every token and count its occurrences."""
+    mask, base = begin(grams.positions, n, n)
+    for i in range(n):
+        slot = mix(tokens.hash[i]) & mask
+        first = first_position(tokens.hash, i, slot, grams.positions, mask, base)
+        grams.first[i] = first
+        grams.occurrences[first] = np.int64(grams.occurrences[first]) * (first < np.uint64(i)) + 1
+
+
+@bare_inner
+def count_top(tokens: Tokens, grams: Grams, live: Integer, size: Integer, n: Integer) -> Integer:
+    """Count the n-grams of this size at live positions. Returns the characters of the most frequent one, the first in
+    the text among equals; 0 if none occurs twice."""
+    mask, base = begin(grams.positions, live, n)
+    best, best_first = np.int64(1), np.uint64(0)
     for k in range(live):
         i = grams.live[k]
         slot = mix(grams.run[i]) & mask
-        while grams.table[slot] >= 0 and grams.run[grams.table[slot]] != grams.run[i]:
-            slot = (slot + np.uint64(1)) & mask
-        first = grams.table[slot]
-        if first < 0:
-            first = i
-            grams.table[slot], grams.counts[i], grams.repeats[i], grams.recorded[i] = i, 1, 0, 0
-        else:
-            grams.counts[first] += 1
-            grams.counts[i], grams.repeats[first], grams.repeats[i] = 0, 1, 1
-        if i >= skip:
-            if grams.recorded[first]:
-                total += tokens.end[i + size] - tokens.end[i]
-                skip = i + size
-            grams.recorded[first] = 1
-    if size > LARGEST_TOP:
-        return total
-    best = 1
-    total = np.int64(0)
-    for k in range(live):
-        i = grams.live[k]
-        if grams.counts[i] > best:
-            best = grams.counts[i]
-            total = np.int64(best) * (tokens.end[i + size] - tokens.end[i] + size - 1)
-    return total
+        first = first_position(grams.run, i, slot, grams.positions, mask, base)
+        occurrences = np.int64(grams.occurrences[first]) * (first < np.uint64(i)) + 1
+        grams.first[i], grams.occurrences[first] = first, occurrences
+        if occurrences > best or (occurrences == best and first < best_first):
+            best, best_first = occurrences, first
+    if best == 1:
+        return np.int64(0)
+    return best * np.int64(tokens.end[best_first + np.uint64(size)] - tokens.end[best_first] + size - 1)
 
 
 @bare_inner
-def narrow(tokens: Tokens, grams: Repeats, live: Integer, size: Integer, n: Integer) -> Integer:
-    """Keep the positions where the next size may repeat: this size repeats there and one token later."""
-    live_after = 0
-    for k in range(live - 1):
+def scan(tokens: Tokens, repeats: Repeats, live: Integer, size: Integer, n: Integer) -> Integer:
+    """Count the n-grams of this size at live positions. Returns the characters that the scan finds. `skip`: the scan
+    ignores what is before."""
+    grams, recorded = repeats
+    mask, base = begin(grams.positions, live, n)
+    total, skip = np.int64(0), 0
+    for k in range(live):
         i = grams.live[k]
-        if grams.repeats[i] and grams.live[k + 1] == i + 1 and grams.repeats[i + 1] and i + size < n:
-            # the hash of the tokens joined without a separator, as datatrove joins them
-            grams.run[i] = grams.run[i] * tokens.power[i + size] + tokens.hash[i + size]
-            grams.live[live_after] = i
-            live_after += 1
-    return live_after
+        slot = mix(grams.run[i]) & mask
+        first = first_position(grams.run, i, slot, grams.positions, mask, base)
+        known = first < np.uint64(i)
+        grams.first[i] = first
+        grams.occurrences[first] = np.int64(grams.occurrences[first]) * known + 1
+        recorded[first] &= known
+        if i >= skip:
+            if recorded[first]:
+                total += tokens.end[i + size] - tokens.end[i]
+                skip = i + size
+            recorded[first] = 1
+    return total

@@ -26,6 +26,7 @@ from pipeline.text import unicode
 
 TOY = "--rounds 1"  # the arguments with which the tests run this file
 
+NO_WORDS = np.zeros(1, np.uint64)
 CORPORA = {"English": "corpora/en", "Chinese": "corpora/zh", "mixed": "raw-mixed"}
 
 
@@ -59,7 +60,7 @@ def lines_all(data: Any, offsets: Any, tables: Any, scratch: Any, out: Any) -> N
 def repeats_all(data: Any, offsets: Any, tables: Any, scratch: Any, out: Any) -> None:
     for d in range(len(offsets) - 1):
         n = units.split(data, offsets[d], offsets[d + 1], tables, scratch.units, out.units[d])
-        ngrams.measure_repeats(scratch.units, n, scratch.grams, out.repeats[d])
+        ngrams.measure_repeats(scratch.units, n, NO_WORDS, scratch.grams, out.repeats[d])
 
 
 def best(work: Callable[[], object], rounds: int) -> float:

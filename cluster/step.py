@@ -24,6 +24,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.errors import ProcessDied, StageFailed
 from pipeline.core.files import read_json, write_json
 from pipeline.core.journal import JournalLine
+from pipeline.core.plugins import PLUGINS
 
 SHOW_S = 2.0  # between two snapshots for `top` and the metrics
 SNAPSHOT_S = 5.0  # between two progress events of a stage in events.jsonl
@@ -128,9 +129,12 @@ class _Attempts:
 
 
 def _start(supervisor: Supervisor, step: PlannedStep, job_path: Path) -> StageProcess:
-    """A data stage on this machine is a fork of a process that has imported Beam; others load their own libraries."""
+    """A data stage on this machine is a fork of a process that has imported Beam; others load their own libraries.
+
+    So does one with plug-ins, which may need what that process has left out (`pipeline/stages/preload.py`).
+    """
     embedded = supervisor.loaded.config.cluster.beam.runner == "embedded"
-    if embedded and step.spec.is_data_stage:
+    if embedded and step.spec.is_data_stage and PLUGINS not in step.params:
         return supervisor.server.start(job_path, supervisor.run.log)
     return StageProcess(job_path, supervisor.run.log)
 

@@ -27,6 +27,7 @@ from pipeline.core.registry import load
 from pipeline.core.report import Chapter, FunnelColumn, ReportedStep, StageReport, Tile
 from pipeline.core.stage import StageSpec
 from pipeline.core.store import Store
+from pipeline.core.tables import leave_out_pandas
 
 OUTCOMES = ("stage_started", "stage_done", "skipped", "failed", "stopped")  # events that say where a step stands
 CONFIG = "config.yaml"
@@ -73,6 +74,7 @@ class RunReport:
 
 def gather(run: Run, store: Store, specs: Sequence[StageSpec]) -> RunReport:
     """Read everything; missing values stay empty."""
+    leave_out_pandas()
     events = list(run.events())
     first = _first(events, "started")
     failed = _first(events, "failed")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.beam.beam_log import quiet
 from pipeline.beam.control import StepControl
+from pipeline.beam.executor import run_task
 from pipeline.beam.failure import shortage_error
 from pipeline.beam.local import folder_channel, threads_per_worker
 from pipeline.beam.task import JobStep, Payload, Result, Task, Work
@@ -39,27 +40,42 @@ class Processes:
 
 
 def _run(step: JobStep, tasks: Sequence[Task[Payload]], work: Work[Payload, Result], *, processes: bool) -> None:
-    """Run Create(numbers) | ParDo(work) to its end.
+    """Do all tasks.
 
     Raises: as `Executor.run`; StageFailed when Beam itself failed.
     """
     with quiet(step.job), folder_channel() as channel:
-        import apache_beam as beam
-
-        from pipeline.beam.transform import RunTask
-
         control = StepControl(step, channel, exits=processes)
-        runner, options = _process_runner(control) if processes else _thread_runner(step.job)
-        pipeline = beam.Pipeline(runner=runner, options=options)
-        numbers = pipeline | "Numbers" >> beam.Create(list(range(len(tasks))))
-        _ = numbers | "Work" >> beam.ParDo(RunTask(control, tuple(tasks), work))
         try:
-            pipeline.run().wait_until_finish()
+            if len(tasks) == 1 and not processes:
+                _run_here(control, tasks[0], work)
+            else:
+                _run_pipeline(control, tasks, work)
         except Exception as error:
             raise _error_of(control, error) from error
         except BaseException:
             channel.stop()
             raise
+
+
+def _run_here(control: StepControl, task: Task[Payload], work: Work[Payload, Result]) -> None:
+    """The only task of a step: there is nothing to deal out, and a pipeline costs 0.08 CPU-seconds."""
+    _share_cores(control.step.job)
+    with control.task(task.key):
+        run_task(control.step, task, work)
+
+
+def _run_pipeline(control: StepControl, tasks: Sequence[Task[Payload]], work: Work[Payload, Result]) -> None:
+    """Run Create(numbers) | ParDo(work) to its end."""
+    import apache_beam as beam
+
+    from pipeline.beam.transform import RunTask
+
+    runner, options = _process_runner(control) if control.exits else _thread_runner(control.step.job)
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    numbers = pipeline | "Numbers" >> beam.Create(list(range(len(tasks))))
+    _ = numbers | "Work" >> beam.ParDo(RunTask(control, tuple(tasks), work))
+    pipeline.run().wait_until_finish()
 
 
 def _process_runner(control: StepControl) -> tuple[FnApiRunner, PipelineOptions]:
@@ -70,11 +86,17 @@ def _process_runner(control: StepControl) -> tuple[FnApiRunner, PipelineOptions]
 
 
 def _thread_runner(job: Job) -> tuple[FnApiRunner, PipelineOptions]:
-    import pyarrow as pa
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-    pa.set_cpu_count(threads_per_worker(job.workers))
+    _share_cores(job)
     return FnApiRunner(), _options(job.workers, "--direct_running_mode=in_memory")
+
+
+def _share_cores(job: Job) -> None:
+    """Let Arrow use what the other threads of the stage leave."""
+    import pyarrow as pa
+
+    pa.set_cpu_count(threads_per_worker(job.workers))
 
 
 def _options(workers: int, *flags: str) -> PipelineOptions:

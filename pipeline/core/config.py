@@ -50,7 +50,8 @@ class Section(BaseModel):
     with that value is not serialised, so that fingerprints do not change.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    # most sections are only parts of others, whose validators contain theirs: none is built before it is used
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, defer_build=True)
     ADDED: ClassVar[JsonObject] = {}
 
     @model_validator(mode="after")

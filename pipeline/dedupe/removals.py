@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.core.records import DUPLICATES
+from pipeline.core.tables import sorted_by
 from pipeline.dedupe.base import RowNumbers
 
 # a removed document, the one that stays in its place, their true Jaccard index, whether their keys are equal, and
@@ -63,4 +64,4 @@ def table_to_bytes(table: pa.Table) -> NDArray[np.uint8]:
 def tables_from_bytes(segments: Sequence[NDArray[np.uint8]], schema: pa.Schema = NAMED) -> pa.Table:
     """The spilled tables as one table, in document order."""
     tables = [pa.ipc.open_stream(pa.py_buffer(data)).read_all() for data in segments]
-    return pa.concat_tables([schema.empty_table(), *tables]).sort_by("document")
+    return sorted_by(pa.concat_tables([schema.empty_table(), *tables]), "document")

@@ -20,12 +20,13 @@ from typing import Any, TypeAlias, TypeVar
 
 import numba
 from numba import _dynfunc
-from numba.core import compiler_lock
+from numba.core import compiler_lock, entrypoints
 from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.types.misc import unliteral
 
+from pipeline.core.absent_modules import absent
 from pipeline.kernels.first_use import compiling
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -158,10 +159,15 @@ def _lock_file(stack: ExitStack, folder: Path) -> None:
 
 
 def load_target() -> None:
-    """Load what numba knows of types and of this processor, which the first kernel of a process otherwise does: 0.3 s.
-    A process that is about to be forked does it once for its forks."""
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
+    """Load what numba knows of types and of this processor, which the first kernel of a process otherwise does: 0.2 s.
+
+    A process that is about to be forked does it once for its forks. Without libraries that extend numba and without
+    BLAS, which take twice as long and which no kernel of ours uses.
+    """
+    entrypoints._already_initialized = True
+    with absent("scipy.linalg"):
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
 
 
 def cache_folder(sources: Path = Path(__file__).parent) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.core.tables import sorted_by
 from pipeline.kernels.cut import cut_passages, quote, to_code_points
 from pipeline.passages.base import PassageKeys
 from pipeline.passages.batch import DocumentBatch
@@ -119,7 +120,7 @@ class KeptNames:
     """The ids of the documents that keep a copy, by row number."""
 
     def __init__(self, table: pa.Table) -> None:
-        self.table = table.sort_by("document")
+        self.table = sorted_by(table, "document")
         self.documents = self.table["document"].to_numpy()
 
     def columns(self, kept: NDArray[np.uint64]) -> dict[str, pa.ChunkedArray]:

@@ -17,6 +17,7 @@ from pipeline.core.counts import NO_LANGUAGE
 from pipeline.core.files import JsonObject
 from pipeline.core.report import Example, Quote
 from pipeline.core.shards import batches
+from pipeline.core.tables import sorted_by
 
 EACH = 3
 MOST_ROWS = 200_000  # of a kind of file: a second or two, whatever the size of the corpus
@@ -59,11 +60,13 @@ def kept_examples(artifacts: Sequence[Artifact], languages: Sequence[str]) -> di
     first: dict[tuple[str, str], list[JsonObject]] = {}
     for file in files[::step][:KEPT_FILES]:
         batch = next(batches(file, ["id", "source_id", "source", "url", "language", "text"]))
-        for pair in batch.group_by(["language", "source"]).aggregate([]).to_pylist():
-            name = pair["language"] or NO_LANGUAGE
+        pairs = zip(batch["language"].to_pylist(), batch["source"].to_pylist(), strict=True)
+        for language, source in dict.fromkeys(pairs):
+            name = language or NO_LANGUAGE
             if name in languages:
-                rows = batch.filter(_equal(batch, pair)).sort_by("id").slice(0, EACH).to_pylist()
-                key = (name, pair["source"] or "")
+                selected = batch.filter(_equal(batch, {"language": language, "source": source}))
+                rows = sorted_by(selected, "id").slice(0, EACH).to_pylist()
+                key = (name, source or "")
                 first[key] = sorted(first.get(key, []) + rows, key=lambda row: row["id"])[:EACH]
     return {language: _alternating(language, first) for language in languages if any(language == k for k, _ in first)}
 
@@ -124,7 +127,7 @@ def _smallest(artifact: Artifact, prefix: str, *, by: str, key: str) -> Rows:
     smallest: Rows = {}
     for batch in _tables(artifact.files(prefix), None):
         for value in pc.unique(batch[by]).to_pylist():
-            rows = batch.filter(pc.equal(batch[by], value)).sort_by(key).slice(0, EACH).to_pylist()
+            rows = sorted_by(batch.filter(pc.equal(batch[by], value)), key).slice(0, EACH).to_pylist()
             smallest[value] = sorted(smallest.get(value, []) + rows, key=lambda row: row[key])[:EACH]
     return dict(sorted(smallest.items()))
 

@@ -1,5 +1,7 @@
 """Imports what every data stage needs, for a process that is about to be forked.
 
+Beam, Arrow and numba load what else is installed and no stage of ours uses. It is left out, which halves the CPU time.
+Code of users may need it, so stages with plug-ins have processes of their own (`cluster/step.py`).
 What is imported is never garbage: it is left out of every later collection. Compiling kernels allocates so much that a
 fork would pass over the 170,000 objects of Beam hundreds of times, and copy their pages.
 """
@@ -8,18 +10,45 @@ from __future__ import annotations
 
 import gc
 
+from pipeline.beam.beam_log import mute_import
+from pipeline.core.absent_modules import absent
+from pipeline.core.files import JsonObject
+from pipeline.core.tables import leave_out_pandas
+
+# Beam's data frames and connectors to databases and clouds
+UNUSED = ("pandas", "pymongo", "apache_beam.io.gcp.bigquery", "apache_beam.io.gcp.gcsfilesystem")
+
 
 def preload() -> None:
     """Beam, Arrow and numba with the code that uses them; not polars, which starts threads when it is imported."""
-    import apache_beam
-    import pyarrow.parquet
+    gc.disable()
+    mute_import()
+    leave_out_pandas()
+    with absent(*UNUSED):
+        import apache_beam.runners.portability.fn_api_runner.fn_runner
+        import pyarrow.parquet
 
-    import pipeline.beam.run
-    import pipeline.beam.runner
-    import pipeline.kernels.column
-    from pipeline.kernels.compiler import load_target
+        import pipeline.beam.run
+        import pipeline.beam.transform
+        import pipeline.kernels.column
+        from pipeline.kernels.compiler import load_target
 
-    assert apache_beam and pyarrow.parquet and pipeline.beam.runner and pipeline.kernels.column
+        assert apache_beam and pyarrow.parquet and pipeline.beam.transform and pipeline.kernels.column
     load_target()
+    _keep()
+
+
+def preload_of(identity: JsonObject) -> None:
+    """What this stage and a later one import: the encoder of a tokenizer that is trained here and then used."""
+    if identity["stage"] == "tokenizer" and identity["params"].get("kind") == "bpe":
+        gc.disable()
+        import pipeline.tokenizers.gigatoken_encoder
+
+        assert pipeline.tokenizers.gigatoken_encoder
+        _keep()
+
+
+def _keep() -> None:
     gc.collect()
     gc.freeze()
+    gc.enable()

@@ -44,10 +44,12 @@ class Measure:
 
 def measure(command: Sequence[str | Path], **environment: str) -> Measure:
     """Run a command to its end. Its CPU time counts every process that was waited for, as the system accounts it."""
+    # where nobody may write compiled modules, every process compiles its own; an installation has them
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before, start = os.times(), time.monotonic()
     done = subprocess.run(
         list(map(str, command)), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, **environment}, check=False,
+        env={**inherited, **environment}, check=False,
     )  # fmt: skip
     after = os.times()
     if done.returncode:

@@ -11,24 +11,38 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from cluster import step
 
 Wait = Callable[[Callable[[], bool]], None]
 CONFIG = """
     name: forks
     workdir: work
     ingest: {sources: [{reader: plain, paths: texts}]}
-    clean: {cleaners: ["slow:tidy"], filters: [{length: {min_units: 1}}]}
+    clean: {filters: [{length: {min_units: 1}}]}
 """
-PLUGIN = """
-    import os, pathlib, time
+CUSTOM = """
+    import os, pathlib, sys, time
 
-    def tidy(text):
-        while os.environ.get("HOLD") and not pathlib.Path("released").exists():
-            pathlib.Path("held").touch()
-            time.sleep(0.05)
-        return text
+    def hold():
+        from pipeline.stages import signals
+
+        measure = signals.measure_file
+
+        def measure_file(job, task):
+            while not pathlib.Path("released").exists():
+                pathlib.Path("held").touch()
+                time.sleep(0.05)
+            return measure(job, task)
+
+        signals.measure_file = measure_file
+
+    if os.environ.get("HOLD") and "cluster.stage_server" in sys.orig_argv:
+        os.register_at_fork(after_in_child=hold)
 """
 
 
@@ -39,14 +53,17 @@ class Folder:
         for number, text in enumerate(("The ore is hot and the furnace is ready.", "铁块已经炼好了，炉火还很旺。")):
             (path / "texts" / f"{number}.txt").write_text(text, encoding="utf-8")
         (path / "forks.yaml").write_text(textwrap.dedent(CONFIG), encoding="utf-8")
-        (path / "slow.py").write_text(textwrap.dedent(PLUGIN), encoding="utf-8")
+        (path / "sitecustomize.py").write_text(textwrap.dedent(CUSTOM), encoding="utf-8")
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "cluster.cli", "run", "forks.yaml"], cwd=self.path, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
-            env={**os.environ, "MARK": str(self.path), **environment},
+            env={**os.environ, "MARK": str(self.path), "PYTHONPATH": self._import_path(), **environment},
         )  # fmt: skip
+
+    def _import_path(self) -> str:
+        return os.pathsep.join([str(self.path), *filter(None, [os.environ.get("PYTHONPATH")])])
 
     def processes(self, words: str = "") -> list[int]:
         """The processes of the runs here whose command line has these words."""
@@ -107,6 +124,19 @@ def test_a_killed_one_is_started_again(victim: int, folder: Folder, held: subpro
     assert held.returncode == 0, printed
     assert printed.count("its process was killed (SIGKILL)") == 1 and "restart 1 of at most 3" in printed
     assert not folder.processes()
+
+
+def test_a_stage_with_plugins_is_no_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(step, "StageProcess", lambda *_: started.append("process"))
+    supervisor: Any = SimpleNamespace(
+        loaded=SimpleNamespace(config=SimpleNamespace(cluster=SimpleNamespace(beam=SimpleNamespace(runner="embedded")))),
+        server=SimpleNamespace(start=lambda *_: started.append("fork")), run=SimpleNamespace(log=Path("log.txt")),
+    )  # fmt: skip
+    for params in ({}, {"plugins": {"mine.py": "0" * 64}}):
+        planned: Any = SimpleNamespace(spec=SimpleNamespace(is_data_stage=True), params=params)
+        step._start(supervisor, planned, Path("job.json"))
+    assert started == ["fork", "process"]
 
 
 def test_what_a_stage_raises_before_it_can_report_is_in_the_log(tmp_path: Path) -> None:

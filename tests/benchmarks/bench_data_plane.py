@@ -70,10 +70,14 @@ def kept_by_us(work: Path) -> set[str]:
 
 def stage_cpu(work: Path) -> dict[str, float]:
     """CPU-seconds of each stage's process tree, from the journals."""
+    return _measured(work, "cpu_seconds")
+
+
+def _measured(work: Path, figure: str) -> dict[str, float]:
     found = {}
     for stage, path in manifests(work).items():
         lines = [json.loads(line) for line in (path.parent / "journal.jsonl").read_text().splitlines()]
-        found[stage] = sum(line.get("cpu_seconds", 0.0) for line in lines)
+        found[stage] = sum(line.get(figure, 0.0) for line in lines)
     return found
 
 
@@ -114,15 +118,18 @@ def main() -> None:
     peer_megabytes = write(enlarged(chosen_records, peer_copies), work / "peer-corpus") / 1e6
     their = measure([peer, PEER_STEPS, work / "peer-corpus", work / "peer", tokenizer]) if peer else None
     their_rate = peer_megabytes / their.cpu if their else None
-    by_stage = stage_cpu(work / "own")
+    by_stage, peaks = stage_cpu(work / "own"), _measured(work / "own", "peak_bytes")
     cpu = own.cpu - by_stage["tokenizer"]
     rows: list[list[object]] = []
     if their and their_rate:
-        rows.append([f"datatrove 0.10.1, {peer_megabytes:.0f} MB", their.cpu, their_rate, 1.0])
-    rows.append(["bloomery, ingest to pack", cpu, megabytes / cpu, megabytes / cpu / their_rate if their_rate else "-"])
-    rows += [[f"· {stage}", by_stage[stage], megabytes / by_stage[stage], ""] for stage in STAGES]
-    rows.append(["· supervisor", cpu - sum(by_stage[stage] for stage in STAGES), "", ""])
-    table(f"{megabytes:.1f} MB of English text, one worker", ["", "CPU-s", "MB per CPU-s", "ratio"], rows)
+        rows.append([f"datatrove 0.10.1, {peer_megabytes:.0f} MB", their.cpu, their_rate, 1.0, ""])
+    rows.append(
+        ["bloomery, ingest to pack", cpu, megabytes / cpu, megabytes / cpu / their_rate if their_rate else "-", ""]
+    )
+    rows += [[f"· {stage}", by_stage[stage], megabytes / by_stage[stage], "", peaks[stage] / 2**20] for stage in STAGES]
+    rows.append(["· supervisor", cpu - sum(by_stage[stage] for stage in STAGES), "", "", ""])
+    header = ["", "CPU-s", "MB per CPU-s", "ratio", "peak, MiB"]
+    table(f"{megabytes:.1f} MB of English text, one worker", header, rows)
     print(f"kept of {len(both) * chosen.copies:,}: bloomery {len(kept_by_us(work / 'own')):,}")
     if peer:
         kept = len((work / "peer" / "kept.ids").read_text().split())

@@ -2,7 +2,8 @@
 
 `run_tasks` gives every task to `work(job, task)` through an executor (`pipeline.beam.executor`), `job.workers` at a
 time. Documents stay in files. Results are kept in the draft: that is the resume.
-Cost: 0.9 s to import Beam, 2 s more to start worker processes, 32 us a task; nothing when every result is there.
+Cost: 0.5 s to import Beam, 2 s more to start worker processes, 0.08 s for a step of several tasks in threads, 32 us
+a task; nothing when every result is there.
 """
 
 from __future__ import annotations

@@ -29,10 +29,11 @@ from pipeline.core.parent_process import watch_parent
 from pipeline.core.shortage import Shortage, shortage_in
 
 URN = "bloomery:environment:process:v1"
-ENTRY = """import json, logging, sys
+ENTRY = """import json, sys
 sys.path[:] = json.loads(sys.argv.pop(1))
-logging.getLogger().addHandler(logging.NullHandler())
-from pipeline.beam.workers import main
+from pipeline.beam.lean_import import lean_import
+with lean_import():
+    from pipeline.beam.workers import main
 main()"""
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS",

@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import gc
 
-from pipeline.beam.beam_log import mute_import
-from pipeline.core.absent_modules import absent
+from pipeline.beam.lean_import import lean_import
 from pipeline.core.files import JsonObject
 from pipeline.core.tables import leave_out_pandas
-
-# Beam's data frames and connectors to databases and clouds
-UNUSED = ("pandas", "pymongo", "apache_beam.io.gcp.bigquery", "apache_beam.io.gcp.gcsfilesystem")
 
 
 def preload() -> None:
     """Beam, Arrow and numba with the code that uses them; not polars, which starts threads when it is imported."""
     gc.disable()
-    mute_import()
     leave_out_pandas()
-    with absent(*UNUSED):
+    with lean_import():
         import apache_beam.runners.portability.fn_api_runner.fn_runner
         import pyarrow.parquet
 

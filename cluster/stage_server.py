@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -53,10 +54,14 @@ def main(arguments: list[str]) -> None:
     counted_s = 0.0
     for line in requests:
         request: StageStart = json.loads(line)
-        _preload(lambda job=request["job"]: preload_of(read_json(Path(job))["job"]["identity"]))
+        _preload(partial(_preload_of, Path(request["job"])))
         imported_s = time.process_time()
         notices.write(json.dumps(_run(request, notices.fileno(), imported_s - counted_s)).encode() + b"\n")
         counted_s = imported_s
+
+
+def _preload_of(job_path: Path) -> None:
+    preload_of(read_json(job_path)["job"]["identity"])
 
 
 def _preload(load: Callable[[], None]) -> None:

@@ -26,7 +26,6 @@ from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.types.misc import unliteral
 
-from pipeline.core.absent_modules import absent
 from pipeline.kernels.first_use import compiling
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -161,13 +160,12 @@ def _lock_file(stack: ExitStack, folder: Path) -> None:
 def load_target() -> None:
     """Load what numba knows of types and of this processor, which the first kernel of a process otherwise does: 0.2 s.
 
-    A process that is about to be forked does it once for its forks. Without libraries that extend numba and without
-    BLAS, which take twice as long and which no kernel of ours uses.
+    A process that is about to be forked does it once for its forks. Libraries that extend numba are left out: no kernel
+    of ours uses them.
     """
     entrypoints._already_initialized = True
-    with absent("scipy.linalg"):
-        cpu_target.typing_context.refresh()
-        cpu_target.target_context.refresh()
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
 
 
 def cache_folder(sources: Path = Path(__file__).parent) -> Path:

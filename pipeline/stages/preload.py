@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 
 from pipeline.beam.lean_import import lean_import
+from pipeline.core.absent_modules import absent
 from pipeline.core.files import JsonObject
 from pipeline.core.tables import leave_out_pandas
 
@@ -29,7 +30,8 @@ def preload() -> None:
         from pipeline.kernels.compiler import load_target
 
         assert apache_beam and pyarrow.parquet and pipeline.beam.transform and pipeline.kernels.column
-    load_target()
+    with absent("scipy.linalg"):  # numba looks for BLAS, which no kernel of ours uses
+        load_target()
     _keep()
 
 

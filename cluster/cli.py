@@ -26,7 +26,6 @@ app = typer.Typer(
 
 app.add_typer(data)
 app.add_typer(jobs)
-KEPT_OBJECTS = 20_000  # between collections: what is imported stays, and looking through it takes a tenth of the time
 LARGEST = (1 << 63) - 1  # seeds and steps are stored as signed 64-bit numbers
 
 Config = Annotated[Path, typer.Argument(help="The YAML file of the run.", show_default=False)]
@@ -247,7 +246,7 @@ def reject_undecodable_arguments(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """The entry point: turns known errors and limits of the machine into a message and an exit code."""
-    gc.set_threshold(KEPT_OBJECTS)
+    gc.set_threshold(20_000)  # what is imported stays: to look through it more often takes a tenth of the time
     try:
         _run_command()
     except (MemoryError, OSError, ImportError) as error:

@@ -250,11 +250,11 @@ def finished(tmp_path: Path, _finished_once: Path) -> Folder:
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """Wait until something is so; fail after a minute."""
+    """Wait until something is so; fail after three minutes, for machines with much other work."""
     import time
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not condition():
             assert time.monotonic() < deadline, "it never came to be"
             time.sleep(0.01)

@@ -80,7 +80,7 @@ DOORS = {
     "transformers": ("training/models/hf.py", "training/export/huggingface.py"),
     "torch": ("training/",),
     # the loops over word vectors read and write a model, not text: they stand beside their trainer
-    "numba": ("pipeline/kernels/", "training/vectors/"),
+    "numba": ("pipeline/kernels/", "training/vectors/", "training/models/cpu/"),
     "gensim": ("training/export/vectors.py",),
     "onnx": ("training/export/onnx_graph.py", "training/export/onnx_nodes.py"),
     "onnxruntime": ("training/export/onnx_graph.py",),

@@ -120,6 +120,14 @@ def bare_kernel(function: F) -> F:
     return _compiled(function, Kernel, cache=True, _nrt=False, **OPTIONS)
 
 
+def reordered_kernel(function: F) -> F:
+    """A bare kernel whose sums of floats the compiler may reorder: faster, with last bits that depend on the processor.
+
+    For what need not be the same on every machine, such as a bf16 training step; no kernel of the data plane.
+    """
+    return _compiled(function, Kernel, cache=True, _nrt=False, fastmath={"reassoc", "contract", "nsz"}, **OPTIONS)
+
+
 def inner_kernel(function: F) -> F:
     """Compile a function that only kernels call, and that is not inlined."""
     return _compiled(function, InnerKernel, **INNER_OPTIONS)

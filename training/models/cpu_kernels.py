@@ -6,14 +6,15 @@ operations, to which the tests compare these. Measured gains are in training/REA
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
+
+from training.models.cpu import gate, loss, norm, rows
 
 FunctionContext: TypeAlias = Any
 """The context of an autograd Function, on which torch lets any attribute be set."""
@@ -27,21 +28,27 @@ def applies_to(x: Tensor) -> bool:
     return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
 
 
-@cache
-def has_amx() -> bool:
-    """Whether the processor multiplies bf16 in tiles, where a strided weight gradient runs at half speed or less."""
-    path = Path("/proc/cpuinfo")
-    return path.exists() and " amx_bf16" in path.read_text(encoding="utf-8", errors="replace")
+def linear(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
+    """x @ weight.T + bias in bf16, of one weight or of several that read the same: their products side by side."""
+    return cast(Tensor, _Linear.apply(x, len(weights), *weights, *biases))  # type: ignore[no-untyped-call]
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x @ weight.T + bias in bf16, with a fast weight gradient."""
-    return cast(Tensor, _Linear.apply(x, weight, bias))  # type: ignore[no-untyped-call]
+def normalized_sum(
+    x: Tensor, added: Tensor | None, weight: Tensor, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor]:
+    """x + added in fp32, and its norm in bf16: layer norm, or without a bias root mean square norm."""
+    total, normed = _NormalizedSum.apply(x, added, weight, bias, eps)  # type: ignore[no-untyped-call]
+    return x if added is None else total, normed
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """x / rms(x) × weight over the last axis, to bf16."""
-    return cast(Tensor, _RmsNorm.apply(x, weight, eps))  # type: ignore[no-untyped-call]
+def normalized(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+    """The norm of x in bf16: layer norm, or without a bias root mean square norm."""
+    return normalized_sum(x, None, weight, bias, eps)[1]
+
+
+def swiglu(gate_up: Tensor) -> Tensor:
+    """silu(gate) × up, of gate and up side by side."""
+    return cast(Tensor, _Swiglu.apply(gate_up))  # type: ignore[no-untyped-call]
 
 
 def head_loss(
@@ -52,46 +59,115 @@ def head_loss(
 
 
 class _Linear(Function):
-    """x @ w.T in bf16; the weight's gradient comes back in the weight's own precision."""
+    """x @ w.T in bf16; the gradients of weights come back in fp32, views of one product."""
 
     @staticmethod
-    def forward(ctx: FunctionContext, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x, w = x.to(BF16), weight.to(BF16)
+    def forward(ctx: FunctionContext, x: Tensor, count: int, *weights_and_biases: Tensor | None) -> Tensor:
+        weights, biases = weights_and_biases[:count], weights_and_biases[count:]
+        x, w = x.to(BF16), _joined(weights)
         ctx.save_for_backward(x, w)
-        ctx.has_bias = bias is not None
-        return F.linear(x, w, None if bias is None else bias.to(BF16))
+        ctx.sizes = [len(weight) for weight in weights if weight is not None]
+        ctx.has_bias = biases[0] is not None
+        flat = x.reshape(-1, x.shape[-1])
+        out = torch.addmm(_joined(biases), flat, w.t()) if ctx.has_bias else flat @ w.t()
+        return out.view(*x.shape[:-1], len(w))
 
     @staticmethod
-    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
         flat = gradient.to(BF16).reshape(-1, gradient.shape[-1])
-        for_bias = flat.sum(0, dtype=torch.float32) if ctx.has_bias else None
         for_x = (flat @ w).view(x.shape) if ctx.needs_input_grad[0] else None
-        transposed = flat.t().contiguous() if has_amx() else flat.t()
-        return for_x, (transposed @ x.reshape(-1, x.shape[-1])).float(), for_bias
+        for_weights = torch.split((flat.t() @ x.reshape(-1, x.shape[-1])).float(), ctx.sizes)
+        for_biases: Sequence[Tensor | None] = [None] * len(ctx.sizes)
+        if ctx.has_bias:
+            for_biases = torch.split(flat.sum(0, dtype=torch.float32), ctx.sizes)
+        return for_x, None, *for_weights, *for_biases
 
 
-class _RmsNorm(Function):
-    """x / rms(x) × weight over the last axis, from fp32 or bf16 to bf16: five passes where autograd needs a dozen."""
+def _joined(parts: Sequence[Tensor | None]) -> Tensor:
+    """Tensors one after the other, in bf16."""
+    tensors = [part for part in parts if part is not None]
+    if len(tensors) == 1:
+        return tensors[0].to(BF16)
+    joined = tensors[0].new_empty(sum(map(len, tensors)), *tensors[0].shape[1:], dtype=BF16)
+    for place, part in zip(torch.split(joined, [len(part) for part in tensors]), tensors, strict=True):
+        place.copy_(part)
+    return joined
+
+
+class _NormalizedSum(Function):
+    """See `normalized_sum`. Saves the sum, and two numbers a row."""
 
     @staticmethod
-    def forward(ctx: FunctionContext, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        width = x.shape[-1]
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        scale = torch.rsqrt(length.square() / width + eps)
-        unit = (x * scale).to(BF16)
-        ctx.save_for_backward(unit, scale, weight)
+    def forward(
+        ctx: FunctionContext, x: Tensor, added: Tensor | None, weight: Tensor, bias: Tensor | None, eps: float
+    ) -> tuple[Tensor | None, Tensor]:
+        width, centred = x.shape[-1], bias is not None
         ctx.dtype = x.dtype
-        return unit * weight.to(BF16)
+        ctx.set_materialize_grads(False)
+        x = x.float().contiguous()
+        total = x if added is None else torch.empty_like(x)
+        flat = total.view(-1, width)
+        more = torch.empty(0, width, dtype=BF16) if added is None else added.to(BF16).contiguous().view(-1, width)
+        normed = torch.empty(x.shape, dtype=BF16)
+        inverse, mean = torch.empty(2, len(flat))
+        rows.run(
+            norm.normalize, len(flat), rows.floats(x.view(-1, width)), rows.bits(more), added is not None,
+            rows.floats(weight.float()), rows.floats((weight if bias is None else bias).float()), centred,
+            np.float32(eps), rows.floats(flat), rows.bits(normed.view(-1, width)), rows.floats(inverse),
+            rows.floats(mean),
+        )  # fmt: skip
+        ctx.save_for_backward(total, inverse, mean, weight)
+        ctx.centred, ctx.has_added = centred, added is not None
+        return None if added is None else total, normed
 
     @staticmethod
-    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        unit, scale, weight = ctx.saved_tensors
-        product = gradient * unit
-        for_weight = product.reshape(-1, product.shape[-1]).sum(0, dtype=torch.float32)
-        along = (product @ weight.to(BF16).unsqueeze(-1)) / -product.shape[-1]
-        for_x = torch.addcmul(gradient * weight.to(BF16), unit, along) * scale
-        return for_x.to(ctx.dtype), for_weight, None
+    def backward(
+        ctx: FunctionContext, for_total: Tensor | None, for_normed: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        total, inverse, mean, weight = ctx.saved_tensors
+        if for_normed is None:
+            return for_total, for_total if ctx.has_added else None, None, None, None
+        width = total.shape[-1]
+        count = total.numel() // width
+        for_x, for_added = torch.empty(count, width), torch.empty(count if ctx.has_added else 0, width, dtype=BF16)
+        stream = torch.empty(0, width) if for_total is None else for_total.contiguous().view(-1, width)
+        for_weight, for_bias = torch.zeros(2, rows.parts(count), width)
+        rows.run(
+            norm.normalize_backward, count, rows.floats(total.view(-1, width)), rows.floats(inverse), rows.floats(mean),
+            rows.floats(weight.float()), ctx.centred, rows.bits(for_normed.to(BF16).contiguous().view(-1, width)),
+            rows.floats(stream), for_total is not None, rows.floats(for_x), rows.bits(for_added), ctx.has_added,
+            rows.floats(for_weight), rows.floats(for_bias),
+        )  # fmt: skip
+        return (
+            for_x.view(total.shape).to(ctx.dtype), for_added.view(total.shape) if ctx.has_added else None,
+            for_weight.sum(0), for_bias.sum(0) if ctx.centred else None, None,
+        )  # fmt: skip
+
+
+class _Swiglu(Function):
+    """See `swiglu`. gate_up: …, 2 H."""
+
+    @staticmethod
+    def forward(ctx: FunctionContext, gate_up: Tensor) -> Tensor:
+        flat = gate_up.reshape(-1, gate_up.shape[-1])
+        active = flat.new_empty(len(flat), flat.shape[1] // 2)
+        rows.run(gate.swiglu, len(flat), rows.bits(flat), rows.bits(active))
+        ctx.save_for_backward(gate_up)
+        return active.view(*gate_up.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: FunctionContext, gradient: Tensor) -> Tensor:
+        (gate_up,) = ctx.saved_tensors
+        flat = gate_up.reshape(-1, gate_up.shape[-1])
+        for_gate_up, hidden = torch.empty_like(flat), flat.shape[1] // 2
+        for_active = gradient.to(BF16).reshape(-1, hidden).contiguous()
+        scratch = torch.empty(rows.parts(len(flat)), hidden)
+        rows.run(
+            gate.swiglu_backward, len(flat), rows.bits(flat), rows.bits(for_active), rows.bits(for_gate_up),
+            rows.floats(scratch),
+        )  # fmt: skip
+        return for_gate_up.view(gate_up.shape)
 
 
 class _HeadLoss(Function):
@@ -115,67 +191,24 @@ class _HeadLoss(Function):
         x, w = x.to(BF16), weight.to(BF16)
         chunk = max(64, LOGITS // len(weight))
         needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
-        loss = torch.zeros((), dtype=torch.float32)
+        losses = torch.empty(len(x))
         for_x, for_w = torch.empty_like(x), torch.zeros_like(weight, dtype=torch.float32)
+        scratch = torch.empty(rows.parts(chunk), len(weight))
         for first in range(0, len(x), chunk):
-            rows = x[first : first + chunk]
-            row_targets = targets[first : first + chunk]
-            logits = F.linear(rows, w)
-            capped = None if cap is None else logits.float().div_(cap).tanh_()
-            logits = logits if capped is None or cap is None else capped * cap
-            probabilities, chunk_loss = _softmax_loss(logits, row_targets, ignore, smoothing)
-            loss += chunk_loss
+            last = min(first + chunk, len(x))
+            logits = x[first:last] @ w.t()
+            rows.run(
+                loss.softmax_loss, last - first, rows.bits(logits), targets[first:last].numpy(), ignore,
+                np.float32(smoothing), np.float32(cap or 0.0), rows.floats(losses[first:last]), rows.floats(scratch),
+            )  # fmt: skip
             if needs_gradient:
-                # times the slope of cap × tanh(x / cap), which is 1 - tanh²
-                slope = probabilities if capped is None else torch.ops.aten.tanh_backward(probabilities, capped)
-                gradient = slope.to(BF16)
-                torch.mm(gradient, w, out=for_x[first : first + chunk])
-                transposed = gradient.t().contiguous() if has_amx() else gradient.t()
-                for_w += transposed @ rows
+                torch.mm(logits, w, out=for_x[first:last])
+                rows.run(loss.add, len(w), rows.floats(for_w), rows.bits(logits.t() @ x[first:last]))
         if needs_gradient:
             ctx.save_for_backward(for_x, for_w)
-        return loss
+        return losses.sum()
 
     @staticmethod
     def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         for_x, for_w = ctx.saved_tensors
         return for_x * gradient, for_w * gradient, None, None, None, None
-
-
-def _softmax_loss(logits: Tensor, targets: Tensor, ignore: int, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
-    """softmax(logits) - the targets' distribution, zero in ignored rows, and the summed loss.
-
-    That distribution is one_hot(targets); smoothed by e, (1 - e) one_hot(targets) + e / vocabulary.
-    """
-    gradient = torch.softmax(logits, dim=-1, dtype=torch.float32)
-    counted = targets != ignore
-    column = torch.where(counted, targets, 0).unsqueeze(-1)
-    target_probability = gradient.gather(1, column)
-    # fp32 softmax underflows to 0 beyond e^-103: the loss of such a token is cut there
-    loss = -(target_probability.clamp_min(1e-45).log().squeeze(-1) * counted).sum()
-    if smoothing:
-        # the mean of -log p is log Σ exp(logits) less their mean; the largest p cannot underflow
-        total = logits.amax(-1).float() - gradient.amax(-1).log()
-        spread = ((total - logits.mean(-1, dtype=torch.float32)) * counted).sum()
-        loss = (1.0 - smoothing) * loss + smoothing * spread
-        each = smoothing / logits.shape[-1]
-        gradient.sub_(each)
-        gradient.scatter_(1, column, target_probability - (1.0 - smoothing + each))
-    else:
-        gradient.scatter_(1, column, target_probability - 1.0)
-    gradient.index_fill_(0, (~counted).nonzero().squeeze(-1), 0.0)
-    return gradient, loss
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention for short rows by explicit products; at 256 tokens 1.8 × as fast as the fused CPU kernel."""
-    B, H, T, D = q.shape
-    scores = torch.baddbmm(
-        _mask(T, q.dtype), q.reshape(B * H, T, D), k.reshape(B * H, T, D).transpose(1, 2), alpha=D**-0.5
-    )
-    return (torch.softmax(scores, dim=-1) @ v.reshape(B * H, T, D)).view(B, H, T, D)
-
-
-@cache
-def _mask(length: int, dtype: torch.dtype) -> Tensor:
-    return torch.full((1, length, length), float("-inf"), dtype=dtype).triu(1)

@@ -49,9 +49,18 @@ class GptBlock(nn.Module):
         self.mlp = MLPS[config.mlp](config.width, hidden, bias=config.bias)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None, documents: DocumentMask | None = None) -> Tensor:
-        x = x + F.dropout(self.attention(self.attention_norm(x), cache, documents), self.dropout, self.training)
-        return x + F.dropout(self.mlp(self.mlp_norm(x)), self.dropout, self.training)
+    def forward(
+        self,
+        x: Tensor,
+        added: Tensor | None,
+        cache: KeyValueCache | None = None,
+        documents: DocumentMask | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The residual stream, and what the next norm adds to it: an addition and the norm after it are one pass."""
+        x, normed = self.attention_norm.of_sum(x, added)
+        added = F.dropout(self.attention(normed, cache, documents), self.dropout, self.training)
+        x, normed = self.mlp_norm.of_sum(x, added)
+        return x, F.dropout(self.mlp(normed), self.dropout, self.training)
 
 
 class Gpt(Model):
@@ -97,9 +106,10 @@ class Gpt(Model):
             first = caches[0].length if caches else 0
             x = x + self.positions.weight[first : first + tokens.shape[1]]
         x = F.dropout(x, self.config.dropout, self.training)
+        added = None
         for layer, block in enumerate(self.blocks):
-            x = block(x, caches[layer] if caches else None, mask)
-        out: Tensor = self.norm(x)
+            x, added = block(x, added, caches[layer] if caches else None, mask)
+        out: Tensor = self.norm.of_sum(x, added)[1]
         return out
 
     def forward(

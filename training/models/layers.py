@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.models import cpu_kernels
+from training.models import cpu_attention, cpu_kernels
 from training.models.document_mask import DocumentMask
 
 IGNORE = -100
@@ -23,7 +23,7 @@ class KernelLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         if cpu_kernels.applies_to(x):
-            return cpu_kernels.linear(x, self.weight, self.bias)
+            return cpu_kernels.linear(x, [self.weight], [self.bias])
         return F.linear(x, self.weight, self.bias)
 
 
@@ -36,8 +36,15 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if cpu_kernels.applies_to(x):
-            return cpu_kernels.rms_norm(x, self.weight, EPS)
+            return cpu_kernels.normalized(x, self.weight, None, EPS)
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPS)
+
+    def of_sum(self, x: Tensor, added: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x + added, the residual stream, and its norm."""
+        if cpu_kernels.applies_to(x):
+            return cpu_kernels.normalized_sum(x, added, self.weight, None, EPS)
+        x = x if added is None else x + added
+        return x, self(x)
 
 
 class LayerNorm(nn.Module):
@@ -49,10 +56,16 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if cpu_kernels.applies_to(x):  # bf16 in and out, statistics in fp32 inside the kernel
-            x = x.to(torch.bfloat16)
-            return F.layer_norm(x, self.weight.shape, self.weight.to(x.dtype), self.bias.to(x.dtype), EPS)
+        if cpu_kernels.applies_to(x):
+            return cpu_kernels.normalized(x, self.weight, self.bias, EPS)
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPS)
+
+    def of_sum(self, x: Tensor, added: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x + added, the residual stream, and its norm."""
+        if cpu_kernels.applies_to(x):
+            return cpu_kernels.normalized_sum(x, added, self.weight, self.bias, EPS)
+        x = x if added is None else x + added
+        return x, self(x)
 
 
 class Rope(nn.Module):
@@ -74,6 +87,11 @@ class Rope(nn.Module):
         cos, sin = self.cos[first:last].to(x.dtype), self.sin[first:last].to(x.dtype)
         left, right = x.chunk(2, dim=-1)
         return torch.addcmul(x * cos, torch.cat([right, left], dim=-1), sin)
+
+    def angles(self) -> tuple[Tensor, Tensor]:
+        """cos and sin of every position and pair: T, D / 2 each."""
+        half = self.cos.shape[1] // 2
+        return self.cos[:, :half].contiguous(), self.sin[:, half:].contiguous()
 
 
 class KeyValueCache:
@@ -119,19 +137,13 @@ class CausalAttention(nn.Module):
         Rotated positions are those in the row: only their differences count, so that they need not restart.
         """
         B, T, C = x.shape
-        q = self.query(x).view(B, T, self.heads, self.head_width)
-        k = self.key(x).view(B, T, self.kv_heads, self.head_width)
-        v = self.value(x).view(B, T, self.kv_heads, self.head_width).transpose(1, 2)
-        if self.query_norm is not None and self.key_norm is not None:
-            q, k = self.query_norm(q), self.key_norm(k)
-        q, k = q.transpose(1, 2), k.transpose(1, 2)  # B, H, T, D
-        if self.rope is not None:
-            first = cache.length if cache is not None else 0
-            q, k = self.rope(q, first), self.rope(k, first)
+        # one pass cuts and rotates the heads; dropout of attention, and a cache, take PyTorch's operations
+        fused = cpu_kernels.applies_to(x) and cache is None and not (self.training and self.dropout)
+        q, k, v = self._fused_heads(x) if fused else self._heads(x, cache.length if cache is not None else 0)
         if cache is not None:
             k, v = cache.extend(k, v)
         assert k.shape[-2] == T or T == 1
-        if self.kv_heads != self.heads:
+        if self.kv_heads != self.heads and (documents is not None or not fused):
             k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
         if documents is not None:
             y = documents.attend(q, k, v, self._attend, dropout=self.dropout if self.training else 0.0)
@@ -140,12 +152,36 @@ class CausalAttention(nn.Module):
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
         return out
 
+    def _heads(self, x: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of tokens from position `first` on: B, heads, T, D."""
+        B, T, _ = x.shape
+        q = self.query(x).view(B, T, self.heads, self.head_width)
+        k = self.key(x).view(B, T, self.kv_heads, self.head_width)
+        v = self.value(x).view(B, T, self.kv_heads, self.head_width).transpose(1, 2)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        q, k = q.transpose(1, 2), k.transpose(1, 2)
+        if self.rope is not None:
+            q, k = self.rope(q, first), self.rope(k, first)
+        return q, k, v
+
+    def _fused_heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same on a CPU: one product for query, key and value, which is cut and rotated in one pass."""
+        parts = (self.query, self.key, self.value)
+        joined = cpu_kernels.linear(x, [part.weight for part in parts], [part.bias for part in parts])
+        cos, sin = self.rope.angles() if self.rope is not None else (None, None)
+        options = cpu_attention.HeadOptions(self.heads, self.kv_heads, self.head_width, cos, sin, EPS)
+        norms = None
+        if self.query_norm is not None and self.key_norm is not None:
+            norms = (self.query_norm.weight, self.key_norm.weight)
+        return cpu_attention.split_heads(joined, options, norms)
+
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention of whole rows, each token to those up to itself: B, H, T, D. What is masked lies behind them."""
         dropout = self.dropout if self.training else 0.0
         causal = k.shape[-2] == q.shape[-2]
-        if cpu_kernels.applies_to(q) and causal and q.shape[-2] <= SHORT and not dropout:
-            return cpu_kernels.attend(q, k, v)
+        if cpu_kernels.applies_to(q) and causal and not dropout:
+            return cpu_attention.attend(q, k, v).unflatten(-1, (q.shape[1], -1)).transpose(1, 2)
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
 
 
@@ -185,7 +221,13 @@ class Swiglu(nn.Module):
         self.down = KernelLinear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down(F.silu(self.gate(x)) * self.up(x))
+        if cpu_kernels.applies_to(x):
+            parts = (self.gate, self.up)
+            joined = cpu_kernels.linear(x, [part.weight for part in parts], [part.bias for part in parts])
+            active = cpu_kernels.swiglu(joined)
+        else:
+            active = F.silu(self.gate(x)) * self.up(x)
+        out: Tensor = self.down(active)
         return out
 
 

@@ -128,6 +128,8 @@ def _numerics(section: Pretrain, plan: StepPlan, device: torch.device, threads: 
     }  # fmt: skip
     if plan.empty_rows:
         own["empty_rows"] = plan.empty_rows
+    if precision == "bf16" and device.type == "cpu":  # it compiles the loops of models/cpu
+        own["numba"] = version("numba")
     if section.model.name == "hf":  # the library creates the first weights
         own["transformers"] = version("transformers")
     numerics_of_rank: list[ModelNumerics] = [own] * dist.get_world_size()

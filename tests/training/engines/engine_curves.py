@@ -28,6 +28,8 @@ VOCABULARY, LENGTH, ROWS, MICRO_BATCHES = 64, 16, 8, 2
 DROPS = {"dropout": 0.1, "embedding_dropout": 0.1, "weight_dropout": 0.2}
 MODELS: dict[str, dict[str, Any]] = {
     "gpt": {"layers": 2, "heads": 2, "width": 32},
+    # its products, norms and heads take weights of several modules at once
+    "bf16": {"layers": 2, "heads": 2, "width": 32, "qk_norm": True},
     "lstm": {"layers": 1, "width": 32, "hidden": 48, "tied": False, **DROPS},
     "gru": {"layers": 2, "width": 32, "hidden": 48, **DROPS},
     "bilstm": {"layers": 2, "width": 32, "dropout": 0.1},
@@ -38,7 +40,8 @@ def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
     """`zero-2` is the engine zero at stage 2."""
     kind, _, stage = name.partition("-")
     torch.manual_seed(11)
-    model = build(family, MODELS[family], vocabulary=VOCABULARY, context=LENGTH)
+    in_bf16 = family == "bf16"
+    model = build("gpt" if in_bf16 else family, MODELS[family], vocabulary=VOCABULARY, context=LENGTH)
     objective_name = "bidirectional" if family == "bilstm" else "causal"
     # neither reads the tokenizer
     objective = objectives.OBJECTIVES.create(Component(name=objective_name), Path("tokenizer.json"))
@@ -46,10 +49,16 @@ def engine_of(name: str, optimizer: str, family: str = "gpt") -> Engine:
     loss_module.carries = model.carries
     # recurrent models begin slowly
     optimizer_rule = engines.OPTIMIZERS.create(
-        Component(name=optimizer, options={} if family == "gpt" else {"lr": 0.03})
+        Component(name=optimizer, options={} if model.family == "gpt" else {"lr": 0.03})
     )
     setting = Setting(
-        torch.device("cpu"), "fp32", optimizer_rule, 1.0, MICRO_BATCHES, dist.get_rank(), dist.get_world_size()
+        torch.device("cpu"),
+        "bf16" if in_bf16 else "fp32",
+        optimizer_rule,
+        1.0,
+        MICRO_BATCHES,
+        dist.get_rank(),
+        dist.get_world_size(),
     )
     options = {"stage": int(stage)} if stage else {}
     engine: Engine = engines.ENGINES.create(Component(name=kind, options=options), loss_module, setting)

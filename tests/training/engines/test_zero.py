@@ -17,6 +17,7 @@ ENGINES = ("plain", "zero-0", "zero-1", "zero-2", "zero-3")
 RECURRENT = ("lstm", "gru", "bilstm")
 COMPILERS = ("g++", "c++", "gcc", "cc", "clang", "clang++", "ninja", "nvcc", "hipcc")
 TOLERANCE = 1e-5  # nats a token, fp32
+BF16_TOLERANCE = 2e-3
 STEPS = 20
 
 
@@ -25,7 +26,7 @@ def train(folder: Path, names: list[str], *, world: int, steps: int, path: Path)
     settings = {"PATH": str(path), "HOME": str(folder), "TORCH_EXTENSIONS_DIR": str(folder / "extensions")}
     environment = {key: value for key, value in os.environ.items() if key not in ("CC", "CXX", "LOCAL_RANK")}
     command = [sys.executable, WORKER, str(folder), ",".join(names), str(steps)]
-    # guards against a hang alone: 27 trainings take a minute of an idle machine, and many on a busy one
+    # guards against a hang alone: 32 trainings take a minute of an idle machine, and many on a busy one
     run_gang(world, command, {**environment, **settings}, timeout=900)
     curves: dict[str, list[float]] = json.loads((folder / "curves.json").read_text())
     return curves
@@ -41,6 +42,7 @@ def curves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
         (tools / name).chmod(stat.S_IRWXU)
     names = [f"{optimizer}/{engine}" for optimizer in ("adamw", "muon") for engine in ENGINES]
     names += [f"{family}/adamw/{engine}" for family in RECURRENT for engine in ENGINES]
+    names += [f"bf16/adamw/{engine}" for engine in ENGINES]
     names += ["gru/muon/plain", "gru/muon/zero-3"]
     return folder, train(folder, names, world=2, steps=STEPS, path=tools)
 
@@ -67,6 +69,15 @@ def test_it_starts_where_there_is_no_compiler(tmp_path: Path) -> None:
     (nothing := tmp_path / "tools").mkdir()
     curves = train(tmp_path, ["adamw/zero-2"], world=1, steps=2, path=nothing)
     assert len(curves["adamw/zero-2"]) == 2
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_every_stage_is_on_the_curve_of_the_plain_engine_in_bf16(
+    curves: tuple[Path, dict[str, list[float]]], stage: int
+) -> None:
+    plain, zero = curves[1]["bf16/adamw/plain"], curves[1][f"bf16/adamw/zero-{stage}"]
+    assert plain[-1] < plain[0] - 0.04, "it must learn, or agreeing says nothing"
+    assert max(abs(a - b) for a, b in zip(plain, zero, strict=True)) <= BF16_TOLERANCE
 
 
 @pytest.mark.parametrize("stage", range(4))

@@ -19,6 +19,7 @@ import pytest
 from pipeline.core.errors import UserError
 from pipeline.core.files import JsonValue, write_json
 from pipeline.core.job import Job, StageOutput
+from training.engines import device as devices
 from training.models.saved import load
 from training.stages.pretrain import run, spec_of
 from training.trainer.batches import fingerprint, rows_of_step
@@ -101,6 +102,20 @@ def test_killed_in_the_middle_the_next_attempt_ends_in_the_same_bytes(
     assert outcome.journal["from_step"] >= 10, "it must not begin anew"
     assert digests(outcome) == digests(whole)
     assert outcome.numerics == whole.numerics
+
+
+@pytest.mark.skipif(devices.cpu_level() not in devices.LEVELS[:2], reason="this processor does not compute in bf16")
+def test_killed_in_bf16_the_next_attempt_ends_in_the_same_bytes(make_job: Callable[..., Job]) -> None:
+    model = {"family": "gpt", "layers": 1, "heads": 2, "width": 16}
+    options = {"model": model, "steps": 40, "save_every": 10, "precision": "bf16", "workers": 2, "engine": ZERO}
+    whole = run(make_job("whole", **options))
+    job = make_job("killed", **options)
+    kill_at_checkpoint(job)
+    outcome = run(job)
+    assert outcome.journal["from_step"] >= 10
+    assert digests(outcome) == digests(whole)
+    assert outcome.numerics == whole.numerics
+    assert whole.numerics is not None and whole.numerics["numba"], "which compiled the loops"
 
 
 def kill_at_checkpoint(job: Job) -> None:

@@ -181,7 +181,8 @@ class CausalAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         causal = k.shape[-2] == q.shape[-2]
         if cpu_kernels.applies_to(q) and causal and not dropout:
-            return cpu_attention.attend(q, k, v).unflatten(-1, (q.shape[1], -1)).transpose(1, 2)
+            B, H, T, D = q.shape
+            return cpu_attention.attend(q, k, v).view(B, T, H, D).transpose(1, 2)
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
 
 

@@ -30,6 +30,7 @@ from training.trainer.checkpoint_places import FolderPlace
 from training.trainer.feed import Feed
 from training.trainer.loop import TrainingRun, one_step
 from training.trainer.meter import Curve, SilentMeter
+from training.trainer.monitor import Monitor
 from training.trainer.packed_rows import PackedRows
 from training.trainer.step_plan import plan_steps
 
@@ -56,7 +57,8 @@ def trainer_step(
     engine = engines.ENGINES.create(Component(name="plain"), module, setting)
     feed = Feed(split, split, objective, (), order, cut.batch_rows, 17, section.document_mask)
     checkpoints = Checkpoints(FolderPlace(Path(tempfile.gettempdir())), attempt=1, rank=0, keep=1)
-    state = TrainingRun(section, cut, engine, feed, Curve(), SilentMeter(), checkpoints, {}, 17)
+    monitor = Monitor(section.anomalies)
+    state = TrainingRun(section, cut, engine, feed, Curve(), SilentMeter(), checkpoints, {}, 17, monitor)
     return lambda number: one_step(state)
 
 

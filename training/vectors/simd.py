@@ -8,8 +8,7 @@ multiply-add, the C library computes it: slowly, with the same result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
@@ -18,15 +17,12 @@ from numba.core.datamodel import DataModelManager, models
 from numba.core.typing import Context, Signature
 from numba.extending import intrinsic, register_model
 
+from pipeline.kernels.intrinsics import Intrinsic, Values
+
 SIMD_WIDTH = 16
 _VECTOR = ir.VectorType(ir.FloatType(), SIMD_WIDTH)
 _INT = ir.IntType(32)
 _BYTES = ir.IntType(8).as_pointer()
-
-Values: TypeAlias = Sequence[ir.Value]
-CodeGenerator: TypeAlias = Callable[[BaseContext, ir.IRBuilder, Signature, Values], ir.Value]
-# what numba asks of an intrinsic: the types of a call, and the function that writes its LLVM code
-Intrinsic: TypeAlias = tuple[Signature, CodeGenerator]
 
 
 class SimdVector(types.Type):

@@ -5,7 +5,6 @@ The intrinsics are plain integer operations, so that the compiler can vectorise 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -16,11 +15,9 @@ from numba.core.typing import Context, Signature
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from pipeline.kernels.intrinsics import Intrinsic, Values
 from training.models.cpu.compiler import bare_inlined
 
-Values: TypeAlias = Sequence[ir.Value]
-CodeGenerator: TypeAlias = Callable[[BaseContext, ir.IRBuilder, Signature, Values], ir.Value]
-Intrinsic: TypeAlias = tuple[Signature, CodeGenerator]
 Bits: TypeAlias = NDArray[np.uint16]
 Floats: TypeAlias = NDArray[np.float32]
 _SHORT, _INT, _FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.kernels import edit, minhash, passes, scripts, segment, signals, units
 from pipeline.kernels import words as word_kernels
+from pipeline.kernels.byte_masks import padded
 from pipeline.text import unicode
 from pipeline.text.language import detect_by_script
 from pipeline.text.scripts import SCRIPTS
@@ -43,7 +44,7 @@ def measure(text: pa.Array, languages: Sequence[str | None] | None = None) -> di
     list_indices = signals.function_word_lists(languages, len(offsets) - 1)
     counts = passes.DocumentCounts.of(len(offsets) - 1)
     scratch = passes.DocumentScratch.of(_largest(offsets))
-    passes.measure_all(data, offsets, unicode.tables(), scratch, signals.word_lists(), list_indices, counts)
+    passes.measure_all(padded(data), offsets, unicode.tables(), scratch, signals.word_lists(), list_indices, counts)
     return signals.compute_signals(counts, list_indices)
 
 

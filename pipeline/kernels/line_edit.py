@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.kernels import column
+from pipeline.kernels.byte_masks import LEAST_BYTES, padded
 from pipeline.kernels.c4_lines import DROP, LineRules, judge_line, strip
 from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import bare_inner, bare_kernel
@@ -20,8 +21,8 @@ def edit_c4_lines(text: pa.Array, rules: LineRules) -> pa.Array:
     """The column without the lines that C4's rules drop; a document that would lose all its lines stays as it is."""
     data, offsets = column.buffers(text)
     out, ends = _output(offsets)
-    line = np.empty(int(np.diff(offsets).max(initial=0)) + 1, np.uint8)
-    write_c4(data, offsets, unicode.tables().classes, rules, line, out, ends)
+    line = np.empty(max(LEAST_BYTES, int(np.diff(offsets).max(initial=0)) + 1), np.uint8)
+    write_c4(padded(data), offsets, unicode.tables().classes, rules, line, out, ends)
     return _column(text, out, ends)
 
 
@@ -30,7 +31,7 @@ def edit_menu_lines(text: pa.Array, most_percent: float) -> pa.Array:
     `most_percent` stays as it is."""
     data, offsets = column.buffers(text)
     out, ends = _output(offsets)
-    write_unflagged(data, offsets, unicode.tables().classes, most_percent, out, ends)
+    write_unflagged(padded(data), offsets, unicode.tables().classes, most_percent, out, ends)
     return _column(text, out, ends)
 
 
@@ -51,13 +52,16 @@ def write_c4(
         at, end, write_at, kept = offsets[d], offsets[d + 1], ends[d], False
         while at < end:
             stop, following = next_break(data, at, end)
-            verdict, length = judge_line(data, at, stop, classes, rules, line)
+            verdict, first, last, length = judge_line(data, at, stop, classes, rules, line)
             if verdict != DROP:
-                first, last = strip(line, 0, length)
                 if kept:
                     out[write_at] = 10
                     write_at += 1
-                write_at = copy(line, first, last, out, write_at)
+                if length >= 0:
+                    first, last = strip(line, 0, length)
+                    write_at = copy(line, first, last, out, write_at)
+                else:
+                    write_at = copy(data, first, last, out, write_at)
                 kept = kept or last > first
             at = following
         ends[d + 1] = write_at if kept else copy(data, offsets[d], end, out, ends[d])

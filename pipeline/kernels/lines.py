@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.kernels.byte_masks import BLOCK, count_bits, find_byte, first_bits, range_mask
 from pipeline.kernels.code_points import ORDER, SEED, Integer, decode, mix
-from pipeline.kernels.compiler import inlined, inner_kernel
+from pipeline.kernels.compiler import bare_inlined, inlined, inner_kernel
 from pipeline.kernels.hash_table import Hashes, Ints, Slots, mark_repeats
 from pipeline.kernels.units import CountArray
 from pipeline.text.unicode import BULLET, KIND, NEWLINE, SPACE, Bytes
@@ -52,9 +53,7 @@ def measure_lines(
     counts[:WIDTH] = 0
     n, opens, at = 0, True, start
     while at < end:
-        stop = at
-        while stop < end and data[stop] != 10:
-            stop += 1
+        stop = find_byte(data, at, end, 10)
         line_start, line_end = trim_line(data, at, stop, classes)
         if line_start == line_end:
             opens = True
@@ -129,12 +128,12 @@ def hash_bytes(data: Bytes, start: Integer, stop: Integer) -> np.uint64:
     return mix(value ^ word)
 
 
-@inlined
+@bare_inlined
 def count_code_points(data: Bytes, start: Integer, stop: Integer) -> Integer:
-    """The number of bytes that begin a code point; the compiler vectorizes the loop."""
-    count = 0
-    for at in range(start, stop):
-        count += data[at] & 0xC0 != 0x80
+    """The number of bytes that begin a code point: all but those from 80 to BF."""
+    count: Integer = stop - start
+    for at in range(start, stop, BLOCK):
+        count -= count_bits(range_mask(data, at, 0x80, 0x40) & first_bits(stop - at))
     return count
 
 

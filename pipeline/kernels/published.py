@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.kernels import column, ngrams, raw_lines, token_repeats, tokens
+from pipeline.kernels.byte_masks import BLOCK, LEAST_BYTES, byte_mask, count_bits, first_bits, lowest_bit, padded
 from pipeline.kernels.c4_lines import BRACKET, KEEP, LOREM_IPSUM, LineRules, count_sentences, judge_line
 from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import bare_inner, bare_kernel
@@ -58,9 +59,9 @@ def measure(text: pa.Array, measures: int, rules: LineRules = NO_RULES) -> npt.N
     largest = int(np.diff(offsets).max(initial=0))
     scratch = Scratch(
         tokens.scratch(2 * largest + 2), raw_lines.scratch(largest), token_repeats.scratch(largest),
-        np.empty(largest + 1, np.uint8),
+        np.empty(max(largest + 1, LEAST_BYTES), np.uint8),
     )  # fmt: skip
-    measure_documents(data, offsets, unicode.tables().classes, token_tables(), measures, rules, scratch, out)
+    measure_documents(padded(data), offsets, unicode.tables().classes, token_tables(), measures, rules, scratch, out)
     return out
 
 
@@ -89,14 +90,16 @@ def measure_documents(
             if measures & (TOKENS | REPEATS) or (measures & C4 and not rules.units):
                 n = split_tokens(data, at, stop, tables, n, scratch.tokens)
             if measures & C4:
-                verdict, length = judge_line(data, at, stop, classes, rules, scratch.line)
+                verdict, begin, finish, length = judge_line(data, at, stop, classes, rules, scratch.line)
                 counts[LOREM_LINES] += verdict == LOREM_IPSUM
                 counts[BRACKET_LINES] += verdict == BRACKET
-                if verdict == KEEP and rules.units:
-                    counts[SENTENCES] += count_sentences(scratch.line, length, classes)
+                if verdict == KEEP and rules.units and length >= 0:
+                    counts[SENTENCES] += count_sentences(scratch.line, 0, length, classes)
+                elif verdict == KEEP and rules.units:
+                    counts[SENTENCES] += count_sentences(data, begin, finish, classes)
                 elif verdict == KEEP:
                     last = n
-                    if length < stop - at:  # citations or white space were removed
+                    if length >= 0:  # citations may have been removed
                         first, last = n, split_tokens(scratch.line, 0, length, tables, n, scratch.tokens)
                     counts[SENTENCES] += count_token_sentences(scratch.tokens, first, last)
             if measures & MENUS:
@@ -148,12 +151,15 @@ def count_token_sentences(line: tokens.Tokens, first: Integer, last: Integer) ->
 @bare_inner
 def count_signs(data: Bytes, start: Integer, end: Integer, counts: CountArray) -> None:
     """Count "#", and "..." (not overlapping) and "…"."""
-    dots: Integer = 0
-    for at in range(start, end):
-        byte = data[at]
-        counts[HASH_SIGNS] += byte == 35
-        dots = dots + 1 if byte == 46 else 0
-        if dots == 3:
-            counts[DOTS], dots = counts[DOTS] + 1, 0
-        if byte == 0xA6 and at - start >= 2 and data[at - 1] == 0x80 and data[at - 2] == 0xE2:
-            counts[DOTS] += 1
+    free = start  # where the next three dots may begin
+    for at in range(start, end, BLOCK):
+        inside = first_bits(end - at)
+        counts[HASH_SIGNS] += count_bits(byte_mask(data, at, 35) & inside)
+        ellipses = byte_mask(data, at, 0xE2) & byte_mask(data, at + 1, 0x80) & byte_mask(data, at + 2, 0xA6)
+        counts[DOTS] += count_bits(ellipses & inside)
+        dots = byte_mask(data, at, 46) & byte_mask(data, at + 1, 46) & byte_mask(data, at + 2, 46) & inside
+        while dots:
+            first = at + lowest_bit(dots)
+            dots &= dots - np.uint64(1)
+            if first >= free and first + 3 <= end:
+                counts[DOTS], free = counts[DOTS] + 1, first + 3

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.kernels.byte_masks import BLOCK, byte_mask, find_byte, first_bits, lowest_bit, range_mask
 from pipeline.kernels.c4_lines import strip
 from pipeline.kernels.code_points import ORDER, Integer, decode, mix
 from pipeline.kernels.compiler import bare_inlined, bare_inner
@@ -66,9 +67,7 @@ def measure_raw_lines(
     counts[:WIDTH] = 0
     n, at, feeds = 0, start, 0
     while at < end:
-        stop = at
-        while stop < end and data[stop] != 10:
-            stop += 1
+        stop = find_byte(data, at, end, 10)
         if stop > at:
             out.start[n], out.stop[n], out.feeds[n] = at - start, stop - start, feeds
             out.hash[n], out.length[n] = hash_bytes(data, at, stop), count_code_points(data, at, stop)
@@ -171,14 +170,17 @@ def count_paragraphs(data: Bytes, start: Integer, end: Integer, out: RawLines, n
 def next_break(data: Bytes, at: Integer, end: Integer) -> tuple[Integer, Integer]:
     """Where the line that begins at `at` ends, and where the next begins, as in str.splitlines."""
     while at < end:
-        byte = data[at]
-        if byte <= 30 and (10 <= byte <= 13 or byte >= 28):
+        candidates = range_mask(data, at, 10, 4) | range_mask(data, at, 28, 3)
+        candidates |= byte_mask(data, at, 0xC2) & byte_mask(data, at + 1, 0x85)
+        candidates |= byte_mask(data, at, 0xE2) & byte_mask(data, at + 1, 0x80) & range_mask(data, at + 2, 0xA8, 2)
+        candidates &= first_bits(end - at)
+        if candidates:
+            at += lowest_bit(candidates)
+            byte = data[at]
+            if byte >= 0x80:
+                return at, at + (2 if byte == 0xC2 else 3)
             return at, at + 2 if byte == 13 and at + 1 < end and data[at + 1] == 10 else at + 1
-        if byte == 0xC2 and data[at + 1] == 0x85:
-            return at, at + 2
-        if byte == 0xE2 and data[at + 1] == 0x80 and (data[at + 2] == 0xA8 or data[at + 2] == 0xA9):
-            return at, at + 3
-        at += 1
+        at += BLOCK
     return end, end
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.kernels.c4_lines import count_words, lower_case, strip
+from pipeline.kernels.byte_masks import BLOCK, count_bits, first_bits, range_mask
+from pipeline.kernels.c4_lines import count_words, lower_case, scan_line, strip
 from pipeline.kernels.code_points import Integer, decode
 from pipeline.kernels.compiler import bare_inlined, bare_inner
 from pipeline.text.unicode import KIND, LETTER, MARK, UNIT, UPPER, Bytes
@@ -80,12 +81,8 @@ def is_counter(data: Bytes, start: Integer, end: Integer) -> Integer:
 
 
 @bare_inner
-def judge_menu_line(data: Bytes, start: Integer, end: Integer, classes: Bytes) -> tuple[Integer, Integer]:
-    """Whether the line in data[start:end] is flagged, and its words; 0 words for a blank line."""
-    start, end = strip(data, start, end)
-    if start >= end:
-        return 0, 0
-    pieces, _, units = count_words(data, start, end, classes, True)
+def count_letters(data: Bytes, start: Integer, end: Integer, classes: Bytes) -> tuple[Integer, Integer]:
+    """The number of letters in data[start:end], and of capitals among them."""
     letters: Integer = 0
     upper: Integer = 0
     at = start
@@ -95,6 +92,35 @@ def judge_menu_line(data: Bytes, start: Integer, end: Integer, classes: Bytes) -
         if flags & MARK == 0 and (flags & KIND == LETTER or flags & KIND == UNIT):
             letters, upper = letters + 1, upper + (flags & UPPER > 0)
         at += size
+    return letters, upper
+
+
+@bare_inner
+def count_ascii_letters(data: Bytes, start: Integer, end: Integer) -> tuple[Integer, Integer]:
+    """As `count_letters`, for text of ASCII alone."""
+    letters: Integer = 0
+    upper: Integer = 0
+    for at in range(start, end, BLOCK):
+        inside = first_bits(end - at)
+        capitals = range_mask(data, at, 65, 26) & inside
+        letters += count_bits(capitals | range_mask(data, at, 97, 26) & inside)
+        upper += count_bits(capitals)
+    return letters, upper
+
+
+@bare_inner
+def judge_menu_line(data: Bytes, start: Integer, end: Integer, classes: Bytes) -> tuple[Integer, Integer]:
+    """Whether the line in data[start:end] is flagged, and its words; 0 words for a blank line."""
+    start, end = strip(data, start, end)
+    if start >= end:
+        return 0, 0
+    pieces, beyond_ascii, _ = scan_line(data, start, end)
+    units: Integer = 0
+    if beyond_ascii:
+        pieces, _, units = count_words(data, start, end, classes, True)
+        letters, upper = count_letters(data, start, end, classes)
+    else:
+        letters, upper = count_ascii_letters(data, start, end)
     words = units if units > pieces else pieces
     flagged = letters == 0 or 2 * upper > letters or (pieces == 1 and units <= SINGLE_UNITS)
     if not flagged and words <= (SHORT_UNITS if units else SHORT_WORDS):

@@ -92,6 +92,7 @@ DOORS = {
     "jieba": ("pipeline/text/chinese_words.py",),
     "pycld2": ("pipeline/text/language_model.py",),
     "re2": ("pipeline/pii/",),
+    "huggingface_hub": ("pipeline/core/hub.py",),
 }
 
 

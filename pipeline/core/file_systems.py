@@ -18,7 +18,16 @@ from pipeline.core.errors import UserError
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
+EXTRAS = {
+    "hf": "hub",
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "abfs": "azure",
+    "abfss": "azure",
+    "az": "azure",
+}
 """Scheme → the extra of bloomery that installs its library."""
 # a connection that is not there is noticed in seconds; a slow one is waited for
 CLIENTS = {"retries": {"max_attempts": 3, "mode": "standard"}, "connect_timeout": 5, "read_timeout": 30}

@@ -68,7 +68,9 @@ def open_bytes(path: str | Path) -> BinaryIO:
         return cast(BinaryIO, Path(text).open("rb"))
     import fsspec
 
-    return cast(BinaryIO, fsspec.open(text, "rb", compression=None).open())
+    from pipeline.core.hub import options_to_read
+
+    return cast(BinaryIO, fsspec.open(text, "rb", compression=None, **options_to_read(text)).open())
 
 
 def sha256_file(path: str | Path) -> str:

@@ -47,6 +47,8 @@ class JournalLine(TypedDict, total=False):
     workers: int
     cluster: JsonObject
     versions: dict[str, str]
+    # ingest: repository of a hub → commit that was read
+    commits: dict[str, str]
     # pack
     encoder: str
     # pretrain

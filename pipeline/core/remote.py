@@ -6,9 +6,11 @@ As on this machine, an address that is the very name of a file or folder means t
 from __future__ import annotations
 
 import glob
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.core import hub
 from pipeline.core.errors import UserError
 from pipeline.core.file_systems import missing_library
 from pipeline.core.files import JsonValue, RawFile
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 # what object stores call the identity of a file's content
-VERSIONS = ("ETag", "etag", "e_tag", "VersionId", "version_id", "generation", "md5Hash", "content_md5")
+VERSIONS = ("ETag", "etag", "e_tag", "VersionId", "version_id", "generation", "md5Hash", "content_md5", "blob_id")
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 Info = Mapping[str, JsonValue]
 
@@ -27,6 +29,9 @@ def match_remote(address: str) -> list[RawFile]:
 
     Raises: UserError when the scheme or its library is unknown here, or when the place cannot be listed.
     """
+    if hub.is_hub(address):
+        _require(address, "huggingface_hub")
+        address = hub.pinned(address)
     system, path = _open(address)
     try:
         matches, root = _listed(system, path)
@@ -38,6 +43,11 @@ def match_remote(address: str) -> list[RawFile]:
             f"{address}: cannot be listed: {reason.rstrip('.')}. Check the address and the access."
         ) from error
     return [_raw_file(system, name, info, root) for name, info in matches.items() if info.get("type") == "file"]
+
+
+def _require(address: str, library: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        raise UserError(f"{address}: {missing_library(hub.SCHEME, ImportError(name=library))}")
 
 
 def glob_root(pattern: str) -> str:
@@ -55,7 +65,7 @@ def _open(address: str) -> tuple[AbstractFileSystem, str]:
 
     scheme = address.partition("://")[0].rpartition("::")[2]
     try:
-        system, path = fsspec.core.url_to_fs(address)
+        system, path = fsspec.core.url_to_fs(address, **hub.storage_options(address))
     except ImportError as error:
         raise UserError(missing_library(scheme, error)) from error
     except ValueError as error:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pipeline.core.artifact import Artifact
 from pipeline.core.errors import UserError
 from pipeline.core.files import RawFile, read_json
+from pipeline.core.hub import Commit, commit_of
 from pipeline.core.raw import RawPosition, RawSource
 from pipeline.core.records import document_id
 from pipeline.core.shards import batches
@@ -98,14 +99,21 @@ def _list_source(source: Source, index: int) -> RawSource:
     option = ("sources", index)
     try:
         files = tuple(match(source))
-        remark = (
-            f"its {_count(files)} {format_of(source)}, read by `reader: {source.reader}`." if source.recognized else ""
-        )
+        remarks = [f"{each.repository} is at commit {each.commit}" for each in _commits(files)]
+        if source.recognized:
+            remarks.append(f"its {_count(files)} {format_of(source)}, read by `reader: {source.reader}`")
+        remark = f"{'; '.join(remarks)}." if remarks else ""
         return RawSource(source.name, source.reader, option, files, remark=remark)
     except UserError as error:
         return RawSource(source.name, source.reader, option, problem=str(error))
     except OSError as error:
         return RawSource(source.name, source.reader, option, problem=f"cannot be listed ({error}).")
+
+
+def _commits(files: Sequence[RawFile]) -> list[Commit]:
+    """The commits of a hub that the files are of, each once."""
+    commits = (commit_of(file.path) for file in files)
+    return sorted({commit for commit in commits if commit is not None})
 
 
 def _count(files: Sequence[RawFile]) -> str:

@@ -19,7 +19,9 @@ from pipeline.beam.task import Isolation, Task
 from pipeline.core.counts import RecordCounts, StageCounts
 from pipeline.core.errors import StageFailed
 from pipeline.core.files import RawFile, write_json
+from pipeline.core.hub import commit_of
 from pipeline.core.job import Job, StageOutput
+from pipeline.core.journal import JournalLine
 from pipeline.core.shards import FileEntry, entry_of, number
 from pipeline.readers import READERS
 from pipeline.readers.base import FileSpan
@@ -76,7 +78,14 @@ def run(job: Job) -> StageOutput:
     entries = [FileEntry.from_dict(entry) for chunk in chunks for entry in chunk["files"]]
     files = number(job.draft, entries)
     write_json(job.folder / RAW_FILE, _raw_file_records(job, tasks, results))
-    return StageOutput([*files, entry_of(job.folder, RAW_FILE)], counts)
+    return StageOutput([*files, entry_of(job.folder, RAW_FILE)], counts, journal=_journal(job))
+
+
+def _journal(job: Job) -> JournalLine:
+    """The commits that were read, where files are of a hub. Not in raw.json: what was read is its sha256, wherever."""
+    files = (commit_of(file["path"]) for source in job.sources for file in source["files"])
+    commits = {each.repository: each.commit for each in sorted({each for each in files if each is not None})}
+    return JournalLine(commits=commits) if commits else JournalLine()
 
 
 def read_files(job: Job, task: Task[FileGroup]) -> GroupResult:

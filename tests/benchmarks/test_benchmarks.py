@@ -25,7 +25,7 @@ SLOW = {
     "bench_annotate.py", "bench_bert.py", "bench_data_plane.py", "bench_dedupe.py", "bench_document_mask.py",
     "bench_driver.py", "bench_glove.py", "bench_ingest.py", "bench_init_embeddings.py", "bench_kernels.py",
     "bench_limits.py", "bench_memory.py", "bench_passages.py", "bench_recurrent.py", "bench_resume.py",
-    "bench_skew.py", "bench_training.py", "bench_vectors.py",
+    "bench_semantic.py", "bench_skew.py", "bench_training.py", "bench_vectors.py",
 }  # fmt: skip
 MACHINE = re.compile(r".+, \d+ cores, .+, Python 3\.\d+\.\d+, \d{4}-\d{2}-\d{2}")
 ENGLISH = """the of and to in that it with as was he for on his be is at which by had this but from have not they who

@@ -17,6 +17,7 @@ from pipeline.core.artifact import Artifact
 from pipeline.core.draft import Draft
 from pipeline.core.shards import batches
 from pipeline.dedupe.base import Indices, RowNumbers
+from pipeline.kernels.column import one_array
 
 MAX_FILE_RANGES = 1024
 TEXT_BYTES = 2 << 20  # memory is ten times this while texts are normalised and hashed
@@ -98,7 +99,7 @@ def read_rows(path: Path, start: int, columns: Sequence[str] | None = None) -> I
 def read_texts(path: Path, start: int) -> Iterator[tuple[RowNumbers, pa.LargeStringArray]]:
     """The texts of a file, about TEXT_BYTES at a time, with the numbers of their documents, from `start`."""
     for documents, batch in read_rows(path, start, ["text"]):
-        texts = batch["text"].combine_chunks()
+        texts = one_array(batch["text"])
         for first, last in text_slices(texts):
             yield documents[first:last], texts.slice(first, last - first)
 

@@ -25,7 +25,7 @@ Offsets = npt.NDArray[np.int64]
 def buffers(text: pa.Array | pa.ChunkedArray) -> tuple[unicode.Bytes, Offsets]:
     """The bytes of a text column and the offsets of its documents. A null counts as an empty text."""
     if isinstance(text, pa.ChunkedArray):
-        text = text.combine_chunks()
+        text = one_array(text)
     if not pa.types.is_large_string(text.type):
         text = text.cast(pa.large_string())
     if not len(text):
@@ -33,6 +33,11 @@ def buffers(text: pa.Array | pa.ChunkedArray) -> tuple[unicode.Bytes, Offsets]:
     _, starts, data = text.buffers()
     offsets = np.frombuffer(starts, np.int64)[text.offset : text.offset + len(text) + 1]
     return np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array. Arrow's own `combine_chunks` copies a single chunk too; that chunk may be a slice."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def measure(text: pa.Array, languages: Sequence[str | None] | None = None) -> dict[str, npt.NDArray[np.float64]]:

@@ -224,7 +224,7 @@ def _count(
     counts: ByLanguage, batch: pa.Table, mask: NDArray[np.bool_], measures: Mapping[str, NDArray[np.int64]]
 ) -> None:
     """Add the documents that `mask` selects to the counts of their languages; `measures` has a value per document."""
-    measures = {**measures, "bytes": pc.binary_length(batch["text"].combine_chunks()).to_numpy()}
+    measures = {**measures, "bytes": pc.binary_length(batch["text"]).to_numpy()}
     for language, rows in _rows_by_language(batch):
         selected = rows[mask[rows]]
         if len(selected):

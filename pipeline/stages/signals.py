@@ -163,7 +163,7 @@ def clean_text(
 ) -> tuple[pa.Table, dict[str, Floats]]:
     """The table with its text cleaned, and the signals of cleaners; `changed` counts the documents that each
     changed."""
-    text = table["text"].combine_chunks()
+    text = column.one_array(table["text"])
     signals: dict[str, Floats] = {}
     for name, cleaner in cleaners:
         cleaned, cleaner_signals = cleaner.clean_and_measure(text)
@@ -186,7 +186,7 @@ def measure_signals(
 
     `identify`: "untagged", "all", or None: languages stay as they are, and their signals are NaN.
     """
-    text, tags = table["text"].combine_chunks(), table["language"].to_pylist()
+    text, tags = column.one_array(table["text"]), table["language"].to_pylist()
     if identify is None:
         unknown = np.full(len(tags), np.nan)
         identified = Identification(tags, unknown, unknown, np.zeros(len(tags), bool))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pipeline.kernels.column import languages, measure, shingle_hashes, signatures
+from pipeline.kernels.column import buffers, languages, measure, one_array, shingle_hashes, signatures
 from pipeline.text.language import count_scripts, detect_by_script
 from pipeline.text.unicode import tables
 
@@ -27,6 +27,14 @@ def test_a_chunked_column_and_small_strings_give_the_same_signals() -> None:
     chunked = pa.chunked_array([column("a b c"), column("中文", "d")])
     for variant in (chunked, pa.array(texts, pa.string())):
         assert measure(variant)["units"].tolist() == measure(column(*texts))["units"].tolist() == [3, 2, 1]
+
+
+def test_a_column_of_one_chunk_is_not_copied_and_a_slice_keeps_its_texts() -> None:
+    chunk = pa.array(["one", "二", "three"], pa.large_string())
+    assert one_array(pa.chunked_array([chunk])).buffers()[2].address == chunk.buffers()[2].address
+    data, offsets = buffers(pa.chunked_array([chunk.slice(1, 1)]))
+    assert bytes(data[offsets[0] : offsets[1]]).decode() == "二"
+    assert one_array(pa.chunked_array([chunk, chunk])).to_pylist() == 2 * chunk.to_pylist()
 
 
 def test_a_null_is_an_empty_text() -> None:

@@ -43,6 +43,8 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
     if section.init_embeddings and section.init_embeddings.freeze_steps and not tied:
         reason = "frozen embeddings with an untied head: the head would be fitted to an embedding that changes later."
         problems.append(("init_embeddings", f"{reason} Write tied: true, or remove freeze_steps."))
+    if mixing_problem := mixture_problem(section):
+        problems.append(("mixture", mixing_problem))
     if mask_problem := document_mask_problem(section, family):
         problems.append(("document_mask", mask_problem))
     return problems
@@ -85,6 +87,19 @@ def _row_problems(section: Pretrain, family: Family) -> list[tuple[str, str]]:
         sentence = f"{name} carries a state from row to row, so a row cannot be left out of the middle of its text."
         return [("skip_rows", f"{sentence} Remove its documents from the corpus instead.")]
     return []
+
+
+def mixture_problem(section: Pretrain) -> str | None:
+    """Why sources and languages cannot have weights; None if they can, or if none are asked for."""
+    if section.mixture is None:
+        return None
+    name = section.model.name
+    family = FAMILIES.get(name)
+    if family is not None and family.vectors:
+        return f"{name} reads the text as one stream of words, every word once an epoch. Remove mixture."
+    if order_of(name, section.objective.name) == "streams":
+        return f"{name} carries its state from row to row, so that rows cannot be drawn by weights. Remove mixture."
+    return None
 
 
 def whole_documents_problem(section: Pretrain) -> str | None:

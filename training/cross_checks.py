@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.core.checks import ConfiguredStage, Mismatch, Remark
+from pipeline.readers.section import Ingest
 from pipeline.tokenizers.section import Pack, Tokenizer
 from training.augment import specials
 from training.batch_size import batch_problem, uneven_batch
@@ -43,6 +44,28 @@ def rows_and_model(stage: ConfiguredStage) -> Iterator[Mismatch | Remark]:
         yield Mismatch((*stage.path, "batch_tokens"), size_problem)
     elif cost := uneven_batch(pretrain, length=pack.length, workers=stage.workers):
         yield Remark((*stage.path, "batch_tokens"), cost)
+
+
+def mixture_and_sources(stage: ConfiguredStage) -> Iterator[Mismatch]:
+    """Rows are apart by source, and weights name the sources of the configuration."""
+    pretrain, pack = stage.section, stage.section_of("tokens", Pack)
+    if not isinstance(pretrain, Pretrain) or pretrain.mixture is None:
+        return
+    if pack is not None and not pack.is_grouped:
+        problem = "pretrain.mixture weighs sources, so no row may hold two of them."
+        yield Mismatch(stage.path_of("tokens"), problem, "Write pack.by_source: true.")
+    ingest = _ingest(stage)
+    if ingest is not None:
+        sources = [source.name or "" for source in ingest.sources]
+        if names_problem := pretrain.mixture.names_problem({"sources": sources}):
+            yield Mismatch((*stage.path, "mixture"), names_problem)
+
+
+def _ingest(stage: ConfiguredStage) -> Ingest | None:
+    """The section of the stage that everything is made of; None where the configuration has none."""
+    if isinstance(stage.section, Ingest):
+        return stage.section
+    return next((section for source in stage.reads.values() if (section := _ingest(source)) is not None), None)
 
 
 def family_and_options(stage: ConfiguredStage) -> Iterator[Mismatch]:

@@ -15,8 +15,8 @@ WORDS = "words"  # the word boundaries of a masked objective
 EXTERNALS = ("init", "init_embeddings")
 # options added after the first artifacts were made, with the value that keeps the fingerprints of those artifacts
 ADDED_LATER: JsonObject = {
-    "epochs": None, "augment": [], "init": None, "init_embeddings": None, "document_mask": False, "skip_rows": [],
-    "anomalies": Anomalies().model_dump(mode="json"),
+    "epochs": None, "augment": [], "init": None, "init_embeddings": None, "mixture": None, "document_mask": False,
+    "skip_rows": [], "anomalies": Anomalies().model_dump(mode="json"),
 }  # fmt: skip
 
 

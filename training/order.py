@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline.core.artifact import Artifact
 from pipeline.core.config import name_and_options
 from pipeline.core.errors import UserError
@@ -9,7 +11,10 @@ from pipeline.core.files import read_json
 from pipeline.core.order import TrainingAnomaly, TrainingOrder
 from pipeline.core.shards import batches, rows
 from training.families import FAMILIES, order_of
+from training.mixture import Mixture
+from training.spec import groups_of
 from training.trainer.batches import fingerprint, rows_of_step
+from training.trainer.mixed_order import mixed_order
 from training.trainer.skipped_rows import SkippedRows
 
 CURVE, ANOMALIES = "curve.parquet", "anomalies.json"
@@ -34,10 +39,19 @@ def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
     total = sum(rows(file) for file in tokens.files("train/"))
     batch_rows = params["batch_tokens"] // tokens.manifest.params["length"]
 
+    steps = model.manifest.counts["steps"]
+    mixed = None
+    if params.get("mixture"):
+        mixture, groups = Mixture.model_validate(params["mixture"]), groups_of(tokens.manifest.counts)
+        mixed = mixed_order(mixture, groups, seed=params["seed"], steps=steps, batch_rows=batch_rows)
+
     def rows_of(step: int) -> list[int]:
-        numbers = rows_of_step(
-            step, rows=total, batch_rows=batch_rows, seed=params["seed"], order=order_of(family, objective)
-        )
+        if mixed is not None:
+            numbers = mixed.rows(np.arange(step * batch_rows, (step + 1) * batch_rows))
+        else:
+            numbers = rows_of_step(
+                step, rows=total, batch_rows=batch_rows, seed=params["seed"], order=order_of(family, objective)
+            )
         numbers = skipped.without(numbers, step)
         if recorded.get(step + 1) not in (None, fingerprint(numbers)):
             raise UserError(
@@ -46,7 +60,7 @@ def training_order(model: Artifact, tokens: Artifact) -> TrainingOrder:
             )
         return [int(number) for number in numbers]
 
-    return TrainingOrder(model.manifest.counts["steps"], rows_of, anomalies)
+    return TrainingOrder(steps, rows_of, anomalies)
 
 
 def _anomalies(model: Artifact) -> list[TrainingAnomaly]:

@@ -20,6 +20,7 @@ from pipeline.core.config import MAPPING, VALUE, VALUE_OR_SECTION, Component, Se
 from pipeline.core.files import JsonValue
 from training import augment, engines, models, objectives
 from training.family_defaults import family_as_name, fill_family_defaults
+from training.mixture import Mixture
 
 Precision = Literal["bf16", "fp32"]
 STEPS = 1000
@@ -134,6 +135,7 @@ class Pretrain(Section):
     validate_tokens: PositiveInt = 16384  # of the validation split, the same ones every time
     save_every: PositiveFloat = 0.1
     keep: PositiveInt = 2  # checkpoints: one is enough to resume, a second protects against a bad disk
+    mixture: Mixture | None = None  # shares of sources and languages; None: every row once an epoch
     document_mask: bool = False  # no token sees another document of its row, and positions restart in each
     augment: list[Augmentation] = []  # of training rows, in this order
     init: UserPath | None = None  # the folder of a model artifact to start from

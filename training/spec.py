@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from pipeline.core.counts import StageCounts
+from pipeline.core.counts import GroupCounts, StageCounts
 from pipeline.core.files import JsonObject, JsonValue, read_json
 from pipeline.core.job import Job
 from training.identity import EXTERNALS, MODEL_FOLDER
@@ -30,7 +30,8 @@ class TrainingSpec:
 
     Results go to `folder`, live figures to `metrics`; stages share `scratch`. `train` and `validation` are
     shards of rows of `length` tokens, of which `digest` is the artifact's; `counts` are shards of co-occurrences.
-    `languages`: training tokens by language. `started`: the Unix time at which the run began the stage, 0 if it has
+    `languages`: training tokens by language; `groups`: training rows by source and language, where these share no row.
+    `started`: the Unix time at which the run began the stage, 0 if it has
     none. `externals`: folders of artifacts of other runs, by purpose. `attempt` and `fingerprint` name the
     checkpoints; `store`: the URL of the store that keeps them, if they are not in `folder`.
     """
@@ -50,6 +51,7 @@ class TrainingSpec:
     validation: tuple[Path, ...]
     digest: str
     languages: dict[str, int] = field(default_factory=dict)
+    groups: list[GroupCounts] = field(default_factory=list)
     counts: tuple[Path, ...] = ()
     counts_digest: str = ""
     externals: dict[str, Path] = field(default_factory=dict)
@@ -86,7 +88,8 @@ def spec_of(job: Job) -> TrainingSpec:
         progress=job.progress.address, tokenizer=tokenizer, vocabulary=vocabulary(read_json(tokenizer)),
         length=tokens.manifest.params["length"], train=tuple(tokens.files("train/")),
         validation=tuple(tokens.files("validation/")), digest=tokens.manifest.digest,
-        languages=_languages(tokens.manifest.counts), counts=tuple(inputs.files("counts", "parts/")),
+        languages=_languages(tokens.manifest.counts), 
+        groups=groups_of(tokens.manifest.counts), counts=tuple(inputs.files("counts", "parts/")),
         counts_digest=inputs.single("counts").manifest.digest if "counts" in inputs else "",
         externals={name: inputs.single(name).folder("") for name in EXTERNALS if name in inputs},
         attempt=job.identity.attempt, fingerprint=job.identity.fingerprint,
@@ -128,6 +131,12 @@ def _languages(counts: StageCounts) -> dict[str, int]:
     """Training tokens by language; empty if the artifact does not count its splits."""
     train = counts.get("splits", {}).get("train")
     return {language: counts_of["tokens"] for language, counts_of in train["languages"].items()} if train else {}
+
+
+def groups_of(counts: StageCounts) -> list[GroupCounts]:
+    """Training rows by source and language, in their order; empty where rows hold several."""
+    train = counts.get("splits", {}).get("train")
+    return train.get("groups", []) if train else []
 
 
 def vocabulary(tokenizer: JsonObject) -> int:

@@ -19,6 +19,7 @@ from typing import NotRequired, Protocol, TypedDict, TypeVar
 import torch
 import torch.distributed as dist
 
+from pipeline.core.counts import MixtureCounts
 from pipeline.core.errors import Preempted
 from pipeline.core.files import JsonObject, JsonValue, read_json, replacing, write_json
 from pipeline.core.numerics import ModelNumerics
@@ -47,6 +48,7 @@ class ModelCounts(TypedDict):
     parameters: int
     skipped_steps: NotRequired[int]  # whose batches changed no weight
     skipped_rows: NotRequired[int]  # which the configuration leaves out
+    mixture: NotRequired[list[MixtureCounts]]
 
 
 class TrainingState(Protocol):

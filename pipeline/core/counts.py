@@ -52,6 +52,15 @@ class GroupCounts(TypedDict):
     rows: NotRequired[int]
 
 
+class MixtureCounts(TypedDict):
+    """Training rows of one source in one language, and how many times one of them was read."""
+
+    source: str
+    language: str
+    rows: int
+    read: int
+
+
 class SplitCounts(TypedDict):
     """Training or held-out documents after packing, in all and by language.
 
@@ -161,6 +170,7 @@ class StageCounts(RowCounts, total=False):
     rows: int
     batch_rows: int
     parameters: int
+    mixture: list[MixtureCounts]
     skipped_steps: int
     skipped_rows: int
     # export

@@ -166,3 +166,19 @@ def test_documents_are_masked_where_that_means_something(options: JsonObject, wo
 def test_best_fit_is_refused_where_rows_continue_each_other(options: JsonObject, words: str | None) -> None:
     problem = whole_documents_problem(Pretrain.model_validate(options))
     assert (problem is None) if words is None else words in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model": "gpt"}, None),
+        ({"model": "bert"}, None),
+        ({"model": "gru"}, "gru carries its state from row to row"),
+        ({"model": "glove"}, "one stream of words"),
+    ],
+)
+def test_sources_have_weights_where_rows_can_be_drawn(options: JsonObject, words: str | None) -> None:
+    problems = dict(family_problems(Pretrain.model_validate({**options, "mixture": {"temperature": 2}})))
+    assert ("mixture" in problems) == (words is not None)
+    assert words is None or words in problems["mixture"]
+    assert "mixture" not in pretrain_params(Pretrain.model_validate(options), 17)

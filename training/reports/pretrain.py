@@ -45,6 +45,7 @@ def pretrain(steps: Sequence[ReportedStep]) -> StageReport:
         *_charts(curves),
         *(block for step, rows in curves if (block := _figures(step, rows)).items),
         *(table for step, _ in curves if (table := anomalies(step)) is not None),
+        *(table for step, _ in curves if (table := mixture(step)) is not None),
         *(table for step, _ in curves if (table := wall_time(step)) is not None),
     ]
     return StageReport(chapters=(Chapter("training", "Training", tuple(blocks)),) if blocks else ())
@@ -156,6 +157,27 @@ def anomalies(step: ReportedStep) -> ReportTable | None:
     more = f"and {len(entries) - MOST_ANOMALIES:,} more. " if len(entries) > MOST_ANOMALIES else ""
     rest = f"{more}The documents of these rows: bloomery trace --anomalies"
     return ReportTable(columns, rows, title=f"Anomalous batches{named}", rest=rest)
+
+
+def mixture(step: ReportedStep) -> ReportTable | None:
+    """How often the rows of each source and language were read, where these have weights."""
+    groups = step.artifact.manifest.counts.get("mixture") if step.artifact is not None else None
+    if not groups:
+        return None
+    total = sum(group["read"] for group in groups)
+    rows = tuple(
+        (
+            group["source"], group["language"], figures.count(group["rows"]), figures.count(group["read"]),
+            TableCell(share=group["read"] / max(total, 1)), figures.percent(group["read"], total),
+            f"{group['read'] / group['rows']:.2f}",
+        )
+        for group in groups
+    )  # fmt: skip
+    columns = (
+        Column("source"), Column("language"), Column("rows", figures=True), Column("read", figures=True), Column(""),
+        Column("share", figures=True), Column("epochs", figures=True),
+    )  # fmt: skip
+    return ReportTable(columns, rows, title=f"Mixture{f' of {step.name}' if step.name else ''}")
 
 
 def _of_artifact(artifact: Artifact) -> list[tuple[str, str]]:

@@ -29,7 +29,8 @@ STAGES: tuple[StageSpec, ...] = (
         more_needs="training.compatibility:needs", externals="training.identity:externals",
         files="training.identity:file_sources",
         checks=(
-            "training.cross_checks:rows_and_model", "training.cross_checks:family_and_options",
+            "training.cross_checks:rows_and_model", "training.cross_checks:mixture_and_sources",
+            "training.cross_checks:family_and_options",
             "training.cross_checks:tokenizer_and_objective",
         ),
         report="training.reports.pretrain:pretrain", compared="training.reports.compared:pretrain",

@@ -58,22 +58,22 @@ def fingerprint(numbers: NDArray[np.int64]) -> str:
     return hashlib.sha256(np.ascontiguousarray(numbers, "<i8").tobytes()).hexdigest()[:16]
 
 
-def permuted(places: NDArray[np.int64], *, size: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The values of a permutation of range(size), keyed by (seed, epoch), at these places.
+def permuted(places: NDArray[np.int64], *, size: int, seed: int, epoch: int, of: str = "") -> NDArray[np.int64]:
+    """The values of a permutation of range(size), keyed by (seed, epoch) and what it is `of`, at these places.
 
     A Feistel network permutes the next power of four; a value outside the range is permuted again until it is
     inside, which keeps it a permutation (Black and Rogaway 2002).
     """
     half = max(1, (int(size - 1).bit_length() + 1) // 2)
-    keys = _keys(seed, epoch)
+    keys = _keys(seed, epoch, of)
     values = _feistel(places.astype(np.uint64), keys, half)
     while (outside := values >= size).any():
         values[outside] = _feistel(values[outside], keys, half)
     return values.astype(np.int64)
 
 
-def _keys(seed: int, epoch: int) -> NDArray[np.uint64]:
-    digest = hashlib.sha512(f"rows {seed} {epoch}".encode()).digest()
+def _keys(seed: int, epoch: int, of: str) -> NDArray[np.uint64]:
+    digest = hashlib.sha512(f"rows {seed} {epoch}{of and f' {of}'}".encode()).digest()
     return np.frombuffer(digest, "<u8").astype(np.uint64)[:ROUNDS]
 
 

@@ -14,6 +14,7 @@ from training.augment.base import Augmentation
 from training.families import Order
 from training.objectives.base import Objective, Tensors
 from training.trainer import batches
+from training.trainer.mixed_order import MixedOrder
 from training.trainer.packed_rows import PackedRows
 from training.trainer.skipped_rows import SkippedRows
 
@@ -34,12 +35,16 @@ class Feed:
     seed: int
     document_mask: bool = False
     skipped: SkippedRows = field(default_factory=SkippedRows)
+    mixed: MixedOrder | None = None  # where sources have weights, the order of rows instead of `order`
 
     def numbers(self, step: int) -> NDArray[np.int64]:
         """The rows of a step (from 0), of all workers; -1 in place of one that is left out."""
-        numbers = batches.rows_of_step(
-            step, rows=len(self.train), batch_rows=self.batch_rows, seed=self.seed, order=self.order
-        )
+        if self.mixed is not None:
+            numbers = self.mixed.rows(np.arange(step * self.batch_rows, (step + 1) * self.batch_rows))
+        else:
+            numbers = batches.rows_of_step(
+                step, rows=len(self.train), batch_rows=self.batch_rows, seed=self.seed, order=self.order
+            )
         return self.skipped.without(numbers, step)
 
     def begins_streams(self, step: int) -> bool:

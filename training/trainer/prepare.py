@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 
 import torch
@@ -26,6 +27,7 @@ from training.trainer.feed import Feed
 from training.trainer.initial import EMBEDDING, first_model
 from training.trainer.loop import TrainingRun
 from training.trainer.meter import Curve, Meter, SilentMeter, goodput_of
+from training.trainer.mixed_order import mixed_order
 from training.trainer.monitor import Monitor
 from training.trainer.packed_rows import split_rows
 from training.trainer.restore import restore, saved_seconds
@@ -45,11 +47,17 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
     micro_tokens = section.engine.options.get("micro_batch_tokens") or devices.micro_batch_tokens(device)
     steps = plan_steps(section, length=spec.length, rows=len(feed.train), world=world, micro_tokens=micro_tokens,
                        precision=precision, group=objective.group)  # fmt: skip
+    if section.mixture is not None:
+        order = mixed_order(section.mixture, spec.groups, seed=seed, steps=steps.steps, batch_rows=steps.batch_rows)
+        feed = replace(feed, mixed=order)
     numerics = _numerics(section, steps, device, spec.threads, precision)
     meter = SilentMeter(goodput) if rank else Meter(spec.metrics, Progress(spec.progress, spec.stage), goodput,
                                                steps=steps.steps, batch_tokens=section.batch_tokens)  # fmt: skip
     if cost := uneven_batch(section, length=spec.length, workers=world):
         meter.note(cost)
+    if feed.mixed is not None:
+        for sentence in feed.mixed.describe(lambda place: place // steps.batch_rows + 1):
+            meter.note(sentence)
     # a roll-back needs one from before the steps that it gives up
     back = section.anomalies.back if section.anomalies.rolls_back else None
     checkpoints = Checkpoints(place_of(spec), attempt=spec.attempt, rank=rank, keep=section.keep, back=back)

@@ -55,6 +55,8 @@ class GradientTrainer:
             counts["skipped_steps"] = len(skipped)
         if training.section.skip_rows:
             counts["skipped_rows"] = len(training.section.skip_rows)
+        if training.feed.mixed is not None:
+            counts["mixture"] = training.feed.mixed.counts()
         return counts
 
     def wait(self, training: loop.TrainingRun) -> None:

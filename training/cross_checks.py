@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.core.checks import ConfiguredStage, Mismatch, Remark
-from pipeline.readers.section import Ingest
 from pipeline.tokenizers.section import Pack, Tokenizer
 from training.augment import specials
 from training.batch_size import batch_problem, uneven_batch
@@ -54,18 +53,16 @@ def mixture_and_sources(stage: ConfiguredStage) -> Iterator[Mismatch]:
     if pack is not None and not pack.is_grouped:
         problem = "pretrain.mixture weighs sources, so no row may hold two of them."
         yield Mismatch(stage.path_of("tokens"), problem, "Write pack.by_source: true.")
-    ingest = _ingest(stage)
-    if ingest is not None:
-        sources = [source.name or "" for source in ingest.sources]
-        if names_problem := pretrain.mixture.names_problem({"sources": sources}):
-            yield Mismatch((*stage.path, "mixture"), names_problem)
+    sources = _source_names(stage)
+    if sources and (names_problem := pretrain.mixture.names_problem({"sources": sources})):
+        yield Mismatch((*stage.path, "mixture"), names_problem)
 
 
-def _ingest(stage: ConfiguredStage) -> Ingest | None:
-    """The section of the stage that everything is made of; None where the configuration has none."""
-    if isinstance(stage.section, Ingest):
-        return stage.section
-    return next((section for source in stage.reads.values() if (section := _ingest(source)) is not None), None)
+def _source_names(stage: ConfiguredStage) -> list[str]:
+    """The names of the sources that everything is made of; none where the configuration has no `ingest`."""
+    if stage.stage == "ingest":
+        return [source.name for source in getattr(stage.section, "sources", ())]
+    return next((names for before in stage.reads.values() if (names := _source_names(before))), [])
 
 
 def family_and_options(stage: ConfiguredStage) -> Iterator[Mismatch]:

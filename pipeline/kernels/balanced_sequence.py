@@ -21,12 +21,12 @@ def balance(counts: Ints, kinds: Ints, ranks: Ints) -> None:
     n = len(kinds)
     used = np.zeros(len(counts), np.int64)
     for place in range(n):
-        chosen, due = -1, 2 * n
+        next_kind, due = -1, 2 * n
         for kind in range(len(counts)):
             count, k = counts[kind], used[kind]
             if k < count and k * n < (place + 1) * count:  # k n / c ≤ place, rounded down
                 deadline = ((k + 1) * n + count - 1) // count
                 if deadline < due:
-                    chosen, due = kind, deadline
-        kinds[place], ranks[place] = chosen, used[chosen]
-        used[chosen] += 1
+                    next_kind, due = kind, deadline
+        kinds[place], ranks[place] = next_kind, used[next_kind]
+        used[next_kind] += 1

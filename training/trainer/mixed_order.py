@@ -208,9 +208,9 @@ def _rounded(shares: NDArray[np.float64]) -> tuple[int, ...]:
         counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
     while missing < 0:  # where very small shares were raised to 1
         largest = int(np.argmax(counts))
-        taken = min(-missing, int(counts[largest]) - 1)
-        counts[largest] -= taken
-        missing += taken
+        surplus = min(-missing, int(counts[largest]) - 1)
+        counts[largest] -= surplus
+        missing += surplus
     return tuple(counts.tolist())
 
 

@@ -19,7 +19,7 @@ MaxEpochs = Annotated[
 """One limit for every source, or one by source."""
 
 
-class Weights(Section):
+class MixtureWeights(Section):
     """Shares of the rows. `sources`: of each source, relative to the others; `languages`: of each language, among those
     of a source where sources have weights, else of all. What has no weight is shared out by its size, tokens to the
     power 1 / temperature (arXiv 1901.07291): 1 is in proportion, a large one is evenly."""
@@ -29,7 +29,7 @@ class Weights(Section):
     temperature: float = Field(1.0, ge=1.0)
 
     @model_validator(mode="after")
-    def _some_weight(self) -> Weights:
+    def _some_weight(self) -> MixtureWeights:
         for option in ("sources", "languages"):
             weights: dict[str, float] = getattr(self, option)
             if weights and not any(weights.values()):
@@ -42,14 +42,14 @@ class Weights(Section):
             yield from ((option, name) for name in getattr(self, option) if name != REST)
 
 
-class Change(Weights):
+class Change(MixtureWeights):
     """The weights from this step on, counted from 0, in place of the earlier ones."""
 
     step: PositiveInt
 
 
-class Mixture(Weights):
-    """Weights from the first step, and `changes` of them at later steps. No row is read more than `max_epochs` times:
+class Mixture(MixtureWeights):
+    """MixtureWeights from the first step, and `changes` of them at later steps. No row is read more than `max_epochs` times:
     the share of what is used up goes to the rest of its source, then to the other sources."""
 
     max_epochs: MaxEpochs | None = None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.core.counts import GroupCounts, MixtureCounts
 from pipeline.core.errors import UserError
 from pipeline.kernels.balanced_sequence import balance
-from training.mixture import REST, ROWS_MIXED, Mixture, Weights
+from training.mixture import REST, ROWS_MIXED, Mixture, MixtureWeights
 from training.trainer.batches import permuted
 
 WINDOW = 1 << 16  # places: a share is rounded to one of so many parts, and none to 0
@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Phase:
+class MixturePhase:
     """Places from `first` on. Of every WINDOW places, counts[g] are of group g, which was visited `visits[g]` times."""
 
     first: int
@@ -50,7 +50,7 @@ class MixedOrder:
     groups: tuple[GroupCounts, ...]
     seed: int
     places: int
-    phases: tuple[Phase, ...]
+    phases: tuple[MixturePhase, ...]
 
     @classmethod
     def of(
@@ -74,7 +74,7 @@ class MixedOrder:
             numbers[own] = self._rows_of_phase(self.phases[index], places[own])
         return numbers
 
-    def _rows_of_phase(self, phase: Phase, places: Ints) -> Ints:
+    def _rows_of_phase(self, phase: MixturePhase, places: Ints) -> Ints:
         groups, visits = _visits(phase, places - phase.first)
         numbers = np.empty(len(places), np.int64)
         first_rows = np.cumsum([0, *(group["rows"] for group in self.groups)])
@@ -134,11 +134,11 @@ def _name(group: GroupCounts) -> str:
 
 
 def _phases(
-    mixture: Mixture, groups: Sequence[GroupCounts], changes: Sequence[tuple[int, Weights]], places: int
-) -> list[Phase]:
+    mixture: Mixture, groups: Sequence[GroupCounts], changes: Sequence[tuple[int, MixtureWeights]], places: int
+) -> list[MixturePhase]:
     limits = [mixture.limit(group["source"]) for group in groups]
     most = [None if limit is None else int(limit * group["rows"]) for limit, group in zip(limits, groups, strict=True)]
-    phases: list[Phase] = []
+    phases: list[MixturePhase] = []
     place, visits = 0, tuple(0 for _ in groups)
     used_up: tuple[int, ...] = ()
     while place < places:
@@ -151,7 +151,7 @@ def _phases(
                 "Lower pretrain.steps, or raise max_epochs."
             )
         counts = _rounded(shares)
-        phases.append(Phase(place, counts, visits, used_up))
+        phases.append(MixturePhase(place, counts, visits, used_up))
         end = min([places, *(first for first, _ in changes if first > place)])
         for group, limit in enumerate(most):
             if counts[group] and limit is not None:
@@ -162,7 +162,9 @@ def _phases(
     return phases
 
 
-def shares_of(weights: Weights, groups: Sequence[GroupCounts], is_left: Sequence[bool]) -> NDArray[np.float64] | None:
+def shares_of(
+    weights: MixtureWeights, groups: Sequence[GroupCounts], is_left: Sequence[bool]
+) -> NDArray[np.float64] | None:
     """The share of each group among those that have rows left; None where none that has a weight has any."""
     sizes = np.array([group["tokens"] for group in groups], np.float64) ** (1 / weights.temperature)
     sizes *= np.array(is_left) & (sizes > 0)
@@ -179,7 +181,9 @@ def shares_of(weights: Weights, groups: Sequence[GroupCounts], is_left: Sequence
     return parts / total if total else None
 
 
-def _by_language(weights: Weights, groups: Sequence[GroupCounts], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_language(
+    weights: MixtureWeights, groups: Sequence[GroupCounts], sizes: NDArray[np.float64]
+) -> NDArray[np.float64]:
     if not weights.languages:
         return sizes
     parts = np.zeros(len(groups))
@@ -221,7 +225,7 @@ def _sequence(counts: tuple[int, ...]) -> tuple[Ints, Ints]:
     return kinds, ranks
 
 
-def _visits(phase: Phase, inside: Ints) -> tuple[Ints, Ints]:
+def _visits(phase: MixturePhase, inside: Ints) -> tuple[Ints, Ints]:
     """The group at places of a phase, and how often it was visited before each."""
     kinds, ranks = _sequence(phase.counts)
     windows, at = np.divmod(inside, WINDOW)

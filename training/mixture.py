@@ -49,7 +49,7 @@ class Change(MixtureWeights):
 
 
 class Mixture(MixtureWeights):
-    """MixtureWeights from the first step, and `changes` of them at later steps. No row is read more than `max_epochs` times:
+    """Weights from the first step, and `changes` of them at later steps. No row is read more than `max_epochs` times:
     the share of what is used up goes to the rest of its source, then to the other sources."""
 
     max_epochs: MaxEpochs | None = None

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.models import cpu_attention, cpu_kernels
+from training.models import chunked_loss, cpu_attention, cpu_kernels
 from training.models.document_mask import DocumentMask
 
 IGNORE = -100
@@ -238,6 +238,8 @@ def head_loss(
     """The loss of every counted target in nats, summed. x: N, C; weight: vocabulary, C; targets: N, `IGNORE` = none."""
     if cpu_kernels.applies_to(x):
         return cpu_kernels.head_loss(x, weight, targets, IGNORE, label_smoothing=label_smoothing, cap=cap)
+    if x.device.type != "cpu":  # fp32 on a CPU keeps its bytes, and its batches are small
+        return chunked_loss.head_loss(x, weight, targets, IGNORE, label_smoothing=label_smoothing, cap=cap)
     return summed_loss(scores(x, weight, cap), targets, label_smoothing=label_smoothing)
 
 

@@ -56,7 +56,7 @@ class _HeadLoss(Function):
             logits = F.linear(rows[part], w).to(_wide(dtype))
             bent = None if cap is None else torch.tanh(logits / cap)
             gradient, chunk_loss = _softmax_loss(
-                logits if bent is None else bent * cap, targets[part], ignore, smoothing
+                logits if bent is None or cap is None else bent * cap, targets[part], ignore, smoothing
             )
             loss += chunk_loss
             if for_x is None or for_w is None:

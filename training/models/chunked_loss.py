@@ -25,10 +25,10 @@ def head_loss(
 
     With a cap, logits are cap × tanh(logits / cap). Under autocast the products run in its precision, all else in fp32.
     """
-    return cast(Tensor, _HeadLoss.apply(x, weight, targets, ignore, label_smoothing, cap))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _ChunkedHeadLoss.apply(x, weight, targets, ignore, label_smoothing, cap))  # type: ignore[no-untyped-call]
 
 
-class _HeadLoss(Function):
+class _ChunkedHeadLoss(Function):
     """See `head_loss`; saves the gradients of x and weight."""
 
     @staticmethod

@@ -65,6 +65,9 @@ def raw_files_are_there(flow: Flow, tree: YamlTree) -> None:
             tree.remark(path, source.remark)
         total += sum(file.size * (UNPACKED if file.name.endswith(COMPRESSED) else 1) for file in source.files)
     _check_room(flow, tree, total)
+    for step in flow.steps:
+        if step.spec.passes is not None and (remark := load(step.spec.passes)(step.entry.options, total)):
+            tree.remark((*step.entry.path, "steps"), remark)
 
 
 def _raw_sources(flow: Flow) -> Iterator[tuple[PathOf, RawSource, str | None]]:

@@ -17,6 +17,7 @@ import typer
 
 from cluster.cli_data import app as data
 from cluster.cli_jobs import app as jobs
+from cluster.cli_many import app as many
 from cluster.streams import flush_quietly, open_closed_streams, silence
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 
 app.add_typer(data)
 app.add_typer(jobs)
+app.add_typer(many)
 LARGEST = (1 << 63) - 1  # seeds and steps are stored as signed 64-bit numbers
 
 Config = Annotated[Path, typer.Argument(help="The YAML file of the run.", show_default=False)]
@@ -71,11 +73,20 @@ def check(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def plan(config: Config, overrides: Overrides = None) -> None:
-    """Show which stages a run would execute, and why."""
+def plan(
+    config: Config,
+    overrides: Overrides = None,
+    hardware: Annotated[
+        str | None, typer.Option(metavar="GPU", help="Estimate for a GPU (h100, a100, ...), not for this machine.")
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option("--price-per-hour", min=0.0, help="Euros that an hour of everything costs.")
+    ] = None,
+) -> None:
+    """Show which stages a run would execute, why, and what training will need."""
     from cluster.commands.check import show_plan as work
 
-    work(config, overrides or [])
+    work(config, overrides or [], hardware=hardware, price=price)
 
 
 @app.command()
@@ -198,33 +209,6 @@ def doctor(
     from cluster.commands.doctor import doctor as work
 
     raise typer.Exit(work(workdir))
-
-
-@app.command()
-def sweep(
-    config: Config,
-    grid: Annotated[
-        list[str], typer.Argument(metavar="SECTION.KEY=A,B,...", help="Lists of values; every combination is run.")
-    ],
-    end: Annotated[str | None, typer.Option("--to", metavar="STEP", help="The last step or stage of each run.")] = None,
-) -> None:
-    """Run every combination of the given values and compare the scores. Shared stages run once."""
-    from cluster.commands.sweep import sweep as work
-
-    raise typer.Exit(work(config, grid, end=end))
-
-
-@app.command()
-def compare(
-    config: Annotated[
-        Path, typer.Argument(metavar="COMPARISON", help="The YAML file of the comparison.", show_default=False)
-    ],
-    overrides: Overrides = None,
-) -> None:
-    """Run every entry of a comparison on every corpus and write one page. The same command resumes."""
-    from cluster.commands.compare import compare as work
-
-    raise typer.Exit(work(config, overrides or []))
 
 
 def reject_undecodable_arguments(arguments: Sequence[str]) -> None:

@@ -40,9 +40,15 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
+def memory_bytes() -> int:
+    """The memory of this machine; 0 where the kernel does not tell."""
+    total = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    return int(total) * 1024
+
+
 def _memory() -> str:
-    total = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "")
-    return figures.size(float(total) * 1024) if total else ""
+    total = memory_bytes()
+    return figures.size(total) if total else ""
 
 
 def _lines(path: str) -> list[str]:

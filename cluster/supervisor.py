@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cluster.config import LoadedConfig
 from cluster.console import Console
@@ -35,6 +35,7 @@ class Supervisor:
     server: StageServer
     ray: RayHead | None = None  # for the run alone, where no address is given
     check_lock: Callable[[], None] = held_for_ever
+    announced: set[str] = field(default_factory=set)  # what was said of the time that steps will take
 
     def show(self) -> None:
         """Write what the run is doing now, for `top` and the metrics. Metrics that cannot be written do not fail it."""

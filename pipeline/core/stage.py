@@ -45,9 +45,10 @@ class StageSpec:
     (section) -> names of the plug-ins that decide what the stage makes; None means all that the section names.
     Hooks, so that no code of `cluster/` knows a stage by its name; each has its protocol in pipeline/core: `checks` of
     its section against those it reads (checks.py); `raw`, the files that it reads from outside the store (raw.py);
-    `report`, its part of the page (report.py); `compared`, its part of a
-    model's row in a comparison (compared.py); `order`, a function (model, tokens) -> TrainingOrder, for `trace`
-    (order.py); `sampler`, for `sample` (sampling.py); `prompts`, a function (section) -> prompts of the user's own;
+    `estimate`, what it will need, for `plan` (estimate.py); `report`, its part of the page (report.py); `compared`, its
+    part of a model's row in a comparison (compared.py); `order`, a function (model, tokens) -> TrainingOrder, for
+    `trace` (order.py); `sampler`, for `sample` (sampling.py); `prompts`, a function (section) -> prompts of the user's
+    own; `passes`, a function (section, bytes of raw text) -> a remark before any work, or None;
     `explorer`, what `signals` asks (exploring.py); `summary`, a function (manifest) -> str; `label`, what its artifact
     is called when a run ends.
     `named`: its section may be a list of named entries. `by_part`: each part of its input is a step of its own.
@@ -72,6 +73,8 @@ class StageSpec:
     plugins: str | None = None
     checks: tuple[str, ...] = ()
     raw: str | None = None
+    estimate: str | None = None
+    passes: str | None = None
     report: str | None = None
     compared: str | None = None
     explorer: str | None = None

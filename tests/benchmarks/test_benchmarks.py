@@ -23,7 +23,8 @@ BENCHMARKS = sorted(path.name for path in HERE.glob("bench_*.py"))
 # more than ten seconds: they train, or run the command or a stage of Beam several times
 SLOW = {
     "bench_annotate.py", "bench_bert.py", "bench_data_plane.py", "bench_dedupe.py", "bench_document_mask.py",
-    "bench_driver.py", "bench_glove.py", "bench_ingest.py", "bench_init_embeddings.py", "bench_kernels.py",
+    "bench_driver.py", "bench_estimate.py", "bench_glove.py", "bench_ingest.py", "bench_init_embeddings.py",
+    "bench_kernels.py",
     "bench_limits.py", "bench_memory.py", "bench_passages.py", "bench_recurrent.py", "bench_resume.py",
     "bench_semantic.py", "bench_skew.py", "bench_training.py", "bench_vectors.py",
 }  # fmt: skip

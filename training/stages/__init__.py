@@ -33,6 +33,7 @@ STAGES: tuple[StageSpec, ...] = (
             "training.cross_checks:family_and_options",
             "training.cross_checks:tokenizer_and_objective",
         ),
+        estimate="training.planning.estimate:estimate", passes="training.planning.estimate:passes_remark",
         report="training.reports.pretrain:pretrain", compared="training.reports.compared:pretrain",
         order="training.order:training_order",
         sampler="training.sampling:ModelSampler", label="checkpoint", named=True, input_params=("tokens.length",),

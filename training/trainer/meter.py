@@ -18,6 +18,7 @@ import pyarrow as pa
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.core import figures
 from pipeline.core.files import JsonValue, replacing
 from pipeline.core.messages import AnomalyFound
 from pipeline.core.order import TrainingAnomaly
@@ -36,6 +37,7 @@ CURVE = pa.schema(
     ]
 )
 WINDOW_S = 10.0  # over which a speed is measured
+LONG_S = 8 * 3600.0  # a training that takes longer says so, once
 
 CurveColumns = dict[str, list[JsonValue]]
 
@@ -87,6 +89,7 @@ class Meter:
         self.goodput = goodput or Goodput()
         self.folder, self.progress, self.steps, self.batch_tokens = folder, progress, steps, batch_tokens
         self.recent: deque[tuple[float, int]] = deque()
+        self.has_warned = False
 
     def begin(self, curve: Curve) -> None:
         """Show the steps of earlier attempts first."""
@@ -101,6 +104,7 @@ class Meter:
         for row in rows:
             self._draw(row)
         self.recent.append((time.monotonic(), len(rows)))
+        self.began = time.monotonic()
 
     def show(self, row: CurveRow, *, steps: int = 1) -> None:
         """Show the last of `steps` finished steps."""
@@ -113,6 +117,9 @@ class Meter:
             "tokens_per_second": round(self.batch_tokens / seconds, 1),
             "left_s": round(seconds * (self.steps - row["step"]), 1),
         }
+        if not self.has_warned and now - self.began > WINDOW_S and speed["left_s"] > LONG_S:
+            self.has_warned = True
+            self.note(f"at this speed training takes another {figures.duration(speed['left_s'])}")
         self.stream.write(_line({**row, **speed, "time": round(time.time(), 3)}))
         self._draw({**row, **speed})
         self.progress.add("train", steps)

@@ -1,0 +1,1 @@
+"""What a training will need, before any of it runs: parameters, memory, time, communication, euros."""

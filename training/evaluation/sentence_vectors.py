@@ -59,13 +59,20 @@ def layer_states(model: Model, tokens: Tensor, lengths: Tensor) -> list[Tensor]:
         return list(own_layers(tokens, lengths))
     states: list[Tensor] = []
     blocks = list(getattr(model, "blocks", ()))[:-1]
-    hooks = [block.register_forward_hook(lambda _block, _input, output: states.append(output)) for block in blocks]
+    hooks = [
+        block.register_forward_hook(lambda _block, _input, output: states.append(_state(output))) for block in blocks
+    ]
     try:
         last = model.hidden(tokens, lengths=lengths)
     finally:
         for hook in hooks:
             hook.remove()
     return [model.get_submodule("embed")(tokens), *states, last]
+
+
+def _state(output: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """The state after a block; a block of a gpt gives its residual stream and what the next norm adds to it."""
+    return output if isinstance(output, Tensor) else output[0] + output[1]
 
 
 def language_of(texts: Sequence[str]) -> str | None:

@@ -74,8 +74,8 @@ def test_ranges_of_stored_streams_are_read_by_themselves(
     folder = tmp_path_factory.mktemp("streams")
     for name, part in (("a", sizes), ("b", second)):
         with StreamWriter(folder, name) as stream:
-            ids = pa.array([f"{name}{n}" for n in range(len(part))])
-            stream.write(np.arange(sum(part), dtype=np.uint16), ids, np.array(part))
+            documents = pa.table({"id": [f"{name}{n}" for n in range(len(part))]})
+            stream.write(np.arange(sum(part), dtype=np.uint16), documents, np.array(part))
     skip = data.draw(st.integers(0, sum(sizes) - 1))
     take = data.draw(st.integers(1, sum(second)))
     ranges = [StreamRange("a", skip, sum(sizes) - skip), StreamRange("b", 0, take)]

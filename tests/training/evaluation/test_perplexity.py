@@ -90,6 +90,8 @@ def test_a_model_that_diverged_is_a_clear_failure(make_corpus: Callable[..., Any
     held_out = HeldOut.of(make_corpus(2).inputs)
 
     class Diverged(torch.nn.Linear):
+        document_mask = False
+
         def logits(self, tokens: torch.Tensor) -> torch.Tensor:
             return torch.full((*tokens.shape, 420), float("nan"))
 

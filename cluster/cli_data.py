@@ -50,3 +50,19 @@ def signals(
         workdir, name, rules=rules or [], fit=fit, reference=reference, language=language, by_source=by_source,
         as_json=as_json,
     )  # fmt: skip
+
+
+@app.command()
+def export_tokens(
+    format_name: Annotated[str, typer.Option("--format", metavar="FORMAT", help="datasets, megatron or nanogpt.")],
+    folder: Annotated[str, typer.Option("--to", metavar="FOLDER", help="The folder to write; it must not exist.")],
+    name: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The directory or the name of a run.")] = None,
+    workdir: Annotated[
+        Path,
+        typer.Option("--workdir", "-w", metavar="DIRECTORY", parser=_workdir, help="The work directory, or its URL."),
+    ] = Path("work"),
+) -> None:
+    """Write the packed tokens of a run for another program: datasets, Megatron-LM or nanoGPT."""
+    from cluster.commands.export_tokens import export_tokens as work
+
+    work(workdir, name, format_name=format_name, folder=folder)

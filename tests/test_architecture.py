@@ -37,6 +37,7 @@ MAY_IMPORT = {
     # of readers: decompression
     "pipeline/decontamination": ("pipeline.core", "pipeline.text", "pipeline.kernels", "pipeline.readers.streams"),
     "pipeline/tokenizers": ("pipeline.core", "pipeline.text", "pipeline.kernels"),
+    "pipeline/token_formats": ("pipeline.core", "pipeline.tokenizers"),
     # of kernels: what a task says while they are compiled
     "pipeline/beam": ("pipeline.core", "pipeline.kernels.first_use"),
     # the report shows the distributions that `bloomery signals` prints
@@ -102,7 +103,8 @@ TABLES = (
     "pipeline/dedupe/__init__.py", "pipeline/extract/__init__.py", "pipeline/filters/__init__.py",
     "pipeline/passages/__init__.py",
     "pipeline/readers/__init__.py",
-    "pipeline/stages/__init__.py", "pipeline/tokenizers/__init__.py", "training/annotation/__init__.py",
+    "pipeline/stages/__init__.py", "pipeline/token_formats/__init__.py",
+    "pipeline/tokenizers/__init__.py", "training/annotation/__init__.py",
     "training/augment/__init__.py", "training/embedding/__init__.py", "training/engines/__init__.py",
     "training/evaluation/__init__.py",
     "training/export/__init__.py",

@@ -78,7 +78,7 @@ class FileEntry:
         return cls(**value)
 
 
-class _HashingFile:
+class HashingFile:
     """A file that hashes what is written to it; what ParquetWriter needs of a file and no more."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -130,7 +130,7 @@ class ShardWriter:
         name = f".{self.stem}.{os.getpid()}-{threading.get_ident()}{TEMPORARY}"
         self._beside = self.folder / self.kind / name
         self._stream = self._beside.open("wb")
-        self._file = _HashingFile(self._stream)
+        self._file = HashingFile(self._stream)
         self._content = ContentHash()
         return self
 
@@ -144,7 +144,7 @@ class ShardWriter:
         if table.schema != self.schema:
             table = table.select(self.schema.names).cast(self.schema)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, self.schema, **_options(self.schema))
+            self._writer = pq.ParquetWriter(self._file, self.schema, **parquet_options(self.schema))
         self._writer.write_table(table, row_group_size=table.num_rows)
         self._content.update(table)
         if self._counter is not None:
@@ -178,7 +178,8 @@ class ShardWriter:
         self.entry = FileEntry(path, self._file.size, self.rows, sha256, self._content.hexdigest(), sources, dropped)
 
 
-def _options(schema: pa.Schema) -> JsonObject:
+def parquet_options(schema: pa.Schema) -> JsonObject:
+    """The pinned options of pyarrow's ParquetWriter: the same tables give the same bytes."""
     return {
         "compression": "zstd",
         "compression_level": 1,

@@ -48,9 +48,9 @@ class StageSpec:
     `estimate`, what it will need, for `plan` (estimate.py); `report`, its part of the page (report.py); `compared`, its
     part of a model's row in a comparison (compared.py); `order`, a function (model, tokens) -> TrainingOrder, for
     `trace` (order.py); `sampler`, for `sample` (sampling.py); `prompts`, a function (section) -> prompts of the user's
-    own; `passes`, a function (section, bytes of raw text) -> a remark before any work, or None;
-    `explorer`, what `signals` asks (exploring.py); `summary`, a function (manifest) -> str; `label`, what its artifact
-    is called when a run ends.
+    own; `passes`, a function (section, bytes of raw text) -> a remark before any work, or None; `explorer`, what
+    `signals` asks (exploring.py); `exporter`, what `export-tokens` asks (token_export.py); `summary`, a function
+    (manifest) -> str; `label`, what its artifact is called when a run ends.
     `named`: its section may be a list of named entries. `by_part`: each part of its input is a step of its own.
     `after`: the stage of another table behind which it stands in the flow.
     `input_params`: parameters of its inputs that it reads beside their files, as "kind.name" or "kind.*".
@@ -78,6 +78,7 @@ class StageSpec:
     report: str | None = None
     compared: str | None = None
     explorer: str | None = None
+    exporter: str | None = None
     summary: str | None = None
     order: str | None = None
     sampler: str | None = None

@@ -64,7 +64,7 @@ STAGES: tuple[StageSpec, ...] = (
         name="pack", version=3, section="pack", needs=("documents", "tokenizer"), makes="tokens", work="beam",
         run="pipeline.stages.pack:run",
         section_type="pipeline.tokenizers.section:Pack",
-        report="pipeline.reports.tokens:pack",
+        report="pipeline.reports.tokens:pack", exporter="pipeline.token_formats.exporter:PackedTokenExporter",
     ),
     StageSpec(
         name="count", version=1, section="count", needs=("tokens", "tokenizer"), makes="counts", work="beam",

@@ -23,6 +23,7 @@ def test_the_names_in_the_stages_tables_are_there() -> None:
             spec.sampler,
             spec.prompts,
             spec.explorer,
+            spec.exporter,
             *spec.checks,
         )
         assert all(callable(load(hook)) for hook in hooks if hook)

@@ -78,4 +78,4 @@ def hashed_file(folder: Path, name: str, files: list[FileEntry]) -> Iterator[Has
 def flat_tokens(table: pa.Table, dtype: DTypeLike) -> memoryview:
     """The tokens of all rows end to end, little-endian, as bytes."""
     tokens = table["tokens"].combine_chunks().flatten().to_numpy()
-    return memoryview(np.ascontiguousarray(tokens, np.dtype(dtype).newbyteorder("<"))).cast("B")
+    return np.ascontiguousarray(tokens, np.dtype(dtype).newbyteorder("<")).view(np.uint8).data

@@ -41,7 +41,7 @@ class MegatronFiles(TokenFormat):
         document = OpenDocument()
         with hashed_file(folder, f"{split.name}.bin", written.files) as target, lengths_path.open("wb") as lengths:
             for batch in document_batches(split):
-                target.write(memoryview(np.ascontiguousarray(batch.tokens, self.dtype())).cast("B"))
+                target.write(np.ascontiguousarray(batch.tokens, self.dtype()).view(np.uint8).data)
                 lengths.write(document.closed_by(batch).astype("<i4").tobytes())
                 written.rows += batch.rows
                 written.tokens += len(batch.tokens)

@@ -22,7 +22,7 @@ COLUMNS = ["tokens", "documents"]
 
 
 @dataclass(frozen=True)
-class DocumentBatch:
+class WholeDocuments:
     """Tokens of whole documents, but the first may go on from the batch before and the last into the next one.
 
     `ids` and `sizes`: of each run of spans of one document; `continues`: whether the first one may go on from before.
@@ -42,7 +42,7 @@ class OpenDocument:
         self.id: str | None = None
         self.size = 0
 
-    def closed_by(self, batch: DocumentBatch) -> NDArray[np.int64]:
+    def closed_by(self, batch: WholeDocuments) -> NDArray[np.int64]:
         """The sizes of the documents that are known to have ended, in tokens; the last one of the batch is now open."""
         sizes = batch.sizes.copy()
         if batch.continues and self.id == batch.ids[0].as_py():
@@ -58,7 +58,7 @@ class OpenDocument:
         return np.array([] if self.id is None else [self.size], np.int64)
 
 
-def document_batches(split: PackedSplit) -> Iterator[DocumentBatch]:
+def document_batches(split: PackedSplit) -> Iterator[WholeDocuments]:
     """The documents of a split, in their order; a batch is a row group, by best fit a shard."""
     for shard in split.shards:
         if split.best_fit:
@@ -67,17 +67,17 @@ def document_batches(split: PackedSplit) -> Iterator[DocumentBatch]:
             yield from (_in_order(table) for table in batches(shard, COLUMNS))
 
 
-def _in_order(table: pa.Table) -> DocumentBatch:
+def _in_order(table: pa.Table) -> WholeDocuments:
     """A row group by concat: neighbouring spans of one document, the second at the start of a row, are one."""
     spans = table["documents"].combine_chunks().flatten()
     ids, starts = spans.field("id"), spans.field("start").to_numpy()
     sizes = (spans.field("end").to_numpy() - starts).astype(np.int64)
     same = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1)).to_numpy(zero_copy_only=False).astype(np.bool_)
     begins = np.flatnonzero(np.append(True, ~(same & (starts[1:] == 0))))
-    return DocumentBatch(_tokens(table), ids.take(pa.array(begins)), np.add.reduceat(sizes, begins), True, len(table))
+    return WholeDocuments(_tokens(table), ids.take(pa.array(begins)), np.add.reduceat(sizes, begins), True, len(table))
 
 
-def _joined(table: pa.Table) -> DocumentBatch:
+def _joined(table: pa.Table) -> WholeDocuments:
     """A shard by best fit: the pieces of each document together, its full rows before its rest."""
     documents = table["documents"].combine_chunks()
     spans = documents.flatten()
@@ -93,7 +93,7 @@ def _joined(table: pa.Table) -> DocumentBatch:
     ends = np.cumsum(sizes)
     tokens = _tokens(table)[np.arange(len(_tokens(table))) + np.repeat(begins - ends + sizes, sizes)]
     totals = np.bincount(document[order], sizes).astype(np.int64)
-    return DocumentBatch(tokens, encoded.dictionary, totals, False, len(table))
+    return WholeDocuments(tokens, encoded.dictionary, totals, False, len(table))
 
 
 def _tokens(table: pa.Table) -> NDArray[np.unsignedinteger]:

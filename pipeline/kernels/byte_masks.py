@@ -1,7 +1,8 @@
 """64 bytes at a time: a bit for each byte that lies in a range, from one vector comparison.
 
 A kernel that searches for a byte or counts bytes then looks at bits, whatever the length of what it searches, and does
-not branch for each byte. `data` must hold at least `LEAST_BYTES` (`padded`). A block costs a load and a comparison.
+not branch for each byte. `data` must hold PADDING bytes after the text (`padded`). A block costs a load and a
+comparison.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from pipeline.kernels.compiler import Untyped, bare_inlined
 from pipeline.text.unicode import Bytes
 
 BLOCK = 64  # bytes, and bits of a mask
-LEAST_BYTES = 64
+PADDING = 80  # bytes after the text: a block, and the longest distance at which a kernel looks ahead of it
 NONE, ALL = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-def padded(data: Bytes) -> Bytes:
-    """The data, or a copy that is long enough for the masks."""
-    return data if len(data) >= LEAST_BYTES else np.concatenate([data, np.zeros(LEAST_BYTES, np.uint8)])
+def padded(data: Bytes, end: int) -> Bytes:
+    """The data, or a copy of data[:end], with what the masks read after `end`. Copying costs 0.1 ms for a MB. Both are
+    read-only: numba compiles a kernel once for arrays that may be written and once for those that may not."""
+    enough = len(data) >= end + PADDING
+    result = data[:] if enough else np.concatenate([data[:end], np.zeros(PADDING, np.uint8)])
+    result.flags.writeable = False
+    return result
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -70,33 +75,40 @@ def lowest_bit(context: Untyped, mask: Untyped) -> Untyped:
     return types.int64(types.uint64), generate
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def eight_bytes(context: Untyped, data: Untyped, at: Untyped) -> Untyped:
+    """data[at:at + 8] as a number, the first byte lowest."""
+
+    def generate(context: Untyped, builder: Untyped, signature: Untyped, arguments: Untyped) -> Untyped:
+        array = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0])
+        place = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(place, align=1)
+
+    return types.uint64(data, types.int64), generate
+
+
 @bare_inlined
 def range_mask(data: Bytes, at: Integer, low: Integer, size: Integer) -> Integer:
-    """A bit for each of the 64 bytes from `at` on that is in range(low, low + size); 0 beyond the data."""
-    return folded_mask(data, at, 0, low, size)
+    """A bit for each of the 64 bytes from `at` on that is in range(low, low + size)."""
+    return _range_mask(data, at, np.uint8(0), np.uint8(low), np.uint8(size))
 
 
 @bare_inlined
 def byte_mask(data: Bytes, at: Integer, byte: Integer) -> Integer:
     """A bit for each of the 64 bytes from `at` on that is this one."""
-    return folded_mask(data, at, 0, byte, 1)
+    return _range_mask(data, at, np.uint8(0), np.uint8(byte), np.uint8(1))
 
 
 @bare_inlined
 def letter_mask(data: Bytes, at: Integer, letter: Integer) -> Integer:
     """A bit for each of the 64 bytes from `at` on that is this lower-case letter of ASCII in either case."""
-    return folded_mask(data, at, 32, letter, 1)
+    return _range_mask(data, at, np.uint8(32), np.uint8(letter), np.uint8(1))
 
 
 @bare_inlined
-def folded_mask(data: Bytes, at: Integer, bits: Integer, low: Integer, size: Integer) -> Integer:
-    """As `range_mask`, with `bits` set in every byte. Near the end of the data an earlier block is shifted."""
-    late = at + BLOCK - len(data)
-    if late <= 0:
-        return _range_mask(data, at, np.uint8(bits), np.uint8(low), np.uint8(size))
-    if late >= BLOCK:
-        return NONE
-    return _range_mask(data, at - late, np.uint8(bits), np.uint8(low), np.uint8(size)) >> np.uint64(late)
+def any_letter_mask(data: Bytes, at: Integer) -> Integer:
+    """A bit for each of the 64 bytes from `at` on that is a letter of ASCII."""
+    return _range_mask(data, at, np.uint8(32), np.uint8(97), np.uint8(26))
 
 
 @bare_inlined

@@ -49,7 +49,9 @@ def measure(text: pa.Array, languages: Sequence[str | None] | None = None) -> di
     list_indices = signals.function_word_lists(languages, len(offsets) - 1)
     counts = passes.DocumentCounts.of(len(offsets) - 1)
     scratch = passes.DocumentScratch.of(_largest(offsets))
-    passes.measure_all(padded(data), offsets, unicode.tables(), scratch, signals.word_lists(), list_indices, counts)
+    passes.measure_all(
+        padded(data, int(offsets[-1])), offsets, unicode.tables(), scratch, signals.word_lists(), list_indices, counts
+    )
     return signals.compute_signals(counts, list_indices)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.kernels import column
-from pipeline.kernels.byte_masks import LEAST_BYTES, padded
+from pipeline.kernels.byte_masks import PADDING, padded
 from pipeline.kernels.c4_lines import DROP, LineRules, judge_line, strip
 from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import bare_inner, bare_kernel
@@ -21,8 +21,8 @@ def edit_c4_lines(text: pa.Array, rules: LineRules) -> pa.Array:
     """The column without the lines that C4's rules drop; a document that would lose all its lines stays as it is."""
     data, offsets = column.buffers(text)
     out, ends = _output(offsets)
-    line = np.empty(max(LEAST_BYTES, int(np.diff(offsets).max(initial=0)) + 1), np.uint8)
-    write_c4(padded(data), offsets, unicode.tables().classes, rules, line, out, ends)
+    line = np.empty(int(np.diff(offsets).max(initial=0)) + PADDING, np.uint8)
+    write_c4(padded(data, int(offsets[-1])), offsets, unicode.tables().classes, rules, line, out, ends)
     return _column(text, out, ends)
 
 
@@ -31,7 +31,7 @@ def edit_menu_lines(text: pa.Array, most_percent: float) -> pa.Array:
     `most_percent` stays as it is."""
     data, offsets = column.buffers(text)
     out, ends = _output(offsets)
-    write_unflagged(padded(data), offsets, unicode.tables().classes, most_percent, out, ends)
+    write_unflagged(padded(data, int(offsets[-1])), offsets, unicode.tables().classes, most_percent, out, ends)
     return _column(text, out, ends)
 
 

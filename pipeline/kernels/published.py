@@ -12,17 +12,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.kernels import column, ngrams, raw_lines, token_repeats, tokens
-from pipeline.kernels.byte_masks import BLOCK, LEAST_BYTES, byte_mask, count_bits, first_bits, lowest_bit, padded
+from pipeline.kernels.byte_masks import BLOCK, PADDING, byte_mask, count_bits, first_bits, lowest_bit, padded
 from pipeline.kernels.c4_lines import BRACKET, KEEP, LOREM_IPSUM, LineRules, count_sentences, judge_line
 from pipeline.kernels.code_points import Integer
 from pipeline.kernels.compiler import bare_inner, bare_kernel
 from pipeline.kernels.raw_lines import count_line_shape, measure_raw_lines, next_break
 from pipeline.kernels.refinedweb_lines import judge_menu_line
+from pipeline.kernels.token_affixes import MIX
 from pipeline.kernels.token_repeats import measure_token_repeats
 from pipeline.kernels.tokens import ALL_PUNCTUATION, ENDS_SENTENCE, WITH_LETTER, WORD, split_tokens
 from pipeline.kernels.units import CountArray
 from pipeline.text import unicode
-from pipeline.text.english_tokens import TokenTables, token_tables
+from pipeline.text.english_tokens import STOP_SLOT_BITS, TokenTables, token_tables
 from pipeline.text.unicode import Bytes
 
 # what to measure
@@ -40,6 +41,7 @@ LINE_CHARACTERS = _AFTER + 10  # code points of the text without line feeds
 FLAGGED_WORDS, LINE_WORDS = _AFTER + 11, _AFTER + 12  # in lines that RefinedWeb flags; in all lines
 WIDTH = _AFTER + 13
 REPEAT_COUNTS = raw_lines.WIDTH
+STOP_SHIFT = np.uint64(64 - STOP_SLOT_BITS)
 NO_RULES = LineRules(False, False, False, 0, False)
 
 
@@ -59,9 +61,11 @@ def measure(text: pa.Array, measures: int, rules: LineRules = NO_RULES) -> npt.N
     largest = int(np.diff(offsets).max(initial=0))
     scratch = Scratch(
         tokens.scratch(2 * largest + 2), raw_lines.scratch(largest), token_repeats.scratch(largest),
-        np.empty(max(largest + 1, LEAST_BYTES), np.uint8),
+        np.empty(largest + PADDING, np.uint8),
     )  # fmt: skip
-    measure_documents(padded(data), offsets, unicode.tables().classes, token_tables(), measures, rules, scratch, out)
+    measure_documents(
+        padded(data, int(offsets[-1])), offsets, unicode.tables().classes, token_tables(), measures, rules, scratch, out
+    )
     return out
 
 
@@ -116,21 +120,18 @@ def measure_documents(
 @bare_inner
 def count_tokens(document: tokens.Tokens, n: Integer, tables: TokenTables, counts: CountArray) -> None:
     """Count tokens, words and stop words. `present`: a bit for each stop word."""
-    letters: Integer = 0
-    present: Integer = 0
-    words = characters = 0
+    words = characters = letters = np.int64(0)
+    present = np.uint64(0)
     for i in range(n):
-        flags = document.flags[i]
-        length = document.end[i + 1] - document.end[i]
-        if flags & WORD:
-            words, characters = words + 1, characters + length
-        letters += flags & WITH_LETTER
-        if 2 <= length <= 4:
-            for k in range(len(tables.stop_words)):
-                present |= np.int64(tables.stop_words[k] == document.hash[i]) << k
+        flags, value = document.flags[i], document.hash[i]
+        is_word = np.int64((flags & WORD) > 0)
+        words += is_word
+        characters += is_word * np.int64(document.end[i + 1] - document.end[i])
+        letters += np.int64(flags & WITH_LETTER)
+        slot = value * MIX >> STOP_SHIFT
+        present |= np.uint64(tables.stop_bits[slot]) * np.uint64(tables.stop_words[slot] == value)
     counts[TOKEN_COUNT], counts[WORDS], counts[WORD_CHARACTERS], counts[LETTER_TOKENS] = n, words, characters, letters
-    for k in range(len(tables.stop_words)):
-        counts[STOP_WORDS] += present >> k & 1
+    counts[STOP_WORDS] = count_bits(present)
 
 
 @bare_inner

@@ -1,8 +1,8 @@
 """Counts of lines and paragraphs as datatrove's filters take them: on the text as it is, without our trimming.
 
 Gopher's repetition splits at runs of line feeds, its quality rules at every line break of Python's str.splitlines,
-FineWeb's at single line feeds and leaves blank lines out. Two lines are equal if their bytes are. (About 600 MB of text
-per CPU-second.)
+FineWeb's at single line feeds and leaves blank lines out. Two lines are equal if their bytes are. Linear in
+the document; text is searched 64 bytes at a time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Splits a document into tokens as spaCy does for English, for the readings of published filters that count them.
 
-The rules are in `pipeline.text.english_tokens`. Words of ASCII letters, with or without a mark after them, take a fast
-path. Linear in the document; it allocates nothing. A test compares the tokens with those of spaCy where it is
-installed. (About 150 MB of English text per CPU-second.)
+The rules are in `pipeline.text.english_tokens`. Words of ASCII letters, with or without a comma or full stop after
+them, take a fast path. Linear in the document; it allocates nothing. A test compares the tokens with those of spaCy
+where it is installed. About 170 MB of English text per CPU-second.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.kernels.byte_masks import any_letter_mask, eight_bytes, lowest_bit
 from pipeline.kernels.code_points import Integer, decode
 from pipeline.kernels.compiler import bare_inlined, bare_inner
 from pipeline.kernels.hash_table import Hashes, Ints
@@ -30,7 +31,9 @@ from pipeline.kernels.token_affixes import (
 from pipeline.text.english_tokens import (
     HAS_LETTER,
     INFIX,
+    LONGEST_WORD,
     MOST_POINTS,
+    PRIME,
     PUNCTUATION,
     SENTENCE,
     SYMBOL,
@@ -45,6 +48,10 @@ WORD = 2  # holds a character that is no mark
 ALL_PUNCTUATION = 4
 ENDS_SENTENCE = 8
 ASCII_WORD = WITH_LETTER | WORD
+# constants of the hash of a word
+POWERS = tuple(np.uint64(pow(PRIME, exponent, 1 << 64)) for exponent in range(9))
+EIGHTHS = tuple(np.uint64(8 * place) for place in range(8))
+BYTE, LAST_BIT = np.uint64(0xFF), np.uint64(1 << 63)
 
 
 class Tokens(NamedTuple):
@@ -72,35 +79,66 @@ def scratch(largest_bytes: int) -> Tokens:
 @bare_inner
 def split_tokens(data: Bytes, start: Integer, end: Integer, tables: TokenTables, n: Integer, out: Tokens) -> Integer:
     """Append the tokens of data[start:end] after the first n in `out`. Returns their number. A document may be split in
-    parts that end at white space.
+    parts that end at white space. The data must be padded (`byte_masks`).
 
-    `value`, `power`, `letters`: hash, power and length of the run of ASCII letters at the beginning of a piece.
+    `letters`: of ASCII, at the beginning of a piece; `value`, `power`: their hash and its power.
     """
     at = start
     if n == 0:
         out.end[0] = 0
     while at < end:
-        value, power, begin = np.uint64(0), np.uint64(1), at
-        while at < end and np.uint8((data[at] | 32) - 97) < 26:
-            value, power, at = value * FACTOR + np.uint64(data[at]), power * FACTOR, at + 1
-        letters = at - begin
-        if letters > 0 and not is_contraction(value, letters, tables):
-            if at >= end or is_blank(data[at]):
-                n = append_token(out, n, value, power, letters, ASCII_WORD)
-                continue
-            if (at + 1 >= end or is_blank(data[at + 1])) and is_cut(data, at, letters, value, tables):
-                n = append_token(out, n, value, power, letters, ASCII_WORD)
-                ends_sentence = ENDS_SENTENCE if data[at] == DOT else 0
-                n = append_token(out, n, np.uint64(data[at]), FACTOR, 1, ALL_PUNCTUATION | ends_sentence)
-                at += 1
-                continue
-        at = begin
-        if is_blank(data[at]):
+        letters = min(lowest_bit(~any_letter_mask(data, at) | LAST_BIT), end - at)
+        if letters > 0:
+            if letters <= LONGEST_WORD:
+                value, power = hash_letters(data, at, letters), tables.powers[letters]
+            else:
+                letters, value, power = hash_long_word(data, at, end)
+            stop = at + letters
+            if not is_contraction(value, letters, tables):
+                if stop >= end or is_blank(data[stop]):
+                    n = append_token(out, n, value, power, letters, ASCII_WORD)
+                    at = stop + 1
+                    continue
+                if (stop + 1 >= end or is_blank(data[stop + 1])) and is_cut(data, stop, letters, value, tables):
+                    n = append_token(out, n, value, power, letters, ASCII_WORD)
+                    ends_sentence = ENDS_SENTENCE if data[stop] == DOT else 0
+                    n = append_token(out, n, np.uint64(data[stop]), FACTOR, 1, ALL_PUNCTUATION | ends_sentence)
+                    at = stop + 2
+                    continue
+        elif is_blank(data[at]):
             at += 1
             continue
         at, number = read_piece(data, at, end, tables, out)
         n = split_piece(tables, out, n, number)
     return n
+
+
+@bare_inlined
+def hash_letters(data: Bytes, at: Integer, letters: Integer) -> np.uint64:
+    """The hash of 1 to LONGEST_WORD letters, as a sum of products that do not wait for each other."""
+    if letters <= 8:
+        return hash_eight(eight_bytes(data, at) << np.uint64(8 * (8 - letters)))
+    early = hash_eight(eight_bytes(data, at) << np.uint64(8 * (16 - letters)))
+    return early * POWERS[8] + hash_eight(eight_bytes(data, at + letters - 8))
+
+
+@bare_inlined
+def hash_eight(letters: np.uint64) -> np.uint64:
+    """The hash of a word of eight bytes; zeros before a shorter one do not change it."""
+    first = (letters & BYTE) * POWERS[7] + (letters >> EIGHTHS[1] & BYTE) * POWERS[6]
+    second = (letters >> EIGHTHS[2] & BYTE) * POWERS[5] + (letters >> EIGHTHS[3] & BYTE) * POWERS[4]
+    third = (letters >> EIGHTHS[4] & BYTE) * POWERS[3] + (letters >> EIGHTHS[5] & BYTE) * POWERS[2]
+    last = (letters >> EIGHTHS[6] & BYTE) * POWERS[1] + (letters >> EIGHTHS[7])
+    return (first + second) + (third + last)
+
+
+@bare_inner
+def hash_long_word(data: Bytes, at: Integer, end: Integer) -> tuple[Integer, np.uint64, np.uint64]:
+    """The number of letters from `at` on, their hash and its power."""
+    value, power, begin = np.uint64(0), np.uint64(1), at
+    while at < end and np.uint8((data[at] | 32) - 97) < 26:
+        value, power, at = value * FACTOR + np.uint64(data[at]), power * FACTOR, at + 1
+    return at - begin, value, power
 
 
 @bare_inlined

@@ -39,6 +39,8 @@ MOST_POINTS = 12  # the longest special case; also the longest sequence of token
 SLOT_BITS = 13
 SLOTS = 1 << SLOT_BITS  # mostly empty, so that a word that is no special case is found to be none at once
 MIXER = 0xC4CEB9FE1A85EC53  # spreads hashes over the slots
+STOP_SLOT_BITS = 8  # no two stop words share a slot
+LONGEST_WORD = 16  # letters; a longer word is hashed letter by letter
 
 MARKS = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
 QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧"
@@ -98,8 +100,9 @@ EMOTICONS = (
 class TokenTables(NamedTuple):
     """Arrays as kernels take them. `keys`: hashes of special cases, 0 in an empty slot; `splits`: the lengths of their
     tokens, four bits each, the first lowest; `first`: where a look-up begins, 2 for a contraction of letters alone, 1
-    for another case, 0 for none; `units`: hashes of units; `stop_words`: hashes of Gopher's eight; `powers[k]`:
-    the factor of the hash to the power of k."""
+    for another case, 0 for none; `units`: hashes of units; `stop_words`: hashes of Gopher's eight, each in
+    its slot, and `stop_bits`: a bit for each of them, 0 in an empty slot; `powers[k]`: the factor of the hash to the
+    power of k."""
 
     flags: Flags
     first: npt.NDArray[np.uint8]
@@ -107,6 +110,7 @@ class TokenTables(NamedTuple):
     splits: npt.NDArray[np.int64]
     units: npt.NDArray[np.uint64]
     stop_words: npt.NDArray[np.uint64]
+    stop_bits: npt.NDArray[np.uint8]
     powers: npt.NDArray[np.uint64]
 
 
@@ -168,9 +172,12 @@ def token_tables() -> TokenTables:
     from pipeline.text.words import FUNCTION_WORDS
 
     units = np.sort(np.array([token_hash(unit) for unit in UNITS], np.uint64))
-    stop_words = np.array([token_hash(word) for word in FUNCTION_WORDS["en"]], np.uint64)
-    powers = np.array([pow(PRIME, exponent, 1 << 64) for exponent in range(MOST_POINTS + 1)], np.uint64)
-    return TokenTables(_flags(), first, keys, splits, units, stop_words, powers)
+    stop_words, stop_bits = np.zeros(1 << STOP_SLOT_BITS, np.uint64), np.zeros(1 << STOP_SLOT_BITS, np.uint8)
+    for number, word in enumerate(FUNCTION_WORDS["en"]):
+        slot = (token_hash(word) * MIXER & (1 << 64) - 1) >> 64 - STOP_SLOT_BITS
+        stop_words[slot], stop_bits[slot] = token_hash(word), 1 << number
+    powers = np.array([pow(PRIME, exponent, 1 << 64) for exponent in range(LONGEST_WORD + 1)], np.uint64)
+    return TokenTables(_flags(), first, keys, splits, units, stop_words, stop_bits, powers)
 
 
 def _flags() -> Flags:

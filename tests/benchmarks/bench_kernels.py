@@ -21,6 +21,7 @@ from pipeline.filters import FILTERS
 from pipeline.filters.base import build_filter
 from pipeline.filters.rules import apply_rules
 from pipeline.kernels import column, edit, lines, ngrams, passes, units
+from pipeline.kernels.byte_masks import padded
 from pipeline.kernels.compiler import kernel
 from pipeline.text import unicode
 
@@ -80,7 +81,7 @@ def figures(text: pa.Array, language: str | None, rounds: int) -> dict[str, floa
     size = int(offsets[-1] - offsets[0]) / 1e6
     cleaned = Unicode(Options()).clean(text)
     scratch = passes.DocumentScratch.of(int(np.diff(offsets).max()))
-    given = (data, offsets, unicode.tables(), scratch, passes.DocumentCounts.of(len(text)))
+    given = (padded(data, int(offsets[-1])), offsets, unicode.tables(), scratch, passes.DocumentCounts.of(len(text)))
     needs = np.empty(len(text), np.uint8)
     tags = [language] * len(text)
     signals = column.measure(text, tags)

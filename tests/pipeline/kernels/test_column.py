@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.kernels.byte_masks import PADDING, padded
 from pipeline.kernels.column import buffers, languages, measure, one_array, shingle_hashes, signatures
 from pipeline.text.language import count_scripts, detect_by_script
 from pipeline.text.unicode import tables
@@ -39,6 +41,14 @@ def test_a_column_of_one_chunk_is_not_copied_and_a_slice_keeps_its_texts() -> No
 
 def test_a_null_is_an_empty_text() -> None:
     assert measure(column("a b", None, "中"))["units"].tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(("size", "end"), [(0, 0), (200, 200), (200, 20)])
+def test_padded_text_is_read_only_so_that_a_kernel_is_compiled_once(size: int, end: int) -> None:
+    data = np.arange(size, dtype=np.uint8)
+    result = padded(data, end)
+    assert len(result) >= end + PADDING and result[:end].tolist() == data[:end].tolist()
+    assert not result.flags.writeable and data.flags.writeable
 
 
 @pytest.mark.parametrize(

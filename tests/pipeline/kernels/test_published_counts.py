@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.kernels import published, raw_lines
 from pipeline.kernels.c4_lines import PHRASES, LineRules
+from pipeline.text.words import FUNCTION_WORDS
 
 EVERYTHING = published.REPEATS | published.C4 | published.TOKENS | published.MENUS
 RULES = LineRules(True, True, True, 3, False)  # datatrove's
@@ -22,6 +23,7 @@ PIECES = [
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 REPETITIVE = st.lists(st.sampled_from(["a", "bb", "ccc", "a bb ccc a bb", "dddd eeee"]), max_size=60).map(" ".join)
+LONG_WORDS = st.text("qxzQXZ", min_size=2, max_size=70)  # no contractions, no units
 CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 
 
@@ -70,6 +72,27 @@ def test_repeated_tokens_are_counted_by_datatrove_s_scan(text: str) -> None:
         grams = [tokens[at : at + n] for at in range(len(tokens) - n + 1)]
         expected = top(grams) if n <= 4 else scan(grams, n)
         assert counts[published.REPEAT_COUNTS + n] == expected, n
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(LONG_WORDS, min_size=2, max_size=2), st.text("z9é", max_size=9), st.integers(0, 70))
+def test_a_word_is_the_same_token_by_letters_and_by_code_points(words: list[str], after: str, shift: int) -> None:
+    # the quotation marks send the second pair, word by word, past the path for words of letters
+    text = " " * shift + f'{" ".join(words)} "{words[0]} {words[1]}"'
+    counts = counts_of(text, after)[0]
+    assert counts_of(words[0], after)[0, published.WORD_CHARACTERS] == len(words[0])
+    assert counts[published.TOKEN_COUNT] == 6
+    assert counts[published.LETTER_TOKENS] == counts[published.WORDS] == 4
+    assert counts[published.WORD_CHARACTERS] == 2 * len("".join(words))
+    if words[0] != words[1]:
+        assert counts[published.REPEAT_COUNTS + 2] == 2 * len(" ".join(words))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([*FUNCTION_WORDS["en"], "The", "then", "o", "thee", "\0", "with-that"]), max_size=12))
+def test_distinct_stop_words_are_counted(words: list[str]) -> None:
+    expected = set(" ".join(words).replace("-", " ").split(" ")) & set(FUNCTION_WORDS["en"])
+    assert counts_of(" ".join(words))[0][published.STOP_WORDS] == len(expected)
 
 
 def top(grams: list[list[str]]) -> int:

@@ -6,6 +6,8 @@ from pipeline.core.config import Component
 from training.compatibility import needs
 from training.section import Pretrain
 
+TREE_MICRO_BATCHES = 8  # of a step, where `reduction: tree` does not say: eight workers can share them
+
 
 def batch_problem(section: Pretrain, *, length: int) -> str | None:
     """Why this batch is no whole number of rows for every block, and the nearest size that is; None if it is one."""
@@ -30,6 +32,8 @@ def uneven_batch(section: Pretrain, *, length: int, workers: int) -> str | None:
     The rows of a step stay the same; the workers with fewer of them compute rows without tokens, or wait.
     """
     blocks, group = section.engine.options.get("blocks"), _group(section.objective)
+    if section.reduction == "tree":
+        return _uneven_tree(section, length=length, workers=workers)
     if blocks:
         parts, kind, option = blocks, "blocks", "pretrain.engine.blocks"
     else:
@@ -43,6 +47,33 @@ def uneven_batch(section: Pretrain, *, length: int, workers: int) -> str | None:
     return (
         f"{parts:,} {kind} a step are not shared evenly by {workers:,} workers: a step takes as long as one of "
         f"{most * workers:,}, {idle:.0%} more than its share. {option}: {even:,} would be even."
+    )
+
+
+def tree_micro_batches(section: Pretrain, *, batch_rows: int, group: int) -> tuple[int, int]:
+    """Rows of a micro-batch, and micro-batches of a step, under `reduction: tree`: the section alone decides both.
+
+    There are fewer than the section says where its rows are not enough for all.
+    """
+    groups = batch_rows // group
+    micro_rows = -(-groups // (section.micro_batches or TREE_MICRO_BATCHES)) * group
+    return micro_rows, -(-batch_rows // micro_rows)
+
+
+def _uneven_tree(section: Pretrain, *, length: int, workers: int) -> str | None:
+    """What it costs that the workers cannot share the micro-batches evenly: some wait."""
+    cut = {"batch_rows": section.batch_tokens // length, "group": _group(section.objective)}
+    _, parts = tree_micro_batches(section, **cut)
+    if parts % workers == 0:
+        return None
+    even = -(-parts // workers) * workers
+    more = section.model_copy(update={"micro_batches": even})
+    advice = ""
+    if tree_micro_batches(more, **cut)[1] == even:
+        advice = f" micro_batches: {even:,} would be even, with other last bits."
+    return (
+        f"{parts:,} micro-batches a step are not shared evenly by {workers:,} workers: a step takes as long as one of "
+        f"{even:,}, {even / parts - 1:.0%} more than its share.{advice}"
     )
 
 

@@ -21,7 +21,7 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
     name = section.model.name
     family = FAMILIES.get(name)
     if family is None:
-        return []  # a user's own family checks its options itself
+        return _reduction_problems(section)  # a user's own family checks its options itself
     problems: list[tuple[str, str]] = []
     fields: tuple[FamilyField, ...] = ("objectives", "optimizers", "schedules", "engines")
     for field in fields:
@@ -37,6 +37,7 @@ def family_problems(section: Pretrain) -> list[tuple[str, str]]:
     if family.vectors and (section.augment or section.init or section.init_embeddings):
         problems.append(("model", f"{name} takes neither augment nor init nor init_embeddings."))
     problems += _row_problems(section, family)
+    problems += _reduction_problems(section)
     if objective_problem := dropout_problem(section.objective.options, section.model.options):
         problems.append(("objective", objective_problem))
     tied = section.model.options.get("tied", True)
@@ -71,6 +72,24 @@ def document_mask_problem(section: Pretrain, family: Family) -> str | None:
             "Remove document_mask, or that augmentation."
         )
     return None
+
+
+def _reduction_problems(section: Pretrain) -> list[tuple[str, str]]:
+    """Where gradients cannot be summed in a tree, or an option would have no effect."""
+    family = FAMILIES.get(section.model.name)
+    if section.reduction != "tree":
+        unused = section.micro_batches is not None
+        sentence = "it is the number of leaves of reduction: tree. Write reduction: tree, or remove micro_batches."
+        return [("micro_batches", sentence)] * unused
+    if family is not None and family.vectors:
+        return [("reduction", "word vectors have no gradients; their blocks have the same bytes with any workers.")]
+    if section.engine.name != "plain":
+        sentence = "tree is for the engine plain; ZeRO sums in an order that depends on the workers."
+        return [("reduction", f"{sentence} Write engine: plain, or remove reduction.")]
+    if section.engine.options.get("micro_batch_tokens") is not None:
+        sentence = "micro_batch_tokens has no effect under reduction: tree. Write pretrain.micro_batches instead."
+        return [("engine", sentence)]
+    return []
 
 
 def _row_problems(section: Pretrain, family: Family) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ EXTERNALS = ("init", "init_embeddings")
 # options added after the first artifacts were made, with the value that keeps the fingerprints of those artifacts
 ADDED_LATER: JsonObject = {
     "epochs": None, "augment": [], "init": None, "init_embeddings": None, "mixture": None, "document_mask": False,
-    "skip_rows": [], "anomalies": Anomalies().model_dump(mode="json"),
+    "skip_rows": [], "anomalies": Anomalies().model_dump(mode="json"), "reduction": "engine", "micro_batches": None,
 }  # fmt: skip
 
 

@@ -140,6 +140,8 @@ class Pretrain(Section):
     augment: list[Augmentation] = []  # of training rows, in this order
     init: UserPath | None = None  # the folder of a model artifact to start from
     init_embeddings: InitEmbeddings | None = None
+    reduction: Literal["engine", "tree"] = "engine"  # how gradients are summed over workers (engines/README)
+    micro_batches: PositiveInt | None = None  # of a step of all workers, under reduction: tree; None: 8
     anomalies: Anomalies = Anomalies()
     skip_rows: SkipRows = []  # training rows to leave out, by their numbers (`bloomery trace`), or a file of them
 

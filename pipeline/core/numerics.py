@@ -15,6 +15,7 @@ class NumericsClass(TypedDict, total=False):
     precision: str
     engine: str
     workers: int
+    tree_leaves: int  # micro-batches whose gradients are summed in a fixed tree: then workers decide no bit
     threads: int
     micro_batch_rows: int
     empty_rows: int  # of a step, where workers do not share its rows evenly

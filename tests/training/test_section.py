@@ -182,3 +182,28 @@ def test_sources_have_weights_where_rows_can_be_drawn(options: JsonObject, words
     assert ("mixture" in problems) == (words is not None)
     assert words is None or words in problems["mixture"]
     assert "mixture" not in pretrain_params(Pretrain.model_validate(options), 17)
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        ({"reduction": "tree"}, None),
+        ({"reduction": "tree", "micro_batches": 4}, None),
+        ({"micro_batches": 4}, "micro_batches"),
+        ({"reduction": "tree", "engine": "zero"}, "reduction"),
+        ({"reduction": "tree", "model": "word2vec"}, "reduction"),
+        ({"reduction": "tree", "engine": {"plain": {"micro_batch_tokens": 512}}}, "engine"),
+    ],
+)
+def test_gradients_are_summed_in_a_tree_by_the_plain_engine_alone(options: JsonObject, option: str | None) -> None:
+    problems = family_problems(Pretrain.model_validate(options))
+    assert [name for name, _ in problems] == ([option] if option else [])
+
+
+def test_micro_batches_of_a_tree_are_shared_unevenly_at_a_stated_cost() -> None:
+    tree = Pretrain(batch_tokens=16 * 256, reduction="tree")
+    assert uneven_batch(tree, length=256, workers=4) is None
+    sentence = uneven_batch(tree, length=256, workers=3)
+    assert sentence is not None and "8 micro-batches a step" in sentence and "one of 9, 12% more" in sentence
+    assert sentence.endswith("than its share.")  # 16 rows cannot be 9 micro-batches
+    assert "micro_batches: 16 would be even" in (uneven_batch(tree, length=256, workers=16) or "")

@@ -95,6 +95,11 @@ class Engine:
             dist.all_reduce(value)
         return value
 
+    def totals(self, loss: Tensor, norm: Tensor) -> Tensor:
+        """The loss of all workers, and the norm that worker 0 computed."""
+        own_norm = norm if self.setting.rank == 0 else torch.zeros_like(norm)
+        return self.total(torch.stack([loss, own_norm]))
+
     def autocast(self) -> torch.autocast:
         """bf16 products on this device, or nothing in fp32."""
         enabled = self.setting.precision == "bf16"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.distributed as dist
 
@@ -15,6 +17,14 @@ def gather(number: int) -> list[int]:
     if len(numbers) > 1:
         dist.all_gather_object(numbers, number)
     return numbers
+
+
+def exact_sum(values: list[float]) -> float:
+    """The sum of the values of all workers, rounded once: the same in any order and at any number of workers."""
+    of_rank = [values] * dist.get_world_size()
+    if len(of_rank) > 1:
+        dist.all_gather_object(of_rank, values)
+    return math.fsum(value for rank_values in of_rank for value in rank_values)
 
 
 def check_weights(engine: Engine, step: int) -> None:

@@ -21,8 +21,8 @@ from training.engines.optimizer import factor
 from training.heartbeat import Heartbeat
 from training.section import Pretrain
 from training.stop_request import StopRequest, preempted
-from training.trainer import batches
-from training.trainer.all_workers import check_weights, gather
+from training.trainer import batches, random_state
+from training.trainer.all_workers import check_weights, exact_sum, gather
 from training.trainer.checkpoint import Checkpoints
 from training.trainer.feed import Feed
 from training.trainer.meter import Curve, Meter
@@ -127,6 +127,8 @@ def one_step(run: TrainingRun) -> Finding | None:
     for index in range(plan.micro_batches):
         rows = slice(index * plan.micro_rows, (index + 1) * plan.micro_rows)
         loss_module.slot = index
+        if plan.leaves:  # dropout must not depend on which worker computes a micro-batch
+            random_state.seed_leaf(run.seed, run.done, setting.rank * plan.micro_batches + index)
         last = index == plan.micro_batches - 1
         loss += engine.backward(
             {name: tensor[rows] for name, tensor in batch.items()}, scale=1 / target_count, last=last
@@ -165,10 +167,7 @@ class Verdict:
         return self.finding is None or self.finding.action == "record"
 
     def __call__(self, norm: Tensor) -> bool:
-        engine = self.run.engine
-        norm = norm.to(self.loss)
-        own_norm = norm if engine.setting.rank == 0 else torch.zeros_like(norm)
-        loss, agreed_norm = engine.total(torch.stack([self.loss, own_norm]))
+        loss, agreed_norm = self.run.engine.totals(self.loss, norm.to(self.loss))
         mean = loss / self.counts[0].clamp_min(1)
         # one host-device sync a step: the loss and the norm are read here and nowhere else
         numbers = torch.stack([mean, agreed_norm, self.counts[1], self.counts[2]]).tolist()
@@ -181,20 +180,27 @@ class Verdict:
 def validation_loss(run: TrainingRun) -> float:
     """Nats a target over held-out rows, spread evenly over the split; the same rows every time."""
     engine, setting, held_out = run.engine, run.engine.setting, run.feed.held_out
-    total, group = len(held_out), engine.loss_module.objective.group
-    count = min(total, max(group, run.section.validate_tokens // held_out.tokens.shape[1]))
-    numbers = np.arange(count) * total // count
+    rows, group = len(held_out), engine.loss_module.objective.group
+    count = min(rows, max(group, run.section.validate_tokens // held_out.tokens.shape[1]))
+    numbers = np.arange(count) * rows // count
     # every worker makes the same number of calls (ZeRO 3 communicates in each): the last ones may get empty rows
     worker_rows = -(-count // (setting.world * group)) * group
+    if run.plan.leaves:  # the same micro-batches at any number of workers
+        worker_rows = -(-count // (setting.world * run.plan.micro_rows)) * run.plan.micro_rows
     engine.loss_module.eval()
     sums = torch.zeros(2, device=setting.device)
+    losses: list[float] = []
     own_rows = batches.share(numbers, rank=setting.rank, worker_rows=worker_rows)
     for first in range(0, worker_rows, run.plan.micro_rows):
         batch, targets = run.feed.validation(own_rows[first : first + run.plan.micro_rows], setting.device)
-        sums += torch.stack([engine.forward(batch).float(), targets.float().to(setting.device)])
+        loss = engine.forward(batch).float()
+        sums += torch.stack([loss, targets.float().to(setting.device)])
+        losses += [float(loss)] if run.plan.leaves else []
     engine.loss_module.train()
-    loss, target_count = engine.total(sums).tolist()
-    return float(loss / max(target_count, 1))
+    total, target_count = engine.total(sums).tolist()
+    if run.plan.leaves:
+        total = exact_sum(losses)
+    return float(total / max(target_count, 1))
 
 
 def pass_step(run: TrainingRun) -> None:

@@ -14,7 +14,9 @@ from pipeline.core.progress import Progress
 from training import augment, engines, objectives
 from training.batch_size import uneven_batch
 from training.engines import device as devices
-from training.engines.base import Setting
+from training.engines.base import Engine, Setting
+from training.engines.section import Plain as PlainOptions
+from training.engines.tree import Tree
 from training.families import order_of
 from training.models.base import Model
 from training.objectives.base import LossModule, Objective
@@ -55,6 +57,8 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
                                                steps=steps.steps, batch_tokens=section.batch_tokens)  # fmt: skip
     if cost := uneven_batch(section, length=spec.length, workers=world):
         meter.note(cost)
+    if steps.leaves and device.type != "cpu":
+        meter.note("reduction: tree has been tested on CPUs only; on this device the bits may depend on the workers")
     if feed.mixed is not None:
         for sentence in feed.mixed.describe(lambda place: place // steps.batch_rows + 1):
             meter.note(sentence)
@@ -68,7 +72,10 @@ def prepare(spec: TrainingSpec, device: torch.device) -> TrainingRun:
     optimizer = engines.OPTIMIZERS.create(section.optimizer)
     frozen = {EMBEDDING: section.init_embeddings.freeze_steps} if section.init_embeddings else {}
     setting = Setting(device, precision, optimizer, section.clip, steps.micro_batches, rank, world, frozen)
-    engine = engines.ENGINES.create(section.engine, loss_module, setting)
+    if steps.leaves:
+        engine: Engine = Tree(PlainOptions(), loss_module, setting, leaves=steps.leaves)
+    else:
+        engine = engines.ENGINES.create(section.engine, loss_module, setting)
 
     monitor = Monitor(section.anomalies)
     run = TrainingRun(
@@ -134,7 +141,10 @@ def _numerics(section: Pretrain, plan: StepPlan, device: torch.device, threads: 
         "threads": threads, "engine": section.engine.name if stage is None else f"{section.engine.name} {stage}",
         "micro_batch_rows": plan.micro_rows, "torch": torch.__version__,
     }  # fmt: skip
-    if plan.empty_rows:
+    if plan.leaves:
+        del own["workers"]
+        own["tree_leaves"] = plan.leaves
+    elif plan.empty_rows:
         own["empty_rows"] = plan.empty_rows
     if precision == "bf16" and device.type == "cpu":  # it compiles the loops of models/cpu
         own["numba"] = version("numba")

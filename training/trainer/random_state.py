@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from training import keyed_rng
+
 RandomState: TypeAlias = dict[str, Any]
 
 
@@ -31,6 +33,12 @@ def set_random_state(state: RandomState) -> None:
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def seed_leaf(number: int, step: int, leaf: int) -> None:
+    """Seed torch for a micro-batch of a step, counted over all workers."""
+    key = keyed_rng.keys(number, step, np.array([leaf]))[0]
+    torch.manual_seed(int(key) % (1 << 63))
 
 
 def seed(number: int, rank: int) -> None:

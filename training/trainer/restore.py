@@ -56,7 +56,8 @@ def _carried_states(run: TrainingRun, carried: list[list[StoredTensor]]) -> dict
         return {}
     plan, setting = run.plan, run.engine.setting
     first = setting.rank * plan.worker_rows
-    states = [_rows_of(parts, first, plan.worker_rows).to(setting.device) for parts in zip(*carried, strict=True)]
+    filled = [parts for parts in carried if parts]  # a worker without rows carries nothing
+    states = [_rows_of(parts, first, plan.worker_rows).to(setting.device) for parts in zip(*filled, strict=True)]
     return {
         slot: [state[:, slot * plan.micro_rows :][:, : plan.micro_rows].contiguous() for state in states]
         for slot in range(plan.micro_batches)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.core.errors import UserError
-from training.batch_size import batch_problem
+from training.batch_size import batch_problem, tree_micro_batches
 from training.section import Precision, Pretrain
 
 
@@ -24,6 +24,7 @@ class StepPlan:
     validate_every: int
     save_every: int
     empty_rows: int = 0  # a step, of all workers: those beyond the last row of the batch
+    leaves: int = 0  # micro-batches of all workers, under reduction: tree; else 0
 
     @property
     def worker_rows(self) -> int:
@@ -50,10 +51,16 @@ def plan_steps(
         raise UserError(f"pretrain: {problem}")
     batch_rows = section.batch_tokens // length
     steps = section.steps_at(precision, rows=rows, batch_rows=batch_rows)
-    micro_rows, micro_batches = _micro_batches(batch_rows, world, most=max(group, micro_tokens // length), group=group)
+    leaves = 0
+    if section.reduction == "tree":
+        micro_rows, leaves = tree_micro_batches(section, batch_rows=batch_rows, group=group)
+        micro_batches = -(-leaves // world)
+    else:
+        most = max(group, micro_tokens // length)
+        micro_rows, micro_batches = _micro_batches(batch_rows, world, most=most, group=group)
     return StepPlan(
         steps, batch_rows, micro_rows, micro_batches, _every(section.validate_every, steps),
-        _every(section.save_every, steps), micro_rows * micro_batches * world - batch_rows,
+        _every(section.save_every, steps), micro_rows * micro_batches * world - batch_rows, leaves,
     )  # fmt: skip
 
 

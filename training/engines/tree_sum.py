@@ -38,7 +38,7 @@ class TreeSum:
     def total(self, size: int, like: Tensor) -> Tensor:
         """The sum of all leaves of all workers, `size` numbers; every worker must call it."""
         if self.world == 1:
-            total = sum_of(dict(self.nodes), whole(self.leaves))
+            total = sum_of(dict(self.nodes), root_node(self.leaves))
             self.nodes.clear()
             assert total is not None
             return total
@@ -55,7 +55,7 @@ class TreeSum:
                 if slot < len(nodes):
                     shares[nodes[slot]] = received[rank * share : (rank + 1) * share]
         self.nodes.clear()
-        own = sum_of(shares, whole(self.leaves))
+        own = sum_of(shares, root_node(self.leaves))
         assert own is not None
         total = like.new_empty(share * self.world)
         dist.all_gather_into_tensor(total, own.contiguous())
@@ -80,7 +80,8 @@ def _parent(left: Node, right: Node) -> Node | None:
     return None
 
 
-def whole(leaves: int) -> Node:
+def root_node(leaves: int) -> Node:
+    """The node of all leaves: a power of two of places, of which those behind the last leaf are empty."""
     return 0, 1 << (leaves - 1).bit_length()
 
 

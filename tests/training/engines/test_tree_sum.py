@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.engines.tree_sum import TreeSum, nodes_of_worker, sum_of, whole
+from training.engines.tree_sum import TreeSum, nodes_of_worker, root_node, sum_of
 
 
 def reference(leaves: list[torch.Tensor]) -> torch.Tensor:
@@ -28,5 +28,5 @@ def test_any_number_of_workers_adds_up_the_same_tree(leaves: int, world: int) ->
             worker.add(leaf, vectors[leaf].clone())
         assert [node for node, _ in worker.nodes] == nodes_of_worker(rank, own, leaves)
         nodes.update(worker.nodes)
-    total = sum_of(nodes, whole(leaves))
+    total = sum_of(nodes, root_node(leaves))
     assert total is not None and torch.equal(total, reference(list(vectors)))

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-Node = tuple[int, int]
+TreeNode = tuple[int, int]
 """The first leaf of a node, and how many it stands for: a power of two, of which the last may be absent."""
 
 
@@ -25,7 +25,7 @@ class TreeSum:
     own: int
     rank: int
     world: int
-    nodes: list[tuple[Node, Tensor]] = field(default_factory=list)
+    nodes: list[tuple[TreeNode, Tensor]] = field(default_factory=list)
 
     def add(self, leaf: int, vector: Tensor) -> None:
         """Add a leaf; they come in order. The vector belongs to the sum from then on."""
@@ -44,7 +44,7 @@ class TreeSum:
             return total
         share = -(-size // self.world)
         nodes_of = [nodes_of_worker(rank, self.own, self.leaves) for rank in range(self.world)]
-        shares: dict[Node, Tensor] = {}
+        shares: dict[TreeNode, Tensor] = {}
         for slot in range(max(map(len, nodes_of))):
             sent = like.new_zeros(share * self.world)
             if slot < len(self.nodes):
@@ -62,9 +62,9 @@ class TreeSum:
         return total[:size]
 
 
-def nodes_of_worker(rank: int, own: int, leaves: int) -> list[Node]:
+def nodes_of_worker(rank: int, own: int, leaves: int) -> list[TreeNode]:
     """The nodes that the leaves of a worker add up to, in order."""
-    nodes: list[Node] = []
+    nodes: list[TreeNode] = []
     for leaf in range(min(rank * own, leaves), min((rank + 1) * own, leaves)):
         nodes.append((leaf, 1))
         while len(nodes) > 1 and (parent := _parent(nodes[-2], nodes[-1])):
@@ -72,7 +72,7 @@ def nodes_of_worker(rank: int, own: int, leaves: int) -> list[Node]:
     return nodes
 
 
-def _parent(left: Node, right: Node) -> Node | None:
+def _parent(left: TreeNode, right: TreeNode) -> TreeNode | None:
     """The node of these two children; None if they are not those of one."""
     first, count = left
     if right == (first + count, count) and first % (2 * count) == 0:
@@ -80,12 +80,12 @@ def _parent(left: Node, right: Node) -> Node | None:
     return None
 
 
-def root_node(leaves: int) -> Node:
+def root_node(leaves: int) -> TreeNode:
     """The node of all leaves: a power of two of places, of which those behind the last leaf are empty."""
     return 0, 1 << (leaves - 1).bit_length()
 
 
-def sum_of(nodes: dict[Node, Tensor], node: Node) -> Tensor | None:
+def sum_of(nodes: dict[TreeNode, Tensor], node: TreeNode) -> Tensor | None:
     """The value of a node: itself, or the sum of its children, or the only child that there is."""
     if node in nodes:
         return nodes[node]

@@ -64,31 +64,34 @@ def estimates(
 
 
 def kept(module: str, question: JsonObject) -> JsonObject | None:
-    """The kept answer to a question; None if there is none."""
-    path = _path(module, question)
-    answer: JsonObject | None = read_json(path) if path.exists() else None
-    return answer
+    """The kept answer to a question; None if there is none that can be read."""
+    with suppress(OSError, ValueError):
+        answer: JsonObject = read_json(_path(module, question))
+        return answer
+    return None
 
 
-def measured(module: str, question: JsonObject) -> JsonObject | None:
-    """The kept answer to a question, or a new one; None where the module failed, whose error is not the run's."""
+def measured(module: str, question: JsonObject) -> JsonObject:
+    """The kept answer to a question, or a new one; where the module failed, its `problem`, which is not kept."""
     if (answer := kept(module, question)) is not None:
         return answer
     environment = {**os.environ, "OMP_NUM_THREADS": str(question.get("threads", 1))}
-    with suppress(subprocess.TimeoutExpired):
+    try:
         done = subprocess.run(
             [sys.executable, "-m", module], input=json.dumps(question), capture_output=True, text=True,
             timeout=LONGEST_S, env=environment,
         )  # fmt: skip
-        lines = done.stdout.splitlines()
-        if done.returncode == 0 and lines:
-            new_answer: JsonObject = json.loads(lines[-1])
-            path = _path(module, question)
-            with suppress(OSError):  # a home folder that cannot be written: it is measured again
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, new_answer)
-            return new_answer
-    return None
+    except subprocess.TimeoutExpired:
+        return {"problem": f"measuring took more than {LONGEST_S:.0f} s"}
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        return {"problem": f"measuring failed ({(done.stderr.splitlines() or ['no message'])[-1]})"}
+    new_answer: JsonObject = json.loads(lines[-1])
+    path = _path(module, question)
+    with suppress(OSError):  # a home folder that cannot be written: it is measured again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, new_answer)
+    return new_answer
 
 
 def _path(module: str, question: JsonObject) -> Path:

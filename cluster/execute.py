@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Unpack
 
 from cluster import interrupt, lock
+from cluster.announced_estimates import announce_estimates
 from cluster.child import versions
 from cluster.config import LoadedConfig
 from cluster.console import Console
@@ -33,7 +34,6 @@ from cluster.run_records import EventFields
 from cluster.step import perform, skip
 from cluster.stored_runs import uploading
 from cluster.supervisor import Supervisor
-from cluster.told_estimates import tell_estimates
 from pipeline.core import figures
 from pipeline.core.errors import BloomeryError
 from pipeline.core.files import RawFile
@@ -91,7 +91,7 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
             f"{loaded.config.name}: {_count_stages(supervisor, steps, selected)}. Run directory: {relative(run.path)}"
         )
         due = [step for step in selected if steps[step].artifact is None or supervisor.options.force]
-        tell_estimates(supervisor, steps, due)
+        announce_estimates(supervisor, steps, due)
         console.stages(list(selected))
         supervisor.live.plan(list(selected))
         for number, current in enumerate(selected, 1):
@@ -99,7 +99,7 @@ def _supervise(supervisor: Supervisor, planner: Planner, selected: Sequence[str]
             if steps[current].artifact is not None and not supervisor.options.force:
                 skip(supervisor, steps[current])
                 continue
-            tell_estimates(supervisor, steps, [current])
+            announce_estimates(supervisor, steps, [current])
             perform(supervisor, steps[current])
             steps = _replan(supervisor, planner, selected[number:])
         run.event("finished", seconds=round(time.monotonic() - started, 3))

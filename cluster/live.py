@@ -151,9 +151,15 @@ class LiveState:
 
     def begin(self, stage: str, progress: StageProgress, attempt: int, *, restarts: int = 0) -> None:
         """An attempt at a step starts; `progress` is what its messages are applied to."""
+        before = self.stages.get(stage, {})
         self.stages[stage] = {"state": "running", "attempt": attempt}
         if restarts:
-            self.stages[stage]["restarts"] = restarts
+            running = self.stages[stage]
+            running["restarts"] = restarts
+            # counters go on where the stage does
+            running["workers_started"] = before.get("workers_started", 0)
+            running["workers_lost"] = before.get("workers_lost", 0)
+            running["gang_restarts"] = before.get("gang_restarts", 0)
         self._progress, self._began = progress, time.monotonic()
 
     def end(

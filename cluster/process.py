@@ -120,7 +120,7 @@ def failure(stage: str, ended: ProcessExit, log: Path, *, workers: int, oom_kill
     if ended.status >= 0 or -ended.status in ASKING or _shortage(ended, log):
         return StageFailed(message)
     verb = "was killed" if ended.status == -signal.SIGKILL else "crashed"
-    return ProcessDied(message, what=f"its process {verb} ({signal.Signals(-ended.status).name})")
+    return ProcessDied(message, what=f"its process {verb} ({_signal_name(-ended.status)})")
 
 
 def failure_message(stage: str, ended: ProcessExit, log: Path, *, workers: int, oom_kills: int) -> str:
@@ -134,11 +134,16 @@ def failure_message(stage: str, ended: ProcessExit, log: Path, *, workers: int, 
     if shortage := _shortage(ended, log):
         return f"{stage}: {sentence(shortage, '', folder=log.parent, workers=workers)}"
     if ended.status < 0:
-        name = signal.Signals(-ended.status).name
+        name = _signal_name(-ended.status)
         crash = name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
         cause = f"crashed in native code ({name})" if crash else f"was ended by {name}"
         return f"{stage}: {cause}; the stack is at the end of {log}. What is finished is kept."
     return f"{stage}: ended with exit code {ended.status} and no message; see the end of {log}."
+
+
+def _signal_name(number: int) -> str:
+    """SIGKILL; "signal 40" of those without a name."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def _shortage(ended: ProcessExit, log: Path) -> Shortage | None:

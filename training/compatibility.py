@@ -112,23 +112,28 @@ def mixture_problem(section: Pretrain) -> str | None:
     """Why sources and languages cannot have weights; None if they can, or if none are asked for."""
     if section.mixture is None:
         return None
-    name = section.model.name
-    family = FAMILIES.get(name)
-    if family is not None and family.vectors:
-        return f"{name} reads the text as one stream of words, every word once an epoch. Remove mixture."
-    if order_of(name, section.objective.name) == "streams":
-        return f"{name} carries its state from row to row, so that rows cannot be drawn by weights. Remove mixture."
-    return None
+    return _stream_problem(
+        section, words="every word once an epoch. Remove mixture.",
+        state="so that rows cannot be drawn by weights. Remove mixture.",
+    )  # fmt: skip
 
 
 def whole_documents_problem(section: Pretrain) -> str | None:
     """Why rows that do not follow the order of the text do not serve this model; None if they do."""
+    return _stream_problem(
+        section, words="and best_fit changes its order.", state="and rows of best_fit do not continue each other."
+    )
+
+
+def _stream_problem(section: Pretrain, *, words: str, state: str) -> str | None:
+    """Why rows cannot change places: `words` of a model that reads one stream of words, `state` of one that carries it;
+    None if they can."""
     name = section.model.name
     family = FAMILIES.get(name)
     if family is not None and family.vectors:
-        return f"{name} reads the text as one stream of words, and best_fit changes its order."
+        return f"{name} reads the text as one stream of words, {words}"
     if order_of(name, section.objective.name) == "streams":
-        return f"{name} carries its state from row to row, and rows of best_fit do not continue each other."
+        return f"{name} carries its state from row to row, {state}"
     return None
 
 

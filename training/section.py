@@ -106,9 +106,8 @@ def rows_of_file(value: JsonValue) -> JsonValue:
     return rows
 
 
-SkipRows = Annotated[
-    list[NonNegativeInt], BeforeValidator(rows_of_file), AfterValidator(lambda rows: sorted(set(rows)))
-]
+RowNumber = Annotated[int, Field(ge=0, lt=1 << 63)]
+SkipRows = Annotated[list[RowNumber], BeforeValidator(rows_of_file), AfterValidator(lambda rows: sorted(set(rows)))]
 """Numbers of rows, or a file of them; sorted, each once."""
 
 

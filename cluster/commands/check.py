@@ -67,7 +67,7 @@ def _show_estimates(
     """Print what each step that is due will need; returns why steps cannot run."""
     from cluster.estimates import Wishes, estimates, measured
 
-    problems = []
+    problems, shown = [], 0
     for step, estimate in estimates(loaded, planned, Wishes(hardware, price), measure=measured):
         print(f"\n{step.id}, estimated:")
         for name, text in estimate.lines:
@@ -75,4 +75,7 @@ def _show_estimates(
         for warning in estimate.warnings:
             print(f"  ! {warning}")
         problems += [f"{step.id}: {estimate.problem}"] if estimate.problem else []
+        shown += 1
+    if not shown and (hardware is not None or price is not None):
+        print("--hardware and --price-per-hour change nothing here: no training is due.")
     return problems

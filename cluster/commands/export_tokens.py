@@ -24,6 +24,8 @@ def export_tokens(workdir: Path, name: str | None, *, format_name: str, folder: 
     """
     if "://" in folder:
         raise UserError(f"--to {folder}: tokens are exported to a folder of this machine. Copy it from there.")
+    if not Path(folder).name:
+        raise UserError(f"--to {folder}: this folder is there already. Name one that is not.")
     run = find(workdir, name)
     exporter, tokens, tokenizer = _packed(run, Store(run.workdir))
     if format_name not in exporter.formats():

@@ -14,7 +14,7 @@ def print_anomalies(traced: Trace) -> None:
     """A line for each anomaly, and the documents of its rows."""
     anomalies = traced.order.anomalies
     if not anomalies:
-        print("No batch of this training was anomalous: every loss and gradient is finite, and none was a spike.")
+        print("No batch of this training was recorded as not finite or a spike.")
         return
     documents = traced.rows([row["row"] for anomaly in anomalies for row in anomaly["rows"]])
     begins = traced.beginnings([span.document for spans in documents.values() for span in spans])
@@ -41,12 +41,10 @@ def print_anomalies_json(traced: Trace) -> None:
 
 def describe_anomaly(anomaly: TrainingAnomaly) -> str:
     """ "Step 12 was skipped: its loss is not a finite number." """
-    subject = f"Step {anomaly['step']:,}"
-    if anomaly["first"] < anomaly["step"]:
-        subject = f"Steps {anomaly['first']:,} to {anomaly['step']:,}"
-    was = "were" if anomaly["first"] < anomaly["step"] else "was"
+    several = anomaly["first"] < anomaly["step"]
+    subject = f"Steps {anomaly['first']:,} to {anomaly['step']:,} were" if several else f"Step {anomaly['step']:,} was"
     value, usual = anomaly["value"], anomaly["usual"]
     what = "is not a finite number" if value is None else f"is a spike: {value:.4g}, usually {usual:.4g}"
-    of_step = "its" if was == "was" else "the last one's"
+    of_step = "the last one's" if several else "its"
     done = "recorded and used" if anomaly["action"] == "recorded" else anomaly["action"]
-    return f"{subject} {was} {done}: {of_step} {anomaly['quantity']} {what}."
+    return f"{subject} {done}: {of_step} {anomaly['quantity']} {what}."

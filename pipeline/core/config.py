@@ -201,6 +201,8 @@ def _describe(detail: ErrorDetails, path: PathOf, model: type[BaseModel]) -> tup
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind in ("component", "value_error"):
         return text if text.endswith((".", "?")) else f"{text}.", ""
+    if kind.startswith("bool_"):
+        text = "true or false"
     return f"should be {text}, is {_shown(detail['input'])}.", ""
 
 

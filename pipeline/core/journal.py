@@ -47,8 +47,8 @@ class JournalLine(TypedDict, total=False):
     workers: int
     cluster: JsonObject
     versions: dict[str, str]
-    # ingest: repository of a hub → commit that was read
-    commits: dict[str, str]
+    # ingest: repository of a hub → the commits that were read
+    commits: dict[str, list[str]]
     # pack
     encoder: str
     # pretrain

@@ -29,6 +29,8 @@ def match_remote(address: str) -> list[RawFile]:
 
     Raises: UserError when the scheme or its library is unknown here, or when the place cannot be listed.
     """
+    if f"::{hub.SCHEME}://" in address:  # it would be pinned to no commit, and read with no token of the environment
+        raise UserError(f"{address}: an hf:// address cannot stand behind another. Download the file and name it.")
     if hub.is_hub(address):
         _require(address, "huggingface_hub")
         address = hub.pinned(address)

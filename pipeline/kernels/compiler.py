@@ -128,6 +128,17 @@ def reordered_kernel(function: F) -> F:
     return _compiled(function, Kernel, cache=True, _nrt=False, fastmath={"reassoc", "contract", "nsz"}, **OPTIONS)
 
 
+def compiled_in(folder: Path, compile_kernel: Callable[[F], F], function: F) -> F:
+    """A kernel of another folder of kernels: its cache is named by a hash of the sources there."""
+    before = numba.config.CACHE_DIR
+    # numba reads it when a function is decorated, and notices changes of that function's own file alone
+    numba.config.CACHE_DIR = str(cache_folder(folder))
+    try:
+        return compile_kernel(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
 def inner_kernel(function: F) -> F:
     """Compile a function that only kernels call, and that is not inlined."""
     return _compiled(function, InnerKernel, **INNER_OPTIONS)

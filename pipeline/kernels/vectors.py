@@ -1,6 +1,6 @@
 """Unit vectors as whole numbers: their cosines, nearest centroids, and which of a group stay.
 
-A vector is int16 with the length SCALE, so a cosine is a sum of whole numbers over SCALE², right to 0.0001: no order of
+A vector is int16 with the length SCALE, so a cosine is a sum of whole numbers over SCALE², right to 0.0002: no order of
 additions and no processor changes a bit of it, which no sum of floating-point numbers can promise. The sums fit into 32
 bits: by Cauchy and Schwarz no partial sum exceeds the product of two lengths. Speeds: pipeline/semantic/README.md.
 """

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from pipeline.readers.web_pages import PageReader
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
+# of WARC-Truncated (ISO 28500), and ours; whatever else a file writes there is counted together
+MARKS = ("length", "time", "disconnect", "unspecified", "content_length")
 CONTENT_LENGTH = "content_length"  # of the HTTP header, which promises more than there is
 TYPES = ("request", "metadata", "revisit", "warcinfo", "continuation", "filedesc")
 
@@ -104,6 +106,12 @@ class Warc(WebReader):
             yield self._convert(record) if isinstance(record, ArchiveRecord) else record
 
     def _convert(self, record: ArchiveRecord) -> AnyRecord:
+        result = self._document(record)
+        if isinstance(result, Record) and (mark := (result.metadata or {}).get("truncated")):
+            self._truncated[mark if mark in MARKS else "other"] += 1
+        return result
+
+    def _document(self, record: ArchiveRecord) -> AnyRecord:
         fields = record.fields
         if fields.get("warc-type") == "conversion":
             return _text_record(record)
@@ -120,13 +128,10 @@ class Warc(WebReader):
 
             if not looks_like_html(data):
                 return Skipped(record.position, "not_html")
-        page = self.pages.record(
+        return self.pages.record(
             record.position, data, content_type=content_type, source_id=fields.get("warc-record-id"),
             url=_url(fields), metadata=_metadata(record, header, body),
         )  # fmt: skip
-        if isinstance(page, Record) and (mark := (page.metadata or {}).get("truncated")):
-            self._truncated[mark] += 1
-        return page
 
 
 def skip_reason(fields: Fields, head: bytes) -> str | None:

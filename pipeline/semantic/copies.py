@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.kernels.vectors import ONE, select_distinct, sum_by_label, to_unit
 from pipeline.semantic.records import Members
 
+ROUNDING = 2e-4  # by which the product of two rounded vectors may differ from their cosine
 METHOD = "semantic"  # the reason in duplicates/ and in the counts
 
 
@@ -29,8 +30,8 @@ class GroupCopies(NamedTuple):
 
 
 def least_product(threshold: float) -> np.int32:
-    """The smallest product of two vectors whose cosine reaches the threshold."""
-    return np.int32(np.ceil(threshold * ONE - 1e-6))
+    """The smallest product of two vectors whose cosine reaches the threshold; equal vectors reach 1."""
+    return np.int32(np.ceil(min(threshold, 1 - ROUNDING) * ONE - 1e-6))
 
 
 def find_copies(members: Members, parts: NDArray[np.int64], *, threshold: float, keep: str) -> GroupCopies:

@@ -21,6 +21,7 @@ from pipeline.semantic.records import Members, sample_order
 MOST_COMPARED = 8192  # documents of a group: at most 34 million pairs
 MEMORY_BYTES = 64 << 20  # of a cluster, or a part of one, that is held whole
 SAMPLE_OF_CENTROID = 64  # vectors of the sample for each centroid
+MOST_IN_ONE = 0.95  # of the documents of a division: more in one part, and it would have to be repeated too often
 MOST_PARTS = 256  # of one division: files that are open at a time
 Source = Callable[[], Iterable[Members]]
 """Gives the members of a cluster, in the same order and pieces each time."""
@@ -45,7 +46,7 @@ class Divider:
         centroids = find_centroids(sample["vector"], parts)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="part-") as name:
             counts = _write_parts(source, centroids, Path(name))
-            if counts.max() == count:  # all in one part: k-means does not tell them apart
+            if counts.max() > MOST_IN_ONE * count:  # k-means does not tell them apart
                 yield from _cut(source)
                 return
             for part, members in enumerate(counts.tolist()):
@@ -62,7 +63,7 @@ class Divider:
         sample = members["vector"][order[: SAMPLE_OF_CENTROID * parts]]
         labels, _ = assign(members["vector"], find_centroids(sample, parts))
         sizes = np.bincount(labels, minlength=1)
-        if sizes.max() == len(members):
+        if sizes.max() > MOST_IN_ONE * len(members):
             yield from _cut(lambda: [members])
             return
         for label in np.flatnonzero(sizes).tolist():

@@ -84,7 +84,9 @@ def run(job: Job) -> StageOutput:
 def _journal(job: Job) -> JournalLine:
     """The commits that were read, where files are of a hub. Not in raw.json: what was read is its sha256, wherever."""
     files = (commit_of(file["path"]) for source in job.sources for file in source["files"])
-    commits = {each.repository: each.commit for each in sorted({each for each in files if each is not None})}
+    commits: dict[str, list[str]] = {}
+    for each in sorted({each for each in files if each is not None}):
+        commits.setdefault(each.repository, []).append(each.commit)
     return JournalLine(commits=commits) if commits else JournalLine()
 
 

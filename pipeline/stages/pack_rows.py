@@ -19,7 +19,7 @@ from pipeline.core.job import Job
 from pipeline.core.records import tokens_schema
 from pipeline.core.shards import ShardWriter
 from pipeline.tokenizers.best_fit_rows import BestFitRows
-from pipeline.tokenizers.grouped_streams import merged, part_of_file
+from pipeline.tokenizers.grouped_streams import merged, parts_of_file
 from pipeline.tokenizers.pack_tasks import EncodedFile, Encoding, ShardRanges, Split, WrittenShard
 from pipeline.tokenizers.packed_rows import TokenSpan, file_ranges, to_table
 from pipeline.tokenizers.packer import REFERENCE, load_packer
@@ -78,8 +78,9 @@ def _parts(section: Pack, split: Split, files: Sequence[EncodedFile]) -> Iterato
         yield [(0, result["tokens"][split]) for result in files]
         return
     groups = [result["groups"][split] for result in files]
+    parts_of_files = [parts_of_file(file_groups) for file_groups in groups]
     for group in merged(groups):
-        yield [part_of_file(file_groups, (group["source"], group["language"])) for file_groups in groups]
+        yield [parts.get((group["source"], group["language"]), (0, 0)) for parts in parts_of_files]
 
 
 def _fixed_rows(parts: Sequence[FilePart], length: int) -> Iterator[list[tuple[int, int, int]]]:
@@ -94,12 +95,14 @@ def _fixed_rows(parts: Sequence[FilePart], length: int) -> Iterator[list[tuple[i
 def _whole_files(parts: Sequence[FilePart]) -> Iterator[list[tuple[int, int, int]]]:
     """Ranges of whole files, as many as hold SHARD_TOKENS: no document crosses a file."""
     ranges: list[tuple[int, int, int]] = []
+    tokens = 0
     for file, (first, size) in enumerate(parts):
         if size:
             ranges.append((file, first, size))
-        if sum(take for _, _, take in ranges) >= SHARD_TOKENS:
+            tokens += size
+        if tokens >= SHARD_TOKENS:
             yield ranges
-            ranges = []
+            ranges, tokens = [], 0
     if ranges:
         yield ranges
 

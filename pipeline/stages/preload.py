@@ -9,6 +9,8 @@ fork would pass over the 170,000 objects of Beam hundreds of times, and copy the
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pipeline.beam.lean_import import lean_import
 from pipeline.core.absent_modules import absent
@@ -18,9 +20,8 @@ from pipeline.core.tables import leave_out_pandas
 
 def preload() -> None:
     """Beam, Arrow and numba with the code that uses them; not polars, which starts threads when it is imported."""
-    gc.disable()
     leave_out_pandas()
-    with lean_import():
+    with _kept(), lean_import():
         import apache_beam.runners.portability.fn_api_runner.fn_runner
         import pyarrow.parquet
 
@@ -30,22 +31,26 @@ def preload() -> None:
         from pipeline.kernels.compiler import load_target
 
         assert apache_beam and pyarrow.parquet and pipeline.beam.transform and pipeline.kernels.column
-    with absent("scipy.linalg"):  # numba looks for BLAS, which no kernel of ours uses
-        load_target()
-    _keep()
+        with absent("scipy.linalg"):  # numba looks for BLAS, which no kernel of ours uses
+            load_target()
 
 
 def preload_of(identity: JsonObject) -> None:
     """What this stage and a later one import: the encoder of a tokenizer that is trained here and then used."""
     if identity["stage"] == "tokenizer" and identity["params"].get("kind") == "bpe":
-        gc.disable()
-        import pipeline.tokenizers.gigatoken_encoder
+        with _kept():
+            import pipeline.tokenizers.gigatoken_encoder
 
-        assert pipeline.tokenizers.gigatoken_encoder
-        _keep()
+            assert pipeline.tokenizers.gigatoken_encoder
 
 
-def _keep() -> None:
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+@contextmanager
+def _kept() -> Iterator[None]:
+    """What is imported within stays out of every later collection."""
+    gc.disable()
+    try:
+        yield
+        gc.collect()
+        gc.freeze()
+    finally:
+        gc.enable()

@@ -175,6 +175,7 @@ def token_tables() -> TokenTables:
     stop_words, stop_bits = np.zeros(1 << STOP_SLOT_BITS, np.uint64), np.zeros(1 << STOP_SLOT_BITS, np.uint8)
     for number, word in enumerate(FUNCTION_WORDS["en"]):
         slot = (token_hash(word) * MIXER & (1 << 64) - 1) >> 64 - STOP_SLOT_BITS
+        assert not stop_words[slot], "another mixer is needed: no two stop words may share a slot"
         stop_words[slot], stop_bits[slot] = token_hash(word), 1 << number
     powers = np.array([pow(PRIME, exponent, 1 << 64) for exponent in range(LONGEST_WORD + 1)], np.uint64)
     return TokenTables(_flags(), first, keys, splits, units, stop_words, stop_bits, powers)

@@ -28,7 +28,7 @@ BLOCK = 1 << 20  # sequences of the index that are in memory at once
 
 
 class MegatronFiles(TokenFormat):
-    """An indexed dataset for each split. Memory: a row group; of rows by best fit, a shard of about 8 M tokens."""
+    """An indexed dataset for each split. Memory: a row group; of rows by best fit, a shard (8 M tokens)."""
 
     USAGE: ClassVar[str] = "--data-path {folder}/train (also {folder}/validation)"
 

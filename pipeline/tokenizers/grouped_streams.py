@@ -57,8 +57,12 @@ class GroupedStreamWriter(StreamWriter):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        if kind is None and self._names:
-            self._write_groups()
+        try:
+            if kind is None and self._names:
+                self._write_groups()
+        except BaseException as failure:
+            super().__exit__(type(failure), failure, failure.__traceback__)
+            raise
         return super().__exit__(kind, error, trace)
 
     def _write_groups(self) -> None:
@@ -90,11 +94,10 @@ def merged(files: Sequence[Sequence[GroupCounts]]) -> list[GroupCounts]:
     return [sums[name] for name in sorted(sums)]
 
 
-def part_of_file(groups: Sequence[GroupCounts], name: GroupName) -> tuple[int, int]:
-    """Where a group lies in the stream of a file: its first token, and how many."""
-    first = 0
+def parts_of_file(groups: Sequence[GroupCounts]) -> dict[GroupName, tuple[int, int]]:
+    """Where each group lies in the stream of a file: its first token, and how many."""
+    parts, first = {}, 0
     for group in groups:
-        if (group["source"], group["language"]) == name:
-            return first, group["tokens"]
+        parts[group["source"], group["language"]] = first, group["tokens"]
         first += group["tokens"]
-    return first, 0
+    return parts

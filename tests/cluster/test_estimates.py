@@ -40,7 +40,17 @@ def test_a_model_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_question_that_cannot_be_answered_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLOOMERY_SCRATCH", str(tmp_path))
     broken = {**QUESTION, "section": {"model": "no such family"}}
-    assert measured(MEASURE, broken) is None and kept(MEASURE, broken) is None
+    answer = measured(MEASURE, broken)
+    assert "parameters" not in answer and "no such family" in answer["problem"]
+    assert kept(MEASURE, broken) is None
+
+
+def test_a_kept_answer_that_is_damaged_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOOMERY_SCRATCH", str(tmp_path))
+    answer = measured(MEASURE, QUESTION)
+    [path] = (tmp_path / "estimates").iterdir()
+    path.write_text('{"parameters": 1', encoding="utf-8")
+    assert kept(MEASURE, QUESTION) is None and measured(MEASURE, QUESTION)["parameters"] == answer["parameters"]
 
 
 def test_a_run_measures_nothing_and_loads_nothing_for_what_is_cached(

@@ -119,8 +119,8 @@ def test_an_interrupt_stops_them(folder: Folder, held: subprocess.Popen[str], wa
 @pytest.mark.parametrize("which", [0, 1], ids=["server", "stage"])
 def test_after_a_kill_the_stage_is_started_again(which: int, folder: Folder, held: subprocess.Popen[str]) -> None:
     victim = folder.processes("cluster.stage_server")[which]
-    (folder.path / "released").touch()
     os.kill(victim, signal.SIGKILL)
+    (folder.path / "released").touch()
     printed, _ = held.communicate(timeout=180)
     assert held.returncode == 0, printed
     assert printed.count("its process was killed (SIGKILL)") == 1 and "restart 1 of at most 3" in printed

@@ -28,6 +28,7 @@ INTEGER = "should be a valid integer, unable to parse string as an integer"
     [
         ("pretrain: {steps: none}", "pretrain.steps", f"{INTEGER}, is 'none'."),
         ("pretrain: {steps: {bf16: 文}}", "pretrain.steps.bf16", f"{INTEGER}, is '文'."),
+        ("pretrain: {document_mask: maybe}", "pretrain.document_mask", "should be true or false, is 'maybe'."),
         (
             "ingest: {sources: [{reader: jsonl, paths: '*', text: 5}]}",
             "ingest.sources[0].fields.text", "should be a name or a list of names, is 5.",

@@ -62,7 +62,7 @@ def test_many_hours_are_told_loudly() -> None:
     assert "57 h" in warning
 
 
-@pytest.mark.parametrize(("steps", "said"), [(100, None), (1000, "at least 16.4 passes"), (400, "at least 6.6 passes")])
+@pytest.mark.parametrize(("steps", "said"), [(100, None), (1000, "about 16.4 passes"), (400, "about 6.6 passes")])
 def test_passes_are_told_before_any_work_where_the_text_is_small(steps: int, said: str | None) -> None:
     remark = passes_remark(Pretrain(steps=steps, batch_tokens=16384), 2_000_000)
     assert (remark or "").startswith(said or "") and (remark is None) == (said is None)
@@ -94,6 +94,14 @@ def test_what_was_not_measured_is_said() -> None:
     text = dict(estimated(measured={**unmeasured, "problem": "the model is too large"}).lines)["time"]
     assert text.startswith("unknown: the model is too large")
     assert [name for name, _ in estimated(measured=None).lines] == ["reads"]
+    failed = dict(estimated(measured={"problem": "measuring failed (no room)"}).lines)
+    assert failed["needs"] == "unknown: measuring failed (no room)"
+
+
+def test_epochs_have_no_time_before_pack_is_done() -> None:
+    estimate = estimated(steps=None, epochs=3, price=2.0)
+    lines = dict(estimate.lines)
+    assert lines["time"] == "known once pack is done" and "cost" not in lines and "hours" not in estimate.figures
 
 
 def test_word_vectors_are_not_warned_about_passes() -> None:

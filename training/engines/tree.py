@@ -60,7 +60,7 @@ class Tree(Engine):
             count = owned.tensor.numel()
             owned.tensor.grad = total[first : first + count].view_as(owned.tensor)
             first += count
-        self.loss = total[first]
+        self.loss = total[first].clone()  # a view would keep all gradients in memory
 
     def step(self, number: int, factor: float, accepts: Accepts = always) -> tuple[Tensor, float]:
         norm = total_norm([owned.tensor.grad for owned in self.owned if owned.tensor.grad is not None])

@@ -25,7 +25,12 @@ def head_loss(
 
     With a cap, logits are cap × tanh(logits / cap). Under autocast the products run in its precision, all else in fp32.
     """
-    return cast(Tensor, _ChunkedHeadLoss.apply(x, weight, targets, ignore, label_smoothing, cap))  # type: ignore[no-untyped-call]
+    return cast(
+        Tensor,
+        _ChunkedHeadLoss.apply(  # type: ignore[no-untyped-call]
+            x, weight, targets, ignore, label_smoothing, cap, torch.is_grad_enabled()
+        ),
+    )
 
 
 class _ChunkedHeadLoss(Function):
@@ -40,6 +45,7 @@ class _ChunkedHeadLoss(Function):
         ignore: int,
         smoothing: float,
         cap: float | None,
+        is_recorded: bool,
     ) -> Tensor:
         dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
@@ -47,7 +53,8 @@ class _ChunkedHeadLoss(Function):
         ctx.dtypes = x.dtype, weight.dtype
         rows, w = x.to(dtype), weight.to(dtype)
         loss = torch.zeros((), dtype=_wide(dtype), device=x.device)
-        needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        # a parameter needs a gradient in validation too, which takes none
+        needs_gradient = is_recorded and (ctx.needs_input_grad[0] or ctx.needs_input_grad[1])
         for_x = torch.empty_like(rows) if needs_gradient else None
         for_w = torch.zeros(w.shape, dtype=_wide(dtype), device=x.device) if needs_gradient else None
         chunk = max(64, LOGITS // len(w))
@@ -61,8 +68,8 @@ class _ChunkedHeadLoss(Function):
             loss += chunk_loss
             if for_x is None or for_w is None:
                 continue
-            if bent is not None:  # the slope of cap × tanh(z / cap) is 1 - tanh²
-                gradient.mul_(1 - bent.square())
+            if bent is not None:  # the slope of cap × tanh(z / cap) is 1 - tanh²; of a row that does not count, any
+                gradient.mul_(torch.where((targets[part] != ignore).unsqueeze(-1), 1 - bent.square(), 1))
             gradient = gradient.to(dtype)
             for_x[part] = gradient @ w
             for_w += gradient.t() @ rows[part]
@@ -71,9 +78,9 @@ class _ChunkedHeadLoss(Function):
         return loss
 
     @staticmethod
-    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None, None]:
         for_x, for_w = ctx.saved_tensors
-        return (for_x * gradient).to(ctx.dtypes[0]), (for_w * gradient).to(ctx.dtypes[1]), None, None, None, None
+        return (for_x * gradient).to(ctx.dtypes[0]), (for_w * gradient).to(ctx.dtypes[1]), None, None, None, None, None
 
 
 def _softmax_loss(logits: Tensor, targets: Tensor, ignore: int, smoothing: float) -> tuple[Tensor, Tensor]:

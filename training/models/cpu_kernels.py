@@ -55,11 +55,11 @@ def head_loss(
     x: Tensor, weight: Tensor, targets: Tensor, ignore: int, *, label_smoothing: float = 0.0, cap: float | None = None
 ) -> Tensor:
     """Head and cross-entropy in one operation, summed; the logits of a batch are never in memory at once."""
-    return cast(Tensor, _HeadLoss.apply(x, weight, targets, ignore, label_smoothing, cap))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _HeadLoss.apply(x, weight, targets, ignore, label_smoothing, cap, torch.is_grad_enabled()))  # type: ignore[no-untyped-call]
 
 
 class _Linear(Function):
-    """x @ w.T in bf16; the gradients of weights come back in fp32, views of one product."""
+    """x @ w.T in bf16; the gradients of weights come back as fp32, with the digits of bf16: views of one product."""
 
     @staticmethod
     def forward(ctx: FunctionContext, x: Tensor, count: int, *weights_and_biases: Tensor | None) -> Tensor:
@@ -187,12 +187,15 @@ class _HeadLoss(Function):
         ignore: int,
         smoothing: float,
         cap: float | None,
+        is_recorded: bool,
     ) -> Tensor:
         x, w = x.to(BF16), weight.to(BF16)
         chunk = max(64, LOGITS // len(weight))
-        needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        # a parameter needs a gradient in validation too, which takes none
+        needs_gradient = is_recorded and (ctx.needs_input_grad[0] or ctx.needs_input_grad[1])
         losses = torch.empty(len(x))
-        for_x, for_w = torch.empty_like(x), torch.zeros_like(weight, dtype=torch.float32)
+        for_x = torch.empty_like(x) if needs_gradient else None
+        for_w = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
         scratch = torch.empty(rows.parts(chunk), len(weight))
         for first in range(0, len(x), chunk):
             last = min(first + chunk, len(x))
@@ -201,7 +204,7 @@ class _HeadLoss(Function):
                 loss.softmax_loss, last - first, rows.bits(logits), targets[first:last].numpy(), ignore,
                 np.float32(smoothing), np.float32(cap or 0.0), rows.floats(losses[first:last]), rows.floats(scratch),
             )  # fmt: skip
-            if needs_gradient:
+            if for_x is not None and for_w is not None:
                 torch.mm(logits, w, out=for_x[first:last])
                 rows.run(loss.add, len(w), rows.floats(for_w), rows.bits(logits.t() @ x[first:last]))
         if needs_gradient:
@@ -209,6 +212,6 @@ class _HeadLoss(Function):
         return losses.sum()
 
     @staticmethod
-    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+    def backward(ctx: FunctionContext, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None, None]:
         for_x, for_w = ctx.saved_tensors
-        return for_x * gradient, for_w * gradient, None, None, None, None
+        return for_x * gradient, for_w * gradient, None, None, None, None, None

@@ -58,7 +58,8 @@ def estimate(facts: StepFacts) -> Estimate:
     }  # fmt: skip
     measured = facts.measure(MEASURE, question)
     if measured is None or "parameters" not in measured:
-        return Estimate(tuple(lines), tuple(warnings))
+        needs = [("needs", f"unknown: {measured['problem']}")] if measured else []
+        return Estimate((*lines, *needs), tuple(warnings))
     layout = _layout(section, facts, measured, length=length, on_gpu=gpu is not None)
     lines += _size_lines(layout, measured, section)
     speed = _tokens_per_second(section, facts, layout, measured, length, gpu)
@@ -68,7 +69,9 @@ def estimate(facts: StepFacts) -> Estimate:
     }  # fmt: skip
     if duration.passes is not None:
         figures_of["passes"] = duration.passes
-    if speed is None:
+    if not duration.tokens:
+        lines.append(("time", "known once pack is done"))
+    elif speed is None:
         lines.append(("time", _no_time(measured, gpu)))
     else:
         hours = duration.tokens / speed / 3600
@@ -98,10 +101,10 @@ def passes_remark(section: Pretrain, text_bytes: int) -> str | None:
     if section.epochs is not None or not text_bytes:
         return None
     steps = min(_steps_of(section, precision) for precision in _precisions(section))
-    # a piece of less than two bytes on average is not to be expected, so that there are no more tokens than this
+    # a piece of less than two bytes on average is not to be expected: hardly more tokens than this
     passes = steps * section.batch_tokens / (text_bytes / LEAST_PIECE_BYTES)
     warnings = passes_warnings(passes)
-    return f"at least {warnings[0]}" if warnings else None
+    return f"about {warnings[0]} (by the size of the raw files)" if warnings else None
 
 
 def _hours_warnings(hours: float) -> list[str]:
@@ -202,7 +205,8 @@ def _problem(layout: MemoryLayout, facts: StepFacts, gpu: Gpu | None, length: in
         limit, where = gpu.size_bytes, f"the {figures.size(gpu.size_bytes)} of an {gpu.name}"
     elif facts.cluster.launcher == "local" and not facts.cluster.gpus_per_worker:
         limit = facts.memory_bytes / layout.workers
-        where = f"a {layout.workers:,}. part of the {figures.size(facts.memory_bytes)} of this machine"
+        share = "" if layout.workers == 1 else f"a worker's share (1 of {layout.workers:,}) of "
+        where = f"{share}the {figures.size(facts.memory_bytes)} of this machine"
     else:
         return ""
     if layout.worker_bytes <= limit:

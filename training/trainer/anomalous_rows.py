@@ -18,7 +18,7 @@ from training import finite
 from training.engines.base import Engine
 from training.objectives.base import Tensors
 from training.trainer import batches
-from training.trainer.monitor import LEAST_LOSS, Finding, score
+from training.trainer.monitor import LEAST_LOSS, TINY, Finding, spread
 
 if TYPE_CHECKING:
     from training.trainer.loop import TrainingRun
@@ -52,12 +52,9 @@ def _standing_out(losses: list[tuple[int, float]], finding: Finding, threshold: 
     if finding.kind == "not finite":
         rows = [(row, loss) for row, loss in losses if not math.isfinite(loss)]
     else:
-        known = [loss for _, loss in losses if math.isfinite(loss)]
-        rows = [
-            (row, loss)
-            for row, loss in losses
-            if not math.isfinite(loss) or score(loss, known, least=LEAST_LOSS * loss) > threshold
-        ]
+        median, deviation = spread(loss for _, loss in losses if math.isfinite(loss))
+        least = max(deviation, LEAST_LOSS * abs(median), TINY)
+        rows = [(row, loss) for row, loss in losses if not math.isfinite(loss) or loss - median > threshold * least]
         rows.sort(key=lambda entry: (-entry[1], entry[0]))
     return [{"row": row, "loss": finite.or_none(loss)} for row, loss in rows[:MOST]]
 

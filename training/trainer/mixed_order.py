@@ -122,10 +122,16 @@ def mixed_order(
 ) -> MixedOrder:
     """The order of a run of `steps` steps.
 
-    Raises: UserError where the rows are not apart by source; and as MixedOrder.
+    Raises: UserError where the rows are not apart by source, or a change comes after the last step; and as MixedOrder.
     """
     if not groups:
         raise UserError(f"pretrain.mixture: {ROWS_MIXED}")
+    late = next((change.step for change in mixture.changes if change.step >= steps), None)
+    if late is not None:
+        raise UserError(
+            f"pretrain.mixture.changes: step {late:,} never comes: the training has {steps:,} steps, counted from 0. "
+            "Train longer, or remove the change."
+        )
     return MixedOrder.of(mixture, groups, seed=seed, places=steps * batch_rows, place_of=lambda step: step * batch_rows)
 
 

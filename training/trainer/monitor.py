@@ -21,6 +21,7 @@ from pipeline.core.order import TrainingAnomaly
 from training.finite import TRAINER
 from training.section import Anomalies, AnomalyAction
 
+TINY = 1e-12  # the least deviation
 NORMAL = 1.4826  # of a normal distribution: standard deviations in a median absolute deviation, inverted
 LEAST_LOSS, LEAST_LOG_NORM = 0.01, 0.1  # the least deviation: a share of the median loss; of the logarithm of the norm
 ADVICE = "Or leave its rows out (pretrain.skip_rows), or write skip or roll_back under pretrain.anomalies."
@@ -35,6 +36,7 @@ class Finding:
     value: float | None
     usual: float | None
     action: AnomalyAction
+    written: str = ""  # the value where it is not finite: "inf", "-inf", "nan"
 
     def sentence(self, step: int) -> str:
         """ "the loss of step 3 is not a finite number"."""
@@ -55,9 +57,9 @@ class Monitor:
     def judge(self, loss: float, norm: float) -> Finding | None:
         """What is wrong with the batch of these two numbers, which then belong to the recent ones."""
         if not math.isfinite(loss):
-            return Finding("not finite", "loss", None, None, self.section.not_finite)
+            return Finding("not finite", "loss", None, None, self.section.not_finite, str(loss))
         if not math.isfinite(norm):
-            return Finding("not finite", "gradient norm", None, None, self.section.not_finite)
+            return Finding("not finite", "gradient norm", None, None, self.section.not_finite, str(norm))
         finding = self._spike(loss, norm)
         self.losses.append(loss)
         if norm > 0:  # a batch without any target has no gradient
@@ -118,7 +120,14 @@ def rolled_back(anomaly: TrainingAnomaly) -> bool:
 
 def score(value: float, values: Iterable[float], *, least: float) -> float:
     """The robust z-score of a value among others, with a deviation of at least `least`."""
+    median, deviation = spread(values)
+    return (value - median) / max(deviation, least, TINY)
+
+
+def spread(values: Iterable[float]) -> tuple[float, float]:
+    """The median, and a robust standard deviation: NORMAL times the median distance from it; 0, 0 of no values."""
     numbers = list(values)
+    if not numbers:
+        return 0.0, 0.0
     median = statistics.median(numbers)
-    deviation = NORMAL * statistics.median(abs(number - median) for number in numbers)
-    return (value - median) / max(deviation, least, 1e-12)
+    return median, NORMAL * statistics.median(abs(number - median) for number in numbers)

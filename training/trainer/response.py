@@ -34,9 +34,9 @@ def respond(run: TrainingRun, finding: Finding) -> bool:
     anomaly = _anomaly(run, finding, rows)
     run.meter.anomaly(anomaly)
     if finding.action == "stop":
-        raise StageFailed(f"pretrain: {finding.sentence(run.done)}{_caused_by(rows)}. {TRAINER} {ADVICE}")
+        raise StageFailed(f"pretrain: {finding.sentence(run.done)}{_caused_by(rows, finding)}. {TRAINER} {ADVICE}")
     run.monitor.record(anomaly)
-    run.meter.note(f"{finding.sentence(run.done)}{_caused_by(rows)}; {_consequence(anomaly)}")
+    run.meter.note(f"{finding.sentence(run.done)}{_caused_by(rows, finding)}; {_consequence(anomaly)}")
     if finding.action == "roll_back":
         go_back(run, anomaly)
         return False
@@ -76,10 +76,10 @@ def _anomaly(run: TrainingRun, finding: Finding, rows: list[AnomalousRow]) -> Tr
     }  # fmt: skip
 
 
-def _caused_by(rows: list[AnomalousRow]) -> str:
-    """ " (rows 17 and 203)"; empty where no row stands out."""
+def _caused_by(rows: list[AnomalousRow], finding: Finding) -> str:
+    """ " (rows 17, 203)"; where no row stands out, " (inf)", or nothing where the value is finite."""
     if not rows:
-        return ""
+        return f" ({finding.written})" if finding.written else ""
     numbers = [f"{row['row']:,}" for row in rows[:MOST_NAMED]]
     more = f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
     return f" (row{'s' * (len(rows) > 1)} {', '.join(numbers)}{more})"

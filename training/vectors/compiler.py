@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import numba
-
 from pipeline.kernels import compiler
 from pipeline.kernels.compiler import inlined
 
@@ -22,9 +20,4 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def kernel(function: F) -> F:
     """Compile a loop that is called from Python."""
-    before = numba.config.CACHE_DIR
-    # numba reads it when a function is decorated, and notices changes of that function's own file alone
-    numba.config.CACHE_DIR = str(compiler.cache_folder(Path(__file__).parent))
-    compiled = compiler.kernel(function)
-    numba.config.CACHE_DIR = before
-    return compiled
+    return compiler.compiled_in(Path(__file__).parent, compiler.kernel, function)

@@ -97,6 +97,7 @@ def test_a_branch_and_an_earlier_commit_are_what_they_name(hub: FakeHub, ask: As
         ("hf://datasets/owner/set/*.parquet", {}, "no file matches"),
         ("hf://datasets/owner", {}, "names no repository"),
         ("hf://buckets/owner/set/a", {}, "a bucket has no commits"),
+        ("simplecache::hf://datasets/owner/set/a", {}, "cannot stand behind another"),
         ("hf://datasets/owner/set/a", {"HF_ENDPOINT": "http://127.0.0.1:9"}, "nothing answers at 127.0.0.1"),
         ("hf://datasets/owner/set/a", {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
     ],

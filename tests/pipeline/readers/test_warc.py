@@ -214,6 +214,16 @@ def test_what_the_crawler_says_it_cut_is_a_document_that_says_so(tmp_path: Path)
     assert SENTENCES["zh"][0] in document.text.decode()
 
 
+def test_cut_texts_are_counted_and_unknown_marks_together(tmp_path: Path) -> None:
+    marks = ["length", "length", "time", *(f"mark {number}" for number in range(50))]
+    texts = [record(b"text", kind="conversion", extra=f"WARC-Truncated: {mark}\r\n", url=f"u:{mark}") for mark in marks]
+    path = tmp_path / "a.warc.gz"
+    path.write_bytes(members(texts))
+    reader = create_reader(params(), max_record_bytes=1 << 20)
+    assert len(list(reader.read(RawFile(str(path), path.name, path.stat().st_size, 0.0)))) == len(marks)
+    assert dict(reader.truncated) == {"length": 2, "time": 1, "other": 50}
+
+
 def test_a_page_shorter_than_its_content_length_says_so(tmp_path: Path) -> None:
     body = page("zh").encode()
     lengths = {len(body) - 5: None, len(body): None, len(body) + 1: "content_length"}

@@ -120,6 +120,12 @@ def test_the_rule_says_which_document_stays(run_semantic: Run, keep: str, expect
     assert stay >= {f"{topic}-{expected}" for topic in range(BUNDLES)}
 
 
+def test_equal_vectors_are_copies_at_a_threshold_of_one(run_semantic: Run) -> None:
+    """The product of a rounded vector with itself may be a little less than 1."""
+    artifact = run_semantic(topic_vectors(0.0), threshold=1)
+    assert len(rows_of(artifact, "parts/")) == BUNDLES
+
+
 def test_documents_without_a_vector_stay(run_semantic: Run) -> None:
     matrix = topic_vectors()
     matrix[::2] = 0.0

@@ -108,6 +108,19 @@ def test_swiglu_has_the_gradients_of_its_definition() -> None:
     assert_close(actual, gradients(exact, gate_up.double(), along=along.double()))
 
 
+def test_validation_computes_no_gradient_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = rounded(70, 32), torch.nn.Parameter(rounded(300, 32, seed=1, scale=0.2))
+    targets = torch.arange(70)
+    trained = cpu_kernels.head_loss(x, w, targets, IGNORE)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a product for the gradient")
+
+    monkeypatch.setattr(torch, "mm", refuse)
+    with torch.no_grad():
+        assert cpu_kernels.head_loss(x, w, targets, IGNORE) == trained
+
+
 @pytest.mark.parametrize("rows", [1, 63, 64, 200])
 def test_head_loss_has_the_value_and_gradients_of_cross_entropy(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_kernels, "LOGITS", 1)  # chunks of 64 rows, the smallest

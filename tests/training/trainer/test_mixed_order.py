@@ -116,6 +116,11 @@ def test_weights_change_at_a_step() -> None:
     assert (rows[:400] >= 50).all() and (rows[400:] < 50).all()
 
 
+def test_a_change_after_the_last_step_is_refused() -> None:
+    with pytest.raises(UserError, match=r"step 100 never comes: the training has 100 steps"):
+        order_of(steps=100, changes=[{"step": 100, "sources": {"web": 1}}])
+
+
 def test_a_place_has_the_same_row_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     order = order_of(sources={"books": 1, "*": 2}, max_epochs=3, changes=[{"step": 7, "temperature": 5}])
     rows = rows_of(order)

@@ -11,14 +11,16 @@ from cluster.supervisor import Supervisor
 SHOWN = ("reads", "time")  # `plan` shows all
 
 
-def tell_estimates(supervisor: Supervisor, steps: Mapping[str, PlannedStep], due: Collection[str]) -> None:
+def announce_estimates(supervisor: Supervisor, steps: Mapping[str, PlannedStep], due: Collection[str]) -> None:
     """Say of each due step how much it reads and how long it takes, with warnings; nothing is said twice.
 
     Only what was measured for a plan is known of its speed: a run does not wait to measure.
     """
     for step, estimate in estimates(supervisor.loaded, list(steps.values()), only=due):
-        figures = "; ".join(text for name, text in estimate.lines if name in SHOWN and "unknown" not in text)
-        for text in [f"{step.id}: {figures}"] * bool(figures) + [f"! {warning}" for warning in estimate.warnings]:
-            if text not in supervisor.announced:
+        shown = "; ".join(text for name, text in estimate.lines if name in SHOWN and "unknown" not in text)
+        warnings = [*estimate.warnings, *([estimate.problem] if estimate.problem else [])]
+        for text in [shown, *(f"! {warning}" for warning in warnings)]:
+            text = f"{step.id}: {text}" if text else ""
+            if text and text not in supervisor.announced:
                 supervisor.announced.add(text)
                 supervisor.console.say(text)
